@@ -1,0 +1,496 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Trigger is why an environment asks for an image.
+// +kubebuilder:validation:Enum=EnvironmentCreated;Rebuild
+type Trigger string
+
+// Triggers. Only TriggerEnvironmentCreated may publish.
+const (
+	TriggerEnvironmentCreated Trigger = "EnvironmentCreated"
+	TriggerRebuild            Trigger = "Rebuild"
+)
+
+// ConfigurationType is the kind of a dev container configuration.
+// +kubebuilder:validation:Enum=Image;Dockerfile;Compose
+type ConfigurationType string
+
+// Configuration types. ConfigurationCompose is not cached.
+const (
+	ConfigurationImage      ConfigurationType = "Image"
+	ConfigurationDockerfile ConfigurationType = "Dockerfile"
+	ConfigurationCompose    ConfigurationType = "Compose"
+)
+
+// CachePolicy says whether a request is content with what is cached.
+// +kubebuilder:validation:Enum=UseCached;Refresh
+type CachePolicy string
+
+// Cache policies.
+const (
+	CachePolicyUseCached CachePolicy = "UseCached"
+	CachePolicyRefresh   CachePolicy = "Refresh"
+)
+
+// CacheResult is the cache's answer.
+// +kubebuilder:validation:Enum=Hit;Miss;Bypassed
+type CacheResult string
+
+// Answers of the cache.
+const (
+	CacheHit      CacheResult = "Hit"
+	CacheMiss     CacheResult = "Miss"
+	CacheBypassed CacheResult = "Bypassed"
+)
+
+// Role is what an environment does about a miss.
+// +kubebuilder:validation:Enum=Builder;Waiter;LocalBuild
+type Role string
+
+// Roles on a miss.
+const (
+	// RoleBuilder builds the image and publishes it.
+	RoleBuilder Role = "Builder"
+	// RoleWaiter waits for the builder's image, or builds without publishing.
+	RoleWaiter Role = "Waiter"
+	// RoleLocalBuild builds without publishing.
+	RoleLocalBuild Role = "LocalBuild"
+)
+
+// BuildOutcome is how a build ended.
+// +kubebuilder:validation:Enum=Succeeded;Failed
+type BuildOutcome string
+
+// Outcomes of a build.
+const (
+	BuildSucceeded BuildOutcome = "Succeeded"
+	BuildFailed    BuildOutcome = "Failed"
+)
+
+// PullOutcome is how the pull of a cached image ended.
+// +kubebuilder:validation:Enum=Succeeded;Failed
+type PullOutcome string
+
+// Outcomes of a pull.
+const (
+	PullSucceeded PullOutcome = "Succeeded"
+	PullFailed    PullOutcome = "Failed"
+)
+
+// ProjectReference names a ProjectImageCache in the same namespace.
+type ProjectReference struct {
+	// name is the ProjectImageCache's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// InlineConfiguration is a configuration's contents, from which the controller computes the hash.
+type InlineConfiguration struct {
+	// devcontainerJSON is the file's contents, byte for byte, up to 96 KiB of UTF-8.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=98304
+	DevcontainerJSON string `json:"devcontainerJSON,omitempty"`
+
+	// dockerfile is the contents, byte for byte, of the Dockerfile that devcontainerJSON names, up to 96 KiB of UTF-8.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=98304
+	Dockerfile string `json:"dockerfile,omitempty"`
+}
+
+// KeyInput is one input of the hash and its own digest, for explaining a miss.
+type KeyInput struct {
+	// name is the input's name, such as Configuration, Dockerfile or BuildContext.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Name string `json:"name,omitempty"`
+
+	// digest is sha256: and the 64 hex characters of the input's SHA-256.
+	// +required
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	// +kubebuilder:validation:XValidation:rule="self.matches('^sha256:[0-9a-f]{64}$')",message="must be sha256: and 64 lowercase hex characters"
+	Digest string `json:"digest,omitempty"`
+}
+
+// BuildReport is how the runner's build ended. It is written once.
+// +kubebuilder:validation:XValidation:rule="self.outcome != 'Succeeded' || (has(self.manifest) && has(self.config))",message="a build that Succeeded is reported with manifest and config; add both, or set outcome to Failed"
+// +kubebuilder:validation:XValidation:rule="self.outcome != 'Failed' || (!has(self.manifest) && !has(self.config))",message="a build that Failed has no image; remove manifest and config, or set outcome to Succeeded"
+type BuildReport struct {
+	// outcome is Succeeded or Failed.
+	// +required
+	Outcome BuildOutcome `json:"outcome,omitempty"`
+
+	// manifest is the image's manifest, byte for byte, up to 64 KiB: its SHA-256 is the image's digest. Required with
+	// Succeeded.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	Manifest string `json:"manifest,omitempty"`
+
+	// config is the image's configuration blob, byte for byte, up to 128 KiB. Required with Succeeded.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=131072
+	Config string `json:"config,omitempty"`
+
+	// durationSeconds is how long the build took: what a later hit saves.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
+
+	// keyCoverage says whether the key covers what the build read.
+	// +optional
+	KeyCoverage BuildKeyCoverage `json:"keyCoverage,omitempty"`
+
+	// message says in a sentence what went wrong, or is worth telling; up to 1,024 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// BuildKeyCoverage says whether a key covers what its build reads.
+// +kubebuilder:validation:Enum=Complete;Incomplete;EnvironmentValues
+type BuildKeyCoverage string
+
+// Kinds of coverage.
+const (
+	// CoverageComplete: everything that the build reads is in the key.
+	CoverageComplete BuildKeyCoverage = "Complete"
+	// CoverageIncomplete: the build reads files or images that are not in the key.
+	CoverageIncomplete BuildKeyCoverage = "Incomplete"
+	// CoverageEnvironmentValues: a value of the runner's environment reaches the build and is not in the key; such an
+	// image is never published.
+	CoverageEnvironmentValues BuildKeyCoverage = "EnvironmentValues"
+)
+
+// PullReport is how the pull of a cached image went. It is written once.
+type PullReport struct {
+	// outcome is Succeeded or Failed.
+	// +required
+	Outcome PullOutcome `json:"outcome,omitempty"`
+
+	// durationSeconds is how long the pull took.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
+
+	// message says in a sentence what went wrong; up to 1,024 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// DevcontainerImageSpec is one environment's request, and the runner's reports about it.
+// +kubebuilder:validation:XValidation:rule="!(has(self.configHash) && has(self.configuration))",message="give configHash or configuration, not both: the controller computes the hash of a configuration itself"
+// +kubebuilder:validation:XValidation:rule="has(self.configHash) || has(self.configuration) || self.configurationType == 'Compose' || !has(self.projectRef)",message="give configHash, or configuration with the contents, so that an image can be looked up"
+// +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || (!has(self.configHash) && !has(self.configuration))",message="Compose configurations are not cached; remove configHash and configuration"
+// +kubebuilder:validation:XValidation:rule="!has(self.configuration) || self.configurationType != 'Dockerfile' || has(self.configuration.dockerfile)",message="a configuration of type Dockerfile needs configuration.dockerfile, the Dockerfile's contents"
+// +kubebuilder:validation:XValidation:rule="!has(self.configuration) || self.configurationType != 'Image' || !has(self.configuration.dockerfile)",message="a configuration of type Image has no Dockerfile; remove configuration.dockerfile, or set configurationType to Dockerfile"
+// +kubebuilder:validation:XValidation:rule="has(self.projectRef) == has(oldSelf.projectRef) && (!has(self.projectRef) || self.projectRef == oldSelf.projectRef)",fieldPath=".projectRef",message="projectRef can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="self.environmentID == oldSelf.environmentID",fieldPath=".environmentID",message="environmentID can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="self.trigger == oldSelf.trigger",fieldPath=".trigger",message="trigger can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.platform) == has(oldSelf.platform) && (!has(self.platform) || self.platform == oldSelf.platform)",fieldPath=".platform",message="platform can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="self.configurationType == oldSelf.configurationType",fieldPath=".configurationType",message="configurationType can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.configHash) == has(oldSelf.configHash) && (!has(self.configHash) || self.configHash == oldSelf.configHash)",fieldPath=".configHash",message="configHash can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.configuration) == has(oldSelf.configuration) && (!has(self.configuration) || self.configuration == oldSelf.configuration)",fieldPath=".configuration",message="configuration can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.inputs) == has(oldSelf.inputs) && (!has(self.inputs) || self.inputs == oldSelf.inputs)",fieldPath=".inputs",message="inputs can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.cachePolicy) == has(oldSelf.cachePolicy) && (!has(self.cachePolicy) || self.cachePolicy == oldSelf.cachePolicy)",fieldPath=".cachePolicy",message="cachePolicy can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished)",fieldPath=".ttlSecondsAfterFinished",message="ttlSecondsAfterFinished can't be changed; delete the object when you don't need it any more"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.build) || (has(self.build) && self.build == oldSelf.build)",fieldPath=".build",message="build is reported once and can't be changed or removed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.pull) || (has(self.pull) && self.pull == oldSelf.pull)",fieldPath=".pull",message="pull is reported once and can't be changed or removed"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.uploadAttempt) || (has(self.uploadAttempt) && self.uploadAttempt >= oldSelf.uploadAttempt)",fieldPath=".uploadAttempt",message="uploadAttempt only grows; set it to one more than it was"
+type DevcontainerImageSpec struct {
+	// projectRef names the ProjectImageCache, in the same namespace, of the environment's project. Absent: the
+	// environment has no project, and the answer is Bypassed. Immutable.
+	// +optional
+	ProjectRef *ProjectReference `json:"projectRef,omitempty"`
+
+	// environmentID names the environment that asks, 1 to 128 characters. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",message="must be letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit"
+	EnvironmentID string `json:"environmentID,omitempty"`
+
+	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (of an environment
+	// that exists, which may only pull). Immutable.
+	// +required
+	Trigger Trigger `json:"trigger,omitempty"`
+
+	// platform is the image's operating system and architecture, by default linux/amd64. It is part of the hash.
+	// Immutable.
+	// +optional
+	// +default="linux/amd64"
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$')",message="must read os/architecture or os/architecture/variant, such as linux/amd64"
+	Platform string `json:"platform,omitempty"`
+
+	// configurationType is Image, Dockerfile or Compose (which is not cached: the answer is Bypassed). Immutable.
+	// +required
+	ConfigurationType ConfigurationType `json:"configurationType,omitempty"`
+
+	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Give it, or
+	// configuration; neither where configurationType is Compose. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{64}$')",message="must be 64 lowercase hex characters, as imagecache hash prints them"
+	ConfigHash string `json:"configHash,omitempty"`
+
+	// configuration is the contents, from which the controller computes the hash itself. A project with keyInputs needs
+	// configHash instead (KeyInputsNeedWorkspace). Immutable.
+	// +optional
+	Configuration *InlineConfiguration `json:"configuration,omitempty"`
+
+	// inputs are what went into configHash, each with its own digest; they explain a miss. Immutable.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Inputs []KeyInput `json:"inputs,omitempty"`
+
+	// cachePolicy is UseCached (the default) or Refresh, which replaces what is cached; creating an object with Refresh
+	// needs the verb refresh on projectimagecaches. Immutable.
+	// +optional
+	// +default="UseCached"
+	CachePolicy CachePolicy `json:"cachePolicy,omitempty"`
+
+	// build is the runner's report of its build, written once, by a merge patch. Writing it needs the verb report on
+	// devcontainerimages.
+	// +optional
+	Build *BuildReport `json:"build,omitempty"`
+
+	// pull is the runner's report of its pull, written once, by a merge patch; savedSeconds rests on it.
+	// +optional
+	Pull *PullReport `json:"pull,omitempty"`
+
+	// uploadAttempt counts the runner's uploads of status.missingLayers: it raises the number by one whenever it has
+	// uploaded all of them. It only grows.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	UploadAttempt *int32 `json:"uploadAttempt,omitempty"`
+
+	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one day.
+	// Immutable.
+	// +optional
+	// +default=86400
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2592000
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// CachedImage is an image in the cache.
+type CachedImage struct {
+	// reference is what to pull: repository@digest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reference string `json:"reference,omitempty"`
+
+	// digest is the digest of the image's manifest.
+	// +required
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest,omitempty"`
+
+	// sizeBytes is the compressed size of the image.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+
+	// pushedAt is when the image was published.
+	// +optional
+	PushedAt *metav1.Time `json:"pushedAt,omitempty"`
+
+	// expiresAt is when ECR may remove it.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// buildSeconds is how long its build took.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
+}
+
+// BuilderReference names the environment that builds a hash.
+type BuilderReference struct {
+	// name is the builder's DevcontainerImage.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// environmentID is the builder's environment.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	EnvironmentID string `json:"environmentID,omitempty"`
+
+	// leaseName is the Lease that the builder's runner renews while it builds.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	LeaseName string `json:"leaseName,omitempty"`
+
+	// startedAt is when it became the builder.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// expectedSeconds is how long the build may take, from what earlier builds of the project took.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
+}
+
+// DevcontainerImageStatus is the cache's answer.
+// +kubebuilder:validation:MinProperties=1
+type DevcontainerImageStatus struct {
+	// conditions: Ready, LookedUp, Published, PushCredentialsRemoved; Reconciling and Stalled while they are True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the generation of the spec that this status answers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// configHash is the hash that was looked up, 64 lowercase hex characters; also the image's tag.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	ConfigHash string `json:"configHash,omitempty"`
+
+	// cacheResult is Hit, Miss or Bypassed. Once it is set it stays, whatever happens later.
+	// +optional
+	CacheResult CacheResult `json:"cacheResult,omitempty"`
+
+	// reason says in one word why: of a miss ImageNotFound, Expired, Invalidated, PlatformMismatch, NotVerified,
+	// Archived or Refresh; of a bypass NonProjectEnvironment, ComposeNotSupported, UnsupportedRunner or CacheDisabled.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// explanation says the same for a person, and on a miss what differs from the nearest cached image.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Explanation string `json:"explanation,omitempty"`
+
+	// role is what this environment does about a miss: Builder, Waiter or LocalBuild.
+	// +optional
+	Role Role `json:"role,omitempty"`
+
+	// builder is the environment that builds this hash: this one itself, or the one that a waiter waits for.
+	// +optional
+	Builder *BuilderReference `json:"builder,omitempty"`
+
+	// repositoryURI is the repository that the image is in, or will be uploaded to.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	RepositoryURI string `json:"repositoryURI,omitempty"`
+
+	// missingLayers are the digests of the blobs, of the reported image, that the repository doesn't have yet. The
+	// runner uploads them and then raises spec.uploadAttempt.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=71
+	// +kubebuilder:validation:items:MaxLength=71
+	MissingLayers []string `json:"missingLayers,omitempty"`
+
+	// observedUploadAttempt is the spec.uploadAttempt that missingLayers answers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedUploadAttempt *int32 `json:"observedUploadAttempt,omitempty"`
+
+	// image is the image to use.
+	// +optional
+	Image *CachedImage `json:"image,omitempty"`
+
+	// savedSeconds is what the hit saved: the image's buildSeconds less the time that the pull took, once that is
+	// reported.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
+
+	// pullCredentials is the Secret to pull the image with.
+	// +optional
+	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
+
+	// pushCredentials is the Secret to upload missingLayers with. It exists only between the checked report and the
+	// publication.
+	// +optional
+	PushCredentials *CredentialReference `json:"pushCredentials,omitempty"`
+
+	// finishedAt is when nothing was left to do; ttlSecondsAfterFinished counts from it.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+}
+
+// DevcontainerImage is one environment's request for one image. The runner creates it, and the status answers: pull
+// this, build and publish, wait for another's build, or build without the cache.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=dci,categories=imagecache
+// +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectRef.name"
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=".spec.environmentID"
+// +kubebuilder:printcolumn:name="Result",type=string,JSONPath=".status.cacheResult"
+// +kubebuilder:printcolumn:name="Role",type=string,JSONPath=".status.role"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].status"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].reason"
+// +kubebuilder:printcolumn:name="Saved(s)",type=integer,JSONPath=".status.savedSeconds"
+// +kubebuilder:printcolumn:name="Hash",type=string,JSONPath=".status.configHash",priority=1
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=".status.explanation",priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:selectablefield:JSONPath=".spec.environmentID"
+// +kubebuilder:selectablefield:JSONPath=".spec.projectRef.name"
+// +kubebuilder:selectablefield:JSONPath=".status.configHash"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.cacheResult) || (has(self.status) && has(self.status.cacheResult) && self.status.cacheResult == oldSelf.status.cacheResult)",fieldPath=".status.cacheResult",message="cacheResult is decided once and can't be changed or removed"
+type DevcontainerImage struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the object's name, labels and the like.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the request, and the runner's reports. The runner writes it.
+	// +required
+	Spec DevcontainerImageSpec `json:"spec,omitzero"`
+
+	// status is the answer. Only the controller writes it.
+	// +optional
+	Status DevcontainerImageStatus `json:"status,omitzero"`
+}
+
+// DevcontainerImageList is a list of DevcontainerImages.
+// +kubebuilder:object:root=true
+type DevcontainerImageList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the list's resource version and the like.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []DevcontainerImage `json:"items"`
+}

@@ -1,0 +1,325 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// KeyInputKind is an input of the configuration hash beside the configuration itself.
+// +kubebuilder:validation:Enum=BuildContext;BaseImages;Features;LocalEnv
+type KeyInputKind string
+
+// Kinds of extra key inputs; docs/hash.md says exactly what each adds.
+const (
+	KeyInputBuildContext KeyInputKind = "BuildContext"
+	KeyInputBaseImages   KeyInputKind = "BaseImages"
+	KeyInputFeatures     KeyInputKind = "Features"
+	KeyInputLocalEnv     KeyInputKind = "LocalEnv"
+)
+
+// KeyCoverage says what happens where a build reads more than its key covers.
+// +kubebuilder:validation:Enum=Warn;RequireComplete
+type KeyCoverage string
+
+// Kinds of key coverage.
+const (
+	KeyCoverageWarn            KeyCoverage = "Warn"
+	KeyCoverageRequireComplete KeyCoverage = "RequireComplete"
+)
+
+// AdoptionPolicy says whether a repository that exists already may be taken over.
+// +kubebuilder:validation:Enum=Never;IfUntagged;Always
+type AdoptionPolicy string
+
+// Adoption policies.
+const (
+	AdoptNever      AdoptionPolicy = "Never"
+	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
+	AdoptAlways     AdoptionPolicy = "Always"
+)
+
+// DeletionPolicy says what becomes of a repository when its object is deleted.
+// +kubebuilder:validation:Enum=Delete;Retain
+type DeletionPolicy string
+
+// Deletion policies.
+const (
+	DeletionDelete DeletionPolicy = "Delete"
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// EncryptionType is how ECR encrypts a repository at rest.
+// +kubebuilder:validation:Enum=AES256;KMS
+type EncryptionType string
+
+// Encryption types.
+const (
+	EncryptionAES256 EncryptionType = "AES256"
+	EncryptionKMS    EncryptionType = "KMS"
+)
+
+// Encryption is how a repository is encrypted at rest.
+// +kubebuilder:validation:XValidation:rule="self.type != 'KMS' || has(self.kmsKeyARN)",message="encryption of type KMS needs kmsKeyARN, the ARN of the key"
+// +kubebuilder:validation:XValidation:rule="self.type == 'KMS' || !has(self.kmsKeyARN)",message="kmsKeyARN is for encryption of type KMS; remove it, or set type to KMS"
+type Encryption struct {
+	// type is AES256 (the default, keys of ECR's own) or KMS (your key).
+	// +optional
+	// +default="AES256"
+	Type EncryptionType `json:"type,omitempty"`
+
+	// kmsKeyARN is the KMS key. Required with type KMS, and only there.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$')",message="must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/id"
+	KMSKeyARN string `json:"kmsKeyARN,omitempty"`
+}
+
+// RunnerReference names a RunnerImageCache in the same namespace.
+type RunnerReference struct {
+	// name is the RunnerImageCache's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// ProjectImageCacheSpec is what is wanted of a project's cache.
+// +kubebuilder:validation:XValidation:rule="self.runnerRef == oldSelf.runnerRef",fieldPath=".runnerRef",message="runnerRef can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
+// +kubebuilder:validation:XValidation:rule="self.projectID == oldSelf.projectID",fieldPath=".projectID",message="projectID can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
+// +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",fieldPath=".encryption",message="encryption can't be changed, because ECR fixes it when the repository is made; create another ProjectImageCache instead"
+type ProjectImageCacheSpec struct {
+	// runnerRef names the RunnerImageCache, in the same namespace, whose project this is. Immutable.
+	// +required
+	RunnerRef RunnerReference `json:"runnerRef,omitempty,omitzero"`
+
+	// projectID names the project. It becomes part of the repository's name,
+	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
+	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=110
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._-][a-z0-9]+)*$')",message="must be lowercase letters and digits, separated by single dots, underscores or hyphens, because it becomes part of an ECR repository's name"
+	ProjectID string `json:"projectID,omitempty"`
+
+	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes it
+	// within a day after that; the cache stops handing it out an hour before.
+	// +optional
+	// +default=30
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=365
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
+
+	// keyInputs are inputs of the hash beside devcontainer.json and Dockerfile: BuildContext (the files that the
+	// Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local Features and the
+	// lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md says exactly what each adds.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	KeyInputs []KeyInputKind `json:"keyInputs,omitempty"`
+
+	// keyCoverage says what happens where a build reads more than its key covers: Warn (the default) only tells, and
+	// RequireComplete keeps such an image where it was built (KeyIncomplete).
+	// +optional
+	// +default="Warn"
+	KeyCoverage KeyCoverage `json:"keyCoverage,omitempty"`
+
+	// readers are further IAM principals that may pull the project's images, such as a scanner's role; up to 20 ARNs.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MinLength=20
+	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/.+$')",message="must be the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/name"
+	Readers []string `json:"readers,omitempty"`
+
+	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
+	// IfUntagged (if no other object's owner tag is on it) or Always. A repository that this very object made is always
+	// taken up again.
+	// +optional
+	// +default="Never"
+	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
+
+	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
+	// ECR.
+	// +optional
+	// +default={"type": "AES256"}
+	Encryption Encryption `json:"encryption,omitempty,omitzero"`
+
+	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=45
+	Tags []Tag `json:"tags,omitempty"`
+
+	// deletionPolicy says what becomes of the repository when this object is deleted: Delete (the default; only if the
+	// controller made it) or Retain.
+	// +optional
+	// +default="Delete"
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// invalidatePushedBefore makes images that were published earlier count as absent, and removes them: for a
+	// vulnerability, or a bad base image. RFC 3339.
+	// +optional
+	InvalidatePushedBefore *metav1.Time `json:"invalidatePushedBefore,omitempty"`
+}
+
+// CredentialReference names a Secret with registry credentials (kubernetes.io/dockerconfigjson).
+type CredentialReference struct {
+	// secretName is the Secret, in the object's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+
+	// expiresAt is when the password in it stops working.
+	// +required
+	ExpiresAt metav1.Time `json:"expiresAt,omitempty,omitzero"`
+}
+
+// ImageStatistics are what a project's images amount to.
+type ImageStatistics struct {
+	// count is how many images the repository holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Count *int64 `json:"count,omitempty"`
+
+	// sizeBytes is their compressed size together. Layers that images share are counted for each of them.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+
+	// estimatedMonthlyCostUSD is an upper bound of the monthly storage cost in US dollars, such as "0.42".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	EstimatedMonthlyCostUSD string `json:"estimatedMonthlyCostUSD,omitempty"`
+
+	// oldestExpiresAt is when the oldest image expires.
+	// +optional
+	OldestExpiresAt *metav1.Time `json:"oldestExpiresAt,omitempty"`
+
+	// readAt is when these figures were read.
+	// +optional
+	ReadAt *metav1.Time `json:"readAt,omitempty"`
+}
+
+// RepositoryStatus is the project's repository in ECR.
+type RepositoryStatus struct {
+	// name is the repository's name.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=256
+	Name string `json:"name,omitempty"`
+
+	// arn is the repository's ARN.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	ARN string `json:"arn,omitempty"`
+
+	// uri is what to pull from: registry and repository name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	URI string `json:"uri,omitempty"`
+
+	// origin is Created if the controller made the repository, Adopted if it took it over.
+	// +optional
+	Origin RepositoryOrigin `json:"origin,omitempty"`
+}
+
+// RepositoryOrigin says where a repository came from.
+// +kubebuilder:validation:Enum=Created;Adopted
+type RepositoryOrigin string
+
+// Origins of a repository.
+const (
+	RepositoryCreated RepositoryOrigin = "Created"
+	RepositoryAdopted RepositoryOrigin = "Adopted"
+)
+
+// ProjectImageCacheStatus is what the controller found and made for a project.
+// +kubebuilder:validation:MinProperties=1
+type ProjectImageCacheStatus struct {
+	// conditions: Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady, PullCredentialsReady;
+	// Reconciling and Stalled while they are True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the generation of the spec that this status answers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// repository is the ECR repository.
+	// +optional
+	Repository *RepositoryStatus `json:"repository,omitempty"`
+
+	// appliedTags are the keys of the tags that the controller set, so that it can remove its own and no others.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	AppliedTags []string `json:"appliedTags,omitempty"`
+
+	// pullCredentials is the Secret that environments pull with. Absent until the first environment asks.
+	// +optional
+	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
+
+	// images are what the project's images amount to.
+	// +optional
+	Images *ImageStatistics `json:"images,omitempty"`
+}
+
+// ProjectImageCache is one project's cache: one ECR repository, shared by the project's environments and nobody else.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=pic,categories=imagecache
+// +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectID"
+// +kubebuilder:printcolumn:name="Runner",type=string,JSONPath=".spec.runnerRef.name"
+// +kubebuilder:printcolumn:name="Images",type=integer,JSONPath=".status.images.count"
+// +kubebuilder:printcolumn:name="Bytes",type=integer,JSONPath=".status.images.sizeBytes",priority=1
+// +kubebuilder:printcolumn:name="USD/Month",type=string,JSONPath=".status.images.estimatedMonthlyCostUSD"
+// +kubebuilder:printcolumn:name="Retention",type=integer,JSONPath=".spec.retentionDays",priority=1
+// +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=".status.repository.uri",priority=1
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].status"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].reason"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:selectablefield:JSONPath=".spec.runnerRef.name"
+// +kubebuilder:selectablefield:JSONPath=".spec.projectID"
+type ProjectImageCache struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the object's name, labels and the like.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted. You write it.
+	// +required
+	Spec ProjectImageCacheSpec `json:"spec,omitzero"`
+
+	// status is what the controller found and made. Only the controller writes it.
+	// +optional
+	Status ProjectImageCacheStatus `json:"status,omitzero"`
+}
+
+// ProjectImageCacheList is a list of ProjectImageCaches.
+// +kubebuilder:object:root=true
+type ProjectImageCacheList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the list's resource version and the like.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []ProjectImageCache `json:"items"`
+}

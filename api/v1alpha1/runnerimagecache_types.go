@@ -1,0 +1,297 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Provider is where a runner runs.
+// +kubebuilder:validation:Enum=AWSEC2;AWSECS;GCP;Azure;Linux
+type Provider string
+
+// Providers. Only ProviderAWSEC2 caches.
+const (
+	ProviderAWSEC2 Provider = "AWSEC2"
+	ProviderAWSECS Provider = "AWSECS"
+	ProviderGCP    Provider = "GCP"
+	ProviderAzure  Provider = "Azure"
+	ProviderLinux  Provider = "Linux"
+)
+
+// Tier is the plan that a runner's organisation is on.
+// +kubebuilder:validation:Enum=Free;Core;Enterprise
+type Tier string
+
+// Tiers.
+const (
+	TierFree       Tier = "Free"
+	TierCore       Tier = "Core"
+	TierEnterprise Tier = "Enterprise"
+)
+
+// CacheMode is the switch of a runner's cache.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type CacheMode string
+
+// Cache modes.
+const (
+	CacheEnabled  CacheMode = "Enabled"
+	CacheDisabled CacheMode = "Disabled"
+)
+
+// RolesType says who makes a runner's two IAM roles.
+// +kubebuilder:validation:Enum=Managed;Provided
+type RolesType string
+
+// Kinds of roles.
+const (
+	RolesManaged  RolesType = "Managed"
+	RolesProvided RolesType = "Provided"
+)
+
+// RunnerRoles says which IAM roles the runner's credentials come from.
+// +kubebuilder:validation:XValidation:rule="self.type != 'Provided' || (has(self.pullRoleARN) && has(self.pushRoleARN))",message="roles of type Provided need both pullRoleARN and pushRoleARN; set both, or use type Managed"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Managed' || (!has(self.pullRoleARN) && !has(self.pushRoleARN))",message="roles of type Managed are made by the controller; remove pullRoleARN and pushRoleARN, or use type Provided"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Provided' || !has(self.permissionsBoundaryARN)",message="permissionsBoundaryARN belongs to roles that the controller makes; remove it, or use type Managed"
+type RunnerRoles struct {
+	// type is Managed (the default: the controller makes and keeps the pull and the push role) or Provided (both exist
+	// already, and their ARNs are given; the controller only assumes them).
+	// +optional
+	// +default="Managed"
+	Type RolesType `json:"type,omitempty"`
+
+	// pullRoleARN is the IAM role that pull credentials come from. Only for type Provided.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	PullRoleARN string `json:"pullRoleARN,omitempty"`
+
+	// pushRoleARN is the IAM role that upload rights come from. Only for type Provided.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	PushRoleARN string `json:"pushRoleARN,omitempty"`
+
+	// permissionsBoundaryARN is set as the permissions boundary of both roles, where the account demands one. Only for
+	// type Managed.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$')",message="must be the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/name"
+	PermissionsBoundaryARN string `json:"permissionsBoundaryARN,omitempty"`
+}
+
+// RunnerImageCacheSpec is what is wanted of a runner's cache.
+// +kubebuilder:validation:XValidation:rule="self.runnerID == oldSelf.runnerID",fieldPath=".runnerID",message="runnerID can't be changed, because it is part of every repository's name; create another RunnerImageCache instead"
+// +kubebuilder:validation:XValidation:rule="self.region == oldSelf.region",fieldPath=".region",message="region can't be changed, because repositories stay where they are; create another RunnerImageCache instead"
+// +kubebuilder:validation:XValidation:rule="self.cache != 'Disabled' || self.tier in ['Core', 'Enterprise']",fieldPath=".cache",message="the cache can be Disabled on the tiers Core and Enterprise only; set cache to Enabled, or change the tier"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalID) || has(self.assumeRoleARN)",fieldPath=".externalID",message="externalID is for assumeRoleARN; set both, or remove externalID"
+type RunnerImageCacheSpec struct {
+	// runnerID names the runner. It becomes part of every repository's name,
+	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
+	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=110
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._-][a-z0-9]+)*$')",message="must be lowercase letters and digits, separated by single dots, underscores or hyphens, because it becomes part of an ECR repository's name"
+	RunnerID string `json:"runnerID,omitempty"`
+
+	// provider is where the runner runs. Only AWSEC2 caches; any other is reported as UnsupportedProvider, and its
+	// environments bypass the cache.
+	// +optional
+	// +default="AWSEC2"
+	Provider Provider `json:"provider,omitempty"`
+
+	// region is the AWS region of the runner and of its repositories, such as eu-central-1. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2}(-[a-z]+)+-[0-9]+$')",message="must be the name of an AWS region, such as eu-central-1"
+	Region string `json:"region,omitempty"`
+
+	// accountID is the AWS account, 12 digits, that the runner is in. Where it is set, the controller stops
+	// (AccountMismatch) if its credentials belong to another.
+	// +optional
+	// +kubebuilder:validation:MinLength=12
+	// +kubebuilder:validation:MaxLength=12
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{12}$')",message="must be the 12 digits of an AWS account"
+	AccountID string `json:"accountID,omitempty"`
+
+	// stackName is the runner's CloudFormation stack, whose tags every repository inherits. Its output
+	// ImageCacheVersion says whether its template knows the cache (StackOutdated, if not). Absent: nothing is inherited.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z][a-zA-Z0-9-]*$')",message="must be the name of a CloudFormation stack: letters, digits and hyphens, beginning with a letter"
+	StackName string `json:"stackName,omitempty"`
+
+	// tier is the plan that the runner's organisation is on. Setting it needs the verb set-tier on runnerimagecaches.
+	// +optional
+	// +default="Free"
+	Tier Tier `json:"tier,omitempty"`
+
+	// cache is the switch: Enabled (the default) or Disabled, which needs the tier Core or Enterprise. Disabled: nothing
+	// new is published and nothing is pulled any more; what is cached stays until it expires.
+	// +optional
+	// +default="Enabled"
+	Cache CacheMode `json:"cache,omitempty"`
+
+	// assumeRoleARN is the role by which the controller reaches the runner's account, where that is another than its
+	// own. The manager's settings say which namespaces may name which roles.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	AssumeRoleARN string `json:"assumeRoleARN,omitempty"`
+
+	// externalID is handed to AWS with assumeRoleARN, where that role's trust policy asks for it.
+	// +optional
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=1224
+	ExternalID string `json:"externalID,omitempty"`
+
+	// roles says which IAM roles the runner's pull and push credentials come from. By default the controller makes them.
+	// +optional
+	// +default={"type": "Managed"}
+	Roles RunnerRoles `json:"roles,omitempty,omitzero"`
+}
+
+// Tag is one AWS tag.
+type Tag struct {
+	// key is the tag's name, 1 to 128 characters, not beginning with aws:, which AWS keeps for itself.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().startsWith('aws:')",message="tag keys that begin with aws: are reserved by AWS; choose another key"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('imagecache.dev/') && self != 'imagecache-project'",message="tag keys that begin with imagecache.dev/, and imagecache-project, are set by the controller; choose another key"
+	Key string `json:"key,omitempty"`
+
+	// value is the tag's value, up to 256 characters; it may be empty.
+	// +optional
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=256
+	Value *string `json:"value,omitempty"`
+}
+
+// StackTag is one tag as it was read from a CloudFormation stack.
+type StackTag struct {
+	// key is the tag's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Key string `json:"key,omitempty"`
+
+	// value is the tag's value.
+	// +optional
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=256
+	Value *string `json:"value,omitempty"`
+}
+
+// RunnerImageCacheStatus is what the controller found and made for a runner.
+// +kubebuilder:validation:MinProperties=1
+type RunnerImageCacheStatus struct {
+	// conditions: Ready, AccountReady, TagsReady, RolesReady; Reconciling and Stalled while they are True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the generation of the spec that this status answers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// accountID is the AWS account that the controller reaches for this runner.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=12
+	AccountID string `json:"accountID,omitempty"`
+
+	// controllerARN is the IAM role (or user) as which the controller acts in the account. The roles trust it alone.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	ControllerARN string `json:"controllerARN,omitempty"`
+
+	// pullRoleARN is the role that pull credentials come from.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	PullRoleARN string `json:"pullRoleARN,omitempty"`
+
+	// pushRoleARN is the role that upload rights come from.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	PushRoleARN string `json:"pushRoleARN,omitempty"`
+
+	// stackVersion is the stack's output ImageCacheVersion.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	StackVersion string `json:"stackVersion,omitempty"`
+
+	// stackTags are the stack's tags, less those of AWS itself, which every repository of the runner inherits.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=200
+	StackTags []StackTag `json:"stackTags,omitempty"`
+
+	// stackTagsReadAt is when the stack's tags were last found to be different, or read for the first time.
+	// +optional
+	StackTagsReadAt *metav1.Time `json:"stackTagsReadAt,omitempty"`
+
+	// projects is how many ProjectImageCaches name this runner.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Projects *int32 `json:"projects,omitempty"`
+}
+
+// RunnerImageCache is what one runner's projects share: its AWS account and region, the tags of its CloudFormation
+// stack, the two IAM roles that credentials come from, and the switch.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ric,categories=imagecache
+// +kubebuilder:printcolumn:name="Runner",type=string,JSONPath=".spec.runnerID"
+// +kubebuilder:printcolumn:name="Region",type=string,JSONPath=".spec.region"
+// +kubebuilder:printcolumn:name="Account",type=string,JSONPath=".status.accountID"
+// +kubebuilder:printcolumn:name="Cache",type=string,JSONPath=".spec.cache"
+// +kubebuilder:printcolumn:name="Tier",type=string,JSONPath=".spec.tier",priority=1
+// +kubebuilder:printcolumn:name="Stack",type=string,JSONPath=".spec.stackName",priority=1
+// +kubebuilder:printcolumn:name="Projects",type=integer,JSONPath=".status.projects"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].status"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].reason"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:selectablefield:JSONPath=".spec.runnerID"
+type RunnerImageCache struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the object's name, labels and the like.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted. You write it.
+	// +required
+	Spec RunnerImageCacheSpec `json:"spec,omitzero"`
+
+	// status is what the controller found and made. Only the controller writes it.
+	// +optional
+	Status RunnerImageCacheStatus `json:"status,omitzero"`
+}
+
+// RunnerImageCacheList is a list of RunnerImageCaches.
+// +kubebuilder:object:root=true
+type RunnerImageCacheList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the list's resource version and the like.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []RunnerImageCache `json:"items"`
+}
