@@ -1,0 +1,89 @@
+package publication
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"imagecache.dev/internal/imagelabel"
+)
+
+// ExpiryMargin is how long before its expiry an image is no longer handed out, so that none disappears between the
+// answer and the pull.
+const ExpiryMargin = time.Hour
+
+// Cached is an image as the repository holds it under a hash.
+type Cached struct {
+	Digest   string
+	Config   []byte
+	PushedAt time.Time
+	Archived bool
+}
+
+// Policy is what a project asks of its images.
+type Policy struct {
+	Retention              time.Duration
+	InvalidatePushedBefore time.Time // zero: never
+}
+
+// Unusable is why a cached image can't be handed out; empty if it can.
+type Unusable string
+
+// Reasons why a cached image can't be handed out.
+const (
+	Usable           Unusable = ""
+	Expired          Unusable = "Expired"
+	Invalidated      Unusable = "Invalidated"
+	PlatformMismatch Unusable = "PlatformMismatch"
+	NotVerified      Unusable = "NotVerified"
+	Archived         Unusable = "Archived"
+)
+
+// Judge says whether a cached image may be handed out for a hash and platform at a time, and what it says about itself.
+func Judge(image Cached, want Expectation, policy Policy, now time.Time) (Unusable, About) {
+	config, err := v1.ParseConfigFile(bytes.NewReader(image.Config))
+	if err != nil {
+		return NotVerified, About{}
+	}
+	about := aboutOf(config)
+	switch {
+	case image.Archived:
+		return Archived, about
+	case about.Hash != want.Hash || about.version != strconv.Itoa(want.HashVersion) || about.UID == "":
+		return NotVerified, about
+	case CheckPlatform(config, want.Platform) != nil:
+		return PlatformMismatch, about
+	case !now.Before(image.PushedAt.Add(policy.Retention - ExpiryMargin)):
+		return Expired, about
+	case image.PushedAt.Before(policy.InvalidatePushedBefore):
+		return Invalidated, about
+	}
+	return Usable, about
+}
+
+// About is what a published image says about itself in its labels.
+type About struct {
+	Hash         string
+	UID          string
+	Environment  string
+	BuildSeconds int64
+
+	version string
+}
+
+func aboutOf(config *v1.ConfigFile) About {
+	labels := config.Config.Labels
+	seconds, err := strconv.ParseInt(labels[imagelabel.BuildSeconds], 10, 64)
+	if err != nil || seconds < 0 {
+		seconds = 0
+	}
+	return About{
+		Hash:         labels[imagelabel.Hash],
+		UID:          labels[imagelabel.UID],
+		Environment:  labels[imagelabel.Environment],
+		BuildSeconds: seconds,
+		version:      labels[imagelabel.Version],
+	}
+}

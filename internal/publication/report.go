@@ -1,0 +1,238 @@
+// Package publication decides whether an image that a runner reports may be published. The code inside a build is taken
+// for an attacker: nothing is believed that the reported bytes don't prove.
+//
+// It is pure: bytes and expectations in, an image or a rejection out.
+package publication
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/imagelabel"
+)
+
+// Bounds of a report. ECR's own are wider: a manifest may have 4 MiB, and a layer 52,000 MiB
+// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html).
+const (
+	MaxManifestBytes = 64 << 10
+	MaxConfigBytes   = 128 << 10
+	MaxLayers        = 127
+	MaxLayerBytes    = 52000 << 20
+)
+
+// Report is what a runner says that it built.
+type Report struct {
+	Manifest []byte
+	Config   []byte
+}
+
+// Expectation is what the image has to be.
+type Expectation struct {
+	Hash        string // 64 hex characters
+	HashVersion int
+	UID         string // of the DevcontainerImage
+	Platform    string // os/architecture[/variant]
+}
+
+// Image is a report that was checked.
+type Image struct {
+	Digest       string
+	MediaType    string
+	ConfigDigest string
+	// Blobs are the digests of the configuration and of all layers, each once.
+	Blobs        []string
+	SizeBytes    int64
+	BuildSeconds int64
+}
+
+// Problem is why a report is rejected.
+type Problem string
+
+// Problems of a report.
+const (
+	ManifestInvalid       Problem = "ManifestInvalid"
+	IndexNotSupported     Problem = "IndexNotSupported"
+	ConfigDigestMismatch  Problem = "ConfigDigestMismatch"
+	MediaTypeNotSupported Problem = "MediaTypeNotSupported"
+	ForeignLayer          Problem = "ForeignLayer"
+	WrongPlatform         Problem = "WrongPlatform"
+	LabelMismatch         Problem = "LabelMismatch"
+	TooLarge              Problem = "TooLarge"
+)
+
+// Rejection is a report that may not be published, with a sentence for a person.
+type Rejection struct {
+	Problem Problem
+	Message string
+}
+
+func (r *Rejection) Error() string { return r.Message }
+
+func reject(problem Problem, format string, args ...any) *Rejection {
+	return &Rejection{Problem: problem, Message: fmt.Sprintf(format, args...)}
+}
+
+// Check returns the image that a report proves, or the rejection.
+func Check(report Report, want Expectation) (*Image, *Rejection) {
+	if len(report.Manifest) > MaxManifestBytes {
+		return nil, reject(TooLarge, "the manifest has %d bytes, and %d are the bound", len(report.Manifest), MaxManifestBytes)
+	}
+	if len(report.Config) > MaxConfigBytes {
+		return nil, reject(TooLarge, "the image's configuration has %d bytes, and %d are the bound", len(report.Config), MaxConfigBytes)
+	}
+	manifest, rejection := parseManifest(report.Manifest)
+	if rejection != nil {
+		return nil, rejection
+	}
+	if rejection := checkConfigBlob(manifest, report.Config); rejection != nil {
+		return nil, rejection
+	}
+	if rejection := checkLayers(manifest); rejection != nil {
+		return nil, rejection
+	}
+	config, err := v1.ParseConfigFile(bytes.NewReader(report.Config))
+	if err != nil {
+		return nil, reject(ManifestInvalid, "the image's configuration is no JSON of an image: %v", err)
+	}
+	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
+		return nil, reject(ManifestInvalid, "the configuration names %d layers and the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
+	}
+	if rejection := CheckPlatform(config, want.Platform); rejection != nil {
+		return nil, rejection
+	}
+	seconds, rejection := checkLabels(config.Config.Labels, want)
+	if rejection != nil {
+		return nil, rejection
+	}
+	return describe(report.Manifest, manifest, seconds), nil
+}
+
+func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
+	var shape struct {
+		Manifests     json.RawMessage `json:"manifests"`
+		SchemaVersion int64           `json:"schemaVersion"`
+	}
+	if err := json.Unmarshal(raw, &shape); err != nil {
+		return nil, reject(ManifestInvalid, "the manifest is no JSON: %v", err)
+	}
+	if shape.Manifests != nil {
+		return nil, reject(IndexNotSupported, "the report holds an index of several images; report the manifest of one")
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
+	if err != nil {
+		return nil, reject(ManifestInvalid, "the manifest can't be read: %v", err)
+	}
+	if manifest.SchemaVersion != 2 {
+		return nil, reject(ManifestInvalid, "the manifest has schema version %d; 2 is supported", manifest.SchemaVersion)
+	}
+	switch manifest.MediaType {
+	case types.DockerManifestSchema2, types.OCIManifestSchema1:
+		return manifest, nil
+	case types.DockerManifestList, types.OCIImageIndex:
+		return nil, reject(IndexNotSupported, "the report holds an index of several images; report the manifest of one")
+	default:
+		return nil, reject(MediaTypeNotSupported, "the manifest's media type %q is not one of an image", manifest.MediaType)
+	}
+}
+
+func checkConfigBlob(manifest *v1.Manifest, config []byte) *Rejection {
+	switch manifest.Config.MediaType {
+	case types.DockerConfigJSON, types.OCIConfigJSON:
+	default:
+		return reject(MediaTypeNotSupported, "the configuration's media type %q is not one of an image", manifest.Config.MediaType)
+	}
+	if got := Digest(config); got != manifest.Config.Digest.String() {
+		return reject(ConfigDigestMismatch, "the configuration's digest is %s and the manifest names %s", got, manifest.Config.Digest)
+	}
+	if int64(len(config)) != manifest.Config.Size {
+		return reject(ConfigDigestMismatch, "the configuration has %d bytes and the manifest says %d", len(config), manifest.Config.Size)
+	}
+	return nil
+}
+
+func checkLayers(manifest *v1.Manifest) *Rejection {
+	if len(manifest.Layers) > MaxLayers {
+		return reject(TooLarge, "the image has %d layers, and %d are the bound", len(manifest.Layers), MaxLayers)
+	}
+	for i, layer := range manifest.Layers {
+		if len(layer.URLs) > 0 || !layer.MediaType.IsDistributable() {
+			return reject(ForeignLayer, "layer %d is stored outside the registry", i+1)
+		}
+		if !layer.MediaType.IsLayer() {
+			return reject(MediaTypeNotSupported, "layer %d has the media type %q, which is not one of an image's layer", i+1, layer.MediaType)
+		}
+		if layer.Digest.Algorithm != "sha256" {
+			return reject(ManifestInvalid, "layer %d has the digest %s; sha256 is supported", i+1, layer.Digest)
+		}
+		if layer.Size < 0 || layer.Size > MaxLayerBytes {
+			return reject(TooLarge, "layer %d has %d bytes, and %d are the bound", i+1, layer.Size, int64(MaxLayerBytes))
+		}
+	}
+	return nil
+}
+
+// CheckPlatform says whether an image's configuration is for a platform, os/architecture[/variant]. A request without
+// a variant takes an image of any.
+func CheckPlatform(config *v1.ConfigFile, platform string) *Rejection {
+	os, rest, _ := strings.Cut(platform, "/")
+	architecture, variant, _ := strings.Cut(rest, "/")
+	if config.OS == os && config.Architecture == architecture && (variant == "" || variant == config.Variant) {
+		return nil
+	}
+	have := config.OS + "/" + config.Architecture
+	if config.Variant != "" {
+		have += "/" + config.Variant
+	}
+	return reject(WrongPlatform, "the image is for %s and the request for %s", have, platform)
+}
+
+func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64, rejection *Rejection) {
+	for _, label := range []struct{ name, value string }{
+		{imagelabel.Hash, want.Hash},
+		{imagelabel.Version, strconv.Itoa(want.HashVersion)},
+		{imagelabel.UID, want.UID},
+	} {
+		if got := labels[label.name]; got != label.value {
+			return 0, reject(LabelMismatch, "the image's label %s is %q and has to be %q", label.name, got, label.value)
+		}
+	}
+	seconds, err := strconv.ParseInt(labels[imagelabel.BuildSeconds], 10, 64)
+	if err != nil || seconds < 0 {
+		return 0, reject(LabelMismatch, "the image's label %s is %q and has to be a number of seconds", imagelabel.BuildSeconds, labels[imagelabel.BuildSeconds])
+	}
+	return seconds, nil
+}
+
+func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
+	image := &Image{
+		Digest:       Digest(raw),
+		MediaType:    string(manifest.MediaType),
+		ConfigDigest: manifest.Config.Digest.String(),
+		SizeBytes:    manifest.Config.Size,
+		BuildSeconds: buildSeconds,
+	}
+	seen := map[string]bool{image.ConfigDigest: true}
+	image.Blobs = append(image.Blobs, image.ConfigDigest)
+	for _, layer := range manifest.Layers {
+		image.SizeBytes += layer.Size
+		if digest := layer.Digest.String(); !seen[digest] {
+			seen[digest] = true
+			image.Blobs = append(image.Blobs, digest)
+		}
+	}
+	return image
+}
+
+// Digest is the digest of content: sha256: and 64 hex characters.
+func Digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
