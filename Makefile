@@ -1,0 +1,163 @@
+# Everything that is built or installed goes into folders that git ignores:
+# bin/ and node_modules/. The versions of the tools are in hack/tools.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := $(CURDIR)/bin
+STARTED := $(shell date +%s)
+
+# The tools, each pinned in hack/tools/go.mod or in a module of its own.
+CONTROLLER_GEN := $(BIN)/controller-gen
+CRD_REF_DOCS := $(BIN)/crd-ref-docs
+KUSTOMIZE := $(BIN)/kustomize
+GOTESTSUM := $(BIN)/gotestsum
+GOLANGCI_LINT := $(BIN)/golangci-lint
+REAP := $(BIN)/reap
+
+# What tests and demo run. Set KUBEBUILDER_ASSETS to use a kube-apiserver, etcd
+# and kubectl that are there already; else they are built, once.
+ifeq ($(KUBEBUILDER_ASSETS),)
+KUBE_ASSETS := kube-assets
+KUBEBUILDER_ASSETS := $(BIN)/k8s
+endif
+export KUBEBUILDER_ASSETS
+export PATH := $(BIN):$(KUBEBUILDER_ASSETS):$(PATH)
+
+# How long each fuzz target runs in "make fuzz".
+FUZZTIME ?= 10s
+# More flags for "go test", as in: make test-unit TEST_FLAGS='-run TestPlan -v'.
+TEST_FLAGS ?=
+# Which benchmarks to run, all unless told: make bench BENCH='hash lookup'.
+BENCH ?=
+
+.DEFAULT_GOAL := help
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build $(KUBE_ASSETS) devcontainer-cli container-engine $(BIN)/demo $(REAP) ## Take a real workspace through miss, build, publish and hit; KEEP=1 leaves all running.
+	@IMAGECACHE_PREPARE_SECONDS=$$(($$(date +%s) - $(STARTED))) $(if $(KEEP),,$(REAP)) $(BIN)/demo
+
+.PHONY: test
+test: test-env ## Run all tests that CI runs; the summary comes last.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit envtest e2e
+
+##@ Parts of the tests
+
+.PHONY: test-unit
+test-unit: $(GOTESTSUM) $(REAP) ## Run the tests that need no cluster.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit
+
+.PHONY: test-envtest
+test-envtest: $(KUBE_ASSETS) $(GOTESTSUM) $(REAP) ## Run the tests against a real kube-apiserver.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh envtest
+
+.PHONY: test-e2e
+test-e2e: test-env ## Run the tests with real builds, publishes and pulls.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh e2e
+
+.PHONY: test-long
+test-long: export IMAGECACHE_LONG := 1
+test-long: test-env ## Run everything at length, fuzzing for ten minutes a target; takes hours.
+	@hack/fuzz.sh 10m
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS) -timeout 4h" $(REAP) hack/test.sh unit envtest e2e
+
+.PHONY: test-clients
+test-clients: build ## Drive the emulator with aws, skopeo, podman and docker-credential-ecr-login.
+	@$(REAP) hack/test-clients/run
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s).
+	@hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
+	@go build -o $(BIN)/bench ./test/bench
+	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
+
+.PHONY: test-env
+test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine $(GOTESTSUM) $(REAP)
+
+##@ Build
+
+.PHONY: build
+build: ## Build manager, imagecache and aws-emulator into bin/.
+	@go build -trimpath -o $(BIN)/ ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC from the markers.
+	@$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+	@rm -rf api/v1alpha1/applyconfiguration
+	@$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+	@$(CONTROLLER_GEN) crd output:crd:dir=config/crd paths=./api/v1alpha1
+	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers
+
+.PHONY: docs
+docs: $(CRD_REF_DOCS) ## Generate docs/api.md from the API types.
+	@mkdir -p docs
+	@$(CRD_REF_DOCS) --source-path=api/v1alpha1 --config=hack/crd-ref-docs.yaml --renderer=markdown \
+		--log-level=ERROR --output-path=docs/api.md
+
+.PHONY: fmt
+fmt: ## Format all Go code.
+	@gofmt -s -w $$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs ls -d 2>/dev/null)
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run all linters.
+	@$(GOLANGCI_LINT) run ./...
+
+.PHONY: verify
+verify: tools ## Fail if anything generated, formatted or tidied would change, or a linter complains.
+	@hack/verify.sh
+
+.PHONY: clean
+clean: ## Remove everything that was built and installed here.
+	@rm -rf $(BIN) hack/tools/devcontainer/node_modules
+
+##@ Tools
+
+.PHONY: tools
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOTESTSUM) $(GOLANGCI_LINT) ## Build all tools into bin/; the linters take minutes, once.
+
+.PHONY: kube-assets
+kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: about 5 minutes.
+	@hack/kube-assets.sh $(BIN)/k8s
+
+.PHONY: devcontainer-cli
+devcontainer-cli: ## Install the dev container CLI.
+	@hack/devcontainer-cli.sh $(BIN)
+
+.PHONY: container-engine
+container-engine: ## Make sure that there are docker or podman, and a static busybox for base images.
+	@hack/container-engine.sh >/dev/null
+	@hack/busybox.sh $(BIN)
+
+$(CONTROLLER_GEN): TOOL := sigs.k8s.io/controller-tools/cmd/controller-gen
+$(CRD_REF_DOCS): TOOL := github.com/elastic/crd-ref-docs
+$(KUSTOMIZE): TOOL := sigs.k8s.io/kustomize/kustomize/v5
+$(GOTESTSUM): TOOL := gotest.tools/gotestsum
+$(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOTESTSUM): hack/tools/go.mod hack/tools/go.sum
+	@CGO_ENABLED=0 hack/go-build.sh $(@F) hack/tools -trimpath -ldflags '-s -w' -o $@ $(TOOL)
+	@touch $@
+
+$(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
+	@CGO_ENABLED=0 hack/go-build.sh $(@F) hack/tools/golangci-lint -trimpath -ldflags '-s -w' -o $@ \
+		sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	@touch $@
+
+$(REAP): $(wildcard hack/reap/*.go) go.mod
+	@go build -o $@ ./hack/reap
+	@touch $@
+
+.PHONY: $(BIN)/demo
+$(BIN)/demo:
+	@go build -trimpath -o $@ ./hack/demo

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs parts of the tests as one run with one summary, which is printed last.
+#
+#   hack/test.sh PART...     a part is unit, envtest or e2e
+#
+# TEST_FLAGS holds more flags for "go test" (-race, -run, -v); the Makefile sets
+# PATH and KUBEBUILDER_ASSETS to the programs that the tests use.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+
+part_packages() {
+	case $1 in
+	unit) go list ./... | grep -v -e /test/envtest -e /test/e2e ;;
+	*) go list "./test/$1/..." ;;
+	esac
+}
+
+# test_part writes the events of one part, for gotestsum to read.
+test_part() {
+	local packages flags
+	read -ra flags <<<"${TEST_FLAGS:-}"
+	mapfile -t packages < <(part_packages "$1")
+	if ((${#packages[@]} == 0)); then
+		echo "no packages with tests in $1" >&2
+		return 1
+	fi
+	case $1 in
+	unit) flags+=(-timeout 10m) ;;
+	# Whole flows: each package has the machine to itself, and no result is an old one.
+	*) flags+=(-timeout 20m -count=1 -p 1) ;;
+	esac
+	go test -json "${flags[@]}" "${packages[@]}"
+}
+
+# heartbeat says every 30 s what is running, because a package may take minutes.
+heartbeat() {
+	local never
+	exec {never}<> <(:) # to wait on without a process that outlives us
+	while true; do
+		read -r -t 30 -u "$never" || true
+		echo "  ... $(cat "$1"), $SECONDS s" >&2
+	done
+}
+
+if [[ $1 == --events ]]; then
+	status=0
+	for part in "${@:2}"; do
+		echo "running $part tests" >bin/test-part
+		test_part "$part" || status=1
+	done
+	exit $status
+fi
+
+mkdir -p bin
+echo "starting" >bin/test-part
+heartbeat bin/test-part &
+heart=$!
+trap 'kill "$heart" 2>/dev/null || true' EXIT
+
+status=0
+bin/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --format-icons text \
+	--hide-summary skipped,output --junitfile bin/tests.xml \
+	--raw-command -- "$0" --events "$@" || status=$?
+exit $status
