@@ -411,6 +411,13 @@ type DevcontainerImageStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	RepositoryURI string `json:"repositoryURI,omitempty"`
 
+	// replacesDigest is the image that stands under this hash and can't be used; publishing replaces it. Until then it
+	// stays.
+	// +optional
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	ReplacesDigest string `json:"replacesDigest,omitempty"`
+
 	// missingLayers are the digests of the blobs, of the reported image, that the repository doesn't have yet. The
 	// runner uploads them and then raises spec.uploadAttempt.
 	// +optional
