@@ -1,0 +1,109 @@
+package hash
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The names of inputs. The first two are always there where the file is; the
+// others are also the settings that bring them in.
+const (
+	// InputConfiguration is the devcontainer.json.
+	InputConfiguration = "devcontainer.json"
+	// InputDockerfile is the Dockerfile that the configuration refers to.
+	InputDockerfile = "Dockerfile"
+	// InputBuildContext is one file, link or folder that a build takes from its context.
+	InputBuildContext = "BuildContext"
+	// InputBaseImages is one base image, with the digest that its name has now.
+	InputBaseImages = "BaseImages"
+	// InputFeatures is one file of a local Feature, or the lockfile.
+	InputFeatures = "Features"
+	// InputLocalEnv is one variable of the local machine that reaches the build.
+	InputLocalEnv = "LocalEnv"
+)
+
+// Settings are the inputs that have to be asked for.
+var Settings = []string{InputBuildContext, InputBaseImages, InputFeatures, InputLocalEnv}
+
+// Mode says what an input is where that changes what is built.
+type Mode string
+
+const (
+	// ModeFile is a file without the executable bit, and whatever is not a file.
+	ModeFile Mode = ""
+	// ModeExecutable is a file that its owner may execute.
+	ModeExecutable Mode = "executable"
+	// ModeSymlink is a symbolic link; its content is its target.
+	ModeSymlink Mode = "symlink"
+	// ModeFolder is a folder; its content is empty.
+	ModeFolder Mode = "folder"
+)
+
+// Input is one named part of a key.
+type Input struct {
+	// Name is one of the constants InputConfiguration to InputLocalEnv.
+	Name string `json:"name"`
+	// Path relative to the workspace; for InputBaseImages the reference, for
+	// InputLocalEnv the variable. "" where contents came without a path.
+	Path string `json:"path,omitempty"`
+	Mode Mode   `json:"mode,omitempty"`
+	// SizeBytes of the content.
+	SizeBytes int64 `json:"sizeBytes"`
+	// Digest is "sha256:" and the SHA-256 of the content; for InputBaseImages the image's own digest.
+	Digest string `json:"digest"`
+}
+
+func contentInput(name, path string, content []byte) Input {
+	sum := sha256.Sum256(content)
+	return Input{Name: name, Path: path, SizeBytes: int64(len(content)), Digest: digestOf(sum[:])}
+}
+
+const digestPrefix = "sha256:"
+
+func digestOf(sum []byte) string {
+	return digestPrefix + hex.EncodeToString(sum)
+}
+
+// sum returns the 32 bytes of a digest.
+func (i Input) sum() ([]byte, error) {
+	digits, found := strings.CutPrefix(i.Digest, digestPrefix)
+	sum, err := hex.DecodeString(digits)
+	if !found || err != nil || len(sum) != sha256.Size {
+		return nil, fmt.Errorf("input %s: digest %q is not sha256: and 64 hexadecimal digits", i, i.Digest)
+	}
+	return sum, nil
+}
+
+// keyPath is the path that goes into the hash: the two files of the promise
+// have none there, so that their place doesn't matter.
+func (i Input) keyPath() string {
+	if i.Name == InputConfiguration || i.Name == InputDockerfile {
+		return ""
+	}
+	return i.Path
+}
+
+// String names an input for people.
+func (i Input) String() string {
+	if i.keyPath() == "" {
+		return i.Name
+	}
+	return i.Name + " " + i.Path
+}
+
+// compareInputs puts the two files of the promise first, then orders by the
+// bytes of name and path.
+func compareInputs(a, b Input) int {
+	return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.keyPath(), b.keyPath()))
+}
+
+func rank(name string) int {
+	if position := slices.Index([]string{InputConfiguration, InputDockerfile}, name); position >= 0 {
+		return position
+	}
+	return 2
+}
