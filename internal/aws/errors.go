@@ -1,0 +1,197 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+// Class says what can be done about an error of AWS.
+type Class string
+
+// Classes of errors.
+const (
+	// ClassNone: no error.
+	ClassNone Class = ""
+	// ClassNotFound: what was asked for does not exist.
+	ClassNotFound Class = "NotFound"
+	// ClassAccessDenied: a permission is missing. Only a person can give it; try again slowly.
+	ClassAccessDenied Class = "AccessDenied"
+	// ClassThrottled: AWS, or the rate limit that keeps to AWS' own, says later. RetryAfter says when.
+	ClassThrottled Class = "Throttled"
+	// ClassInvalid: AWS does not take what it was sent; the same request never succeeds.
+	ClassInvalid Class = "Invalid"
+	// ClassOther: everything else, also what isn't an error of AWS. Try again.
+	ClassOther Class = "Other"
+)
+
+// throttleCodes mean that the same call succeeds later. LimitExceeded and its like are quotas and not among them,
+// although the SDK takes them for throttling.
+var throttleCodes = map[string]struct{}{
+	"Throttling":                             {},
+	"ThrottlingException":                    {},
+	"ThrottledException":                     {},
+	"RequestThrottled":                       {},
+	"RequestThrottledException":              {},
+	"TooManyRequestsException":               {},
+	"RequestLimitExceeded":                   {},
+	"BandwidthLimitExceeded":                 {},
+	"ProvisionedThroughputExceededException": {},
+	"SlowDown":                               {},
+}
+
+// deniedCodes are those that a person cures by changing permissions or credentials.
+var deniedCodes = map[string]bool{
+	"AccessDenied":                         true,
+	"AccessDeniedException":                true,
+	"AuthFailure":                          true,
+	"AuthorizationError":                   true,
+	"BlockedByOrganizationPolicyException": true,
+	"ExpiredToken":                         true,
+	"ExpiredTokenException":                true,
+	"InvalidClientTokenId":                 true,
+	"InvalidIdentityToken":                 true,
+	"InvalidSignatureException":            true,
+	"MissingAuthenticationTokenException":  true,
+	"NotAuthorized":                        true,
+	"OptInRequired":                        true,
+	"RegionDisabledException":              true,
+	"SignatureDoesNotMatch":                true,
+	"UnauthorizedException":                true,
+	"UnauthorizedOperation":                true,
+	"UnrecognizedClientException":          true,
+}
+
+var notFoundCodes = map[string]bool{
+	"RepositoryNotFoundException":       true,
+	"ImageNotFoundException":            true,
+	"LifecyclePolicyNotFoundException":  true,
+	"RepositoryPolicyNotFoundException": true,
+	"NoSuchEntity":                      true,
+	"NoSuchEntityException":             true,
+	"ResourceNotFoundException":         true,
+	"StackNotFoundException":            true,
+}
+
+var invalidCodes = map[string]bool{
+	"InvalidParameterException":        true,
+	"InvalidParameterValue":            true,
+	"InvalidParameter":                 true,
+	"InvalidTagParameterException":     true,
+	"TooManyTagsException":             true,
+	"ValidationError":                  true,
+	"ValidationException":              true,
+	"InvalidInput":                     true,
+	"MalformedPolicyDocument":          true,
+	"MalformedPolicyDocumentException": true,
+	"PackedPolicyTooLarge":             true,
+	"PackedPolicyTooLargeException":    true,
+	"UnsupportedImageTypeException":    true,
+}
+
+// ClassOf sorts an error.
+func ClassOf(err error) Class {
+	if err == nil {
+		return ClassNone
+	}
+	var later *LaterError
+	if errors.As(err, &later) {
+		return ClassThrottled
+	}
+	code := Code(err)
+	_, throttled := throttleCodes[code]
+	switch {
+	case throttled:
+		return ClassThrottled
+	case deniedCodes[code]:
+		return ClassAccessDenied
+	case notFoundCodes[code]:
+		return ClassNotFound
+	case invalidCodes[code]:
+		return ClassInvalid
+	}
+	return ClassOther
+}
+
+// Code is the code of an error of AWS, such as AccessDeniedException, and empty of any other.
+func Code(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// RetryAfter is how long to wait where the class is ClassThrottled.
+func RetryAfter(err error) time.Duration {
+	var later *LaterError
+	if errors.As(err, &later) {
+		return later.After
+	}
+	return throttledRetry
+}
+
+// Message says what an error is about in a sentence that is the same at every try: service, operation, code and AWS'
+// own words, without request IDs and the ports of connections.
+func Message(err error) string {
+	if err == nil {
+		return ""
+	}
+	var later *LaterError
+	if errors.As(err, &later) {
+		return later.Error()
+	}
+	var prefix string
+	var operation *smithy.OperationError
+	if errors.As(err, &operation) {
+		prefix = strings.ToLower(operation.ServiceID) + " " + operation.OperationName + ": "
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		text := api.ErrorCode()
+		if said := withoutRequestIDs(api.ErrorMessage()); said != "" {
+			text += ": " + said
+		}
+		return prefix + text
+	}
+	if prefix == "" {
+		return err.Error()
+	}
+	return prefix + transportMessage(err)
+}
+
+// transportMessage says why no answer came.
+func transportMessage(err error) string {
+	var network *net.OpError
+	var unresolved *net.DNSError
+	var address *url.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "given up, because the caller went away"
+	case errors.As(err, &unresolved):
+		return "the name " + unresolved.Name + " can't be resolved: " + unresolved.Err
+	case errors.As(err, &network):
+		return "no connection: " + network.Err.Error()
+	case errors.As(err, &address):
+		return "no answer: " + address.Err.Error()
+	}
+	var operation *smithy.OperationError
+	if errors.As(err, &operation) {
+		return withoutRequestIDs(operation.Err.Error())
+	}
+	return err.Error()
+}
+
+var requestID = regexp.MustCompile(`(?i)[,;(]?\s*request[ _-]?id:?\s*"?[0-9a-z-]*"?\)?`)
+
+func withoutRequestIDs(text string) string {
+	return strings.TrimSpace(requestID.ReplaceAllString(text, ""))
+}

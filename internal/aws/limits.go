@@ -1,0 +1,198 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go/middleware"
+)
+
+const (
+	// maxTurnWait is how long a call waits for its turn; one whose turn is later gets a LaterError, so that no worker
+	// stands still while other work could be done.
+	maxTurnWait = time.Second
+	// throttledRetry is when to try again after AWS said later more often than a call is tried.
+	throttledRetry = 5 * time.Second
+	// rateWindow is the time over which the rate that AWS lets through is measured.
+	rateWindow = time.Second
+	// throttledShare is what an operation keeps of the rate that it had when AWS throttled it.
+	throttledShare = 0.85
+	// growth is by how much of itself a limited rate grows in a second without throttling.
+	growth = 0.04
+	// slowest and fastest bound a limited rate, in calls a second; a rate that has grown beyond fastest is none.
+	slowest, fastest = 0.5, 2000
+)
+
+// LaterError says that a call was not made, because AWS limits its operation and earlier callers go first.
+type LaterError struct {
+	Operation string        // such as ecr CreateRepository
+	After     time.Duration // when this caller's turn comes
+}
+
+func (e *LaterError) Error() string {
+	return e.Operation + ": waiting for a turn, because AWS limits how often it may be called"
+}
+
+// RetryableError tells the SDK not to try again by itself.
+func (e *LaterError) RetryableError() bool { return false }
+
+// limits holds a rate limit for each operation of a target: AWS counts by account, region and operation, so that one
+// operation's throttling says nothing about another's.
+type limits struct {
+	mu         sync.Mutex
+	operations map[string]*limit
+}
+
+func newLimits() *limits { return &limits{operations: map[string]*limit{}} }
+
+func (l *limits) of(operation string) *limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	found, ok := l.operations[operation]
+	if !ok {
+		found = &limit{}
+		l.operations[operation] = found
+	}
+	return found
+}
+
+// install puts the limit around each attempt, inside the SDK's retries.
+func (l *limits) install(stack *middleware.Stack) error {
+	err := stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("imagecache:RateLimit",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+			middleware.FinalizeOutput, middleware.Metadata, error,
+		) {
+			operation := operationOf(ctx)
+			limit := l.of(operation)
+			if err := limit.wait(ctx, operation); err != nil {
+				return middleware.FinalizeOutput{}, middleware.Metadata{}, err
+			}
+			out, metadata, err := next.HandleFinalize(ctx, in)
+			limit.learn(time.Now(), isThrottle(err))
+			return out, metadata, err
+		}), "Retry", middleware.After)
+	if err != nil {
+		return fmt.Errorf("install the rate limit: %w", err)
+	}
+	return nil
+}
+
+func operationOf(ctx context.Context) string {
+	return strings.ToLower(awsmiddleware.GetServiceID(ctx)) + " " + awsmiddleware.GetOperationName(ctx)
+}
+
+func isThrottle(err error) bool {
+	_, ok := throttleCodes[Code(err)]
+	return ok
+}
+
+// limit spaces the calls of one operation. It lets everything through until AWS throttles the operation for the first
+// time; from then on it keeps a little under the rate that AWS was seen to let through, and grows slowly.
+type limit struct {
+	mu sync.Mutex
+	// rate is in calls a second; zero is no limit.
+	rate float64
+	// next is when the next call may go; promised is the turn of the last caller that was told to come back.
+	next, promised time.Time
+	// cut is when the rate was last lowered, grown when it was last raised.
+	cut, grown time.Time
+	// passed counts the calls that AWS let through since windowStart; last is the rate of the window before.
+	passed      int
+	windowStart time.Time
+	last        float64
+}
+
+// wait blocks until the caller's turn, or tells it to come back.
+func (l *limit) wait(ctx context.Context, operation string) error {
+	pause, ok := l.take(time.Now())
+	if !ok {
+		return &LaterError{Operation: operation, After: pause}
+	}
+	if pause <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a turn: %w", ctx.Err())
+	}
+}
+
+// take gives the caller a turn that is due after pause, or, not ok, the time after which to ask again. Callers that are
+// sent away get a time of their own each, so that they don't come back together.
+func (l *limit) take(now time.Time) (pause time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rate == 0 {
+		return 0, true
+	}
+	interval := time.Duration(float64(time.Second) / l.rate)
+	if l.next.Before(now) {
+		l.next = now
+	}
+	if pause = l.next.Sub(now); pause <= maxTurnWait {
+		l.next = l.next.Add(interval)
+		return pause, true
+	}
+	if l.promised.Before(l.next) {
+		l.promised = l.next
+	}
+	l.promised = l.promised.Add(interval)
+	return l.promised.Sub(now) - maxTurnWait/2, false
+}
+
+// learn takes in how AWS answered a call.
+func (l *limit) learn(now time.Time, throttled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !throttled {
+		l.count(now)
+		l.grow(now)
+		return
+	}
+	// Answers to calls that were on their way together are one warning, not many.
+	if now.Sub(l.cut) < rateWindow {
+		return
+	}
+	seen := l.seen(now)
+	if l.rate != 0 {
+		seen = min(l.rate, max(seen, l.rate/2))
+	}
+	l.rate = math.Max(seen*throttledShare, slowest)
+	l.cut, l.grown = now, now
+	l.next = now.Add(time.Duration(float64(time.Second) / l.rate))
+}
+
+func (l *limit) count(now time.Time) {
+	if elapsed := now.Sub(l.windowStart); elapsed >= rateWindow {
+		l.last = float64(l.passed) / elapsed.Seconds()
+		l.passed, l.windowStart = 0, now
+	}
+	l.passed++
+}
+
+// seen is the rate that AWS lets through, as far as it is known.
+func (l *limit) seen(now time.Time) float64 {
+	elapsed := max(now.Sub(l.windowStart), rateWindow)
+	return math.Max(l.last, float64(l.passed)/elapsed.Seconds())
+}
+
+func (l *limit) grow(now time.Time) {
+	elapsed := now.Sub(l.grown)
+	if l.rate == 0 || elapsed < rateWindow {
+		return
+	}
+	l.grown = now
+	l.rate *= 1 + growth*math.Min(elapsed.Seconds(), 60)
+	if l.rate > fastest {
+		l.rate = 0
+	}
+}

@@ -1,0 +1,178 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// callTimeout bounds one call with all its attempts and the time it waits for its turn.
+const callTimeout = 30 * time.Second
+
+// maxAttempts is how often one call is tried before its error is returned. Reconcilers try again later by themselves,
+// so this only has to cover what is over within a second.
+const maxAttempts = 3
+
+// Target is where calls go: a region, and the role that reaches the account where it isn't the controller's own. It is
+// comparable, and the same targets share clients, rate limits and credentials.
+type Target struct {
+	Region        string
+	AssumeRoleARN string
+	ExternalID    string
+}
+
+// Options are the settings of a Provider. Everything that concerns AWS itself comes from the SDK's ordinary settings.
+type Options struct {
+	// UserAgent is added to the SDK's own, such as imagecache/v1.2.3.
+	UserAgent string
+	// SessionName names the controller's sessions in other accounts' audit logs; by default imagecache-controller.
+	SessionName string
+	// Registerer takes the call metrics; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Provider makes clients. It is safe for concurrent use.
+type Provider struct {
+	config      awssdk.Config
+	roleARN     string
+	sessionName string
+	http        *awshttp.BuildableClient
+
+	mu      sync.Mutex
+	clients map[Target]*Clients
+}
+
+// NewProvider reads the SDK's ordinary settings: environment, shared configuration, web identity, and whatever else the
+// SDK looks at. It makes no call.
+func NewProvider(ctx context.Context, options Options) (*Provider, error) {
+	// A BuildableClient, because the SDK must be able to add AWS_CA_BUNDLE to it. The controller asks one endpoint many
+	// things at once, so idle connections are kept for more than the SDK's ten a host.
+	client := awshttp.NewBuildableClient().WithTransportOptions(keepConnections)
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithHTTPClient(client),
+		config.WithRetryer(newRetryer),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS SDK's configuration: %w", err)
+	}
+	metrics, err := newCallMetrics(options.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register AWS call metrics: %w", err)
+	}
+	cfg.APIOptions = append(cfg.APIOptions, metrics.install)
+	if options.UserAgent != "" {
+		cfg.AppID = options.UserAgent
+	}
+	if options.SessionName == "" {
+		options.SessionName = "imagecache-controller"
+	}
+	return &Provider{
+		config: cfg, roleARN: webIdentityRole(cfg), sessionName: options.SessionName, http: client,
+		clients: map[Target]*Clients{},
+	}, nil
+}
+
+// Clients are the clients of one target.
+type Clients struct {
+	Region         string
+	ECR            *ecr.Client
+	IAM            *iam.Client
+	STS            *sts.Client
+	CloudFormation *cloudformation.Client
+	Tagging        *resourcegroupstaggingapi.Client
+	// HTTP reads what AWS hands out presigned addresses of.
+	HTTP awssdk.HTTPClient
+
+	config   awssdk.Config
+	roleARN  string
+	identity identity
+}
+
+// Clients returns the target's clients, always the same ones. It makes no call.
+func (p *Provider) Clients(target Target) *Clients {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if clients, ok := p.clients[target]; ok {
+		return clients
+	}
+	cfg := p.config.Copy()
+	if target.Region != "" {
+		cfg.Region = target.Region
+	}
+	limits := newLimits()
+	cfg.APIOptions = append(cfg.APIOptions, limits.install)
+	roleARN := p.roleARN
+	if target.AssumeRoleARN != "" {
+		roleARN = target.AssumeRoleARN
+		cfg.Credentials = awssdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(
+			sts.NewFromConfig(cfg), target.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
+				o.RoleSessionName = p.sessionName
+				if target.ExternalID != "" {
+					o.ExternalID = awssdk.String(target.ExternalID)
+				}
+			}),
+			func(o *awssdk.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
+	}
+	clients := &Clients{
+		Region:         cfg.Region,
+		ECR:            ecr.NewFromConfig(cfg),
+		IAM:            iam.NewFromConfig(cfg),
+		STS:            sts.NewFromConfig(cfg),
+		CloudFormation: cloudformation.NewFromConfig(cfg),
+		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg),
+		HTTP:           p.http,
+		config:         cfg,
+		roleARN:        roleARN,
+	}
+	p.clients[target] = clients
+	return clients
+}
+
+// ECRAs is a client of the same region, settings and rate limits that acts with other credentials.
+func (c *Clients) ECRAs(credentials awssdk.CredentialsProvider) *ecr.Client {
+	cfg := c.config.Copy()
+	cfg.Credentials = credentials
+	return ecr.NewFromConfig(cfg)
+}
+
+// newRetryer tries again what is over soon: connections that broke, AWS' own failures, throttling. There is no retry
+// quota: it is shared by all operations of a client, so that one which is throttled would use up the tries of others.
+func newRetryer() awssdk.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(backoff)
+		o.Retryables = []retry.IsErrorRetryable{
+			retry.NoRetryCanceledError{},
+			retry.RetryableError{},
+			retry.RetryableConnectionError{},
+			retry.RetryableHTTPStatusCode{Codes: retry.DefaultRetryableHTTPStatusCodes},
+			retry.RetryableErrorCode{Codes: retry.DefaultRetryableErrorCodes},
+			retry.RetryableErrorCode{Codes: throttleCodes},
+		}
+	})
+}
+
+// webIdentityRole is the role of AWS_ROLE_ARN, as IRSA sets it: the only place that tells such a role's path.
+func webIdentityRole(cfg awssdk.Config) string {
+	for _, source := range cfg.ConfigSources {
+		if environment, ok := source.(config.EnvConfig); ok {
+			return environment.RoleARN
+		}
+	}
+	return ""
+}

@@ -1,0 +1,121 @@
+package ecr
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// window is how long a lookup waits for others of the same repository to join it.
+const window = 3 * time.Millisecond
+
+// lookupTimeout bounds a batch with all its calls.
+const lookupTimeout = 20 * time.Second
+
+// answer is what one tag's lookup ended with.
+type answer struct {
+	image *Image
+	err   error
+}
+
+// batcher gathers lookups of one repository that come in at about the same time into one. A batch runs under no
+// caller's context: it ends early only when all its callers have gone.
+type batcher struct {
+	run func(ctx context.Context, repository string, tags []string) (map[string]answer, error)
+
+	mu      sync.Mutex
+	pending map[string]*batch
+}
+
+type batch struct {
+	repository string
+	tags       []string
+	known      map[string]bool
+	waiting    int
+	timer      *time.Timer
+	ctx        context.Context
+	cancel     context.CancelFunc
+	done       chan struct{}
+	answers    map[string]answer
+	err        error
+}
+
+func newBatcher(run func(context.Context, string, []string) (map[string]answer, error)) *batcher {
+	return &batcher{run: run, pending: map[string]*batch{}}
+}
+
+func (b *batcher) find(ctx context.Context, repository, tag string) (*Image, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("look up an image: %w", err)
+	}
+	joined := b.join(repository, tag)
+	select {
+	case <-joined.done:
+	case <-ctx.Done():
+		b.leave(joined)
+		return nil, fmt.Errorf("look up an image: %w", ctx.Err())
+	}
+	if joined.err != nil {
+		return nil, joined.err
+	}
+	found := joined.answers[tag]
+	if found.image == nil {
+		return nil, found.err
+	}
+	own := *found.image
+	return &own, found.err
+}
+
+// join puts the tag into the repository's next batch, and starts that when it is full.
+func (b *batcher) join(repository, tag string) *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	current := b.pending[repository]
+	if current == nil {
+		current = &batch{repository: repository, known: map[string]bool{}, done: make(chan struct{})}
+		current.ctx, current.cancel = context.WithTimeout(context.Background(), lookupTimeout)
+		current.timer = time.AfterFunc(window, func() { b.start(current) })
+		b.pending[repository] = current
+	}
+	current.waiting++
+	if !current.known[tag] {
+		current.known[tag] = true
+		current.tags = append(current.tags, tag)
+	}
+	if len(current.tags) == maxImageIDs {
+		delete(b.pending, repository)
+		if current.timer.Stop() {
+			go b.start(current)
+		}
+	}
+	return current
+}
+
+func (b *batcher) start(current *batch) {
+	b.mu.Lock()
+	if b.pending[current.repository] == current {
+		delete(b.pending, current.repository)
+	}
+	b.mu.Unlock()
+	defer current.cancel()
+	defer close(current.done)
+	if current.ctx.Err() != nil {
+		current.err = fmt.Errorf("look up images: %w", current.ctx.Err())
+		return
+	}
+	current.answers, current.err = b.run(current.ctx, current.repository, current.tags)
+}
+
+// leave takes a caller out; the last one ends the batch.
+func (b *batcher) leave(current *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if current.waiting--; current.waiting > 0 {
+		return
+	}
+	if b.pending[current.repository] == current {
+		delete(b.pending, current.repository)
+	}
+	current.cancel()
+}

@@ -1,0 +1,164 @@
+package ecr
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"imagecache.dev/internal/aws"
+)
+
+// maxImageIDs is how many images one call takes:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html
+const maxImageIDs = 100
+
+// maxPage is how many items a page of a list has at most:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
+const maxPage = 1000
+
+// imagesAPI is what Images asks of ECR; *awsecr.Client has it.
+type imagesAPI interface {
+	BatchGetImage(context.Context, *awsecr.BatchGetImageInput, ...func(*awsecr.Options)) (*awsecr.BatchGetImageOutput, error)
+	BatchDeleteImage(context.Context, *awsecr.BatchDeleteImageInput, ...func(*awsecr.Options)) (*awsecr.BatchDeleteImageOutput, error)
+	BatchCheckLayerAvailability(context.Context, *awsecr.BatchCheckLayerAvailabilityInput, ...func(*awsecr.Options)) (*awsecr.BatchCheckLayerAvailabilityOutput, error)
+	DescribeImages(context.Context, *awsecr.DescribeImagesInput, ...func(*awsecr.Options)) (*awsecr.DescribeImagesOutput, error)
+	GetDownloadUrlForLayer(context.Context, *awsecr.GetDownloadUrlForLayerInput, ...func(*awsecr.Options)) (*awsecr.GetDownloadUrlForLayerOutput, error)
+	PutImage(context.Context, *awsecr.PutImageInput, ...func(*awsecr.Options)) (*awsecr.PutImageOutput, error)
+}
+
+// Image is an image in a repository.
+type Image struct {
+	Digest    string
+	MediaType string
+	// Tags are set by List only.
+	Tags []string
+	// Manifest and Config are the bytes, whose SHA-256 were compared with the digests that name them. Config is empty
+	// for an index, and where ConfigErr says why it could not be read.
+	Manifest  []byte
+	Config    []byte
+	ConfigErr error
+	PushedAt  time.Time
+	SizeBytes int64
+	// Archived images are listed and can't be pulled.
+	Archived bool
+}
+
+// Images looks up and publishes the images of one account and region. It is safe for concurrent use. Make one for each
+// target and keep it: callers share its lookups and what is known by digest.
+type Images struct {
+	api    imagesAPI
+	http   awssdk.HTTPClient
+	facts  *factCache
+	lookup *batcher
+}
+
+// NewImages makes the Images of a target.
+func NewImages(clients *aws.Clients) *Images {
+	images := &Images{api: clients.ECR, http: clients.HTTP, facts: newFactCache(factBytes)}
+	images.lookup = newBatcher(images.findAll)
+	return images
+}
+
+// Find returns the image that has the tag now, and nil without an error if there is none. It is asked of ECR each time,
+// in one call for all callers of the same few milliseconds; only what a digest fixes for ever is remembered. A missing
+// repository is an error of class NotFound.
+func (i *Images) Find(ctx context.Context, repository, tag string) (*Image, error) {
+	return i.lookup.find(ctx, repository, tag)
+}
+
+// Remember keeps the facts of an image that was just published, so that finding it again reads nothing but the tag.
+// Facts that don't hold together are not kept.
+func (i *Images) Remember(repository string, image Image) {
+	if image.PushedAt.IsZero() || len(image.Config) == 0 || digestOf(image.Manifest) != image.Digest {
+		return
+	}
+	i.facts.add(repository, image)
+}
+
+// MissingBlobs returns those of the digests, in their order, that the repository doesn't have.
+func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []string) ([]string, error) {
+	available := make(map[string]bool, len(digests))
+	for start := 0; start < len(digests); start += maxImageIDs {
+		out, err := i.api.BatchCheckLayerAvailability(ctx, &awsecr.BatchCheckLayerAvailabilityInput{
+			RepositoryName: &repository,
+			LayerDigests:   digests[start:min(start+maxImageIDs, len(digests))],
+		})
+		if err != nil {
+			return nil, fmt.Errorf("check which layers are there: %w", err)
+		}
+		for _, layer := range out.Layers {
+			if layer.LayerAvailability == types.LayerAvailabilityAvailable {
+				available[awssdk.ToString(layer.LayerDigest)] = true
+			}
+		}
+	}
+	var missing []string
+	for _, digest := range digests {
+		if !available[digest] {
+			missing = append(missing, digest)
+		}
+	}
+	return missing, nil
+}
+
+// Delete removes the image with all its tags. One that is gone already is a success.
+func (i *Images) Delete(ctx context.Context, repository, digest string) error {
+	out, err := i.api.BatchDeleteImage(ctx, &awsecr.BatchDeleteImageInput{
+		RepositoryName: &repository,
+		ImageIds:       []types.ImageIdentifier{{ImageDigest: &digest}},
+	})
+	if err != nil {
+		return fmt.Errorf("delete the image: %w", err)
+	}
+	i.facts.forget(repository, digest)
+	for _, failure := range out.Failures {
+		if failure.FailureCode != types.ImageFailureCodeImageNotFound {
+			return fmt.Errorf("delete the image %s: %s: %s", digest, failure.FailureCode, awssdk.ToString(failure.FailureReason))
+		}
+	}
+	return nil
+}
+
+// List returns all images of the repository, without manifests and configurations, at 1,000 a call.
+func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
+	var images []Image
+	input := &awsecr.DescribeImagesInput{
+		RepositoryName: &repository,
+		MaxResults:     awssdk.Int32(maxPage),
+		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
+	}
+	for {
+		out, err := i.api.DescribeImages(ctx, input)
+		if err != nil {
+			return nil, fmt.Errorf("list the images: %w", err)
+		}
+		for _, detail := range out.ImageDetails {
+			images = append(images, imageOf(detail))
+		}
+		if awssdk.ToString(out.NextToken) == "" {
+			return images, nil
+		}
+		input.NextToken = out.NextToken
+	}
+}
+
+func imageOf(detail types.ImageDetail) Image {
+	return Image{
+		Digest:    awssdk.ToString(detail.ImageDigest),
+		MediaType: awssdk.ToString(detail.ImageManifestMediaType),
+		Tags:      detail.ImageTags,
+		PushedAt:  awssdk.ToTime(detail.ImagePushedAt),
+		SizeBytes: awssdk.ToInt64(detail.ImageSizeInBytes),
+		Archived:  detail.ImageStatus != "" && detail.ImageStatus != types.ImageStatusActive,
+	}
+}
+
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

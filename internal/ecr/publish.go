@@ -1,0 +1,75 @@
+package ecr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"imagecache.dev/internal/aws"
+)
+
+// ErrTagTaken says that the repository has an image under the tag already: another, or this very one. Compare digests.
+var ErrTagTaken = errors.New("the tag is taken")
+
+// LayersMissingError says that the repository doesn't have blobs that the manifest names.
+type LayersMissingError struct {
+	// Digests are those that ECR named; it may have named none.
+	Digests []string
+	err     error
+}
+
+func (e *LayersMissingError) Error() string {
+	return "layers are missing: " + strings.Join(e.Digests, ", ")
+}
+
+func (e *LayersMissingError) Unwrap() error { return e.err }
+
+// ManifestRejectedError says that ECR never takes this manifest.
+type ManifestRejectedError struct{ err error }
+
+func (e *ManifestRejectedError) Error() string {
+	return "the manifest was rejected: " + aws.Message(e.err)
+}
+
+func (e *ManifestRejectedError) Unwrap() error { return e.err }
+
+// Put publishes the manifest under the tag, in one call. The errors that a caller can act on are ErrTagTaken,
+// *LayersMissingError and *ManifestRejectedError.
+func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byte, mediaType string) error {
+	_, err := i.api.PutImage(ctx, &awsecr.PutImageInput{
+		RepositoryName:         &repository,
+		ImageTag:               &tag,
+		ImageManifest:          awssdk.String(string(manifest)),
+		ImageManifestMediaType: &mediaType,
+		// ECR compares: a manifest that was changed on its way is not stored.
+		ImageDigest: awssdk.String(digestOf(manifest)),
+	})
+	if err == nil {
+		return nil
+	}
+	return putError(err)
+}
+
+func putError(err error) error {
+	var tagExists *types.ImageTagAlreadyExistsException
+	var imageExists *types.ImageAlreadyExistsException
+	var missing *types.LayersNotFoundException
+	switch {
+	case errors.As(err, &tagExists), errors.As(err, &imageExists):
+		return ErrTagTaken
+	case errors.As(err, &missing):
+		return &LayersMissingError{Digests: digestPattern.FindAllString(missing.ErrorMessage(), -1), err: err}
+	case aws.ClassOf(err) == aws.ClassInvalid, aws.Code(err) == "ImageDigestDoesNotMatchException",
+		aws.Code(err) == "ReferencedImagesNotFoundException":
+		return &ManifestRejectedError{err: err}
+	}
+	return fmt.Errorf("put the image: %w", err)
+}
+
+var digestPattern = regexp.MustCompile(`sha256:[0-9a-f]{64}`)

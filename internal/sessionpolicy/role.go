@@ -1,0 +1,39 @@
+package sessionpolicy
+
+import "fmt"
+
+// PullRole is the inline policy of a runner's pull role. The repository is named by the session's tag, so that one role
+// serves all projects of the runner.
+func PullRole(partition, region, accountID, runnerID string) string {
+	return role("Pull", pullActions, partition, region, accountID, runnerID)
+}
+
+// PushRole is the inline policy of a runner's push role.
+func PushRole(partition, region, accountID, runnerID string) string {
+	return role("UploadLayers", pushActions, partition, region, accountID, runnerID)
+}
+
+func role(sid string, actions []string, partition, region, accountID, runnerID string) string {
+	project := fmt.Sprintf("${aws:PrincipalTag/%s}", ProjectTag)
+	return render(
+		allow(sid, actions,
+			RepositoryARN(partition, region, accountID, RepositoryName(runnerID, project)),
+			conditions{"StringEquals": {"aws:ResourceTag/" + ProjectTag: project}}),
+		allow("LogIn", tokenActions, "*", nil),
+	)
+}
+
+// Trust lets the controller, and nobody else, assume a role, and only with a session tag that names a project. It names
+// the account's root narrowed by a condition, because a role that is made anew keeps its ARN and loses its identity: a
+// policy that named it directly would trust nobody from then on.
+func Trust(controllerARN, accountID, partition string) string {
+	return render(statement{
+		Sid: "Controller", Effect: "Allow",
+		Principal: map[string]string{"AWS": fmt.Sprintf("arn:%s:iam::%s:root", partition, accountID)},
+		Action:    []string{"sts:AssumeRole", "sts:TagSession"},
+		Condition: conditions{
+			"ArnEquals":  {"aws:PrincipalArn": controllerARN},
+			"StringLike": {"aws:RequestTag/" + ProjectTag: "?*"},
+		},
+	})
+}
