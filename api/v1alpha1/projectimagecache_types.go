@@ -297,6 +297,7 @@ type ProjectImageCacheStatus struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=".metadata.creationTimestamp"
 // +kubebuilder:selectablefield:JSONPath=".spec.runnerRef.name"
 // +kubebuilder:selectablefield:JSONPath=".spec.projectID"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 57",message="the object's name must have at most 57 characters, because it becomes a label and part of a Secret's name"
 type ProjectImageCache struct {
 	metav1.TypeMeta `json:",inline"`
 

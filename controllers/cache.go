@@ -1,0 +1,38 @@
+package controllers
+
+import (
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// CacheOptions are what the manager's cache keeps: of leases only those of builders, and of requests everything but
+// contents that are read once, past the cache.
+func CacheOptions() cache.Options {
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&coordinationv1.Lease{}:       {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&v1alpha1.DevcontainerImage{}: {Transform: stripContents},
+		},
+	}
+}
+
+// stripContents drops from a request what can be hundreds of KiB: inline contents and the reported blobs.
+func stripContents(object any) (any, error) {
+	image, ok := object.(*v1alpha1.DevcontainerImage)
+	if !ok {
+		return object, nil
+	}
+	image.ManagedFields = nil
+	if image.Spec.Configuration != nil {
+		image.Spec.Configuration = &v1alpha1.InlineConfiguration{}
+	}
+	if image.Spec.Build != nil {
+		image.Spec.Build.Manifest, image.Spec.Build.Config = "", ""
+	}
+	return image, nil
+}

@@ -1,0 +1,238 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/sts"
+)
+
+// DevcontainerImageReconciler answers the requests of environments: hit, miss or bypassed; who builds; and it publishes
+// what the builder reports.
+type DevcontainerImageReconciler struct {
+	Client   client.Client
+	Live     client.Reader // reads past the cache
+	AWS      *aws.Provider
+	Granter  *sts.Granter
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+
+	leases *buildLeases
+
+	mu     sync.Mutex
+	images map[aws.Target]*ecr.Images
+}
+
+// +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages,verbs=get;list;watch;patch;update;delete
+// +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages/status,verbs=patch
+// +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages/finalizers,verbs=update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches;runnerimagecaches,verbs=get;list;watch
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile takes a request one step further: it observes, decides, acts, and writes one status.
+func (r *DevcontainerImageReconciler) Reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
+	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now()}
+	if !image.DeletionTimestamp.IsZero() {
+		return outcome(ctx, r.finalize(ctx, p), 0)
+	}
+	if image.Status.FinishedAt != nil {
+		next, err := r.afterwards(ctx, p)
+		return outcome(ctx, err, next)
+	}
+	err := r.advance(ctx, p)
+	p.end.err = firstError(p.end.err, err)
+	if patchErr := r.persist(ctx, p); patchErr != nil {
+		return outcome(ctx, patchErr, 0)
+	}
+	if err == nil && p.status.FinishedAt != nil {
+		err = r.tidyUp(ctx, p)
+		p.next = max(dueAt(image).Sub(p.now), time.Second)
+	}
+	return outcome(ctx, err, p.next)
+}
+
+// advance is the order of things. Each step either ends the pass, by setting p.end, or lets the next one follow.
+func (r *DevcontainerImageReconciler) advance(ctx context.Context, p *pass) error {
+	if p.status.CacheResult == "" {
+		if err := r.answer(ctx, p); err != nil || p.end.final {
+			return err
+		}
+	}
+	switch p.status.CacheResult {
+	case v1alpha1.CacheBypassed:
+		p.finish(v1alpha1.ReasonBypassed, p.status.Explanation)
+		return nil
+	case v1alpha1.CacheHit:
+		return r.serve(ctx, p)
+	}
+	if p.status.Role == "" {
+		if err := r.assignRole(ctx, p); err != nil {
+			return err
+		}
+	}
+	if p.status.Role == v1alpha1.RoleWaiter {
+		if err := r.wait(ctx, p); err != nil || p.status.Role == v1alpha1.RoleWaiter {
+			return err
+		}
+	}
+	if p.status.Role == v1alpha1.RoleLocalBuild {
+		p.finish(v1alpha1.ReasonLocalBuild, p.status.Explanation)
+		return nil
+	}
+	return r.build(ctx, p)
+}
+
+// serve ends a hit as soon as there are credentials to pull it with.
+func (r *DevcontainerImageReconciler) serve(ctx context.Context, p *pass) error {
+	if err := r.resolve(ctx, p); err != nil {
+		return err
+	}
+	return p.handOver(v1alpha1.ReasonHit, p.status.Explanation)
+}
+
+// afterwards is what remains of a finished request: what a pull saved, and its own removal.
+func (r *DevcontainerImageReconciler) afterwards(ctx context.Context, p *pass) (time.Duration, error) {
+	due := dueAt(p.image)
+	if !p.now.Before(due) {
+		err := r.Client.Delete(ctx, p.image, client.Preconditions{UID: &p.image.UID})
+		return 0, client.IgnoreNotFound(err)
+	}
+	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
+		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
+		p.status.ObservedGeneration = p.image.Generation
+		if err := r.patchStatus(ctx, p); err != nil {
+			return 0, err
+		}
+	}
+	return due.Sub(p.now), r.tidyUp(ctx, p)
+}
+
+// tidyUp lets go of what a builder held. It follows the status that says so, so that nobody sees the lease free before
+// the image is there.
+func (r *DevcontainerImageReconciler) tidyUp(ctx context.Context, p *pass) error {
+	if !controllerutil.ContainsFinalizer(p.image, v1alpha1.Finalizer) {
+		return nil
+	}
+	if err := removeSecret(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
+		return err
+	}
+	if builder := p.status.Builder; builder != nil {
+		if err := r.leases.release(ctx, p.image, builder.LeaseName); err != nil {
+			return err
+		}
+	}
+	before := p.image.DeepCopy()
+	controllerutil.RemoveFinalizer(p.image, v1alpha1.Finalizer)
+	err := r.Client.Patch(ctx, p.image, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err := client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("remove finalizer: %w", err)
+	}
+	return nil
+}
+
+// finalize lets a deleted request go once its upload rights are removed and its lease is free.
+func (r *DevcontainerImageReconciler) finalize(ctx context.Context, p *pass) error {
+	return r.tidyUp(ctx, p)
+}
+
+// persist writes the status that the pass's facts add up to, if it is another than before, and tells what changed.
+func (r *DevcontainerImageReconciler) persist(ctx context.Context, p *pass) error {
+	before := p.image.Status.DeepCopy()
+	p.status = statusFor(p)
+	if err := r.patchStatus(ctx, p); err != nil {
+		return err
+	}
+	r.announce(p.image, before)
+	return nil
+}
+
+func (r *DevcontainerImageReconciler) patchStatus(ctx context.Context, p *pass) error {
+	if reflect.DeepEqual(p.image.Status, p.status) {
+		return nil
+	}
+	before := p.image.DeepCopy()
+	p.image.Status = p.status
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, p.image, patch); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("patch status: %w", err)
+	}
+	p.status = *p.image.Status.DeepCopy()
+	return nil
+}
+
+// resolve finds the request's project and runner, and waits for what is not there or not ready.
+func (r *DevcontainerImageReconciler) resolve(ctx context.Context, p *pass) error {
+	if p.project != nil && p.runner != nil {
+		return nil
+	}
+	project, runner := &v1alpha1.ProjectImageCache{}, &v1alpha1.RunnerImageCache{}
+	key := types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}
+	if err := r.Client.Get(ctx, key, project); err != nil {
+		if apierrors.IsNotFound(err) {
+			return waitingf(v1alpha1.ReasonWaitingForProject, 0, "project %s is not there; apply a ProjectImageCache of that name", key.Name)
+		}
+		return fmt.Errorf("get project: %w", err)
+	}
+	key.Name = project.Spec.RunnerRef.Name
+	if err := r.Client.Get(ctx, key, runner); err != nil {
+		if apierrors.IsNotFound(err) {
+			return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s of project %s is not there; apply a RunnerImageCache of that name", key.Name, project.Name)
+		}
+		return fmt.Errorf("get runner: %w", err)
+	}
+	p.project, p.runner = project, runner
+	return nil
+}
+
+// imagesOf is the ECR of a runner's account and region.
+func (r *DevcontainerImageReconciler) imagesOf(runner *v1alpha1.RunnerImageCache) *ecr.Images {
+	target := targetOf(runner)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.images == nil {
+		r.images = map[aws.Target]*ecr.Images{}
+	}
+	if r.images[target] == nil {
+		r.images[target] = ecr.NewImages(r.AWS.Clients(target))
+	}
+	return r.images[target]
+}
+
+// targetOf is where a runner's AWS calls go.
+func targetOf(runner *v1alpha1.RunnerImageCache) aws.Target {
+	return aws.Target{Region: runner.Spec.Region, AssumeRoleARN: runner.Spec.AssumeRoleARN, ExternalID: runner.Spec.ExternalID}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func logFor(ctx context.Context, p *pass) func(message string, keysAndValues ...any) {
+	logger := log.FromContext(ctx).WithValues("environment", p.image.Spec.EnvironmentID, "configHash", p.status.ConfigHash)
+	return func(message string, keysAndValues ...any) { logger.Info(message, keysAndValues...) }
+}

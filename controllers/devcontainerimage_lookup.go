@@ -1,0 +1,171 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/publication"
+)
+
+// answer decides hit, miss or bypassed, once.
+func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error {
+	if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
+		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
+		return nil
+	}
+	if err := r.resolve(ctx, p); err != nil {
+		return err
+	}
+	if reason, explanation, bypassed := bypass(&p.image.Spec, p.runner); bypassed {
+		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
+		return nil
+	}
+	if err := r.hash(ctx, p); err != nil || p.end.final {
+		return err
+	}
+	repository, err := repositoryOf(p.project)
+	if err != nil {
+		return err
+	}
+	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	if err != nil {
+		return fmt.Errorf("look up image: %w", err)
+	}
+	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
+	if decided.result == v1alpha1.CacheMiss {
+		if err := r.explain(ctx, p, &decided); err != nil {
+			return err
+		}
+	}
+	p.latch(decided, found)
+	log.FromContext(ctx).V(1).Info("Answered", "result", decided.result, "reason", decided.reason, "configHash", p.status.ConfigHash)
+	return nil
+}
+
+// latch takes an answer over into the status.
+func (p *pass) latch(a answer, found *ecr.Image) {
+	p.status.CacheResult, p.status.Reason, p.status.Explanation = a.result, a.reason, shorten(a.explanation)
+	p.status.ReplacesDigest = a.replaces
+	if p.project != nil && p.project.Status.Repository != nil {
+		p.status.RepositoryURI = p.project.Status.Repository.URI
+	}
+	if a.result == v1alpha1.CacheHit {
+		p.status.Image = p.cachedImage(found, a.about.BuildSeconds)
+	}
+}
+
+// hash takes the request's hash, or computes it from inline contents.
+func (r *DevcontainerImageReconciler) hash(ctx context.Context, p *pass) error {
+	if p.status.ConfigHash != "" {
+		return nil
+	}
+	if p.image.Spec.ConfigHash != "" {
+		p.status.ConfigHash = p.image.Spec.ConfigHash
+		return nil
+	}
+	if len(p.project.Spec.KeyInputs) > 0 {
+		p.fail(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("project %s has keyInputs, which need the workspace; send configHash, as imagecache prepare does, instead of configuration", p.project.Name))
+		return nil
+	}
+	whole := &v1alpha1.DevcontainerImage{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
+		return fmt.Errorf("read inline configuration: %w", err)
+	}
+	contents := whole.Spec.Configuration
+	key, err := hash.FromContents([]byte(contents.DevcontainerJSON), dockerfileOf(contents), p.image.Spec.Platform)
+	if err != nil {
+		return fmt.Errorf("compute hash: %w", err)
+	}
+	p.status.ConfigHash = key.Hash
+	return nil
+}
+
+// dockerfileOf is an inline Dockerfile's contents, nil where there is none.
+func dockerfileOf(contents *v1alpha1.InlineConfiguration) []byte {
+	if contents.Dockerfile == "" {
+		return nil
+	}
+	return []byte(contents.Dockerfile)
+}
+
+// repositoryOf is a project's repository, once images can be looked up in it.
+func repositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStatus, error) {
+	repository := project.Status.Repository
+	if repository == nil || repository.URI == "" || !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionRepositoryReady) {
+		return nil, waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not ready", project.Name)
+	}
+	return repository, nil
+}
+
+// explain adds to a miss what differs from the nearest cached image, and who may build decides what the project's
+// other requests say.
+func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, decided *answer) error {
+	if decided.reason != v1alpha1.ReasonImageNotFound {
+		return nil
+	}
+	others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
+	if err != nil {
+		return err
+	}
+	if why := nearest(p.image, others, p.now); why != "" {
+		decided.explanation = why
+	}
+	return nil
+}
+
+// requestsOf lists the requests of the namespace that an index holds under a value. They are the cache's own objects,
+// not copies: read only.
+func (r *DevcontainerImageReconciler) requestsOf(ctx context.Context, image *v1alpha1.DevcontainerImage, index, value string) ([]v1alpha1.DevcontainerImage, error) {
+	var list v1alpha1.DevcontainerImageList
+	err := r.Client.List(ctx, &list, client.InNamespace(image.Namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list requests by %s: %w", index, err)
+	}
+	return list.Items, nil
+}
+
+// expectation is what an image under the request's hash has to be.
+func (p *pass) expectation() publication.Expectation {
+	return publication.Expectation{
+		Hash:        p.status.ConfigHash,
+		HashVersion: hash.Version,
+		UID:         string(p.image.UID),
+		Platform:    p.image.Spec.Platform,
+	}
+}
+
+// cachedImage is what the status says about an image of the repository.
+func (p *pass) cachedImage(found *ecr.Image, buildSeconds int64) *v1alpha1.CachedImage {
+	image := &v1alpha1.CachedImage{
+		Reference:    p.status.RepositoryURI + "@" + found.Digest,
+		Digest:       found.Digest,
+		SizeBytes:    &found.SizeBytes,
+		BuildSeconds: &buildSeconds,
+	}
+	if !found.PushedAt.IsZero() {
+		image.PushedAt = metaTime(found.PushedAt)
+		image.ExpiresAt = metaTime(found.PushedAt.Add(retentionOf(p.project)))
+	}
+	return image
+}
+
+func cachedOf(found *ecr.Image) *publication.Cached {
+	if found == nil {
+		return nil
+	}
+	return &publication.Cached{Digest: found.Digest, Config: found.Config, PushedAt: found.PushedAt, Archived: found.Archived}
+}
+
+// registryHost is the host[:port] of a repository's URI.
+func registryHost(uri string) string {
+	host, _, _ := strings.Cut(uri, "/")
+	return host
+}

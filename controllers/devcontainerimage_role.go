@@ -1,0 +1,184 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/publication"
+)
+
+// assignRole says what the environment does about a miss: build and publish, wait for who does, or build for itself.
+func (r *DevcontainerImageReconciler) assignRole(ctx context.Context, p *pass) error {
+	siblings, err := r.requestsOf(ctx, p.image, indexDCIEnvironment, p.image.Spec.EnvironmentID)
+	if err != nil {
+		return err
+	}
+	if why, may := mayPublish(p.image, siblings); !may {
+		p.status.Role = v1alpha1.RoleLocalBuild
+		p.status.Explanation = shorten(p.status.Explanation + "; " + why)
+		return nil
+	}
+	return r.contend(ctx, p)
+}
+
+// contend claims the build lease of the request's hash. Who gets it is the builder, and everybody else a waiter.
+func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) error {
+	if err := r.resolve(ctx, p); err != nil {
+		return err
+	}
+	repository, err := repositoryOf(p.project)
+	if err != nil {
+		return err
+	}
+	name := buildLeaseName(repository.Name, p.status.ConfigHash)
+	lease, err := r.leases.cached(ctx, p.image.Namespace, name)
+	if err != nil {
+		return err
+	}
+	if lease == nil || holds(p.image, lease) {
+		// The finalizer comes first: whoever holds a lease can't disappear without giving it back.
+		if err := r.addFinalizer(ctx, p); err != nil {
+			return err
+		}
+		if lease, err = r.leases.claim(ctx, p.image, name, p.status.ConfigHash); err != nil {
+			return err
+		}
+	}
+	others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
+	if err != nil {
+		return err
+	}
+	p.status.Builder = builderOf(lease, others)
+	p.status.Role = v1alpha1.RoleWaiter
+	if holds(p.image, lease) {
+		p.status.Role = v1alpha1.RoleBuilder
+	}
+	return nil
+}
+
+// builderOf describes the holder of a build lease from the project's requests.
+func builderOf(lease *coordinationv1.Lease, others []v1alpha1.DevcontainerImage) *v1alpha1.BuilderReference {
+	builder := &v1alpha1.BuilderReference{
+		Name:            holderName(lease),
+		LeaseName:       lease.Name,
+		ExpectedSeconds: expectedBuildSeconds(others),
+	}
+	if lease.Spec.AcquireTime != nil {
+		builder.StartedAt = metaTime(lease.Spec.AcquireTime.Truncate(1e9))
+	}
+	for i := range others {
+		if others[i].Name == builder.Name {
+			builder.EnvironmentID = others[i].Spec.EnvironmentID
+		}
+	}
+	return builder
+}
+
+func (r *DevcontainerImageReconciler) addFinalizer(ctx context.Context, p *pass) error {
+	if controllerutil.ContainsFinalizer(p.image, v1alpha1.Finalizer) {
+		return nil
+	}
+	before := p.image.DeepCopy()
+	controllerutil.AddFinalizer(p.image, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, p.image, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add finalizer: %w", err)
+	}
+	return nil
+}
+
+// wait keeps a waiter waiting while somebody builds, gives it the image once there is one, and makes it contend for the
+// lease when the builder is gone without one.
+func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
+	if err := r.resolve(ctx, p); err != nil {
+		return err
+	}
+	if p.image.Spec.Build != nil {
+		p.end.publication = &fate{reason: v1alpha1.ReasonNotBuilder, message: "another environment builds for the cache; this image is used where it was built"}
+		p.finish(v1alpha1.ReasonLocalBuild, "the environment did not wait and built for itself")
+		return nil
+	}
+	builder, err := r.builderRequest(ctx, p)
+	if err != nil {
+		return err
+	}
+	if builder != nil && builder.Status.Image != nil && builder.Status.FinishedAt != nil && builder.Status.ConfigHash == p.status.ConfigHash {
+		p.status.Image = builder.Status.Image.DeepCopy()
+		return p.handOver(v1alpha1.ReasonImageFound, "built by environment "+builder.Spec.EnvironmentID)
+	}
+	lease, err := r.leases.cached(ctx, p.image.Namespace, p.status.Builder.LeaseName)
+	if err != nil {
+		return err
+	}
+	if lease != nil {
+		return r.waitFor(ctx, p, lease)
+	}
+	return r.succeed(ctx, p)
+}
+
+// waitFor waits for a lease's holder. A holder that no longer exists can't give the lease back, so it is taken away.
+func (r *DevcontainerImageReconciler) waitFor(ctx context.Context, p *pass, lease *coordinationv1.Lease) error {
+	name := holderName(lease)
+	if name != p.status.Builder.Name {
+		others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
+		if err != nil {
+			return err
+		}
+		p.status.Builder = builderOf(lease, others)
+	}
+	holder := &v1alpha1.DevcontainerImage{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: name}, holder)
+	if apierrors.IsNotFound(err) || err == nil && !holds(holder, lease) {
+		if err := r.leases.remove(ctx, lease); err != nil {
+			return err
+		}
+		return r.succeed(ctx, p)
+	}
+	if err != nil {
+		return fmt.Errorf("read builder: %w", err)
+	}
+	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+}
+
+// succeed follows a builder that is gone: its image is used if it is there, and else the waiter contends itself.
+func (r *DevcontainerImageReconciler) succeed(ctx context.Context, p *pass) error {
+	repository, err := repositoryOf(p.project)
+	if err != nil {
+		return err
+	}
+	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	if err != nil {
+		return fmt.Errorf("look up image: %w", err)
+	}
+	if found != nil && found.Digest != p.status.ReplacesDigest {
+		unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)
+		if unusable == publication.Usable {
+			p.status.Image = p.cachedImage(found, about.BuildSeconds)
+			return p.handOver(v1alpha1.ReasonImageFound, "built by environment "+about.Environment)
+		}
+		p.status.ReplacesDigest = found.Digest
+	}
+	if err := r.contend(ctx, p); err != nil || p.status.Role == v1alpha1.RoleBuilder {
+		return err
+	}
+	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+}
+
+// builderRequest is the builder's request as the cache has it, or nil.
+func (r *DevcontainerImageReconciler) builderRequest(ctx context.Context, p *pass) (*v1alpha1.DevcontainerImage, error) {
+	builder := &v1alpha1.DevcontainerImage{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: p.status.Builder.Name}, builder)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get builder: %w", err)
+	}
+	return builder, nil
+}

@@ -1,0 +1,152 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// Limits of a reconciler's queue.
+const (
+	// requestWorkers is how many requests are answered at once. They mostly wait for AWS, and those that wait together
+	// share one call.
+	requestWorkers = 100
+	// passTimeout bounds one pass, calls to AWS included.
+	passTimeout = time.Minute
+	// retryFirst and retryMost bound the pause after an error.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 30 * time.Second
+)
+
+// retryLimiter is the pause of one object after an error: doubling, within bounds.
+func retryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost)
+}
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.leases = newBuildLeases(r.Client, r.Live, r.Clock)
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("devcontainerimage").
+		For(&v1alpha1.DevcontainerImage{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletionStarted()))).
+		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(r.waitersOfBuilder), builder.WithPredicates(builderEnded())).
+		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
+		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: requestWorkers,
+			RateLimiter:             retryLimiter(),
+			ReconciliationTimeout:   passTimeout,
+			EnableWarmup:            ptr.To(true),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)
+	}
+	return nil
+}
+
+// deletionStarted passes the update that marks an object as being deleted, which changes no generation of objects whose
+// spec stays.
+func deletionStarted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+	}
+}
+
+// builderEnded passes the update with which a builder's request ends, and its removal.
+func builderEnded() predicate.Predicate {
+	isBuilder := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.Role == v1alpha1.RoleBuilder }
+	finished := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.FinishedAt != nil }
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return isBuilder(e.Object) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return isBuilder(e.ObjectNew) && finished(e.ObjectNew) && !finished(e.ObjectOld)
+		},
+	}
+}
+
+// waitersOfBuilder are the unfinished requests of a builder's hash.
+func (r *DevcontainerImageReconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.unfinished(ctx, object.GetNamespace(), indexDCIHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
+}
+
+// requestsOfProject are the unfinished requests of a project.
+func (r *DevcontainerImageReconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.unfinished(ctx, object.GetNamespace(), indexDCIProject, object.GetName())
+}
+
+// unfinished are the requests under an index's value to which something is left to do.
+func (r *DevcontainerImageReconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
+	var list v1alpha1.DevcontainerImageList
+	err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)
+	if err != nil || value == "" {
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if list.Items[i].Status.FinishedAt == nil {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return requests
+}
+
+// leaseHandler notes when each build lease was renewed, and wakes those whom a lease's end concerns. A renewal wakes
+// nobody.
+func (r *DevcontainerImageReconciler) leaseHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {
+		for _, request := range r.unfinished(ctx, lease.Namespace, indexDCIHash, lease.Annotations[annotationHash]) {
+			q.Add(request)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, _ queue) {
+			if lease, ok := e.Object.(*coordinationv1.Lease); ok && isBuildLease(lease) {
+				r.leases.note(lease)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			lease, ok := e.ObjectNew.(*coordinationv1.Lease)
+			if !ok || !isBuildLease(lease) {
+				return
+			}
+			r.leases.note(lease)
+			if before, ok := e.ObjectOld.(*coordinationv1.Lease); ok && holderName(before) != holderName(lease) {
+				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: before.Namespace, Name: holderName(before)}})
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			if lease, ok := e.Object.(*coordinationv1.Lease); ok && isBuildLease(lease) {
+				r.leases.forget(lease)
+				wake(ctx, lease, q)
+			}
+		},
+	}
+}
+
+func isBuildLease(lease *coordinationv1.Lease) bool {
+	return lease.Annotations[annotationHash] != ""
+}

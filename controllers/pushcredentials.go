@@ -1,0 +1,69 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/sessionpolicy"
+	"imagecache.dev/internal/sts"
+)
+
+// pushDuration is how long upload rights last: the shortest session that AWS gives
+// (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, DurationSeconds).
+const pushDuration = 15 * time.Minute
+
+// pushSecretName is the Secret with a request's upload rights.
+func pushSecretName(image *v1alpha1.DevcontainerImage) string { return image.Name + "-push" }
+
+// grantPush makes upload rights for the project's repository: for layers alone, after the build has ended, and never
+// twice for one report.
+func (r *DevcontainerImageReconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) error {
+	if p.runner.Status.PushRoleARN == "" {
+		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)
+	}
+	deadline := p.now.Add(pushDuration)
+	password, err := r.Granter.Grant(ctx, targetOf(p.runner), sts.Request{
+		RoleARN:     p.runner.Status.PushRoleARN,
+		SessionName: "push-" + p.image.Spec.EnvironmentID + "-" + p.image.Name,
+		Project:     p.project.Spec.ProjectID,
+		Policy:      sessionpolicy.Push(repository.ARN, deadline),
+		Duration:    pushDuration,
+	})
+	if err != nil {
+		return fmt.Errorf("grant upload rights: %w", err)
+	}
+	if password.ExpiresAt.After(deadline) {
+		password.ExpiresAt = deadline
+	}
+	err = credentialSecret{
+		name:      pushSecretName(p.image),
+		namespace: p.image.Namespace,
+		kind:      v1alpha1.CredentialsPush,
+		project:   p.project.Name,
+		owner:     ownedBy("DevcontainerImage", p.image.Name, p.image),
+		registry:  registryHost(repository.URI),
+		password:  password,
+	}.apply(ctx, r.Client)
+	if err != nil {
+		return err
+	}
+	p.status.PushCredentials = &v1alpha1.CredentialReference{
+		SecretName: pushSecretName(p.image),
+		ExpiresAt:  metav1.NewTime(password.ExpiresAt.Truncate(time.Second)),
+	}
+	logFor(ctx, p)("Granted upload rights", "expiresAt", password.ExpiresAt)
+	return nil
+}
+
+// removePushCredentials takes a request's upload rights away.
+func (r *DevcontainerImageReconciler) removePushCredentials(ctx context.Context, p *pass) error {
+	if err := removeSecret(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
+		return err
+	}
+	p.status.PushCredentials = nil
+	return nil
+}
