@@ -1,0 +1,129 @@
+package builder
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+)
+
+// maxSmallEntry bounds what is kept of an archive in memory: manifest and
+// configuration. A registry takes no larger ones.
+const maxSmallEntry = 4 << 20
+
+// archive is what "docker save" and "podman save" write, read in one pass:
+// https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
+type archive struct {
+	dir    string
+	small  map[string][]byte
+	layers map[string]*layer
+	links  map[string]string
+}
+
+// readArchive reads an image out of an archive; its layers go into dir.
+func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, error) {
+	a := &archive{dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{}}
+	reader := tar.NewReader(content)
+	for {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = a.read(header, reader)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read archive: %w", err)
+		}
+	}
+	_, _ = io.Copy(io.Discard, content) // padding: the writer must not find a closed pipe
+	image, err := a.image()
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	return image, nil
+}
+
+func (a *archive) read(header *tar.Header, content io.Reader) error {
+	name := path.Clean(header.Name)
+	switch header.Typeflag {
+	case tar.TypeSymlink:
+		a.links[name] = path.Join(path.Dir(name), header.Linkname)
+		return nil
+	case tar.TypeLink:
+		a.links[name] = path.Clean(header.Linkname)
+		return nil
+	case tar.TypeReg:
+	default:
+		return nil
+	}
+	var start []byte
+	if header.Size <= maxSmallEntry {
+		var err error
+		if start, err = io.ReadAll(content); err != nil {
+			return err
+		}
+		if json.Valid(start) {
+			a.small[name] = start
+			return nil
+		}
+		content = bytes.NewReader(start)
+	}
+	l, err := writeLayer(content, a.dir)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", name, err)
+	}
+	a.layers[name] = l
+	return nil
+}
+
+// image puts the one image of the archive together.
+func (a *archive) image() (v1.Image, error) {
+	var manifests []struct {
+		Config string
+		Layers []string
+	}
+	if err := json.Unmarshal(a.small["manifest.json"], &manifests); err != nil {
+		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	if len(manifests) != 1 {
+		return nil, fmt.Errorf("want one image, found %d", len(manifests))
+	}
+	config := a.small[path.Clean(manifests[0].Config)]
+	if config == nil {
+		return nil, fmt.Errorf("configuration %s is not there", manifests[0].Config)
+	}
+	core := &savedImage{config: config}
+	for _, name := range manifests[0].Layers {
+		l := a.layer(path.Clean(name))
+		if l == nil {
+			return nil, fmt.Errorf("layer %s is not there", name)
+		}
+		core.layers = append(core.layers, l)
+	}
+	if err := core.seal(); err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(core)
+}
+
+// layer follows the links by which older engines share layers.
+func (a *archive) layer(name string) *layer {
+	for range len(a.links) + 1 {
+		if l := a.layers[name]; l != nil {
+			return l
+		}
+		name = a.links[name]
+	}
+	return nil
+}

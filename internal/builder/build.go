@@ -1,0 +1,144 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"imagecache.dev/internal/devcontainer"
+)
+
+func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
+	if err := p.Ready(); err != nil {
+		return nil, err
+	}
+	configuration, err := devcontainer.Load(r.Workspace, r.ConfigPath)
+	if err != nil {
+		return nil, err
+	}
+	buildKit := p.hasBuildKit(ctx)
+	if !buildKit && r.Platform != "" && r.Platform != ownPlatform() {
+		return nil, fmt.Errorf("build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform())
+	}
+	if !buildKit && len(configuration.Features) > 0 {
+		// Without BuildKit the reference CLI passes Features through an image
+		// of one fixed name: two builds at once would get each other's.
+		store, err := p.store(ctx)
+		if err != nil {
+			return nil, err
+		}
+		unlock, err := lock(ctx, store, r.Logs)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	return p.build(ctx, configuration, r, buildKit)
+}
+
+func (p *program) build(ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool) (*Result, error) {
+	temporary, environment, err := scratch()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(temporary) }()
+	// Feature builds are the same whichever lockfile is written back afterwards,
+	// and a build must not change the workspace.
+	kept, err := keepLockfile(configuration)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.restore()
+
+	// BuildKit would otherwise make an index with a provenance attestation:
+	// https://docs.docker.com/build/metadata/attestations/#build-attestations
+	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
+	var out bytes.Buffer
+	c := command{
+		path:        p.cli,
+		arguments:   p.arguments(configuration, r, buildKit, kept.found),
+		environment: append(environment, withCredentials(r.DockerConfigDir)...),
+		stdout:      &out,
+		logs:        r.Logs,
+	}
+	start := time.Now()
+	err = c.run(ctx)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("build dev container: %w", err)
+	}
+	if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
+		return nil, err
+	}
+	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
+}
+
+func (p *program) arguments(configuration *devcontainer.Configuration, r Request, buildKit, lockfile bool) []string {
+	arguments := []string{
+		"build",
+		"--workspace-folder", configuration.Workspace,
+		"--config", filepath.Join(configuration.Workspace, filepath.FromSlash(configuration.Path)),
+		"--image-name", r.ImageName,
+		"--docker-path", p.path,
+	}
+	if !lockfile {
+		arguments = append(arguments, "--no-lockfile")
+	}
+	// The reference CLI adds a syntax line that BuildKit would fetch from a
+	// public registry. Where the Dockerfile asks for one itself, it stays.
+	if syntax, _, _, _ := parser.DetectSyntax(configuration.DockerfileRaw); syntax == "" {
+		arguments = append(arguments, "--omit-syntax-directive")
+	}
+	if buildKit && r.Platform != "" {
+		arguments = append(arguments, "--platform", r.Platform)
+	}
+	if r.NoCache {
+		arguments = append(arguments, "--no-cache")
+	}
+	return arguments
+}
+
+// answer is the last line that the reference CLI prints.
+type answer struct {
+	Outcome     string `json:"outcome"`
+	Message     string `json:"message"`
+	Description string `json:"description"`
+}
+
+// failedPull is the message of a base image that can't be had; it lacks the reason.
+var failedPull = regexp.MustCompile(`^Command failed: .* pull (\S+)$`)
+
+// outcome makes one error of the reference CLI's answer, of what it logged,
+// and of how it ended.
+func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr error) error {
+	lines := bytes.Split(bytes.TrimSpace(printed), []byte("\n"))
+	var a answer
+	if err := json.Unmarshal(lines[len(lines)-1], &a); err != nil {
+		if runErr == nil {
+			return fmt.Errorf("build dev container: the dev container CLI gave no answer: %w", err)
+		}
+		return &BuildError{Message: shorten(runErr.Error())}
+	}
+	if a.Outcome == "success" && runErr == nil {
+		return nil
+	}
+	if match := failedPull.FindStringSubmatch(a.Message); match != nil {
+		if err := p.Pull(ctx, match[1], r.DockerConfigDir, nil); err != nil {
+			return &BuildError{Message: shorten(err.Error())}
+		}
+	}
+	message := a.Message
+	var said *programError
+	if errors.As(runErr, &said) && (message == "" || strings.HasPrefix(message, "Command failed: ")) {
+		message = said.words
+	}
+	return &BuildError{Message: shorten(strings.Join(strings.Fields(message), " "))}
+}

@@ -1,0 +1,88 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long the processes of a command have to end by themselves.
+const stopGrace = 5 * time.Second
+
+// command is one run of a program in a process group of its own.
+type command struct {
+	path        string
+	arguments   []string
+	environment []string // added to this process's
+	stdin       io.Reader
+	stdout      io.Writer
+	logs        io.Writer // standard error, as it comes
+}
+
+// run blocks until the program has ended, and with ctx ends it and all that
+// it started. The error holds the program's own last words.
+func (c command) run(ctx context.Context) error {
+	said := &tail{limit: 64 << 10}
+	cmd := exec.CommandContext(ctx, c.path, c.arguments...)
+	cmd.Env = append(os.Environ(), c.environment...)
+	cmd.Stdin, cmd.Stdout = c.stdin, c.stdout
+	cmd.Stderr = said
+	if c.logs != nil {
+		cmd.Stderr = io.MultiWriter(said, c.logs)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = stopGrace
+	err := cmd.Run()
+	if cmd.Process != nil && ctx.Err() != nil {
+		_ = signalGroup(cmd.Process.Pid, syscall.SIGKILL)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s ended: %w", filepath.Base(c.path), context.Cause(ctx))
+	case err == nil:
+		return nil
+	}
+	if words := lastWords(said.Bytes()); words != "" {
+		return &programError{words: words, err: err}
+	}
+	return fmt.Errorf("%s: %w", filepath.Base(c.path), err)
+}
+
+// signalGroup signals every process of a group. One that is gone is no error.
+func signalGroup(leader int, signal syscall.Signal) error {
+	if err := syscall.Kill(-leader, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// programError is a program that ran and failed, in its own words.
+type programError struct {
+	words string
+	err   error
+}
+
+func (e *programError) Error() string { return e.words }
+func (e *programError) Unwrap() error { return e.err }
+
+// tail keeps the last bytes that are written to it.
+type tail struct {
+	bytes.Buffer
+	limit int
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	if excess := t.Len() + len(p) - t.limit; excess > 0 {
+		t.Next(min(excess, t.Len()))
+	}
+	_, _ = t.Buffer.Write(p[max(0, len(p)-t.limit):])
+	return len(p), nil
+}

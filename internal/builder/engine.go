@@ -1,0 +1,86 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Names of engines.
+const (
+	Docker   = "docker"
+	Podman   = "podman"
+	Embedded = "embedded"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	// ErrNoEngine: the machine has no container engine, or not the one asked for.
+	ErrNoEngine = errors.New("no builder on this machine")
+	// ErrNoCLI: the reference CLI is missing.
+	ErrNoCLI = errors.New("the dev container CLI is missing")
+	// ErrNotSupported: this engine can't build this configuration or platform; another one may.
+	ErrNotSupported = errors.New("not supported by this builder")
+)
+
+// BuildError is a build that ran and failed, by what the configuration says.
+type BuildError struct {
+	// Message is the builder's own, in one line.
+	Message string
+}
+
+func (e *BuildError) Error() string { return "build dev container: " + e.Message }
+
+// Engine is a container engine with its image store.
+type Engine interface {
+	// Name is Docker, Podman or Embedded.
+	Name() string
+	// Ready reports what is missing for Build, in one sentence.
+	Ready() error
+	// Build runs "devcontainer build" and leaves the image in the store. It
+	// blocks until the build ends; ending ctx ends all processes of the build.
+	Build(ctx context.Context, r Request) (*Result, error)
+	// Save writes the store's image into the folder dir and returns it. Each
+	// layer is compressed once; the same layer gives the same bytes each time.
+	// The image reads from dir for as long as it is used.
+	Save(ctx context.Context, name, dir string) (v1.Image, error)
+	// Load puts an image into the store under a name.
+	Load(ctx context.Context, image v1.Image, name string) error
+	// Pull gets an image, best named by digest, from its registry.
+	// dockerConfigDir as in Request.
+	Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error
+	// Tag gives an image of the store a further name.
+	Tag(ctx context.Context, source, target string) error
+	// Remove takes a name away, and the image if that was its last. A name that is gone is no error.
+	Remove(ctx context.Context, name string) error
+}
+
+// Request is one build.
+type Request struct {
+	// Workspace is the folder.
+	Workspace string
+	// ConfigPath of the devcontainer.json, relative to the workspace; "" for the default places.
+	ConfigPath string
+	// ImageName that the image gets in the store.
+	ImageName string
+	// Platform as "linux/amd64"; "" for the engine's own.
+	Platform string
+	// NoCache builds every step anew.
+	NoCache bool
+	// Logs gets what the builder says, as it says it. May be nil.
+	Logs io.Writer
+	// DockerConfigDir is a folder with a config.json that has the credentials
+	// for base images and Features; "" for the user's own.
+	DockerConfigDir string
+}
+
+// Result is a build that succeeded.
+type Result struct {
+	// ImageName in the store.
+	ImageName string
+	// Duration of the build itself, without waiting for another one's lock.
+	Duration time.Duration
+}

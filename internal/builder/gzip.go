@@ -1,0 +1,120 @@
+package builder
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+)
+
+const (
+	// gzipBlock is compressed at once by one goroutine.
+	gzipBlock = 512 << 10
+	// gzipWindow is how far back a block may refer: https://www.rfc-editor.org/rfc/rfc1951#section-2
+	gzipWindow = 32 << 10
+	// gzipLevel costs a third of the usual level's time for a few percent of size.
+	gzipLevel = 3
+)
+
+// gzipHeader has no name and no time, so that the same bytes give the same
+// file: https://www.rfc-editor.org/rfc/rfc1952#section-2.3
+var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
+
+// gzipEnd is an empty last block, which closes a stream of flushed ones.
+var gzipEnd = []byte{0x03, 0x00}
+
+// gzipWriter compresses blocks side by side into one gzip member. What it
+// writes depends on what it is given and on nothing else.
+type gzipWriter struct {
+	block, before []byte // being filled; the window before it
+	size, sum     uint32
+	queue         chan chan []byte // results in the order of the blocks
+	slots         chan struct{}    // bounds the goroutines
+	written       chan error
+	compressors   sync.Pool
+}
+
+// newGzipWriter starts writing to out; Close must be called and waits for it.
+func newGzipWriter(out io.Writer, workers int) *gzipWriter {
+	w := &gzipWriter{
+		queue:   make(chan chan []byte, workers),
+		slots:   make(chan struct{}, workers),
+		written: make(chan error, 1),
+	}
+	go func() { w.written <- w.drain(out) }()
+	return w
+}
+
+// drain writes results until the queue is closed; after an error it only takes them.
+func (w *gzipWriter) drain(out io.Writer) error {
+	_, err := out.Write(gzipHeader)
+	for result := range w.queue {
+		compressed := <-result
+		if err == nil {
+			_, err = out.Write(compressed)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	trailer := binary.LittleEndian.AppendUint32(bytes.Clone(gzipEnd), w.sum)
+	_, err = out.Write(binary.LittleEndian.AppendUint32(trailer, w.size))
+	return err
+}
+
+func (w *gzipWriter) Write(p []byte) (int, error) {
+	w.sum = crc32.Update(w.sum, crc32.IEEETable, p)
+	w.size += uint32(len(p))
+	for rest := p; len(rest) > 0; {
+		if w.block == nil {
+			w.block = make([]byte, 0, gzipBlock)
+		}
+		n := min(len(rest), gzipBlock-len(w.block))
+		w.block = append(w.block, rest[:n]...)
+		rest = rest[n:]
+		if len(w.block) == gzipBlock {
+			w.send()
+		}
+	}
+	return len(p), nil
+}
+
+// Close writes what is left and returns the first error of all writing.
+func (w *gzipWriter) Close() error {
+	if len(w.block) > 0 {
+		w.send()
+	}
+	close(w.queue)
+	return <-w.written
+}
+
+func (w *gzipWriter) send() {
+	block, before := w.block, w.before
+	w.block, w.before = nil, block[max(0, len(block)-gzipWindow):]
+	result := make(chan []byte, 1)
+	w.queue <- result
+	w.slots <- struct{}{}
+	go func() {
+		result <- w.compress(block, before)
+		<-w.slots
+	}()
+}
+
+func (w *gzipWriter) compress(block, before []byte) []byte {
+	var out bytes.Buffer
+	compressor, ok := w.compressors.Get().(*flate.Writer)
+	if !ok {
+		compressor, _ = flate.NewWriter(&out, gzipLevel) // fails for a wrong level only
+	}
+	compressor.ResetDict(&out, before)
+	_, writeErr := compressor.Write(block)
+	if err := errors.Join(writeErr, compressor.Flush()); err != nil {
+		panic("compressing into memory failed: " + err.Error())
+	}
+	w.compressors.Put(compressor)
+	return out.Bytes()
+}

@@ -1,0 +1,62 @@
+package builder
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// savedImage is an image whose layers are files. Its manifest is Docker's
+// schema 2: the reference CLI reads that, or an index, from a registry, and
+// not a lone OCI manifest.
+type savedImage struct {
+	config   []byte // as the engine wrote it
+	layers   []*layer
+	manifest []byte
+}
+
+// seal writes the manifest and checks that the layers are those of the configuration.
+func (i *savedImage) seal() error {
+	config, err := v1.ParseConfigFile(bytes.NewReader(i.config))
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if len(config.RootFS.DiffIDs) != len(i.layers) {
+		return fmt.Errorf("configuration names %d layers, the manifest %d", len(config.RootFS.DiffIDs), len(i.layers))
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(i.config))
+	if err != nil {
+		return err
+	}
+	manifest := v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.DockerManifestSchema2,
+		Config:        v1.Descriptor{MediaType: types.DockerConfigJSON, Size: size, Digest: digest},
+		Layers:        []v1.Descriptor{},
+	}
+	for n, l := range i.layers {
+		if want := config.RootFS.DiffIDs[n]; l.diffID != want {
+			return fmt.Errorf("layer %d is %s, the configuration says %s", n+1, l.diffID, want)
+		}
+		manifest.Layers = append(manifest.Layers, v1.Descriptor{MediaType: types.DockerLayer, Size: l.size, Digest: l.digest})
+	}
+	i.manifest, err = json.Marshal(manifest)
+	return err
+}
+
+func (i *savedImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
+func (i *savedImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
+func (i *savedImage) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
+
+func (i *savedImage) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
+	for _, l := range i.layers {
+		if l.digest == digest {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("image has no layer %s", digest)
+}

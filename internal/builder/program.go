@@ -1,0 +1,157 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// program is an engine that is reached by its command line, which docker and
+// podman have in common as far as it is used here.
+type program struct {
+	name string
+	path string
+	cli  string // name or path of the reference CLI
+}
+
+func (p *program) Name() string { return p.name }
+
+func (p *program) Ready() error {
+	if _, err := exec.LookPath(p.cli); err != nil {
+		return fmt.Errorf("%w: %s can't be run; install it with npm install -g @devcontainers/cli, or set %s", ErrNoCLI, p.cli, CLIVariable)
+	}
+	return nil
+}
+
+func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
+	c := command{path: p.path, arguments: []string{"pull", "--quiet", reference}, environment: withCredentials(dockerConfigDir), logs: logs}
+	if err := c.run(ctx); err != nil {
+		return fmt.Errorf("pull %s: %w", reference, err)
+	}
+	return nil
+}
+
+func (p *program) Tag(ctx context.Context, source, target string) error {
+	if _, err := p.output(ctx, "tag", source, target); err != nil {
+		return fmt.Errorf("tag %s as %s: %w", source, target, err)
+	}
+	return nil
+}
+
+func (p *program) Remove(ctx context.Context, name string) error {
+	_, err := p.output(ctx, "rmi", name)
+	if err == nil {
+		return nil
+	}
+	// docker says "No such image", podman "image not known".
+	if message := strings.ToLower(err.Error()); strings.Contains(message, "no such image") || strings.Contains(message, "image not known") {
+		return nil
+	}
+	return fmt.Errorf("remove image %s: %w", name, err)
+}
+
+func (p *program) Load(ctx context.Context, image v1.Image, imageName string) error {
+	tag, err := name.NewTag(imageName, name.WithDefaultRegistry("localhost"))
+	if err != nil {
+		return fmt.Errorf("load image: %w", err)
+	}
+	reader, writer := io.Pipe()
+	go func() { _ = writer.CloseWithError(tarball.Write(tag, image, writer)) }()
+	c := command{path: p.path, arguments: []string{"load", "--quiet"}, stdin: reader}
+	err = c.run(ctx)
+	_ = reader.Close() // ends the writer where the engine did not read all
+	if err != nil {
+		return fmt.Errorf("load image %s: %w", imageName, err)
+	}
+	return nil
+}
+
+func (p *program) Save(ctx context.Context, name, dir string) (v1.Image, error) {
+	arguments := []string{"save"}
+	if p.name == Podman {
+		arguments = append(arguments, "--format", "docker-archive")
+	}
+	reader, writer := io.Pipe()
+	c := command{path: p.path, arguments: append(arguments, name), stdout: writer}
+	done := make(chan error, 1)
+	go func() {
+		err := c.run(ctx)
+		done <- err
+		_ = writer.CloseWithError(err)
+	}()
+	image, err := readArchive(ctx, reader, dir)
+	_ = reader.CloseWithError(err)
+	if saveErr := <-done; saveErr != nil && err != nil {
+		err = saveErr // the reader's error only follows from it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
+	return image, nil
+}
+
+// output runs the engine and returns what it prints, without white space around.
+func (p *program) output(ctx context.Context, arguments ...string) (string, error) {
+	var out strings.Builder
+	c := command{path: p.path, arguments: arguments, stdout: &out}
+	err := c.run(ctx)
+	return strings.TrimSpace(out.String()), err
+}
+
+// hasBuildKit answers as the reference CLI does, which also asks for buildx.
+func (p *program) hasBuildKit(ctx context.Context) bool {
+	if p.name != Docker {
+		return false
+	}
+	_, err := p.output(ctx, "buildx", "version")
+	return err == nil
+}
+
+// store names the engine's image store, for a lock.
+func (p *program) store(ctx context.Context) (string, error) {
+	format := "{{.Store.GraphRoot}}"
+	if p.name == Docker {
+		format = "{{.ID}}"
+	}
+	store, err := p.output(ctx, "info", "--format", format)
+	if err != nil {
+		return "", fmt.Errorf("find image store: %w", err)
+	}
+	return p.name + " " + store, nil
+}
+
+// withCredentials points docker, podman and the reference CLI to a private
+// config.json: https://docs.docker.com/reference/cli/docker/#environment-variables,
+// https://docs.podman.io/en/latest/markdown/podman-login.1.html#authfile-path
+func withCredentials(dockerConfigDir string) []string {
+	if dockerConfigDir == "" {
+		return nil
+	}
+	return []string{"DOCKER_CONFIG=" + dockerConfigDir, "REGISTRY_AUTH_FILE=" + filepath.Join(dockerConfigDir, "config.json")}
+}
+
+// ownPlatform is what an engine without BuildKit builds for.
+func ownPlatform() string { return "linux/" + runtime.GOARCH }
+
+// scratch makes a private folder for temporary files and the variables that
+// lead Node.js there. The engine's own temporary files, which may be as large
+// as images, stay where they were: they follow TMPDIR alone.
+func scratch() (dir string, environment []string, err error) {
+	dir, err = os.MkdirTemp("", "imagecache-build-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make temporary folder: %w", err)
+	}
+	if os.Getenv("TMPDIR") != "" {
+		return dir, []string{"TMPDIR=" + dir}, nil
+	}
+	return dir, []string{"TMP=" + dir}, nil
+}
