@@ -180,9 +180,9 @@ func (r *DevcontainerImageReconciler) askAgain(ctx context.Context, p *pass, rep
 // taken settles a tag that is there already: it is ours, it is to be replaced, or another's image won.
 func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, report publication.Report, built *publication.Image) error {
 	images := r.imagesOf(p.runner)
-	current, err := images.Find(ctx, repository.Name, p.status.ConfigHash)
+	current, err := r.find(ctx, p, repository)
 	if err != nil {
-		return fmt.Errorf("look up image: %w", err)
+		return err
 	}
 	if current == nil {
 		return waitingf(v1alpha1.ReasonUploading, time.Second, "ECR says that the tag is taken and shows no image under it")

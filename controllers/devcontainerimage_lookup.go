@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/publication"
@@ -35,9 +36,9 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 	if err != nil {
 		return err
 	}
-	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	found, err := r.find(ctx, p, repository)
 	if err != nil {
-		return fmt.Errorf("look up image: %w", err)
+		return err
 	}
 	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
 	if decided.result == v1alpha1.CacheMiss {
@@ -48,6 +49,19 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 	p.latch(decided, found)
 	log.FromContext(ctx).V(1).Info("Answered", "result", decided.result, "reason", decided.reason, "configHash", p.status.ConfigHash)
 	return nil
+}
+
+// find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
+// that may pass, is an error: neither hit nor miss.
+func (r *DevcontainerImageReconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
+	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	if err != nil {
+		return nil, fmt.Errorf("look up image: %w", err)
+	}
+	if found != nil && found.ConfigErr != nil && aws.ClassOf(found.ConfigErr) != aws.ClassNotFound {
+		return nil, fmt.Errorf("read image: %w", found.ConfigErr)
+	}
+	return found, nil
 }
 
 // latch takes an answer over into the status.

@@ -152,9 +152,9 @@ func (r *DevcontainerImageReconciler) succeed(ctx context.Context, p *pass) erro
 	if err != nil {
 		return err
 	}
-	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	found, err := r.find(ctx, p, repository)
 	if err != nil {
-		return fmt.Errorf("look up image: %w", err)
+		return err
 	}
 	if found != nil && found.Digest != p.status.ReplacesDigest {
 		unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/go-logr/zapr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
+)
+
+// settings are the manager's flags.
+type settings struct {
+	metricsAddress string
+	metricsSecure  bool
+	probeAddress   string
+	leaderElection bool
+	leaseNamespace string
+	logLevel       string
+	logFormat      string
+	controllers    controllers.Settings
+}
+
+func newCommand() *cobra.Command {
+	var s settings
+	command := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the controllers of the dev container image cache",
+		Long: `Run the controllers of the dev container image cache.
+
+Kubernetes is reached as kubectl reaches it (KUBECONFIG, or the pod's service account), and AWS by the SDK's ordinary
+settings (environment, shared configuration, IRSA, Pod Identity).`,
+		Example:       "  manager --leader-elect --metrics-bind-address :8443",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), s)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "where metrics are served, such as :8443; 0 for nowhere")
+	flags.BoolVar(&s.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to those whom Kubernetes authorises")
+	flags.StringVar(&s.probeAddress, "health-probe-bind-address", "0", "where /healthz and /readyz are served, such as :8081; 0 for nowhere")
+	flags.BoolVar(&s.leaderElection, "leader-elect", false, "let one of several replicas work at a time")
+	flags.StringVar(&s.leaseNamespace, "leader-election-namespace", "", "namespace of the leader election's lease; by default the pod's own")
+	flags.StringVar(&s.logLevel, "log-level", "info", "info, or debug to see why each decision fell")
+	flags.StringVar(&s.logFormat, "log-format", "json", "json or console")
+	s.controllers.BindFlags(flags)
+	return command
+}
+
+func run(ctx context.Context, s settings) error {
+	logger, err := newLogger(s.logLevel, s.logFormat)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = logger.Sync() }() // a terminal can't be synced, and says so
+	ctrl.SetLogger(zapr.NewLogger(logger))
+	klog.SetLogger(zapr.NewLogger(logger))
+
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	mgr, err := newManager(config, s)
+	if err != nil {
+		return err
+	}
+	if err := controllers.Setup(ctx, mgr, s.controllers); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run controllers: %w", err)
+	}
+	return nil
+}
+
+func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
+	// The API server's own priority and fairness decides how fast a client may be.
+	config.QPS, config.Burst = -1, -1
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register types: %w", err)
+		}
+	}
+	metrics := metricsserver.Options{BindAddress: s.metricsAddress, SecureServing: s.metricsSecure}
+	if s.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         controllers.CacheOptions(),
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        s.probeAddress,
+		LeaderElection:                s.leaderElection,
+		LeaderElectionID:              "manager.imagecache.dev",
+		LeaderElectionNamespace:       s.leaseNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("alive", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr)); err != nil {
+		return nil, fmt.Errorf("add readiness check: %w", err)
+	}
+	return mgr, nil
+}
+
+// cachesSynced is ready once the first list of every kind has arrived.
+func cachesSynced(mgr ctrl.Manager) healthz.Checker {
+	return func(request *http.Request) error {
+		if !mgr.GetCache().WaitForCacheSync(request.Context()) {
+			return fmt.Errorf("caches are not synced yet")
+		}
+		return nil
+	}
+}

@@ -1,0 +1,79 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/sts"
+)
+
+// +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// Settings are what an operator sets of the controllers.
+type Settings struct {
+	// ClusterUID tells this cluster's repositories from another's; by default the UID of the namespace kube-system.
+	ClusterUID string
+	// PricePerGBMonth is ECR's storage price in US dollars, for the estimated cost.
+	PricePerGBMonth float64
+	// AssumeRoles are the roles that each namespace may name in assumeRoleARN: namespace=ARN, * for any namespace.
+	AssumeRoles []string
+	// Clock is the time for all decisions; nil for the real one.
+	Clock clock.PassiveClock
+}
+
+// BindFlags adds the settings' flags.
+func (s *Settings) BindFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&s.ClusterUID, "cluster-uid", "", "name of this cluster in the owner tag of repositories; by default the UID of the namespace kube-system")
+	flags.Float64Var(&s.PricePerGBMonth, "price-per-gb-month", 0.10, "ECR's storage price in US dollars, for the estimated cost of a project")
+	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that a namespace's runners may name in assumeRoleARN, as NAMESPACE=ARN; * for any namespace; may be repeated")
+}
+
+// Setup registers the indexes and all reconcilers with a manager.
+func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
+	if s.Clock == nil {
+		s.Clock = clock.RealClock{}
+	}
+	if s.ClusterUID == "" {
+		uid, err := clusterUID(ctx, mgr.GetAPIReader())
+		if err != nil {
+			return err
+		}
+		s.ClusterUID = uid
+	}
+	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: "imagecache", Registerer: metrics.Registry})
+	if err != nil {
+		return fmt.Errorf("read AWS settings: %w", err)
+	}
+	if err := IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	requests := &DevcontainerImageReconciler{
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		AWS:      provider,
+		Granter:  sts.NewGranter(provider),
+		Recorder: mgr.GetEventRecorder("imagecache"),
+		Clock:    s.Clock,
+	}
+	return requests.SetupWithManager(mgr)
+}
+
+// clusterUID is what tells this cluster from others, the UID of its namespace kube-system.
+func clusterUID(ctx context.Context, live client.Reader) (string, error) {
+	namespace := &corev1.Namespace{}
+	if err := live.Get(ctx, types.NamespacedName{Name: "kube-system"}, namespace); err != nil {
+		return "", fmt.Errorf("read the namespace kube-system for the cluster's identity (or set --cluster-uid): %w", err)
+	}
+	return string(namespace.UID), nil
+}
