@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// clusterFlags are kubectl's flags. They have no variables of ours, except those that a runner sets.
+const annotationNoVariable = "imagecache.dev/no-variable"
+
+// variableOf is the environment variable that stands for a flag.
+func variableOf(flag *pflag.Flag) string {
+	return "IMAGECACHE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+}
+
+func hasVariable(flag *pflag.Flag) bool {
+	_, without := flag.Annotations[annotationNoVariable]
+	return !without && flag.Name != "help"
+}
+
+// setFromEnvironment gives flags that are not on the command line the value of their variables.
+func setFromEnvironment(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.VisitAll(func(flag *pflag.Flag) {
+		value, set := os.LookupEnv(variableOf(flag))
+		if !set || value == "" || flag.Changed || !hasVariable(flag) {
+			return
+		}
+		if err := flags.Set(flag.Name, value); err != nil {
+			errs = append(errs, usageError("%s=%q is not a value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// describeEnvironment adds each flag's variable to its help.
+func describeEnvironment(flags *pflag.FlagSet) {
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if hasVariable(flag) {
+			flag.Usage = fmt.Sprintf("%s [$%s]", flag.Usage, variableOf(flag))
+		}
+	})
+}

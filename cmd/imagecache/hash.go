@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
+)
+
+// hashCommand is the flags of `imagecache hash`.
+type hashCommand struct {
+	streams streams
+	config  string
+	options hash.Options
+	explain bool
+	diff    bool
+	output  string
+}
+
+func newHash(streams streams) *cobra.Command {
+	h := &hashCommand{streams: streams}
+	command := &cobra.Command{
+		Use:   "hash WORKSPACE",
+		Short: "Print the hash of a workspace's dev container configuration",
+		Long: `Print the configuration hash: the name under which the cache holds the image of a configuration.
+
+By default it is made of the platform and the bytes of devcontainer.json and of the Dockerfile that it names. --input
+adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, LocalEnv.`,
+		Example: `  # the hash alone
+  imagecache hash .
+
+  # every input with its digest, and what the key does not cover
+  imagecache hash --explain .
+
+  # what differs between two workspaces
+  imagecache hash --diff . ../other`,
+		Args: func(command *cobra.Command, args []string) error {
+			if h.diff {
+				return cobra.ExactArgs(2)(command, args)
+			}
+			return cobra.ExactArgs(1)(command, args)
+		},
+		RunE: func(command *cobra.Command, args []string) error { return h.run(command.Context(), args) },
+	}
+	flags := command.Flags()
+	flags.StringVar(&h.config, "config", "", "which devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(&h.options.Platform, "platform", hash.DefaultPlatform, "the image's platform")
+	flags.StringSliceVar(&h.options.Inputs, "input", nil, "further inputs: BuildContext, BaseImages, Features, LocalEnv")
+	flags.BoolVar(&h.explain, "explain", false, "show every input with its digest, and what the key does not cover")
+	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces")
+	flags.StringVarP(&h.output, "output", "o", "", "json")
+	return command
+}
+
+// hashed is a workspace's key, in the JSON form that `imagecache hash -o json` prints.
+type hashed struct {
+	Hash     string         `json:"hash"`
+	Version  int            `json:"version"`
+	Platform string         `json:"platform"`
+	Config   hashedConfig   `json:"config"`
+	Inputs   []hash.Input   `json:"inputs"`
+	Warnings []hash.Warning `json:"warnings"`
+	Complete bool           `json:"complete"`
+}
+
+// hashedConfig is the configuration; paths are relative to the workspace.
+type hashedConfig struct {
+	Path       string            `json:"path"`
+	Type       devcontainer.Type `json:"type"`
+	Dockerfile string            `json:"dockerfile,omitempty"`
+	Context    string            `json:"context,omitempty"`
+}
+
+func (h *hashCommand) compute(ctx context.Context, workspace string) (*hashed, error) {
+	configuration, err := devcontainer.Load(workspace, h.config)
+	if err != nil {
+		return nil, err
+	}
+	key, err := hash.Compute(ctx, configuration, h.options)
+	if err != nil {
+		return nil, err
+	}
+	return &hashed{
+		Hash: key.Hash, Version: key.Version, Platform: key.Platform,
+		Config: hashedConfig{
+			Path: configuration.Path, Type: configuration.Type, Dockerfile: configuration.Dockerfile, Context: configuration.Context,
+		},
+		Inputs: key.Inputs, Warnings: key.Warnings, Complete: key.Complete,
+	}, nil
+}
+
+func (h *hashCommand) run(ctx context.Context, args []string) error {
+	if h.output != "" && h.output != outputJSON {
+		return usageError("--output is json, not %q", h.output)
+	}
+	keys := make([]*hashed, 0, len(args))
+	for _, workspace := range args {
+		key, err := h.compute(ctx, workspace)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	switch {
+	case h.diff:
+		return h.printDiff(keys[0], keys[1])
+	case h.output == outputJSON:
+		return h.printJSON(keys[0])
+	case h.explain:
+		return h.printExplained(keys[0])
+	}
+	return writeLine(h.streams.out, keys[0].Hash)
+}
+
+func (h *hashCommand) printJSON(value any) error {
+	encoder := json.NewEncoder(h.streams.out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
+
+func (h *hashCommand) printExplained(key *hashed) error {
+	out := tabwriter.NewWriter(h.streams.out, 0, 8, 3, ' ', 0)
+	_, _ = fmt.Fprintf(out, "Hash:\t%s\nVersion:\t%d\nPlatform:\t%s\nConfiguration:\t%s (%s)\n", key.Hash, key.Version, key.Platform, key.Config.Path, key.Config.Type)
+	_ = out.Flush()
+	_, _ = fmt.Fprint(out, "\nINPUT\tPATH\tBYTES\tDIGEST\n")
+	for _, input := range key.Inputs {
+		_, _ = fmt.Fprintf(out, "%s\t%s\t%d\t%s\n", input.Name, input.Path, input.SizeBytes, input.Digest)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	if len(key.Warnings) > 0 {
+		_, _ = fmt.Fprintln(h.streams.out, "\nNot covered by the hash:")
+	}
+	for _, warning := range key.Warnings {
+		place := ""
+		if warning.Path != "" {
+			place = warning.Path
+			if warning.Line > 0 {
+				place = fmt.Sprintf("%s:%d", place, warning.Line)
+			}
+			place += ": "
+		}
+		if err := writeLine(h.streams.out, "  "+place+warning.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hashCommand) printDiff(before, after *hashed) error {
+	differences := hash.Diff(before.Inputs, after.Inputs)
+	if h.output == outputJSON {
+		if differences == nil {
+			differences = []hash.Difference{}
+		}
+		return h.printJSON(map[string]any{"before": before.Hash, "after": after.Hash, "differences": differences})
+	}
+	if len(differences) == 0 {
+		return writeLine(h.streams.out, "The inputs are the same: "+after.Hash)
+	}
+	for _, difference := range differences {
+		if err := writeLine(h.streams.out, difference.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

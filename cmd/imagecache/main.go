@@ -1,0 +1,35 @@
+// Command imagecache gives environments their dev container images out of a project's cache, and shows a person what is
+// in it. Installed as kubectl-imagecache it is a kubectl plugin.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/internal/runner"
+)
+
+func main() {
+	// The libraries' own logs are not for the reader of ours.
+	klog.SetLogger(logr.Discard())
+	ctrllog.SetLogger(logr.Discard())
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel(runner.ErrInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+
+	streams := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	os.Exit(execute(ctx, streams, os.Args))
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/runner"
+)
+
+// Output formats of prepare.
+const (
+	outputText      = ""
+	outputName      = "name"
+	outputJSON      = "json"
+	outputJSONLines = "jsonl"
+)
+
+// prepare is the command's flags.
+type prepare struct {
+	streams streams
+	cluster *cluster
+	clock   clock.PassiveClock
+
+	request        runner.Request
+	trigger        string
+	noWait         bool
+	builder        string
+	withoutCluster string
+	output         string
+	exitCode       bool
+}
+
+func newPrepare(streams streams) *cobra.Command {
+	p := &prepare{streams: streams, clock: clock.RealClock{}}
+	command := &cobra.Command{
+		Use:   "prepare WORKSPACE",
+		Short: "Give an environment its dev container image",
+		Long: `Give an environment its dev container image: pulled from the project's cache, or built here and published.
+
+The hash of the workspace's configuration is looked up in the cache of the project. On a hit the image is pulled. On a
+miss one environment builds it and publishes it, and the others wait for it. Whatever goes wrong between the answer and
+the image, the image is built here and used, and the reason is said once.
+
+` + exitHelp,
+		Example: `  # the image of a new environment
+  imagecache prepare . --project web --environment env-1
+
+  # for a script: the image's name alone
+  image=$(imagecache prepare . --project web --environment env-1 -o name)
+
+  # a rebuild pulls what is cached, and never publishes
+  imagecache prepare . --project web --environment env-1 --trigger Rebuild`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error { return p.run(command.Context(), args[0]) },
+	}
+	p.addFlags(command)
+	p.cluster = addClusterFlags(command)
+	return command
+}
+
+func (p *prepare) addFlags(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&p.request.Project, "project", "", "the project: name of its ProjectImageCache, or its ID; without one the cache is bypassed")
+	flags.StringVar(&p.request.Environment, "environment", "", "the environment's ID")
+	flags.StringVar(&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated), "why: EnvironmentCreated (may publish) or Rebuild (may only pull)")
+	flags.StringVar(&p.request.Platform, "platform", "", "the image's platform (default linux/amd64)")
+	flags.StringVar(&p.request.ConfigPath, "config", "", "which devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
+	flags.StringVar(&p.builder, "builder", "", "docker or podman (default what is there)")
+	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image although one is cached, and replace that")
+	flags.BoolVar(&p.request.Wait, "wait", true, "wait for another environment that builds the same image")
+	flags.BoolVar(&p.noWait, "no-wait", false, "don't wait: build here at once, without publishing")
+	flags.DurationVar(&p.request.LookupTimeout, "lookup-timeout", runner.DefaultLookupTimeout, "how long to wait for the cache's answer before building here")
+	flags.DurationVar(&p.request.WaitTimeout, "wait-timeout", 0, "how long to wait for another's build (default twice what it may take, at least 10m)")
+	flags.DurationVar(&p.request.BuildTimeout, "build-timeout", 0, "how long a build may take (default no bound)")
+	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take before the image is just used")
+	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be asked at all: fail, or build here")
+	flags.StringVarP(&p.output, "output", "o", "", "name, json (one object at the end) or jsonl (events, one a line); the log then goes to standard error")
+	flags.BoolVar(&p.exitCode, "exit-code", false, "tell hit, published, built and bypassed apart by the exit code")
+}
+
+// complete checks the flags and turns them into the request.
+func (p *prepare) complete(workspace string) error {
+	p.request.Workspace = workspace
+	p.request.Trigger = v1alpha1.Trigger(p.trigger)
+	p.request.Wait = p.request.Wait && !p.noWait
+	switch p.withoutCluster {
+	case "build":
+		p.request.BuildWithoutCluster = true
+	case "fail":
+	default:
+		return usageError("--without-cluster is fail or build, not %q", p.withoutCluster)
+	}
+	switch p.output {
+	case outputText, outputName, outputJSON, outputJSONLines:
+	default:
+		return usageError("--output is name, json or jsonl, not %q", p.output)
+	}
+	switch p.builder {
+	case "", builder.Docker, builder.Podman:
+	default:
+		return usageError("--builder is docker or podman, not %q", p.builder)
+	}
+	return nil
+}
+
+func (p *prepare) run(ctx context.Context, workspace string) error {
+	if err := p.complete(workspace); err != nil {
+		return err
+	}
+	connection, namespace, connectErr := p.cluster.connect()
+	prepared := &runner.Runner{
+		Client:       connection,
+		ClusterError: connectErr,
+		Namespace:    namespace,
+		FindEngine:   func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, p.builder) },
+		Events:       p.events(),
+	}
+	result, err := prepared.Prepare(ctx, p.request)
+	if err != nil {
+		return errors.Join(p.printFailure(err), err)
+	}
+	if err := p.print(result); err != nil {
+		return err
+	}
+	if code := exitCodeOf(result.Outcome); p.exitCode && code != exitSuccess {
+		return outcomeCode(code)
+	}
+	return nil
+}
+
+// events is where the log goes: standard output is for the result where a format was asked for.
+func (p *prepare) events() runner.Events {
+	if p.output == outputJSONLines {
+		return console.NewJSONLines(p.streams.out)
+	}
+	out := p.streams.out
+	if p.output != outputText {
+		out = p.streams.err
+	}
+	return console.NewLog(out, console.StyleOf(out, os.Getenv))
+}
+
+// print writes the result.
+func (p *prepare) print(result *runner.Result) error {
+	switch p.output {
+	case outputName:
+		return writeLine(p.streams.out, result.Image)
+	case outputJSON:
+		encoder := json.NewEncoder(p.streams.out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(result)
+	case outputJSONLines:
+		return p.encodeLine(struct {
+			Time  time.Time `json:"time"`
+			Event string    `json:"event"`
+			*runner.Result
+		}{p.clock.Now().UTC(), "Result", result})
+	}
+	return writeLine(p.streams.out, summary(result))
+}
+
+// printFailure writes what programs read when there is no image; persons read the sentence on standard error.
+func (p *prepare) printFailure(err error) error {
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	switch p.output {
+	case outputJSON:
+		return p.encodeLine(map[string]string{"outcome": "Failed", "error": message})
+	case outputJSONLines:
+		return p.encodeLine(map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": message})
+	}
+	return nil
+}
+
+func (p *prepare) encodeLine(value any) error {
+	encoder := json.NewEncoder(p.streams.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// summary is the last lines of the log.
+func summary(result *runner.Result) string {
+	var lines strings.Builder
+	if result.Image != "" {
+		fmt.Fprintf(&lines, "Image:  %s\n", result.Image)
+	}
+	fmt.Fprintf(&lines, "Result: %s", outcomeText(result))
+	return lines.String()
+}
+
+func outcomeText(result *runner.Result) string {
+	total := fmt.Sprintf("%.1f s", result.Seconds.Total)
+	switch result.Outcome {
+	case runner.OutcomeHit:
+		return "hit, pulled from the cache in " + total
+	case runner.OutcomePublished:
+		return "miss, built and published in " + total
+	case runner.OutcomeBuilt:
+		return "built here and not published, in " + total
+	}
+	if result.Image == "" {
+		return "bypassed, nothing to build"
+	}
+	return "bypassed, built here in " + total
+}
+
+func writeLine(out io.Writer, text string) error {
+	if _, err := fmt.Fprintln(out, text); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

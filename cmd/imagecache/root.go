@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// streams are the program's input and outputs.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// execute runs the program and returns its exit code.
+func execute(ctx context.Context, streams streams, args []string) int {
+	root := newRoot(streams, args[0])
+	root.SetArgs(args[1:])
+	return exitCode(root.ExecuteContext(ctx), streams.err)
+}
+
+// newRoot makes the command tree. program is the name under which it was called.
+func newRoot(streams streams, program string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "imagecache",
+		Short: "A project's cache of built dev container images",
+		Long: `imagecache gives environments their dev container images out of a project's shared cache, and shows what is in it.
+
+The first environment with a configuration builds the image and publishes it; every later one in the project pulls it.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl imagecache"}
+	}
+	root.SetIn(streams.in)
+	root.SetOut(streams.out)
+	root.SetErr(streams.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
+	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
+	root.AddCommand(newPrepare(streams), newHash(streams))
+	for _, command := range root.Commands() {
+		describeEnvironment(command.LocalNonPersistentFlags())
+		command.Args = asUsage(command.Args)
+	}
+	return root
+}
+
+// asUsage makes the errors of an argument check those of a wrong command line.
+func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(command, args); err != nil {
+			return usageError("%v; see %s --help", err, command.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,201 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// FieldManager is whose the fields are that a runner writes.
+const FieldManager = "imagecache-runner"
+
+// NewClient makes a client of the kinds that a runner uses. It asks the API server nothing: which resources there are
+// is known.
+func NewClient(config *rest.Config) (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("make client: %w", err)
+		}
+	}
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []string{"RunnerImageCache", "ProjectImageCache", "DevcontainerImage"} {
+		mapper.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
+
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // a handful of calls: no client-side limit
+	config.WarningHandler = rest.NoWarnings{}
+	config.WarningHandlerWithContext = nil
+	made, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper, FieldOwner: FieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return made, nil
+}
+
+// UnreachableError says that the cluster could not be asked: it does not answer, refuses us, or has no such API.
+type UnreachableError struct {
+	Message string
+	Err     error
+}
+
+func (e *UnreachableError) Error() string { return e.Message }
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// FindProject finds a project's cache by the object's name or the project's ID.
+func FindProject(ctx context.Context, c client.Reader, namespace, project string) (*v1alpha1.ProjectImageCache, error) {
+	found := &v1alpha1.ProjectImageCache{}
+	err := c.Get(ctx, types.NamespacedName{Namespace: namespace, Name: project}, found)
+	if err == nil {
+		return found, nil
+	}
+	if !isAbsent(err) && !apierrors.IsInvalid(err) {
+		return nil, clusterError(err)
+	}
+	list := &v1alpha1.ProjectImageCacheList{}
+	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{"spec.projectID": project}); err != nil {
+		return nil, clusterError(err)
+	}
+	switch len(list.Items) {
+	case 0:
+		return nil, fmt.Errorf("no project %q in namespace %s: neither a ProjectImageCache of that name nor one with that projectID", project, namespace)
+	case 1:
+		return &list.Items[0], nil
+	}
+	names := make([]string, 0, len(list.Items))
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name)
+	}
+	return nil, fmt.Errorf("project %q in namespace %s means several objects (%s): name one of them", project, namespace, strings.Join(names, ", "))
+}
+
+// isAbsent says that an object is not there, and not that its whole API is not.
+func isAbsent(err error) bool {
+	return apierrors.IsNotFound(err) && !apiMissing(err)
+}
+
+// apiMissing says that the API server doesn't know the resource at all.
+func apiMissing(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Name == ""
+}
+
+// clusterError puts what went wrong between us and the cluster into a sentence. Other errors are returned as they are.
+func clusterError(err error) error {
+	var address *url.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return err
+	case apiMissing(err):
+		return &UnreachableError{"the cluster has no API imagecache.dev/v1alpha1: install the controller first", err}
+	case apierrors.IsUnauthorized(err):
+		return &UnreachableError{"the cluster does not accept these credentials: log in again, or choose others with --kubeconfig, --context or --token", err}
+	case apierrors.IsForbidden(err):
+		return &UnreachableError{fmt.Sprintf("the cluster does not allow this: %v", err), err}
+	case errors.As(err, &address):
+		host := address.URL
+		if parsed, parseErr := url.Parse(address.URL); parseErr == nil && parsed.Host != "" {
+			host = parsed.Scheme + "://" + parsed.Host
+		}
+		return &UnreachableError{fmt.Sprintf("can't reach the cluster at %s: %s", host, rootCause(address.Err)), err}
+	case errors.Is(err, context.DeadlineExceeded), isNetwork(err):
+		return &UnreachableError{fmt.Sprintf("can't reach the cluster: %s", rootCause(err)), err}
+	}
+	return err
+}
+
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network)
+}
+
+// rootCause is the innermost error's text, which says what the system said.
+func rootCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// transient says whether a call may succeed when it is made again.
+func transient(err error) bool {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return false
+	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
+		apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err), apierrors.IsConflict(err):
+		return true
+	}
+	var address *url.Error
+	return errors.As(err, &address) || isNetwork(err) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// persist makes a call again while it fails transiently, until it succeeds or ctx ends. Each try has its own deadline.
+func persist(ctx context.Context, call func(ctx context.Context) error) error {
+	const longest = 5 * time.Second
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, longest) {
+		try, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := call(try)
+		cancel()
+		if err == nil || ctx.Err() != nil || !transient(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// create creates the request's object. A second try after an answer that got lost finds what the first one made.
+func create(ctx context.Context, c client.Client, object *v1alpha1.DevcontainerImage) error {
+	wanted := object.DeepCopy()
+	tried := false
+	return persist(ctx, func(ctx context.Context) error {
+		wanted.DeepCopyInto(object)
+		err := c.Create(ctx, object)
+		if apierrors.IsAlreadyExists(err) && tried {
+			err = c.Get(ctx, client.ObjectKeyFromObject(wanted), object)
+		}
+		tried = true
+		return err
+	})
+}
+
+// selectObject selects one object for a watch, from a version on; empty is from now.
+func selectObject(key types.NamespacedName, resourceVersion string) []client.ListOption {
+	return []client.ListOption{
+		client.InNamespace(key.Namespace),
+		client.MatchingFields{"metadata.name": key.Name},
+		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: resourceVersion}},
+	}
+}

@@ -1,0 +1,81 @@
+package runner
+
+import "time"
+
+// Event is something worth telling while an image is prepared.
+type Event struct {
+	Kind EventKind `json:"event"`
+	// Step is which step the event belongs to, in a few words; empty for events of the whole.
+	Step string `json:"step,omitempty"`
+	// Text is a sentence, or one line of a build's output.
+	Text string `json:"text,omitempty"`
+	// Seconds is how long a finished step took.
+	Seconds float64 `json:"seconds,omitempty"`
+	// DoneBytes and TotalBytes are how far a transfer is; TotalBytes is zero while it is not known.
+	DoneBytes  int64 `json:"doneBytes,omitempty"`
+	TotalBytes int64 `json:"totalBytes,omitempty"`
+}
+
+// EventKind tells events apart.
+type EventKind string
+
+// Kinds of events.
+const (
+	// EventSection begins a part of the log; Text is its title.
+	EventSection EventKind = "Section"
+	// EventStarted begins a step.
+	EventStarted EventKind = "Started"
+	// EventFinished ends a step that did what it should; Text is what came of it.
+	EventFinished EventKind = "Finished"
+	// EventFailed ends a step that did not; Text is why.
+	EventFailed EventKind = "Failed"
+	// EventOutput is one line of a builder's output.
+	EventOutput EventKind = "Output"
+	// EventProgress is how far the transfer of a step is.
+	EventProgress EventKind = "Progress"
+	// EventNotice is a sentence that the reader should know: what the cache could not do, and what happens instead.
+	EventNotice EventKind = "Notice"
+	// EventSaved is the line that tells that a pre-built image is used.
+	EventSaved EventKind = "Saved"
+)
+
+// Events takes what happens. It is called from several goroutines.
+type Events interface {
+	Emit(event Event)
+}
+
+// steps names the steps for a person and measures them.
+type steps struct {
+	events Events
+}
+
+// start begins a step and returns how to end it.
+func (s steps) start(name, text string) *running {
+	s.events.Emit(Event{Kind: EventStarted, Step: name, Text: text})
+	return &running{steps: s, name: name, began: time.Now()}
+}
+
+func (s steps) section(title string) { s.events.Emit(Event{Kind: EventSection, Text: title}) }
+
+func (s steps) notice(text string) { s.events.Emit(Event{Kind: EventNotice, Text: text}) }
+
+// running is a step that has begun.
+type running struct {
+	steps steps
+	name  string
+	began time.Time
+}
+
+func (r *running) finished(text string) time.Duration { return r.end(EventFinished, text) }
+
+func (r *running) failed(text string) time.Duration { return r.end(EventFailed, text) }
+
+func (r *running) progress(done, total int64) {
+	r.steps.events.Emit(Event{Kind: EventProgress, Step: r.name, DoneBytes: done, TotalBytes: total})
+}
+
+func (r *running) end(kind EventKind, text string) time.Duration {
+	took := time.Since(r.began)
+	r.steps.events.Emit(Event{Kind: kind, Step: r.name, Text: text, Seconds: took.Seconds()})
+	return took
+}

@@ -1,0 +1,119 @@
+package runner
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/publication"
+)
+
+// candidate is an image as it is reported and uploaded: a Docker v2s2 manifest, which the reference CLI can read as a
+// base image too, its configuration with our labels, and its blobs.
+type candidate struct {
+	manifest []byte
+	config   []byte
+	blobs    map[string]v1.Layer // by digest, the configuration's included
+}
+
+// labels are what a published image says about itself.
+func labels(want publication.Expectation, environment string, took time.Duration) map[string]string {
+	return map[string]string{
+		imagelabel.Hash:         want.Hash,
+		imagelabel.Version:      strconv.Itoa(want.HashVersion),
+		imagelabel.UID:          want.UID,
+		imagelabel.BuildSeconds: strconv.FormatInt(wholeSeconds(took), 10),
+		imagelabel.Environment:  environment,
+	}
+}
+
+// newCandidate makes a candidate of an image as an engine saved it.
+func newCandidate(image v1.Image, labels map[string]string, platform string) (*candidate, error) {
+	config, err := labelledConfig(image, labels, platform)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, fmt.Errorf("read built image: %w", err)
+	}
+	c := &candidate{config: config, blobs: map[string]v1.Layer{}}
+	manifest := v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.DockerManifestSchema2,
+		Config:        c.add(static.NewLayer(config, types.DockerConfigJSON), publication.Digest(config), int64(len(config)), types.DockerConfigJSON),
+		Layers:        []v1.Descriptor{},
+	}
+	for _, layer := range layers {
+		digest, err := layer.Digest()
+		if err != nil {
+			return nil, fmt.Errorf("read built image: %w", err)
+		}
+		size, err := layer.Size()
+		if err != nil {
+			return nil, fmt.Errorf("read built image: %w", err)
+		}
+		mediaType, err := layer.MediaType()
+		if err != nil {
+			return nil, fmt.Errorf("read built image: %w", err)
+		}
+		if mediaType != types.DockerLayer && mediaType != types.OCILayer {
+			return nil, fmt.Errorf("the built image has a layer of media type %s, which can't be published", mediaType)
+		}
+		manifest.Layers = append(manifest.Layers, c.add(layer, digest.String(), size, types.DockerLayer))
+	}
+	if c.manifest, err = json.Marshal(manifest); err != nil {
+		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	return c, nil
+}
+
+func (c *candidate) add(layer v1.Layer, digest string, size int64, mediaType types.MediaType) v1.Descriptor {
+	c.blobs[digest] = layer
+	hash, _ := v1.NewHash(digest) // computed a moment ago
+	return v1.Descriptor{MediaType: mediaType, Digest: hash, Size: size}
+}
+
+// labelledConfig is an image's configuration with labels added, and with the platform where the image names none.
+func labelledConfig(image v1.Image, labels map[string]string, platform string) ([]byte, error) {
+	raw, err := image.RawConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read built image: %w", err)
+	}
+	config, err := v1.ParseConfigFile(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("read built image: %w", err)
+	}
+	system, rest, _ := strings.Cut(platform, "/")
+	architecture, variant, _ := strings.Cut(rest, "/")
+	if config.OS == "" && config.Architecture == "" {
+		config.OS, config.Architecture, config.Variant = system, architecture, variant
+	}
+	if config.Config.Labels == nil {
+		config.Config.Labels = map[string]string{}
+	}
+	for name, value := range labels {
+		config.Config.Labels[name] = value
+	}
+	content, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("write image configuration: %w", err)
+	}
+	return content, nil
+}
+
+// check is what the controller will check, to find out before anything is sent.
+func (c *candidate) check(want publication.Expectation) error {
+	if _, rejection := publication.Check(publication.Report{Manifest: c.manifest, Config: c.config}, want); rejection != nil {
+		return rejection
+	}
+	return nil
+}

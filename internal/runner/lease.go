@@ -1,0 +1,91 @@
+package runner
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// renewEvery is how often a builder renews its Lease; the controller gives up on it after 45 s without.
+const renewEvery = 10 * time.Second
+
+// renewer keeps the Lease of a builder while it builds and publishes.
+type renewer struct {
+	client client.Client
+	lease  types.NamespacedName
+	holder string
+	lost   atomic.Bool
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// renew starts to renew the Lease that image was given as its builder.
+func renew(ctx context.Context, c client.Client, image *v1alpha1.DevcontainerImage, every time.Duration) *renewer {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &renewer{
+		client: c,
+		lease:  types.NamespacedName{Namespace: image.Namespace, Name: image.Status.Builder.LeaseName},
+		holder: image.Name + "/" + string(image.UID),
+		cancel: cancel,
+		done:   make(chan struct{}),
+	}
+	go r.run(ctx, every)
+	return r
+}
+
+// isLost says whether somebody else holds the Lease now, or nobody. Once lost, it stays lost.
+func (r *renewer) isLost() bool { return r.lost.Load() }
+
+// stop ends the renewing. The Lease itself is left to the controller.
+func (r *renewer) stop() {
+	r.cancel()
+	<-r.done
+}
+
+func (r *renewer) run(ctx context.Context, every time.Duration) {
+	defer close(r.done)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		// While the API server is away there is nothing to do but to try again: who holds the Lease is known only
+		// when it is back.
+		_ = persist(ctx, r.once)
+		if r.isLost() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// once writes a new renewal time, if the Lease is still ours. A conflict is transient: the Lease is read again.
+func (r *renewer) once(ctx context.Context) error {
+	lease := &coordinationv1.Lease{}
+	err := r.client.Get(ctx, r.lease, lease)
+	if apierrors.IsNotFound(err) || err == nil && ptr.Deref(lease.Spec.HolderIdentity, "") != r.holder {
+		r.lost.Store(true)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	lease.Spec.RenewTime = ptr.To(metav1.NowMicro())
+	err = r.client.Update(ctx, lease)
+	if apierrors.IsNotFound(err) {
+		r.lost.Store(true)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,278 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
+)
+
+// ErrInterrupted is the cause of a context that a signal ended.
+var ErrInterrupted = errors.New("interrupted")
+
+// Runner prepares images. All fields are needed.
+type Runner struct {
+	// Client of the cluster; ClusterError where there is none.
+	Client       client.WithWatch
+	ClusterError error
+	Namespace    string
+	// FindEngine returns the engine that builds and pulls.
+	FindEngine func(ctx context.Context) (builder.Engine, error)
+	Events     Events
+}
+
+// preparation is one run of Prepare.
+type preparation struct {
+	runner  *Runner
+	request *Request
+	steps   steps
+	result  *Result
+
+	subject   subject
+	project   *v1alpha1.ProjectImageCache
+	engine    builder.Engine
+	localName string
+
+	report *reporter // nil until the request is made
+	watch  *watcher
+}
+
+// Prepare gives an environment its image: from the cache, or built here. An error means that there is no image; it is
+// one sentence. A UsageError is a request that can't be carried out; ErrInterrupted, the cause of a context that ended.
+func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) {
+	if request.LookupTimeout <= 0 {
+		request.LookupTimeout = DefaultLookupTimeout
+	}
+	if request.PublishTimeout <= 0 {
+		request.PublishTimeout = DefaultPublishTimeout
+	}
+	if err := request.validate(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	p := &preparation{
+		runner: r, request: &request, steps: steps{r.Events},
+		result: &Result{Environment: request.Environment, Project: request.Project},
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result, err := p.run(ctx)
+	if err != nil {
+		return nil, causeOr(ctx, err)
+	}
+	result.Seconds.Total = seconds(time.Since(began))
+	return result, nil
+}
+
+func (p *preparation) run(ctx context.Context) (*Result, error) {
+	p.steps.section("Creating dev container")
+	step := p.steps.start("Read", "Reading the configuration")
+	if err := p.read(ctx); err != nil {
+		var unreachable *UnreachableError
+		if !errors.As(err, &unreachable) || !p.request.BuildWithoutCluster {
+			step.failed("Not ready to begin")
+			return nil, err
+		}
+		if err := p.makeKey(ctx, nil); err != nil {
+			step.failed("Not ready to begin")
+			return nil, err
+		}
+		step.finished(p.subjectText())
+		p.notice("the image is built here without the cache: " + err.Error())
+		return p.buildOnly(ctx, OutcomeBuilt, "ClusterUnreachable: "+err.Error())
+	}
+	step.finished(p.subjectText())
+
+	lookup := p.steps.start("Lookup", "Asking the cache")
+	image := p.request.object(p.project, p.runner.Namespace, p.subject)
+	if err := p.ask(ctx, image); err != nil {
+		lookup.failed(err.Error())
+		if interrupted(ctx) || apierrors.IsInvalid(err) {
+			return nil, fmt.Errorf("request image: %w", err)
+		}
+		p.notice("the cache can't be asked, so the image is built here: " + err.Error())
+		return p.buildOnly(ctx, OutcomeBuilt, "LookupFailed: "+err.Error())
+	}
+	return p.carryOut(ctx, lookup)
+}
+
+// read reads all that is needed before anything is created: the configuration, the engine, the project.
+func (p *preparation) read(ctx context.Context) error {
+	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
+	if err != nil {
+		return err
+	}
+	p.subject.configuration = configuration
+
+	var engineErr, projectErr error
+	group := errgroup.Group{}
+	if !p.subject.isCompose() {
+		group.Go(func() error { engineErr = p.findEngine(ctx); return nil })
+	}
+	group.Go(func() error { projectErr = p.findProject(ctx); return nil })
+	_ = group.Wait()
+	if engineErr != nil {
+		return engineErr
+	}
+	if projectErr != nil {
+		return projectErr
+	}
+	return p.makeKey(ctx, p.project)
+}
+
+func (p *preparation) findEngine(ctx context.Context) error {
+	engine, err := p.runner.FindEngine(ctx)
+	if err != nil {
+		return err
+	}
+	p.engine = engine
+	return engine.Ready()
+}
+
+func (p *preparation) findProject(ctx context.Context) error {
+	if p.runner.ClusterError != nil {
+		return p.runner.ClusterError
+	}
+	if p.request.Project == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
+	defer cancel()
+	project, err := FindProject(ctx, p.runner.Client, p.runner.Namespace, p.request.Project)
+	p.project = project
+	return err
+}
+
+// makeKey computes the hash, with the inputs that the project asks for.
+func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+	options := hash.Options{Platform: p.request.Platform}
+	if project != nil {
+		p.result.Project = project.Name
+		for _, input := range project.Spec.KeyInputs {
+			options.Inputs = append(options.Inputs, string(input))
+		}
+	}
+	key, err := hash.Compute(ctx, p.subject.configuration, options)
+	if err != nil {
+		return err
+	}
+	p.subject.key = key
+	p.localName = p.request.localName(p.subject)
+	p.result.Platform = key.Platform
+	if !p.subject.isCompose() {
+		p.result.Hash = key.Hash
+	}
+	return nil
+}
+
+// ask creates the request and begins to watch it.
+func (p *preparation) ask(ctx context.Context, image *v1alpha1.DevcontainerImage) error {
+	limited, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
+	defer cancel()
+	if err := create(limited, p.runner.Client, image); err != nil {
+		return clusterError(err)
+	}
+	p.result.Request, p.result.Namespace = image.Name, image.Namespace
+	p.report = &reporter{client: p.runner.Client, key: client.ObjectKeyFromObject(image)}
+	p.watch = follow(ctx, p.runner.Client, image)
+	return nil
+}
+
+// carryOut does what the answer says.
+func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, error) {
+	image, next := p.answer(ctx, lookup)
+	p.result.CacheResult, p.result.Role = image.Status.CacheResult, image.Status.Role
+	if interrupted(ctx) {
+		p.reportFailure(ctx, 0, ErrInterrupted)
+		return nil, context.Cause(ctx)
+	}
+	switch next.Step {
+	case stepPull:
+		return p.pull(ctx, image)
+	case stepBuildAndPublish:
+		p.result.Reason = next.Why
+		return p.buildAndPublish(ctx, image)
+	}
+	if image.Status.CacheResult != v1alpha1.CacheBypassed {
+		p.notice(next.Why)
+		return p.buildOnly(ctx, OutcomeBuilt, next.Why)
+	}
+	if p.subject.isCompose() {
+		p.notice("Docker Compose configurations are not cached; start the environment as without the cache")
+	} else {
+		p.notice("the cache is bypassed: " + next.Why)
+	}
+	return p.buildOnly(ctx, OutcomeBypassed, next.Why)
+}
+
+// answer waits until the status says what to do, as long as the request allows. What it returns is never to wait.
+func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.DevcontainerImage, decision) {
+	phase := &phase{steps: p.steps, result: p.result, step: lookup}
+	deadline := time.NewTimer(p.request.LookupTimeout)
+	defer deadline.Stop()
+	for {
+		image, deleted := p.watch.state()
+		next := decide(image)
+		if deleted {
+			next = decision{stepBuild, "the request was deleted, so the image is built here"}
+		}
+		switch {
+		case next.Step == stepAwaitBuilder && !p.request.Wait:
+			next = decision{stepBuild, builderText(image.Status.Builder) + "; as asked, this one does not wait and builds its own"}
+		case next.Step == stepAwaitBuilder && !phase.waiting:
+			phase.wait(image)
+			deadline.Reset(waitLimit(p.request.WaitTimeout, image.Status.Builder))
+		}
+		if next.Step == stepPull || next.Step == stepBuild || next.Step == stepBuildAndPublish {
+			phase.end(image, next)
+			return image, next
+		}
+		select {
+		case <-ctx.Done():
+			return image, phase.giveUp("interrupted")
+		case <-deadline.C:
+			return image, phase.giveUp(phase.lateText(next))
+		case <-p.watch.changed:
+		}
+	}
+}
+
+// notice tells a sentence once, and keeps it for the result.
+func (p *preparation) notice(text string) {
+	p.result.Notices = append(p.result.Notices, text)
+	p.steps.notice(text)
+}
+
+// tell says that a report could not be made. It changes nothing for the environment.
+func (p *preparation) tell(_ context.Context, err error) {
+	if err != nil {
+		p.notice(err.Error())
+	}
+}
+
+// lastReport makes a report even though the context may have ended.
+func (p *preparation) lastReport(ctx context.Context, report func(ctx context.Context) error) {
+	ctx, cancel := lastWords(ctx)
+	defer cancel()
+	p.tell(ctx, report(ctx))
+}
+
+func (p *preparation) subjectText() string {
+	text := fmt.Sprintf("Read %s (%s)", p.subject.configuration.Path, p.subject.configuration.Type)
+	if p.subject.isCompose() {
+		return text
+	}
+	return fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)
+}
+
+// interrupted says whether the run as a whole was stopped.
+func interrupted(ctx context.Context) bool { return ctx.Err() != nil }

@@ -1,0 +1,178 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"k8s.io/utils/ptr"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/publication"
+)
+
+// buildAndPublish builds as the one builder of the hash, and publishes. From the end of the build on nothing that fails
+// stops the environment: it has its image.
+func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
+	lease := renew(ctx, p.runner.Client, image, renewEvery)
+	defer lease.stop()
+	took, err := p.buildImage(ctx)
+	if err != nil {
+		p.reportFailure(ctx, took, err)
+		return nil, err
+	}
+	p.result.Outcome, p.result.Image = OutcomeBuilt, p.localName
+
+	began := time.Now()
+	err = p.publish(ctx, image, lease, took)
+	p.result.Seconds.Publish = seconds(time.Since(began))
+	if interrupted(ctx) {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		p.result.Reason = err.Error()
+		p.notice("the image was built, and is not published: " + err.Error())
+		return p.result, nil
+	}
+	p.result.Outcome = OutcomePublished
+	return p.result, nil
+}
+
+// publish reports the image, uploads what the cache doesn't have, and waits until it is published.
+func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.request.PublishTimeout,
+		fmt.Errorf("it was not done within %s", span(p.request.PublishTimeout)))
+	defer cancel()
+	if lease.isLost() {
+		return errors.New("the build lease was lost to another environment")
+	}
+	folder, err := os.MkdirTemp("", "imagecache-layers-")
+	if err != nil {
+		return fmt.Errorf("save image: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+
+	built, err := p.save(ctx, image, folder, took)
+	if err != nil {
+		p.reportFailure(ctx, took, err)
+		return causeOr(ctx, err)
+	}
+	if lease.isLost() {
+		return errors.New("the build lease was lost to another environment")
+	}
+	report := v1alpha1.BuildReport{
+		Outcome: v1alpha1.BuildSucceeded, Manifest: string(built.manifest), Config: string(built.config),
+		DurationSeconds: ptr.To(wholeSeconds(took)), KeyCoverage: keyCoverage(p.subject.key),
+	}
+	if err := p.report.build(ctx, report); err != nil {
+		return causeOr(ctx, err)
+	}
+	return causeOr(ctx, p.followPublication(ctx, image, built))
+}
+
+// save writes the image out of the engine's store and makes it ready to be published.
+func (p *preparation) save(ctx context.Context, image *v1alpha1.DevcontainerImage, folder string, took time.Duration) (*candidate, error) {
+	step := p.steps.start("Save", "Saving layers")
+	saved, err := p.engine.Save(ctx, p.localName, folder)
+	if err != nil {
+		step.failed(err.Error())
+		return nil, err
+	}
+	want := publication.Expectation{
+		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, UID: string(image.UID), Platform: p.subject.key.Platform,
+	}
+	built, err := newCandidate(saved, labels(want, p.request.Environment, took), want.Platform)
+	if err == nil {
+		err = built.check(want)
+	}
+	if err != nil {
+		step.failed(err.Error())
+		return nil, err
+	}
+	step.finished(fmt.Sprintf("Saved %d layers", len(built.blobs)-1))
+	return built, nil
+}
+
+// followPublication does what the status asks for until the image is published, or will not be.
+func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate) error {
+	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
+	step := p.steps.start("Publish", "Publishing")
+	for {
+		current, deleted := p.watch.state()
+		if deleted {
+			step.failed("the request was deleted")
+			return errors.New("the request was deleted")
+		}
+		switch next := decidePublish(current, attempt); next.State {
+		case publishDone:
+			if current.Status.Image != nil {
+				p.result.Reference = current.Status.Image.Reference
+			}
+			step.finished("Published " + p.result.Reference)
+			return nil
+		case publishRefused:
+			step.failed(next.Why)
+			return errors.New(next.Why)
+		case publishUpload:
+			if err := p.uploadMissing(ctx, current, built); err != nil {
+				step.failed(err.Error())
+				return err
+			}
+			attempt++
+			if err := p.report.uploaded(ctx, attempt); err != nil {
+				step.failed(err.Error())
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			step.failed(context.Cause(ctx).Error())
+			return context.Cause(ctx)
+		case <-p.watch.changed:
+		}
+	}
+}
+
+// uploadMissing uploads the blobs that the status lists.
+func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate) error {
+	repository, err := name.NewRepository(image.Status.RepositoryURI)
+	if err != nil {
+		return fmt.Errorf("upload image: %w", err)
+	}
+	secret, err := CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PushCredentials.SecretName)
+	if err != nil {
+		return err
+	}
+	auth, err := authenticatorFor(secret, repository.RegistryStr())
+	if err != nil {
+		return err
+	}
+	blobs := make([]v1.Layer, 0, len(image.Status.MissingLayers))
+	for _, digest := range image.Status.MissingLayers {
+		blob, known := built.blobs[digest]
+		if !known {
+			return fmt.Errorf("upload image: the cache asks for %s, which is not of this image", digest)
+		}
+		blobs = append(blobs, blob)
+	}
+	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
+	sending := &upload{repository: repository, auth: auth, pause: time.Second, progress: step.progress}
+	if err := sending.run(ctx, blobs); err != nil {
+		step.failed(err.Error())
+		return err
+	}
+	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.total)))
+	return nil
+}
+
+// causeOr is why ctx ended, where that is what an error comes from.
+func causeOr(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

@@ -1,0 +1,196 @@
+package runner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
+)
+
+// Request is what an environment asks for. The zero value of a duration means its default.
+type Request struct {
+	// Workspace is the folder, and ConfigPath which of its configurations; empty for the usual places.
+	Workspace  string
+	ConfigPath string
+	// Project is the name of the ProjectImageCache or the project's ID; empty for an environment without a project.
+	Project     string
+	Environment string
+	Trigger     v1alpha1.Trigger
+	// Platform as linux/amd64; empty for the default.
+	Platform string
+	// Refresh asks for a new image although one may be cached.
+	Refresh bool
+	// Tag is the name that the image gets on this machine; empty for one of our own.
+	Tag string
+	// Wait says whether to wait for another environment that builds the same image.
+	Wait bool
+	// LookupTimeout bounds the wait for the cache's answer, WaitTimeout that for another builder.
+	LookupTimeout time.Duration
+	WaitTimeout   time.Duration
+	// BuildTimeout bounds a build; zero is no bound.
+	BuildTimeout time.Duration
+	// PublishTimeout bounds all between the end of the build and the published image.
+	PublishTimeout time.Duration
+	// BuildWithoutCluster lets the image be built here if the cluster can't be asked at all.
+	BuildWithoutCluster bool
+}
+
+// Defaults of a Request.
+const (
+	DefaultLookupTimeout  = 15 * time.Second
+	DefaultPublishTimeout = 15 * time.Minute
+)
+
+// environmentPattern is what the API takes as an environment's ID.
+var environmentPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// UsageError is a request that can't be carried out as it was written.
+type UsageError struct{ Message string }
+
+func (e *UsageError) Error() string { return e.Message }
+
+// validate checks what the API would refuse, before anything is done.
+func (r *Request) validate() error {
+	switch {
+	case r.Environment == "":
+		return &UsageError{"an environment is needed: say which with --environment"}
+	case len(r.Environment) > 128 || !environmentPattern.MatchString(r.Environment):
+		return &UsageError{fmt.Sprintf("environment %q must be at most 128 letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit", r.Environment)}
+	case r.Trigger != v1alpha1.TriggerEnvironmentCreated && r.Trigger != v1alpha1.TriggerRebuild:
+		return &UsageError{fmt.Sprintf("trigger %q is not known: it is %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild)}
+	}
+	return nil
+}
+
+// subject is a configuration that was read, with its key.
+type subject struct {
+	configuration *devcontainer.Configuration
+	key           *hash.Key
+}
+
+func (s subject) isCompose() bool { return s.configuration.Type == devcontainer.TypeCompose }
+
+// object is the DevcontainerImage of a request. project is nil for an environment without one.
+func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, s subject) *v1alpha1.DevcontainerImage {
+	object := &v1alpha1.DevcontainerImage{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: objectName(r.Environment, s.key.Hash)},
+		Spec: v1alpha1.DevcontainerImageSpec{
+			EnvironmentID:     r.Environment,
+			Trigger:           r.Trigger,
+			Platform:          s.key.Platform,
+			ConfigurationType: v1alpha1.ConfigurationType(s.configuration.Type),
+			CachePolicy:       v1alpha1.CachePolicyUseCached,
+		},
+	}
+	if project != nil {
+		object.Spec.ProjectRef = &v1alpha1.ProjectReference{Name: project.Name}
+	}
+	if r.Refresh {
+		object.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
+	}
+	if !s.isCompose() {
+		object.Spec.ConfigHash = s.key.Hash
+		object.Spec.Inputs = keyInputs(s.key.Inputs)
+	}
+	return object
+}
+
+// maxEnvironmentInName keeps names below the 63 characters that a label's value may have.
+const maxEnvironmentInName = 40
+
+// objectName is a name of its own for a request: the environment, the beginning of the hash, five random characters.
+func objectName(environment, hash string) string {
+	return fmt.Sprintf("%s-%s-%s", dnsLabel(environment, maxEnvironmentInName), hash[:8], rand.String(5))
+}
+
+// dnsLabel makes the beginning of a DNS label of a name: lowercase letters, digits and hyphens.
+func dnsLabel(name string, most int) string {
+	safe := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, name)
+	if len(safe) > most {
+		safe = safe[:most]
+	}
+	if safe = strings.Trim(safe, "-"); safe == "" {
+		return "environment"
+	}
+	return safe
+}
+
+// localName is the image's name on this machine, unless the request gives one.
+func (r *Request) localName(s subject) string {
+	if r.Tag != "" {
+		return r.Tag
+	}
+	owner := r.Project
+	if owner == "" {
+		owner = r.Environment
+	}
+	return fmt.Sprintf("imagecache.local/%s:%s", dnsLabel(owner, 110), s.key.Hash[:12])
+}
+
+// Bounds that the API sets on spec.inputs.
+const (
+	maxKeyInputs    = 32
+	maxKeyInputName = 256
+)
+
+// keyInputs are the inputs of a key as the API takes them. Where they are more than it takes, those of one kind are
+// told as one, whose digest is over all of them.
+func keyInputs(inputs []hash.Input) []v1alpha1.KeyInput {
+	told := make([]v1alpha1.KeyInput, 0, len(inputs))
+	for _, input := range inputs {
+		told = append(told, v1alpha1.KeyInput{Name: input.String(), Digest: input.Digest})
+	}
+	tooLong := func(input v1alpha1.KeyInput) bool { return len(input.Name) > maxKeyInputName }
+	if len(told) <= maxKeyInputs && !slices.ContainsFunc(told, tooLong) {
+		return told
+	}
+	return keyInputsByKind(inputs)
+}
+
+func keyInputsByKind(inputs []hash.Input) []v1alpha1.KeyInput {
+	var kinds []string
+	sums := map[string][]byte{}
+	for _, input := range inputs {
+		if _, seen := sums[input.Name]; !seen {
+			kinds = append(kinds, input.Name)
+		}
+		sums[input.Name] = fmt.Appendf(sums[input.Name], "%q %q %s\n", input.Path, input.Mode, input.Digest)
+	}
+	told := make([]v1alpha1.KeyInput, 0, len(kinds))
+	for _, kind := range kinds {
+		sum := sha256.Sum256(sums[kind])
+		told = append(told, v1alpha1.KeyInput{Name: kind, Digest: "sha256:" + hex.EncodeToString(sum[:])})
+	}
+	return told
+}
+
+// keyCoverage says whether a key covers what its build reads.
+func keyCoverage(key *hash.Key) v1alpha1.BuildKeyCoverage {
+	for _, warning := range key.Warnings {
+		if warning.Code == hash.LocalEnvNotCovered {
+			return v1alpha1.CoverageEnvironmentValues
+		}
+	}
+	if key.Complete {
+		return v1alpha1.CoverageComplete
+	}
+	return v1alpha1.CoverageIncomplete
+}

@@ -1,0 +1,62 @@
+package runner
+
+import (
+	"time"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// Outcome is what an environment got.
+type Outcome string
+
+// Outcomes. All but OutcomeBypassed of a Compose configuration come with an image.
+const (
+	// OutcomeHit: a cached image was pulled.
+	OutcomeHit Outcome = "Hit"
+	// OutcomePublished: the image was built here and published.
+	OutcomePublished Outcome = "Published"
+	// OutcomeBuilt: the image was built here and not published.
+	OutcomeBuilt Outcome = "Built"
+	// OutcomeBypassed: the cache does not apply; the image was built here unless the configuration is of Docker Compose.
+	OutcomeBypassed Outcome = "Bypassed"
+)
+
+// Result is what came of a request. Its JSON form is what `imagecache prepare -o json` prints.
+type Result struct {
+	Outcome Outcome `json:"outcome"`
+	// Image is the image's name on this machine; empty where there is nothing to build.
+	Image string `json:"image,omitempty"`
+	// Reference is the image in the cache, repository@digest, if it is there.
+	Reference string `json:"reference,omitempty"`
+	// Reason says why it is not a hit, or was not published.
+	Reason string `json:"reason,omitempty"`
+
+	Hash        string `json:"hash,omitempty"`
+	Platform    string `json:"platform,omitempty"`
+	Project     string `json:"project,omitempty"`
+	Environment string `json:"environment"`
+	// Request is the DevcontainerImage's name, and Namespace its namespace.
+	Request   string `json:"request,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+
+	CacheResult v1alpha1.CacheResult `json:"cacheResult,omitempty"`
+	Role        v1alpha1.Role        `json:"role,omitempty"`
+
+	SavedSeconds int64 `json:"savedSeconds,omitempty"`
+	Seconds      Times `json:"seconds"`
+	// Notices are the sentences about what the cache could not do.
+	Notices []string `json:"notices,omitempty"`
+}
+
+// Times are how many seconds each part took.
+type Times struct {
+	Total   float64 `json:"total"`
+	Lookup  float64 `json:"lookup,omitempty"`
+	Wait    float64 `json:"wait,omitempty"`
+	Pull    float64 `json:"pull,omitempty"`
+	Build   float64 `json:"build,omitempty"`
+	Publish float64 `json:"publish,omitempty"`
+}
+
+// seconds rounds to milliseconds.
+func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

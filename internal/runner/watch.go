@@ -1,0 +1,95 @@
+package runner
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// watcher follows one DevcontainerImage. It connects again whenever the watch ends, and keeps the last state.
+type watcher struct {
+	client client.WithWatch
+	key    types.NamespacedName
+
+	mu      sync.Mutex
+	image   *v1alpha1.DevcontainerImage
+	deleted bool
+
+	// changed holds a value while there is a state that was not looked at.
+	changed chan struct{}
+}
+
+// follow starts to follow an object as it was created. The goroutine ends with ctx.
+func follow(ctx context.Context, c client.WithWatch, image *v1alpha1.DevcontainerImage) *watcher {
+	w := &watcher{
+		client:  c,
+		key:     client.ObjectKeyFromObject(image),
+		image:   image,
+		changed: make(chan struct{}, 1),
+	}
+	go w.run(ctx, image.ResourceVersion)
+	return w
+}
+
+// state is the object as it was last seen, and whether it was deleted since. The object must not be changed.
+func (w *watcher) state() (image *v1alpha1.DevcontainerImage, deleted bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.image, w.deleted
+}
+
+func (w *watcher) run(ctx context.Context, version string) {
+	const longest = 5 * time.Second
+	pause := 50 * time.Millisecond
+	for ctx.Err() == nil {
+		stream, err := w.client.Watch(ctx, &v1alpha1.DevcontainerImageList{}, selectObject(w.key, version)...)
+		if err == nil {
+			var seen bool
+			if version, seen = w.read(stream, version); seen {
+				pause = 50 * time.Millisecond
+			}
+		} else if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			version = ""
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, longest)
+		}
+	}
+}
+
+// read takes the events of one stream until it ends. It returns the version to go on from, empty for a new beginning.
+func (w *watcher) read(stream watch.Interface, version string) (next string, seen bool) {
+	defer stream.Stop()
+	for event := range stream.ResultChan() {
+		if event.Type == watch.Error {
+			return "", seen
+		}
+		image, ok := event.Object.(*v1alpha1.DevcontainerImage)
+		if !ok {
+			continue
+		}
+		seen = true
+		version = image.ResourceVersion
+		w.set(image, event.Type == watch.Deleted)
+	}
+	return version, seen
+}
+
+func (w *watcher) set(image *v1alpha1.DevcontainerImage, deleted bool) {
+	w.mu.Lock()
+	w.image, w.deleted = image, deleted
+	w.mu.Unlock()
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
