@@ -7,9 +7,9 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
+# snapshot prints a digest of every file; a file that was removed has none.
 snapshot() {
-	git ls-files --cached --others --exclude-standard -z | sort -z |
-		xargs -0 sh -c 'for file; do [ ! -f "$file" ] || sha256sum "$file"; done' sh
+	git ls-files --cached --others --exclude-standard -z | sort -z | xargs -0 sha256sum 2>/dev/null || true
 }
 
 before=$(mktemp)
