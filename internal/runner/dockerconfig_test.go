@@ -1,0 +1,112 @@
+package runner
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOurCredentialsWinOverTheUsers(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("DOCKER_CONFIG", filepath.Join(home, "docker"))
+	t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "auth.json"))
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(home, "docker", "config.json"), `{
+		"auths": {"ours.example": {"auth": "dXNlcjp1c2Vy"}, "private.example": {"auth": "YTpi"}},
+		"credHelpers": {"ours.example": "users-own", "other.example": "pass"},
+		"credsStore": "desktop", "plugins": {"x": {}}}`)
+	write(filepath.Join(home, "auth.json"), `{"auths": {"podman.example": {"auth": "Yzpk"}}}`)
+	ours := []byte(`{"auths": {"ours.example": {"auth": "b3VyczpvdXJz"}}}`)
+
+	auths := map[string]json.RawMessage{
+		"ours.example":    json.RawMessage(`{"auth":"b3VyczpvdXJz"}`),
+		"private.example": json.RawMessage(`{"auth":"YTpi"}`),
+		"podman.example":  json.RawMessage(`{"auth":"Yzpk"}`),
+	}
+	tests := map[string]struct {
+		forDocker bool
+		want      dockerConfig
+	}{
+		"docker is told not to ask the store for ours": {true, dockerConfig{
+			Auths: auths, CredsStore: "desktop", CredHelpers: map[string]string{"other.example": "pass", "ours.example": ""}}},
+		"podman": {false, dockerConfig{
+			Auths: auths, CredsStore: "desktop", CredHelpers: map[string]string{"other.example": "pass"}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			folder, err := privateConfig(ours, test.forDocker)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = os.RemoveAll(folder) }()
+			got, err := readDockerConfig(filepath.Join(folder, "config.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+			info, err := os.Stat(folder)
+			if err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("the folder has mode %v (%v), want 0700", info.Mode().Perm(), err)
+			}
+		})
+	}
+}
+
+func TestUserConfigPaths(t *testing.T) {
+	tests := map[string]struct {
+		environment map[string]string
+		want        []string
+	}{
+		"nothing set":    {nil, []string{"/home/u/.docker/config.json"}},
+		"docker":         {map[string]string{"DOCKER_CONFIG": "/d"}, []string{"/d/config.json"}},
+		"podman":         {map[string]string{"REGISTRY_AUTH_FILE": "/a", "XDG_RUNTIME_DIR": "/run"}, []string{"/home/u/.docker/config.json", "/a"}},
+		"podman's usual": {map[string]string{"XDG_RUNTIME_DIR": "/run"}, []string{"/home/u/.docker/config.json", "/run/containers/auth.json"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := userConfigPaths(func(name string) string { return test.environment[name] }, "/home/u")
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("paths (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAbsentConfigurationsAreEmpty(t *testing.T) {
+	got, err := readDockerConfig(filepath.Join(t.TempDir(), "config.json"))
+	if err != nil || got.Auths != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestLoginsReadBothForms(t *testing.T) {
+	for name, config := range map[string]string{
+		"auth":   `{"auths":{"r:5000":{"auth":"QVdTOnNlY3JldDp3aXRoOmNvbG9ucw=="}}}`,
+		"fields": `{"auths":{"r:5000":{"username":"AWS","password":"secret:with:colons"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Logins([]byte(config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []Login{{Registry: "r:5000", Username: "AWS", Password: "secret:with:colons"}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("logins (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

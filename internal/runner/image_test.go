@@ -1,0 +1,92 @@
+package runner
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/publication"
+)
+
+var wanted = publication.Expectation{
+	Hash: strings.Repeat("a", 64), HashVersion: 1, UID: "7d9e", Platform: "linux/amd64",
+}
+
+// builtImage is an image as an engine saves one: OCI media types, labels of its own.
+func builtImage(t *testing.T, config v1.ConfigFile) v1.Image {
+	t.Helper()
+	image, err := random.Image(2000, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RootFS, config.History = drawn.RootFS, drawn.History
+	if image, err = mutate.ConfigFile(mutate.MediaType(image, types.OCIManifestSchema1), &config); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func TestCandidateIsWhatTheControllerAccepts(t *testing.T) {
+	image := builtImage(t, v1.ConfigFile{
+		OS: "linux", Architecture: "amd64", Config: v1.Config{Labels: map[string]string{"devcontainer.metadata": "[]"}, User: "dev"},
+	})
+	built, err := newCandidate(image, labels(wanted, "env-1", 83*time.Second), wanted.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := built.check(wanted); err != nil {
+		t.Errorf("the controller would refuse it: %v", err)
+	}
+	var config v1.ConfigFile
+	if err := json.Unmarshal(built.config, &config); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"devcontainer.metadata": "[]", imagelabel.BuildSeconds: "83", imagelabel.Environment: "env-1", imagelabel.UID: "7d9e",
+	} {
+		if got := config.Config.Labels[name]; got != want {
+			t.Errorf("label %s is %q, want %q", name, got, want)
+		}
+	}
+	if config.Config.User != "dev" {
+		t.Error("the rest of the configuration has to stay")
+	}
+	var manifest v1.Manifest
+	if err := json.Unmarshal(built.manifest, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest.MediaType != types.DockerManifestSchema2 || manifest.Layers[0].MediaType != types.DockerLayer {
+		t.Errorf("media types %s and %s are not of a Docker manifest", manifest.MediaType, manifest.Layers[0].MediaType)
+	}
+	if len(built.blobs) != 4 {
+		t.Errorf("%d blobs, want the configuration and three layers", len(built.blobs))
+	}
+}
+
+func TestCandidatePlatform(t *testing.T) {
+	without, err := newCandidate(builtImage(t, v1.ConfigFile{}), labels(wanted, "e", 0), wanted.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := without.check(wanted); err != nil {
+		t.Errorf("an image without a platform gets the request's: %v", err)
+	}
+	other, err := newCandidate(builtImage(t, v1.ConfigFile{OS: "linux", Architecture: "arm64"}), labels(wanted, "e", 0), wanted.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.check(wanted); err == nil {
+		t.Error("an image for another platform must not pass as one for this")
+	}
+}

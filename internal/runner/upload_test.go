@@ -1,0 +1,185 @@
+package runner
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// startRegistry starts a registry on loopback. before may answer a request itself.
+func startRegistry(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (answered bool)) (host string) {
+	t.Helper()
+	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before == nil || !before(w, r) {
+			store.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func someLayers(t *testing.T, count int, size int64) []v1.Layer {
+	t.Helper()
+	layers := make([]v1.Layer, count)
+	for i := range layers {
+		layer, err := random.Layer(size, types.DockerLayer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers[i] = layer
+	}
+	return layers
+}
+
+func repositoryAt(t *testing.T, host string) name.Repository {
+	t.Helper()
+	repository, err := name.NewRepository(host + "/gitpod-runner-r/projects/p/image-build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repository
+}
+
+func hasBlob(t *testing.T, repository name.Repository, layer v1.Layer) bool {
+	t.Helper()
+	digest, err := layer.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := remote.Layer(repository.Digest(digest.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists, err := partialExists(found)
+	return err == nil && exists
+}
+
+// partialExists asks the registry for a blob.
+func partialExists(layer v1.Layer) (bool, error) {
+	content, err := layer.Compressed()
+	if err != nil {
+		return false, err
+	}
+	return true, content.Close()
+}
+
+func TestUploadPutsAllBlobsAndTellsProgress(t *testing.T) {
+	repository := repositoryAt(t, startRegistry(t, nil))
+	layers := someLayers(t, 6, 50_000)
+	var mu sync.Mutex
+	var last, most int64
+	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond, progress: func(done, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		last, most = max(last, done), total
+	}}
+	if err := sending.run(context.Background(), layers); err != nil {
+		t.Fatal(err)
+	}
+	for i, layer := range layers {
+		if !hasBlob(t, repository, layer) {
+			t.Errorf("blob %d is not in the registry", i)
+		}
+	}
+	if last != most || most < 6*50_000 {
+		t.Errorf("progress ended at %d of %d bytes", last, most)
+	}
+}
+
+func TestUploadGoesOnAfterABreak(t *testing.T) {
+	var broken atomic.Int32
+	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPatch || broken.Add(1) > 2 {
+			return false
+		}
+		// The connection breaks in the middle of a layer.
+		_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		panic(http.ErrAbortHandler)
+	})
+	repository := repositoryAt(t, host)
+	layers := someLayers(t, 3, 200_000)
+	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
+	if err := sending.run(context.Background(), layers); err != nil {
+		t.Fatal(err)
+	}
+	for i, layer := range layers {
+		if !hasBlob(t, repository, layer) {
+			t.Errorf("blob %d is not in the registry", i)
+		}
+	}
+	if done := sending.done.Load(); done != sending.total {
+		t.Errorf("%d of %d bytes count as done", done, sending.total)
+	}
+}
+
+func TestUploadLeavesOutWhatTheRegistryHas(t *testing.T) {
+	var begun atomic.Int32
+	host := startRegistry(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost {
+			begun.Add(1)
+		}
+		return false
+	})
+	repository := repositoryAt(t, host)
+	layers := someLayers(t, 2, 1000)
+	for range 2 {
+		sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
+		if err := sending.run(context.Background(), layers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if begun.Load() != 2 {
+		t.Errorf("%d uploads were begun, want 2", begun.Load())
+	}
+}
+
+func TestUploadStopsWhereTheRegistryRefuses(t *testing.T) {
+	var begun atomic.Int32
+	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		begun.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+	if err := sending.run(context.Background(), someLayers(t, 1, 1000)); err == nil {
+		t.Fatal("want an error")
+	}
+	if begun.Load() != 1 {
+		t.Errorf("%d tries, want 1: a refusal stays one", begun.Load())
+	}
+}
+
+func TestUploadEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch {
+			cancel()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Hour}
+	if err := sending.run(ctx, someLayers(t, 2, 1000)); err == nil {
+		t.Fatal("want an error")
+	}
+}
