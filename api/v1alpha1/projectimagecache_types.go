@@ -272,6 +272,13 @@ type ProjectImageCacheStatus struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	AppliedTags []string `json:"appliedTags,omitempty"`
 
+	// appliedHash is a digest of what was last set of tags, lifecycle policy and repository policy, so that a change of
+	// what is wanted is noticed without reading them back from AWS.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	AppliedHash string `json:"appliedHash,omitempty"`
+
 	// pullCredentials is the Secret that environments pull with. Absent until the first environment asks.
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`

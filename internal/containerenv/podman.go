@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// InsecureRegistries are the registries that speak plain HTTP, as host:port.
 	InsecureRegistries []string
+	// Aliases say which repository a short name is, such as busybox.
+	Aliases map[string]string
 }
 
 // Write writes a private podman configuration into dir, which it makes, and returns the environment variables
@@ -49,6 +51,7 @@ func Write(dir string, o Options) (env []string, err error) {
 		Ulimits:    limits,
 		Driver:     "overlay",
 		Registries: o.InsecureRegistries,
+		Aliases:    o.Aliases,
 	}
 	env = variables(dir)
 	if err := settings.write(); err != nil {
@@ -106,6 +109,7 @@ type settings struct {
 	Ulimits    []string
 	Driver     string
 	Registries []string
+	Aliases    map[string]string
 }
 
 // The files' settings: https://github.com/containers/common/blob/main/docs/containers.conf.5.md,
@@ -140,7 +144,10 @@ short-name-mode = "permissive"
 [[registry]]
 location = {{ printf "%q" . }}
 insecure = true
-{{ end }}`),
+{{ end }}
+{{ if .Aliases }}[aliases]
+{{ range $name, $repository := .Aliases }}{{ printf "%q" $name }} = {{ printf "%q" $repository }}
+{{ end }}{{ end }}`),
 }
 
 func parse(text string) *template.Template {

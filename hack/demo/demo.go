@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"imagecache.dev/internal/containerenv"
+	"imagecache.dev/internal/localcluster"
+)
+
+// namespace is the runner's, in the demo.
+const namespace = "runner-demo"
+
+// demo is one run.
+type demo struct {
+	root   string
+	keep   bool
+	dir    string
+	screen screen
+
+	cluster    *localcluster.Cluster
+	kubeconfig string // the runner's
+	workspace  string
+	base       string // reference of the base image
+	times      []timing
+}
+
+// timing is how long an environment took to get its image.
+type timing struct {
+	environment string
+	what        string
+	took        time.Duration
+}
+
+func newDemo(root string, keep bool) *demo {
+	return &demo{root: root, keep: keep, screen: newScreen(os.Stdout)}
+}
+
+// run is the demo from beginning to end. What it started ends with it, unless it is kept.
+func (d *demo) run(ctx context.Context) (err error) {
+	began := time.Now()
+	if err := stopKept(d.root); err != nil {
+		return err
+	}
+	if d.dir, err = makeStateFolder(d.root); err != nil {
+		return err
+	}
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		if d.cluster != nil {
+			d.cluster.Stop()
+		}
+		err = errors.Join(err, removeStateFolder(d.dir))
+	}()
+	steps := []func(context.Context) error{d.start, d.apply, d.first, d.second, d.third, d.look}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return d.explain(err)
+		}
+	}
+	d.summary(time.Since(began))
+	if d.keep {
+		kept = true
+		return d.leave()
+	}
+	return nil
+}
+
+// start brings up Kubernetes, AWS and the manager.
+func (d *demo) start(ctx context.Context) error {
+	d.screen.step("Starting etcd, kube-apiserver, AWS and the manager on loopback")
+	began := time.Now()
+	cluster, err := localcluster.Start(ctx, localcluster.Options{
+		Assets:   assetsFolder(d.root),
+		Programs: filepath.Join(d.root, "bin"),
+		Config:   filepath.Join(d.root, "config"),
+		Dir:      d.dir,
+	})
+	if err != nil {
+		return err
+	}
+	d.cluster = cluster
+	if _, err := cluster.CreateStack(ctx, "gitpod-runner-demo", filepath.Join(d.root, "config", "aws", "runner-stack.yaml"),
+		map[string]string{"team": "platform", "cost-center": "4711"}, nil); err != nil {
+		return err
+	}
+	if err := d.prepareWorkspace(ctx); err != nil {
+		return err
+	}
+	d.screen.done("all is up", time.Since(began))
+	return nil
+}
+
+// prepareWorkspace copies the workspace, whose files change on the way, and puts its base image into the registry.
+func (d *demo) prepareWorkspace(ctx context.Context) error {
+	d.workspace = filepath.Join(d.dir, "workspace")
+	if err := os.CopyFS(d.workspace, os.DirFS(filepath.Join(d.root, "hack", "demo", "workspace"))); err != nil {
+		return fmt.Errorf("copy workspace: %w", err)
+	}
+	busybox, err := containerenv.FindBusybox()
+	if err != nil {
+		return err
+	}
+	image, err := containerenv.BaseImage(busybox)
+	if err != nil {
+		return err
+	}
+	d.base, err = d.cluster.PushImage(ctx, "base/busybox", "stable", image)
+	return err
+}
+
+// apply applies the sample objects and waits until they are ready.
+func (d *demo) apply(ctx context.Context) error {
+	d.screen.step("kubectl apply -f config/samples/simple.yaml")
+	began := time.Now()
+	var err error
+	if d.kubeconfig, err = d.cluster.RunnerNamespace(ctx, namespace); err != nil {
+		return err
+	}
+	if err := d.cluster.Apply(ctx, namespace, filepath.Join(d.root, "config", "samples", "simple.yaml")); err != nil {
+		return err
+	}
+	if _, err := d.cluster.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/shop"); err != nil {
+		return err
+	}
+	uri, err := d.cluster.Kubectl(ctx, "get", "-n", namespace, "pic/shop", "-o", "jsonpath={.status.repository.uri}")
+	if err != nil {
+		return err
+	}
+	d.screen.line("repository " + uri)
+	d.screen.done("runner and project are ready", time.Since(began))
+	return nil
+}
+
+func (d *demo) first(ctx context.Context) error {
+	d.screen.step("First environment, e-1: nobody has built this configuration before")
+	return d.prepare(ctx, "e-1", "miss, built and published", exitPublished)
+}
+
+func (d *demo) second(ctx context.Context) error {
+	d.screen.step("Second environment, e-2, on another machine, with the same configuration")
+	return d.prepare(ctx, "e-2", "hit, pulled", exitHit)
+}
+
+func (d *demo) third(ctx context.Context) error {
+	d.screen.step("Third environment, e-3, after a comment in devcontainer.json was changed")
+	path := filepath.Join(d.workspace, ".devcontainer", "devcontainer.json")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	changed := strings.Replace(string(content), "a Dockerfile and a Feature.", "a Dockerfile and a Feature!", 1)
+	if changed == string(content) {
+		return errors.New("the workspace's devcontainer.json has no comment to change")
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		return fmt.Errorf("change configuration: %w", err)
+	}
+	return d.prepare(ctx, "e-3", "miss again, built and published", exitPublished)
+}
+
+// Exit codes of imagecache prepare --exit-code.
+const (
+	exitHit       = 0
+	exitPublished = 10
+)
+
+// prepare runs what a runner runs for an environment, with an image store of its own as on a machine of its own.
+func (d *demo) prepare(ctx context.Context, environment, what string, wantCode int) error {
+	env, err := d.environment(ctx, environment)
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), "prepare", d.workspace,
+		"--project", "shop", "--environment", environment, "--exit-code")
+	d.screen.line("$ imagecache prepare . --project shop --environment " + environment)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 20 * time.Second
+	command.Env = append(os.Environ(), env...)
+	output := d.screen.indented()
+	command.Stdout, command.Stderr = output, output
+	began := time.Now()
+	err = command.Run()
+	took := time.Since(began)
+	output.flush()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("run imagecache: %w", err)
+	}
+	if code := command.ProcessState.ExitCode(); code != wantCode {
+		return fmt.Errorf("environment %s should be a %s, and imagecache prepare ended with exit code %d", environment, what, code)
+	}
+	d.times = append(d.times, timing{environment: environment, what: what, took: took})
+	d.screen.done(what, took)
+	return nil
+}
+
+// environment are the variables of one environment's machine.
+func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
+	dir := filepath.Join(d.dir, "machines", name)
+	env, err := containerenv.Write(dir, containerenv.Options{
+		InsecureRegistries: []string{d.cluster.RegistryHost()},
+		Aliases:            map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")},
+	})
+	if err != nil {
+		return nil, err
+	}
+	credentials := filepath.Join(dir, "docker")
+	if err := d.cluster.WriteDockerConfig(ctx, credentials); err != nil {
+		return nil, err
+	}
+	return append(env, "KUBECONFIG="+d.kubeconfig, "DOCKER_CONFIG="+credentials), nil
+}
+
+// look shows the objects as a person sees them.
+func (d *demo) look(ctx context.Context) error {
+	d.screen.step("kubectl get ric,pic,dci")
+	table, err := d.cluster.Kubectl(ctx, "get", "-n", namespace, "ric,pic,dci")
+	if err != nil {
+		return err
+	}
+	d.screen.text(table)
+	secrets, err := d.cluster.Kubectl(ctx, "get", "-n", namespace, "secrets", "-l", "imagecache.dev/credentials=push", "-o", "name")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(secrets) != "" {
+		return fmt.Errorf("upload rights are left behind: %s", secrets)
+	}
+	d.screen.line("Upload rights left: none")
+	return nil
+}
+
+// explain adds to an error where the logs are, and keeps them.
+func (d *demo) explain(err error) error {
+	logs := filepath.Join(d.root, "bin", "demo-logs")
+	if copyLogs(d.dir, logs) != nil {
+		return err
+	}
+	return fmt.Errorf("%w (the programs' logs are in bin/demo-logs)", err)
+}
+
+func (d *demo) summary(total time.Duration) {
+	d.screen.step("Summary")
+	if prepared := os.Getenv("IMAGECACHE_PREPARE_SECONDS"); prepared != "" {
+		d.screen.line(fmt.Sprintf("%-38s %6s s", "building and installing tools", prepared))
+	}
+	for _, t := range d.times {
+		d.screen.line(fmt.Sprintf("%-38s %6.1f s", t.environment+": "+t.what, t.took.Seconds()))
+	}
+	d.screen.line(fmt.Sprintf("%-38s %6.1f s", "demo in all, without tools", total.Seconds()))
+}

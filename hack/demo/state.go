@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"imagecache.dev/internal/containerenv"
+)
+
+// projectRoot is the project's folder: the one with go.mod, here or above.
+func projectRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the project: %w", err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "PROJECT")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("run the demo in the project's folder")
+		}
+	}
+}
+
+// assetsFolder is where kube-apiserver, etcd and kubectl are.
+func assetsFolder(root string) string {
+	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
+		return assets
+	}
+	return filepath.Join(root, "bin", "k8s")
+}
+
+// keptFolder is the state of the one demo that may be left running.
+func keptFolder(root string) string { return filepath.Join(root, "bin", "demo-state") }
+
+// makeStateFolder makes an empty folder for a run.
+func makeStateFolder(root string) (string, error) {
+	dir := keptFolder(root)
+	if err := removeStateFolder(dir); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the demo's folder: %w", err)
+	}
+	return dir, nil
+}
+
+// removeStateFolder removes a run's folder with the image stores of its environments.
+func removeStateFolder(dir string) error {
+	machines, err := os.ReadDir(filepath.Join(dir, "machines"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the demo's folder: %w", err)
+	}
+	for _, machine := range machines {
+		if err := containerenv.Remove(filepath.Join(dir, "machines", machine.Name())); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the demo's folder: %w", err)
+	}
+	return nil
+}
+
+// copyLogs keeps a run's logs.
+func copyLogs(dir, to string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) == 0 {
+		return errors.Join(errors.New("there are no logs"), err)
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	for _, log := range logs {
+		content, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(log)), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const pidsFile = "pids"
+
+// leave says how to look around in what stays, and how to end it.
+func (d *demo) leave() error {
+	if err := os.WriteFile(filepath.Join(d.dir, pidsFile), []byte(strings.Join(d.cluster.PIDs(), "\n")+"\n"), 0o600); err != nil {
+		return fmt.Errorf("note the processes: %w", err)
+	}
+	d.screen.step("Everything is left running. Look around:")
+	d.screen.line("export KUBECONFIG=" + d.cluster.AdminKubeconfig)
+	d.screen.line("export PATH=" + assetsFolder(d.root) + ":" + filepath.Join(d.root, "bin") + ":$PATH")
+	d.screen.line("kubectl get ric,pic,dci -n " + namespace)
+	d.screen.line("curl -s " + d.cluster.Metrics + " | grep ^imagecache_")
+	d.screen.line("env " + strings.Join(d.cluster.AWSEnvironment(), " ") + " aws ecr describe-repositories")
+	d.screen.line("")
+	d.screen.line("End it with: make demo-stop")
+	return nil
+}
+
+// stopKept ends what an earlier demo left running, if it did.
+func stopKept(root string) error {
+	dir := keptFolder(root)
+	content, err := os.ReadFile(filepath.Join(dir, pidsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read what an earlier demo left: %w", err)
+	}
+	for _, text := range strings.Fields(string(content)) {
+		pid, err := strconv.Atoi(text)
+		if err != nil || !runsIn(pid, dir) {
+			continue
+		}
+		if err := end(pid); err != nil {
+			return err
+		}
+	}
+	return removeStateFolder(dir)
+}
+
+// runsIn says whether a process is one that the demo started: one whose output goes to a log in its folder.
+func runsIn(pid int, dir string) bool {
+	output, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", pid))
+	return err == nil && filepath.Dir(output) == dir
+}
+
+// end asks a process to end and waits for it.
+func end(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		return nil //nolint:nilerr // it has ended already
+	}
+	for range 100 {
+		if syscall.Kill(pid, 0) != nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("end process %d: %w", pid, err)
+	}
+	return nil
+}

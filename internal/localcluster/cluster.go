@@ -1,0 +1,168 @@
+// Package localcluster runs the whole system on loopback, each part as the program that it is: etcd and kube-apiserver,
+// AWS (the project's emulator) and the manager. They meet over HTTP alone, as they do in production. The demo and the
+// end-to-end tests stand on it.
+package localcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+)
+
+// startTimeout bounds the start of the whole cluster, tools being built already.
+const startTimeout = 2 * time.Minute
+
+// Options say where the programs are and where the cluster keeps its state.
+type Options struct {
+	// Assets is the folder with kube-apiserver, etcd and kubectl.
+	Assets string
+	// Programs is the folder with manager, imagecache and aws-emulator.
+	Programs string
+	// Config is the project's config folder.
+	Config string
+	// Dir is an existing folder for state and logs.
+	Dir string
+	// Region is the AWS region, by default us-east-1.
+	Region string
+}
+
+// Cluster is a running cluster. Stop ends it.
+type Cluster struct {
+	options    Options
+	dir        string
+	kubernetes *kubernetesProcesses
+	emulator   *process
+	manager    *process
+	aws        awsAccount
+
+	// AdminKubeconfig is the path of a kubeconfig that may do anything.
+	AdminKubeconfig string
+	// Metrics is the URL of the manager's metrics.
+	Metrics string
+}
+
+// Start runs Kubernetes and AWS side by side, prepares the account, installs the API, and runs the manager. The cluster
+// has no namespace of a runner yet.
+func Start(ctx context.Context, options Options) (c *Cluster, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if options.Region == "" {
+		options.Region = "us-east-1"
+	}
+	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
+		return nil, fmt.Errorf("find the state folder: %w", err)
+	}
+	c = &Cluster{options: options, dir: options.Dir}
+	defer func() {
+		if err != nil {
+			c.Stop()
+		}
+	}()
+	account := make(chan error, 1)
+	go func() { account <- c.startAWS(ctx) }()
+	c.kubernetes, err = startKubernetes(ctx, options.Assets, options.Dir)
+	if err := errors.Join(err, <-account); err != nil {
+		return c, err
+	}
+	if c.AdminKubeconfig, err = c.writeKubeconfig("admin", c.kubernetes.admin.BearerToken, "default"); err != nil {
+		return c, err
+	}
+	if err := c.install(ctx); err != nil {
+		return c, err
+	}
+	return c, c.StartManager(ctx)
+}
+
+// install applies the API, its admission policies and the roles, as a user would.
+func (c *Cluster) install(ctx context.Context) error {
+	if err := c.Namespace(ctx, "imagecache-system"); err != nil {
+		return err
+	}
+	for _, folder := range []string{"crd", "rbac", "admission"} {
+		if err := c.Apply(ctx, "", filepath.Join(c.options.Config, folder)); err != nil {
+			return err
+		}
+	}
+	_, err := c.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd",
+		"runnerimagecaches.imagecache.dev", "projectimagecaches.imagecache.dev", "devcontainerimages.imagecache.dev")
+	return err
+}
+
+// StartManager runs the manager, as its own service account and its own role in AWS.
+func (c *Cluster) StartManager(ctx context.Context) error {
+	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, "imagecache-system", "imagecache-manager")
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	env := append(c.aws.environment(), "KUBECONFIG="+kubeconfig)
+	c.Metrics = "http://127.0.0.1:" + ports[0] + "/metrics"
+	c.manager, err = start(c.dir, "manager", env, filepath.Join(c.options.Programs, "manager"),
+		"--metrics-bind-address", "127.0.0.1:"+ports[0], "--metrics-secure=false",
+		"--health-probe-bind-address", "127.0.0.1:"+ports[1], "--log-level", "debug")
+	if err != nil {
+		return err
+	}
+	return c.manager.until(ctx, func(ctx context.Context) error { return get(ctx, "http://127.0.0.1:"+ports[1]+"/readyz") })
+}
+
+// StopManager ends the manager alone, as an upgrade does.
+func (c *Cluster) StopManager() {
+	c.manager.stop()
+	c.manager = nil
+}
+
+// Stop ends all programs.
+func (c *Cluster) Stop() {
+	c.manager.stop()
+	c.emulator.stop()
+	if c.kubernetes != nil {
+		c.kubernetes.stop()
+	}
+}
+
+// PIDs are the programs' process IDs, for whoever leaves the cluster running.
+func (c *Cluster) PIDs() []string {
+	var ids []string
+	for _, p := range []*process{c.manager, c.emulator, c.kubernetes.apiServer, c.kubernetes.etcd} {
+		ids = append(ids, strconv.Itoa(p.command.Process.Pid))
+	}
+	return ids
+}
+
+// Clients makes clients that may do anything.
+func (c *Cluster) Clients() (*kubernetes.Clientset, error) {
+	clients, err := kubernetes.NewForConfig(c.kubernetes.admin)
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
+	return clients, nil
+}
+
+// Region is the AWS region.
+func (c *Cluster) Region() string { return c.options.Region }
+
+// RegistryHost is host:port of the ECR registry, which speaks plain HTTP.
+func (c *Cluster) RegistryHost() string { return strings.TrimPrefix(c.aws.endpoint, "http://") }
+
+// AWSEnvironment are the environment variables under which the SDK reaches the account as its root.
+func (c *Cluster) AWSEnvironment() []string { return c.aws.rootEnvironment() }
+
+// Log is the path of a program's log: etcd, kube-apiserver, aws-emulator or manager.
+func (c *Cluster) Log(program string) string { return filepath.Join(c.dir, program+".log") }
+
+// IsProgram says whether a folder has a program of the name.
+func IsProgram(dir, name string) bool {
+	info, err := os.Stat(filepath.Join(dir, name))
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
