@@ -1,0 +1,405 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/runner"
+)
+
+func keyOf(object client.Object) types.NamespacedName { return client.ObjectKeyFromObject(object) }
+
+func TestHitIsPulledByDigestAndReported(t *testing.T) {
+	w := newWorld(t)
+	w.secret(pullSecret, "registry.example")
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus { return hit(225) }))
+
+	result := w.mustPrepare(w.request())
+
+	if result.Outcome != runner.OutcomeHit || !strings.HasPrefix(result.Image, "imagecache.local/web:") {
+		t.Errorf("result %+v", result)
+	}
+	want := []string{"⚡️ Using pre-built dev container (saved ~3m45s build time)"}
+	if diff := cmp.Diff(want, w.events.texts(runner.EventSaved)); diff != "" {
+		t.Errorf("the promised line (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"Creating dev container"}, w.events.texts(runner.EventSection)); diff != "" {
+		t.Errorf("sections (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{result.Reference}, w.engine.pulls); diff != "" {
+		t.Errorf("pulls (-want +got):\n%s", diff)
+	}
+	if w.engine.tags[result.Image] != result.Reference {
+		t.Errorf("tags %v", w.engine.tags)
+	}
+	if !strings.Contains(w.engine.config, "registry.example") {
+		t.Errorf("the engine's configuration %s has not our credentials", w.engine.config)
+	}
+	if _, err := os.Stat(w.engine.folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the private configuration has to be removed: %v", err)
+	}
+	request := w.theRequest()
+	if request.Spec.Pull == nil || request.Spec.Pull.Outcome != v1alpha1.PullSucceeded || request.Spec.Build != nil {
+		t.Errorf("reports: pull %+v, build %+v", request.Spec.Pull, request.Spec.Build)
+	}
+}
+
+func TestRequestSaysWhatTheAPINeeds(t *testing.T) {
+	w := newWorld(t)
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		return &v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheBypassed, Reason: "CacheDisabled", Explanation: "switched off"}
+	}))
+	asked := w.request()
+	asked.Project, asked.Trigger, asked.Refresh = "web-id", v1alpha1.TriggerRebuild, true
+	result := w.mustPrepare(asked)
+
+	got := w.theRequest()
+	want := v1alpha1.DevcontainerImageSpec{
+		ProjectRef: &v1alpha1.ProjectReference{Name: "web"}, EnvironmentID: "env-1", Trigger: v1alpha1.TriggerRebuild,
+		Platform: "linux/amd64", ConfigurationType: v1alpha1.ConfigurationImage, ConfigHash: result.Hash,
+		Inputs: got.Spec.Inputs, CachePolicy: v1alpha1.CachePolicyRefresh, TTLSecondsAfterFinished: ptr.To(int32(86400)),
+	}
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	if len(got.Spec.Inputs) != 1 || got.Spec.Inputs[0].Name != "devcontainer.json" {
+		t.Errorf("inputs %+v", got.Spec.Inputs)
+	}
+	if got.ManagedFields[0].Manager != runner.FieldManager {
+		t.Errorf("field manager %q", got.ManagedFields[0].Manager)
+	}
+	if result.Outcome != runner.OutcomeBypassed || result.Image == "" || !strings.Contains(w.noticedOnce(t), "switched off") {
+		t.Errorf("result %+v", result)
+	}
+}
+
+func TestBuilderPublishes(t *testing.T) {
+	w := newWorld(t)
+	host := w.startRegistry()
+	w.control(w.publisher(host, 1))
+	w.engine.during = func(ctx context.Context) error {
+		for w.theLease(ctx).Spec.RenewTime == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		return nil
+	}
+	result := w.mustPrepare(w.request())
+
+	if result.Outcome != runner.OutcomePublished || !strings.HasPrefix(result.Reference, host) {
+		t.Errorf("result %+v", result)
+	}
+	request := w.theRequest()
+	if got := ptr.Deref(request.Spec.UploadAttempt, 0); got != 1 {
+		t.Errorf("uploadAttempt is %d, want 1", got)
+	}
+	if got := ptr.Deref(request.Spec.Build.DurationSeconds, 0); got != 75 {
+		t.Errorf("durationSeconds is %d, want the engine's 75", got)
+	}
+	if len(w.asked) != 4 {
+		t.Errorf("%d blobs were asked for, want the configuration and three layers", len(w.asked))
+	}
+	for _, digest := range w.asked {
+		if !hasBlob(t, host, digest) {
+			t.Errorf("blob %s is not in the registry", digest)
+		}
+	}
+	if notices := w.events.texts(runner.EventNotice); len(notices) > 0 {
+		t.Errorf("notices %q, want none", notices)
+	}
+}
+
+func TestBuilderUploadsAgainWhatWentMissing(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher(w.startRegistry(), 3))
+	if result := w.mustPrepare(w.request()); result.Outcome != runner.OutcomePublished {
+		t.Errorf("result %+v", result)
+	}
+	if got := ptr.Deref(w.theRequest().Spec.UploadAttempt, 0); got != 3 {
+		t.Errorf("uploadAttempt is %d, want 3", got)
+	}
+}
+
+func TestNothingMissingIsPublishedWithoutCredentials(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	if result := w.mustPrepare(w.request()); result.Outcome != runner.OutcomePublished {
+		t.Errorf("result %+v", result)
+	}
+}
+
+func TestRefusedPublicationStillGivesTheImage(t *testing.T) {
+	w := newWorld(t)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		status := image.Status.DeepCopy()
+		switch {
+		case status.CacheResult == "":
+			w.lease(ctx, image)
+			return builderStatus(image)
+		case image.Spec.Build != nil && len(status.Conditions) == 0:
+			status.Conditions = []metav1.Condition{condition(v1alpha1.ConditionPublished, "False", v1alpha1.ReasonAdopted, "environment env-9 was first")}
+			return status
+		}
+		return nil
+	})
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "env-9 was first") {
+		t.Errorf("notice %q", notice)
+	}
+}
+
+func TestLostLeaseIsNotPublished(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	w.engine.during = func(ctx context.Context) error {
+		lease := w.theLease(ctx)
+		for lease.Spec.RenewTime == nil {
+			time.Sleep(10 * time.Millisecond)
+			lease = w.theLease(ctx)
+		}
+		if err := w.client.Delete(ctx, lease); err != nil {
+			return err
+		}
+		time.Sleep(11 * time.Second) // until the next renewal finds out
+		return nil
+	}
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || !strings.Contains(w.noticedOnce(t), "lease was lost") {
+		t.Errorf("result %+v", result)
+	}
+	if report := w.theRequest().Spec.Build; report != nil {
+		t.Errorf("report %+v, want none", report)
+	}
+}
+
+func TestFailedBuildIsReported(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	w.engine.fails = &builder.BuildError{Message: "RUN false: exit status 1"}
+	_, err := w.prepare(t.Context(), w.request())
+	if err == nil || err.Error() != "build dev container: RUN false: exit status 1" {
+		t.Errorf("error %v", err)
+	}
+	report := w.theRequest().Spec.Build
+	if report == nil || report.Outcome != v1alpha1.BuildFailed || report.Message != "RUN false: exit status 1" {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestInterruptedBuildIsReported(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.engine.during = func(ctx context.Context) error {
+		cancel(runner.ErrInterrupted)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	_, err := w.prepare(ctx, w.request())
+	if !errors.Is(err, runner.ErrInterrupted) {
+		t.Errorf("error %v", err)
+	}
+	report := w.theRequest().Spec.Build
+	if report == nil || report.Outcome != v1alpha1.BuildFailed || report.Message != "interrupted" {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestBuildTimeoutIsReported(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	w.engine.during = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	request := w.request()
+	request.BuildTimeout = 50 * time.Millisecond
+	_, err := w.prepare(t.Context(), request)
+	if err == nil || !strings.Contains(err.Error(), "the build took longer than") {
+		t.Errorf("error %v", err)
+	}
+	if report := w.theRequest().Spec.Build; report == nil || report.Outcome != v1alpha1.BuildFailed {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestUnknownIsNeitherHitNorMiss(t *testing.T) {
+	w := newWorld(t)
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		return &v1alpha1.DevcontainerImageStatus{Conditions: []metav1.Condition{
+			condition(v1alpha1.ConditionLookedUp, "False", v1alpha1.ReasonThrottled, "AWS asks to slow down")}}
+	}))
+	request := w.request()
+	request.LookupTimeout = 300 * time.Millisecond
+	result := w.mustPrepare(request)
+	if result.Outcome != runner.OutcomeBuilt || result.CacheResult != "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "AWS asks to slow down") {
+		t.Errorf("notice %q", notice)
+	}
+}
+
+func TestFailedPullIsBuiltHere(t *testing.T) {
+	w := newWorld(t)
+	w.secret(pullSecret, "registry.example")
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus { return hit(225) }))
+	w.engine.pullFails = errors.New("pull image: connection refused")
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || len(w.engine.builds) != 1 {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "connection refused") {
+		t.Errorf("notice %q", notice)
+	}
+	if report := w.theRequest().Spec.Pull; report == nil || report.Outcome != v1alpha1.PullFailed || report.Message == "" {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestWaiterGetsTheBuildersImage(t *testing.T) {
+	w := newWorld(t)
+	w.secret(pullSecret, "registry.example")
+	w.control(func(_ context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		switch {
+		case image.Status.CacheResult == "":
+			return waiterStatus()
+		case image.Status.Image == nil:
+			status := hit(225)
+			status.CacheResult, status.Role, status.Builder = v1alpha1.CacheMiss, v1alpha1.RoleWaiter, image.Status.Builder
+			return status
+		}
+		return nil
+	})
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeHit || len(w.engine.builds) != 0 || len(w.events.texts(runner.EventSaved)) != 1 {
+		t.Errorf("result %+v", result)
+	}
+}
+
+func TestWaiterTakesOver(t *testing.T) {
+	w := newWorld(t)
+	host := w.startRegistry()
+	publish := w.publisher(host, 1)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		switch {
+		case image.Status.CacheResult == "":
+			return waiterStatus()
+		case image.Status.Role == v1alpha1.RoleWaiter:
+			w.lease(ctx, image)
+			return builderStatus(image)
+		}
+		return publish(ctx, image)
+	})
+	if result := w.mustPrepare(w.request()); result.Outcome != runner.OutcomePublished {
+		t.Errorf("result %+v", result)
+	}
+}
+
+func TestWaiterBuildsForItselfWhereItIsNotToWait(t *testing.T) {
+	tests := map[string]func(*runner.Request){
+		"not at all":     func(r *runner.Request) { r.Wait = false },
+		"not any longer": func(r *runner.Request) { r.WaitTimeout = 100 * time.Millisecond },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus { return waiterStatus() }))
+			request := w.request()
+			change(&request)
+			result := w.mustPrepare(request)
+			if result.Outcome != runner.OutcomeBuilt || len(w.engine.builds) != 1 {
+				t.Errorf("result %+v", result)
+			}
+			w.noticedOnce(t)
+		})
+	}
+}
+
+func TestDeletedRequestIsBuiltHere(t *testing.T) {
+	w := newWorld(t)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		_ = w.client.Delete(ctx, image)
+		return nil
+	})
+	if result := w.mustPrepare(w.request()); result.Outcome != runner.OutcomeBuilt {
+		t.Errorf("result %+v", result)
+	}
+	w.noticedOnce(t)
+}
+
+func TestComposeIsBypassedWithoutAnImage(t *testing.T) {
+	w := newWorld(t)
+	w.engine.missing = builder.ErrNoEngine // none is needed
+	w.write(".devcontainer/devcontainer.json", `{"dockerComposeFile": "compose.yaml", "service": "app"}`)
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		return &v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheBypassed, Reason: v1alpha1.ReasonComposeNotSupported}
+	}))
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBypassed || result.Image != "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "Docker Compose configurations are not cached") {
+		t.Errorf("notice %q", notice)
+	}
+}
+
+func TestBadInputLeavesNothingBehind(t *testing.T) {
+	tests := map[string]struct {
+		change func(w *world, r *runner.Request)
+		want   string
+	}{
+		"no configuration": {func(w *world, r *runner.Request) { r.Workspace = w.t.TempDir() }, "no dev container configuration in "},
+		"broken JSON":      {func(w *world, _ *runner.Request) { w.write(".devcontainer/devcontainer.json", "{") }, "read .devcontainer/devcontainer.json: line 1"},
+		"no Dockerfile": {func(w *world, _ *runner.Request) {
+			w.write(".devcontainer/devcontainer.json", `{"build": {"dockerfile": "Dockerfile"}}`)
+		}, "is not there"},
+		"unknown project": {func(_ *world, r *runner.Request) { r.Project = "nope" }, `no project "nope" in namespace `},
+		"no builder":      {func(w *world, _ *runner.Request) { w.engine.missing = builder.ErrNoEngine }, "no builder on this machine"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			request := w.request()
+			test.change(w, &request)
+			_, err := w.prepare(t.Context(), request)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line with %q", err, test.want)
+			}
+			if requests := w.requests(); len(requests) > 0 {
+				t.Errorf("%d requests are left behind", len(requests))
+			}
+		})
+	}
+}
+
+func TestUnreachableCluster(t *testing.T) {
+	w := newWorld(t)
+	unreachable, err := runner.NewClient(&rest.Config{Host: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.client = unreachable
+	_, err = w.prepare(t.Context(), w.request())
+	if err == nil || err.Error() != "can't reach the cluster at http://127.0.0.1:1: connection refused" {
+		t.Errorf("error %v", err)
+	}
+	request := w.request()
+	request.BuildWithoutCluster = true
+	if result := w.mustPrepare(request); result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	w.noticedOnce(t)
+}
