@@ -86,7 +86,7 @@ func (c *Cluster) install(ctx context.Context) error {
 		return err
 	}
 	for _, folder := range []string{"crd", "rbac", "admission"} {
-		if err := c.Apply(ctx, "", filepath.Join(c.options.Config, folder)); err != nil {
+		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-k", filepath.Join(c.options.Config, folder)); err != nil {
 			return err
 		}
 	}
