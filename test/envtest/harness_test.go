@@ -1,0 +1,197 @@
+package envtest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	controllerconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
+	"imagecache.dev/internal/awsemulator"
+)
+
+// patience bounds every wait for something that takes milliseconds when nothing is wrong.
+const patience = 20 * time.Second
+
+// harness is one test's world: a namespace, an AWS account, and a manager that watches this namespace alone.
+type harness struct {
+	*WithT
+	t         *testing.T
+	ctx       context.Context
+	namespace string
+	aws       *awsemulator.Server
+	stop      func()
+	settings  controllers.Settings
+}
+
+// newHarness makes the world and starts the manager. Everything ends with the test.
+func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Settings)) *harness {
+	t.Helper()
+	h := &harness{WithT: NewWithT(t), t: t, ctx: t.Context()}
+	h.SetDefaultEventuallyTimeout(patience)
+	h.SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+
+	options := awsemulator.Options{RootMayAssumeRoles: true}
+	h.settings = controllers.Settings{Clock: clock.RealClock{}, PricePerGBMonth: 0.10}
+	for _, e := range edit {
+		e(&options, &h.settings)
+	}
+	var err error
+	h.aws, err = awsemulator.Start(options)
+	h.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = h.aws.Close() }) // the test is over
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": h.aws.URL(), "AWS_ACCESS_KEY_ID": h.aws.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": h.aws.SecretAccessKey(),
+		"AWS_REGION": h.aws.Region(), "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	h.Expect(kube.Create(h.ctx, namespace)).To(Succeed())
+	h.namespace = namespace.Name
+	h.startManager()
+	t.Cleanup(func() { h.stop() })
+	return h
+}
+
+// startManager runs a manager with all controllers until h.stop.
+func (h *harness) startManager() {
+	h.t.Helper()
+	cacheOptions := controllers.CacheOptions()
+	cacheOptions.DefaultNamespaces = map[string]cache.Config{h.namespace: {}}
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme:     scheme,
+		Cache:      cacheOptions,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: controllerconfig.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	h.Expect(err).NotTo(HaveOccurred())
+	ctx, cancel := context.WithCancel(context.Background())
+	h.Expect(controllers.Setup(ctx, mgr, h.settings)).To(Succeed())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	h.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			h.t.Errorf("the manager ended with: %v", err)
+		}
+		h.stop = func() {}
+	}
+}
+
+// create makes an object in the test's namespace.
+func (h *harness) create(object client.Object) {
+	h.t.Helper()
+	object.SetNamespace(h.namespace)
+	h.Expect(kube.Create(h.ctx, object)).To(Succeed())
+}
+
+// runner makes a runner without a stack, and waits until it is ready.
+func (h *harness) runner(name string, edit ...func(*v1alpha1.RunnerImageCacheSpec)) *v1alpha1.RunnerImageCache {
+	h.t.Helper()
+	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.RunnerImageCacheSpec{RunnerID: h.namespace + "-" + name, Region: h.aws.Region()}}
+	for _, e := range edit {
+		e(&runner.Spec)
+	}
+	h.create(runner)
+	h.ready(runner)
+	return runner
+}
+
+// project makes a project of a runner, and waits until it is ready.
+func (h *harness) project(name, runner string, edit ...func(*v1alpha1.ProjectImageCacheSpec)) *v1alpha1.ProjectImageCache {
+	h.t.Helper()
+	project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.ProjectImageCacheSpec{
+		RunnerRef: v1alpha1.RunnerReference{Name: runner}, ProjectID: name,
+	}}
+	for _, e := range edit {
+		e(&project.Spec)
+	}
+	h.create(project)
+	h.ready(project)
+	return project
+}
+
+// refresh reads an object again.
+func (h *harness) refresh(object client.Object) error {
+	return kube.Get(h.ctx, types.NamespacedName{Namespace: h.namespace, Name: object.GetName()}, object)
+}
+
+// ready waits until an object is ready, as kstatus means it: the condition is True and of the latest generation.
+func (h *harness) ready(object client.Object) {
+	h.t.Helper()
+	h.condition(object, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}
+
+// condition waits until a condition of an object has a status, for the latest generation, and returns its reason.
+func (h *harness) condition(object client.Object, kind string, status metav1.ConditionStatus) string {
+	h.t.Helper()
+	var reason string
+	h.Eventually(func() error {
+		if err := h.refresh(object); err != nil {
+			return err
+		}
+		for _, condition := range conditionsOf(object) {
+			if condition.Type == kind && condition.Status == status && condition.ObservedGeneration == object.GetGeneration() {
+				reason = condition.Reason
+				return nil
+			}
+		}
+		return fmt.Errorf("%T %s has not %s=%s: %s", object, object.GetName(), kind, status, describe(object))
+	}).Should(Succeed())
+	return reason
+}
+
+// reason waits until a condition of an object has a reason.
+func (h *harness) reason(object client.Object, kind, reason string) {
+	h.t.Helper()
+	h.Eventually(func() error {
+		if err := h.refresh(object); err != nil {
+			return err
+		}
+		for _, condition := range conditionsOf(object) {
+			if condition.Type == kind && condition.Reason == reason {
+				return nil
+			}
+		}
+		return fmt.Errorf("%T %s has no %s with reason %s: %s", object, object.GetName(), kind, reason, describe(object))
+	}).Should(Succeed())
+}
+
+func conditionsOf(object client.Object) []metav1.Condition {
+	switch o := object.(type) {
+	case *v1alpha1.RunnerImageCache:
+		return o.Status.Conditions
+	case *v1alpha1.ProjectImageCache:
+		return o.Status.Conditions
+	case *v1alpha1.DevcontainerImage:
+		return o.Status.Conditions
+	}
+	return nil
+}
+
+// describe writes an object's conditions on one line.
+func describe(object client.Object) string {
+	var parts []string
+	for _, condition := range conditionsOf(object) {
+		parts = append(parts, fmt.Sprintf("%s=%s (%s: %s)", condition.Type, condition.Status, condition.Reason, condition.Message))
+	}
+	if len(parts) == 0 {
+		return "no conditions"
+	}
+	return strings.Join(parts, "; ")
+}
