@@ -64,6 +64,8 @@ type Variable struct {
 	Name string
 	// Env says that Name is an environment variable.
 	Env bool
-	// Value that it has here; may be a secret.
+	// Set says that the variable is there; where not, its default applies.
+	Set bool
+	// Value that it has here, without the default; may be a secret.
 	Value string
 }

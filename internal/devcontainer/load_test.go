@@ -89,11 +89,11 @@ func TestLoadResolvesAsTheReferenceImplementationDoes(t *testing.T) {
 			want: Configuration{Path: ".devcontainer.json", Type: TypeDockerfile, Dockerfile: "D", Context: ".", Lockfile: ".devcontainer-lock.json",
 				Args: map[string]string{"a": "value-one-", "b": "${other}", "c": "/src"},
 				Variables: []Variable{
-					{Property: "build.dockerfile", Name: "D", Env: true, Value: "D"},
-					{Property: "build.args.a", Name: "SET", Env: true, Value: "value"},
-					{Property: "build.args.a", Name: "UNSET", Env: true, Value: "one"},
+					{Property: "build.dockerfile", Name: "D", Env: true, Set: true, Value: "D"},
+					{Property: "build.args.a", Name: "SET", Env: true, Set: true, Value: "value"},
 					{Property: "build.args.a", Name: "UNSET", Env: true},
-					{Property: "build.args.c", Name: "containerWorkspaceFolder", Value: "/src"},
+					{Property: "build.args.a", Name: "UNSET", Env: true},
+					{Property: "build.args.c", Name: "containerWorkspaceFolder", Set: true, Value: "/src"},
 				}},
 		},
 		"Features": {
@@ -107,7 +107,7 @@ func TestLoadResolvesAsTheReferenceImplementationDoes(t *testing.T) {
 					{ID: "node", Kind: FeatureShorthand},
 					{ID: "../up", Kind: FeatureLocal, Path: "up"},
 				},
-				Variables: []Variable{{Property: "containerEnv.X", Name: "X", Env: true, Value: "1"}}},
+				Variables: []Variable{{Property: "containerEnv.X", Name: "X", Env: true, Set: true, Value: "1"}}},
 		},
 		"a context above the workspace is named, not read": {
 			files: map[string]string{".devcontainer.json": `{"build": {"dockerfile": "D", "context": ".."}}`, "D": "FROM scratch\n"},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/tailscale/hujson"
 )
@@ -64,6 +65,7 @@ func (r *reader) readType(c *Configuration) {
 func (r *reader) readBuild(c *Configuration, build *hujson.Object) {
 	c.Target = r.text("build.target", member(build, "target"), false)
 	c.Options = r.texts("build.options", member(build, "options"))
+	r.readOptions(c.Options)
 	arguments := r.objectOf("build.args", member(build, "args"))
 	if arguments == nil {
 		return
@@ -72,6 +74,21 @@ func (r *reader) readBuild(c *Configuration, build *hujson.Object) {
 	for i := range arguments.Members {
 		name := memberName(arguments.Members[i])
 		c.Args[name] = r.argument("build.args."+name, &arguments.Members[i].Value)
+	}
+}
+
+// readOptions notes the build arguments without a value: the builder takes
+// them from its environment.
+func (r *reader) readOptions(options []string) {
+	for i, option := range options {
+		name, found := strings.CutPrefix(option, "--build-arg=")
+		if option == "--build-arg" && i+1 < len(options) {
+			name, found = options[i+1], true
+		}
+		if found && name != "" && !strings.Contains(name, "=") {
+			variable, _ := r.variables.env("build.options", []string{name})
+			r.used = append(r.used, variable)
+		}
 	}
 }
 
@@ -130,7 +147,12 @@ func (r *reader) expand(property string, value *hujson.Value) string {
 	if bad != "" {
 		r.fail(value.StartOffset, "%s: %s names no environment variable", property, bad)
 	}
-	r.used = append(r.used, used...)
+	for _, variable := range used {
+		// Where the workspace lies doesn't matter to a path in it.
+		if variable.Env || !strings.HasSuffix(strings.ToLower(property), "dockerfile") && !strings.HasSuffix(property, "context") {
+			r.used = append(r.used, variable)
+		}
+	}
 	return expanded
 }
 

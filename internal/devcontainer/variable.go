@@ -21,57 +21,58 @@ type variables struct {
 // values depend on this machine. A reference without a name is reported.
 func (v variables) expand(property, text string) (expanded string, used []Variable, bad string) {
 	expanded = variablePattern.ReplaceAllStringFunc(text, func(match string) string {
-		name, arguments, _ := cut(match[2 : len(match)-1])
-		switch name {
-		case "env", "localEnv":
-			if arguments == nil {
+		name, arguments := cut(match[2 : len(match)-1])
+		if name == "env" || name == "localEnv" {
+			if len(arguments) == 0 {
 				bad = match
 				return match
 			}
-			value := v.env(arguments)
-			used = append(used, Variable{Property: property, Name: arguments[0], Env: true, Value: value})
+			variable, value := v.env(property, arguments)
+			used = append(used, variable)
 			return value
-		case "localWorkspaceFolder", "localWorkspaceFolderBasename":
-			value := v.workspace
-			if value == "" {
-				value = match
-			} else if name == "localWorkspaceFolderBasename" {
-				value = path.Base(value)
-			}
-			used = append(used, Variable{Property: property, Name: name, Value: value})
-			return value
-		case "containerWorkspaceFolder", "containerWorkspaceFolderBasename":
-			value := v.containerWorkspace
-			if value == "" {
-				value = match
-			} else if name == "containerWorkspaceFolderBasename" {
-				value = path.Base(value)
-			}
-			used = append(used, Variable{Property: property, Name: name, Value: value})
-			return value
-		default:
+		}
+		value, found := v.folder(name)
+		if !found {
 			return match
 		}
+		if value == "" {
+			value = match
+		}
+		used = append(used, Variable{Property: property, Name: name, Set: true, Value: value})
+		return value
 	})
 	return expanded, used, bad
 }
 
 // env looks up arguments[0]. A default ends at the next colon, as the
 // reference implementation splits at each.
-func (v variables) env(arguments []string) string {
-	if value, ok := v.lookupEnv(arguments[0]); ok {
-		return value
+func (v variables) env(property string, arguments []string) (Variable, string) {
+	variable := Variable{Property: property, Name: arguments[0], Env: true}
+	variable.Value, variable.Set = v.lookupEnv(arguments[0])
+	if !variable.Set && len(arguments) > 1 {
+		return variable, arguments[1]
 	}
-	if len(arguments) > 1 {
-		return arguments[1]
-	}
-	return ""
+	return variable, variable.Value
 }
 
-func cut(variable string) (name string, arguments []string, found bool) {
-	parts := strings.Split(variable, ":")
-	if len(parts) == 1 {
-		return parts[0], nil, false
+// folder returns the value of a variable about the workspace, "" where there is no workspace.
+func (v variables) folder(name string) (value string, found bool) {
+	name, isBase := strings.CutSuffix(name, "Basename")
+	switch name {
+	case "localWorkspaceFolder":
+		value = v.workspace
+	case "containerWorkspaceFolder":
+		value = v.containerWorkspace
+	default:
+		return "", false
 	}
-	return parts[0], parts[1:], true
+	if isBase && value != "" {
+		value = path.Base(value)
+	}
+	return value, true
+}
+
+func cut(variable string) (name string, arguments []string) {
+	parts := strings.Split(variable, ":")
+	return parts[0], parts[1:]
 }

@@ -2,10 +2,11 @@ package hash
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash/files"
 )
 
 // Options say what a key holds beside the two files.
@@ -14,6 +15,11 @@ type Options struct {
 	Platform string
 	// Inputs are the Settings to include.
 	Inputs []string
+	// Limits of what BuildContext and Features read; files.DefaultLimits where zero.
+	Limits files.Limits
+	// Resolve returns the digest that an image's name has now, "sha256:…". Where
+	// nil, registries are asked with the user's own credentials.
+	Resolve func(ctx context.Context, reference, platform string) (string, error)
 }
 
 // Key is a hash and what it was made of.
@@ -30,22 +36,25 @@ type Key struct {
 	Complete bool `json:"complete"`
 }
 
-// Compute makes the key of a configuration.
-func Compute(_ context.Context, c *devcontainer.Configuration, o Options) (*Key, error) {
-	for _, input := range o.Inputs {
-		if !slices.Contains(Settings, input) {
-			return nil, fmt.Errorf("compute hash: no key input is named %q: want some of %q", input, Settings)
-		}
+// Compute makes the key of a configuration. It reads the workspace for
+// BuildContext and Features, and asks registries for BaseImages, and for
+// nothing else.
+func Compute(ctx context.Context, c *devcontainer.Configuration, o Options) (*Key, error) {
+	if o.Limits == (files.Limits{}) {
+		o.Limits = files.DefaultLimits
 	}
-	if c.Type == devcontainer.TypeDockerfile && len(c.DockerfileRaw) == 0 {
-		return nil, fmt.Errorf("compute hash: Dockerfile %s is empty", c.Dockerfile)
+	if o.Resolve == nil {
+		o.Resolve = resolveNow
 	}
-	key := &Key{Warnings: []Warning{}, Complete: true}
-	key.Inputs = append(key.Inputs, contentInput(InputConfiguration, c.Path, c.Raw))
-	if c.Type == devcontainer.TypeDockerfile {
-		key.Inputs = append(key.Inputs, contentInput(InputDockerfile, c.Dockerfile, c.DockerfileRaw))
+	platform, err := normalizePlatform(o.Platform)
+	if err != nil {
+		return nil, fmt.Errorf("compute hash: %w", err)
 	}
-	return key.finish(o.Platform)
+	m := &maker{configuration: c, options: o, key: &Key{Version: Version, Platform: platform, Warnings: []Warning{}}}
+	if err := m.make(ctx); err != nil {
+		return nil, fmt.Errorf("compute hash: %w", err)
+	}
+	return m.key, nil
 }
 
 // FromContents makes the key with default inputs from the contents of the two
@@ -60,22 +69,8 @@ func FromContents(devcontainerJSON, dockerfile []byte, platform string) (*Key, e
 	case c.Type == devcontainer.TypeDockerfile && len(dockerfile) == 0:
 		return nil, fmt.Errorf("compute hash: devcontainer.json refers to the Dockerfile %s, whose contents are missing", c.Dockerfile)
 	case c.Type != devcontainer.TypeDockerfile && len(dockerfile) > 0:
-		return nil, fmt.Errorf("compute hash: a Dockerfile is given, and devcontainer.json refers to none")
+		return nil, errors.New("compute hash: a Dockerfile is given, and devcontainer.json refers to none")
 	}
 	c.DockerfileRaw = dockerfile
 	return Compute(context.Background(), c, Options{Platform: platform})
-}
-
-// finish orders the inputs and hashes them.
-func (k *Key) finish(platform string) (*Key, error) {
-	var err error
-	if k.Platform, err = normalizePlatform(platform); err != nil {
-		return nil, fmt.Errorf("compute hash: %w", err)
-	}
-	k.Version = Version
-	slices.SortFunc(k.Inputs, compareInputs)
-	if k.Hash, err = Sum(k.Platform, k.Inputs); err != nil {
-		return nil, fmt.Errorf("compute hash: %w", err)
-	}
-	return k, nil
 }

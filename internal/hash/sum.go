@@ -24,14 +24,19 @@ func Sum(platform string, inputs []Input) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sorted := slices.SortedFunc(slices.Values(inputs), compareInputs)
-	w := fieldWriter{sha256.New()}
+	return sumSorted(platform, slices.SortedFunc(slices.Values(inputs), compareInputs))
+}
+
+// sumSorted takes a normal platform and sorted inputs.
+func sumSorted(platform string, inputs []Input) (string, error) {
+	w := &fieldWriter{hash: sha256.New()}
 	w.field(domain)
 	w.field(strconv.Itoa(Version))
 	w.field(platform)
-	w.number(uint64(len(sorted)))
-	for i, input := range sorted {
-		if i > 0 && compareInputs(sorted[i-1], input) == 0 {
+	w.number(uint64(len(inputs)))
+	for i := range inputs {
+		input := &inputs[i]
+		if i > 0 && compareInputs(inputs[i-1], *input) == 0 {
 			return "", fmt.Errorf("input %s is there twice", input)
 		}
 		sum, err := input.sum()
@@ -43,20 +48,35 @@ func Sum(platform string, inputs []Input) (string, error) {
 		w.field(string(input.Mode))
 		w.field(string(sum))
 	}
-	return hex.EncodeToString(w.Hash.Sum(nil)), nil
+	return hex.EncodeToString(w.sum()), nil
 }
 
 // fieldWriter writes each field behind its length, so that no two lists of
 // fields are the same bytes.
-type fieldWriter struct{ hash.Hash }
-
-func (w fieldWriter) number(n uint64) {
-	var encoded [8]byte
-	binary.BigEndian.PutUint64(encoded[:], n)
-	_, _ = w.Write(encoded[:]) // a hash's Write never fails: https://pkg.go.dev/hash#Hash
+type fieldWriter struct {
+	hash    hash.Hash
+	pending []byte
 }
 
-func (w fieldWriter) field(value string) {
+func (w *fieldWriter) number(n uint64) {
+	w.pending = binary.BigEndian.AppendUint64(w.pending, n)
+}
+
+func (w *fieldWriter) field(value string) {
 	w.number(uint64(len(value)))
-	_, _ = w.Write([]byte(value))
+	w.pending = append(w.pending, value...)
+	if len(w.pending) > 32<<10 {
+		w.flush()
+	}
+}
+
+// flush writes into a hash, which never fails: https://pkg.go.dev/hash#Hash
+func (w *fieldWriter) flush() {
+	_, _ = w.hash.Write(w.pending)
+	w.pending = w.pending[:0]
+}
+
+func (w *fieldWriter) sum() []byte {
+	w.flush()
+	return w.hash.Sum(nil)
 }

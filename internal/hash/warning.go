@@ -28,8 +28,17 @@ const (
 	LocalEnvNotCovered WarningCode = "LocalEnvNotCovered"
 	// RemoteSourceNotCovered: ADD fetches a URL or a Git repository without a checksum; add one, or copy a file.
 	RemoteSourceNotCovered WarningCode = "RemoteSourceNotCovered"
-	// ContextNotRead: the build takes something from a place that can't be read from here.
-	ContextNotRead WarningCode = "ContextNotRead"
+	// DockerfileNotUnderstood: BuildKit's parser does not take the Dockerfile, so what it uses is not known; mend it.
+	DockerfileNotUnderstood WarningCode = "DockerfileNotUnderstood"
+	// OptionNotCovered: an argument in build.options brings something in that no key covers.
+	OptionNotCovered WarningCode = "OptionNotCovered"
+	// IgnoreFileNotUsed: an ignore file named after the Dockerfile has no effect in a dev container's build; rename it to .dockerignore.
+	IgnoreFileNotUsed WarningCode = "IgnoreFileNotUsed"
 	// ComposeNotSupported: Docker Compose configurations are hashed, and never cached.
 	ComposeNotSupported WarningCode = "ComposeNotSupported"
 )
+
+// incomplete says that the key lacks something that reaches the image.
+func (c WarningCode) incomplete() bool {
+	return c != IgnoreFileNotUsed
+}

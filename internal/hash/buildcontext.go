@@ -1,0 +1,138 @@
+package hash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash/dockerfile"
+	"imagecache.dev/internal/hash/files"
+)
+
+// buildContext adds the files that the build takes from its contexts.
+func (m *maker) buildContext(ctx context.Context, recipe *dockerfile.Recipe) error {
+	c := m.configuration
+	if len(recipe.Sources) == 0 {
+		return nil
+	}
+	if !m.wants(InputBuildContext) {
+		first := recipe.Sources[0]
+		m.warn(Warning{Code: BuildContextNotCovered, Setting: InputBuildContext, Path: c.Dockerfile, Line: first.Line},
+			"the build takes files from its context (%s), which are not in the key", sourceName(first))
+		return nil
+	}
+	if c.Workspace == "" {
+		return fmt.Errorf("%s needs the workspace", InputBuildContext)
+	}
+	for name, sources := range byContext(recipe.Sources) {
+		folder := c.Context
+		if name != "" {
+			folder = path.Clean(name)
+		}
+		if err := m.contextFolder(ctx, folder, sources); err != nil {
+			return fmt.Errorf("%s: %w", InputBuildContext, err)
+		}
+	}
+	return nil
+}
+
+// contextFolder adds what sources take from one folder of the workspace.
+func (m *maker) contextFolder(ctx context.Context, folder string, sources []dockerfile.Source) error {
+	root, err := openFolder(m.configuration.Workspace, folder)
+	if err != nil {
+		return fmt.Errorf("build context: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	ignore, err := files.ReadIgnore(root)
+	if err != nil {
+		return err
+	}
+	tree := &files.Tree{Root: root, Ignore: ignore, Limits: m.options.Limits}
+	for _, source := range sources {
+		if err := tree.Take(source); err != nil {
+			return fmt.Errorf("%s line %d: %w", m.configuration.Dockerfile, source.Line, err)
+		}
+	}
+	m.warnOfOwnIgnoreFile(root, folder)
+	return m.addEntries(ctx, InputBuildContext, root, folder, tree.Entries())
+}
+
+// warnOfOwnIgnoreFile warns of an ignore file that BuildKit would use, and
+// doesn't in a dev container's build.
+func (m *maker) warnOfOwnIgnoreFile(root *os.Root, folder string) {
+	c := m.configuration
+	relative, found := c.Dockerfile, true
+	if folder != "." {
+		relative, found = strings.CutPrefix(c.Dockerfile, folder+"/")
+	}
+	own := relative + ".dockerignore"
+	if _, err := root.Stat(own); found && err == nil {
+		m.warn(Warning{Code: IgnoreFileNotUsed, Path: path.Join(folder, own)},
+			"%s hides nothing: the reference CLI builds a copy of the Dockerfile from elsewhere; name it .dockerignore, at the context's top", own)
+	}
+}
+
+// addEntries digests entries and adds them with their paths in the workspace.
+func (m *maker) addEntries(ctx context.Context, name string, root *os.Root, folder string, entries []files.Entry) error {
+	if err := files.Digest(ctx, root, entries, m.options.Limits); err != nil {
+		return err
+	}
+	modes := map[files.Kind]Mode{files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink, files.Folder: ModeFolder}
+	m.key.Inputs = slices.Grow(m.key.Inputs, len(entries))
+	for i := range entries {
+		entry := &entries[i]
+		m.add(Input{
+			Name:      name,
+			Path:      path.Join(folder, entry.Path),
+			Mode:      modes[entry.Kind],
+			SizeBytes: entry.SizeBytes,
+			Digest:    digestOf(entry.Sum[:]),
+		})
+	}
+	return nil
+}
+
+// openFolder opens a folder of a workspace, in which symbolic links may lead
+// to other folders of the workspace and nowhere else.
+func openFolder(workspace, folder string) (*os.Root, error) {
+	if devcontainer.Outside(folder) {
+		return nil, fmt.Errorf("%s is %w", folder, devcontainer.ErrOutside)
+	}
+	root, err := os.OpenRoot(workspace)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.OpenRoot(folder)
+	return opened, errors.Join(err, root.Close())
+}
+
+// byContext yields the sources of each context, in the order of their first use.
+func byContext(sources []dockerfile.Source) func(yield func(string, []dockerfile.Source) bool) {
+	return func(yield func(string, []dockerfile.Source) bool) {
+		var names []string
+		grouped := map[string][]dockerfile.Source{}
+		for _, source := range sources {
+			if _, found := grouped[source.Context]; !found {
+				names = append(names, source.Context)
+			}
+			grouped[source.Context] = append(grouped[source.Context], source)
+		}
+		for _, name := range names {
+			if !yield(name, grouped[name]) {
+				return
+			}
+		}
+	}
+}
+
+func sourceName(source dockerfile.Source) string {
+	if source.Path == "." {
+		return "all of it"
+	}
+	return source.Path
+}

@@ -1,0 +1,241 @@
+package dockerfile
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
+
+// command notes what one command takes, and what it does to the variables.
+func (a *analysis) command(s *stage, command instructions.Command) error {
+	switch c := command.(type) {
+	case *instructions.ArgCommand:
+		return a.argument(s, c)
+	case *instructions.EnvCommand:
+		return a.env(s, c)
+	case *instructions.CopyCommand:
+		return a.copy(s, c)
+	case *instructions.AddCommand:
+		return a.add(s, c)
+	case *instructions.RunCommand:
+		return a.runMounts(s, c)
+	}
+	return nil
+}
+
+// expand replaces variables; known is false where one may be another in the build.
+func (a *analysis) expand(s *stage, word string) (text string, known bool, err error) {
+	result, err := a.lex.ProcessWordWithMatches(word, s.end)
+	if err != nil {
+		return "", false, err
+	}
+	known = !s.foreign || len(result.Unmatched) == 0
+	for name := range result.Matched {
+		known = known && s.end[name].known
+	}
+	return result.Result, known, nil
+}
+
+// argument is ARG in a stage. BuildKit lets the later of ARG and ENV win,
+// older builders always ENV: where they differ, the value is not known.
+func (a *analysis) argument(s *stage, c *instructions.ArgCommand) error {
+	for _, argument := range c.Args {
+		next := variable{known: true}
+		given, isGiven := a.options.Args[argument.Key]
+		global, isGlobal := a.global[argument.Key]
+		switch {
+		case isGiven:
+			next.value = given
+		case argument.Value != nil:
+			var err error
+			if next.value, next.known, err = a.expand(s, *argument.Value); err != nil {
+				return err
+			}
+		case isGlobal:
+			next = global
+		default:
+			continue
+		}
+		if before, found := s.end[argument.Key]; found && before.env && before.value != next.value {
+			next.known = false
+		}
+		s.end[argument.Key] = next
+	}
+	return nil
+}
+
+func (a *analysis) env(s *stage, c *instructions.EnvCommand) error {
+	before := &stage{end: s.end.clone(), foreign: s.foreign} // all values of one ENV see the variables before it
+	for _, pair := range c.Env {
+		value, known, err := a.expand(before, pair.Value)
+		if err != nil {
+			return err
+		}
+		s.end[pair.Key] = variable{value: value, known: known, env: true}
+	}
+	return nil
+}
+
+func (a *analysis) copy(s *stage, c *instructions.CopyCommand) error {
+	line := lineOf(c.Location())
+	from := origin{}
+	if c.From != "" {
+		from = a.origin(c.From)
+		if from.context == "" {
+			a.take(from, line, "")
+			return nil
+		}
+	}
+	exclude, err := a.patterns(s, c.ExcludePatterns)
+	if err != nil {
+		return err
+	}
+	for _, written := range c.SourcePaths {
+		text, known, err := a.expand(s, written)
+		if err != nil {
+			return err
+		}
+		source := Source{Context: from.context, Path: ".", Line: line}
+		if known {
+			source = sourceOf(text, c.Parents)
+			source.Context, source.Exclude, source.Line = from.context, exclude, line
+		}
+		a.recipe.Sources = append(a.recipe.Sources, source)
+	}
+	return nil
+}
+
+func (a *analysis) add(s *stage, c *instructions.AddCommand) error {
+	line := lineOf(c.Location())
+	exclude, err := a.patterns(s, c.ExcludePatterns)
+	if err != nil {
+		return err
+	}
+	checksum, checksumKnown, err := a.expand(s, c.Checksum)
+	if err != nil {
+		return err
+	}
+	for _, written := range c.SourcePaths {
+		text, known, err := a.expand(s, written)
+		if err != nil {
+			return err
+		}
+		if remote, isRemote := remoteOf(text); isRemote {
+			remote.Line = line
+			remote.Pinned = known && (remote.Pinned || checksum != "" && checksumKnown)
+			a.recipe.Remotes = append(a.recipe.Remotes, remote)
+			continue
+		}
+		source := Source{Path: ".", Line: line}
+		if known {
+			source = sourceOf(text, false)
+			source.Exclude, source.Line = exclude, line
+		} else {
+			// What is not known may as well be a URL.
+			a.recipe.Remotes = append(a.recipe.Remotes, Remote{URL: written, Line: line})
+		}
+		a.recipe.Sources = append(a.recipe.Sources, source)
+	}
+	return nil
+}
+
+// runMounts notes the bind mounts of RUN: https://docs.docker.com/reference/dockerfile/#run---mounttypebind
+func (a *analysis) runMounts(s *stage, c *instructions.RunCommand) error {
+	line, known := lineOf(c.Location()), true
+	err := c.Expand(func(word string) (string, error) {
+		text, ok, err := a.expand(s, word)
+		known = known && ok
+		return text, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, mount := range instructions.GetMounts(c) {
+		from := origin{}
+		if mount.From != "" {
+			from = a.origin(mount.From)
+			if from.context == "" {
+				a.take(from, line, "")
+				continue
+			}
+		} else if mount.Type != instructions.MountTypeBind {
+			continue
+		}
+		source := Source{Context: from.context, Path: ".", Line: line}
+		if known {
+			source.Path = clean(mount.Source)
+		}
+		a.recipe.Sources = append(a.recipe.Sources, source)
+	}
+	return nil
+}
+
+// patterns expands the patterns of --exclude. One that is not known excludes nothing.
+func (a *analysis) patterns(s *stage, written []string) ([]string, error) {
+	var patterns []string
+	for _, pattern := range written {
+		text, known, err := a.expand(s, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			patterns = append(patterns, text)
+		}
+	}
+	return patterns, nil
+}
+
+// sourceOf reads one source of COPY or ADD. With --parents, what stands
+// behind "/./", or all of it, is a pattern below what stands before.
+func sourceOf(written string, parents bool) Source {
+	if !parents {
+		return Source{Path: clean(written), Wildcards: HasWildcards(written)}
+	}
+	folder, pattern, found := strings.Cut(written, "/./")
+	if !found {
+		folder, pattern = "/", written
+	}
+	return Source{Path: clean(folder), Wildcards: HasWildcards(folder), Include: clean(pattern)}
+}
+
+// clean makes a path relative to the context's top, which ".." does not leave.
+func clean(written string) string {
+	cleaned := strings.TrimPrefix(path.Join("/", written), "/")
+	if cleaned == "" {
+		return "."
+	}
+	return cleaned
+}
+
+// HasWildcards reports whether BuildKit takes a source for a pattern.
+func HasWildcards(name string) bool {
+	for i := 0; i < len(name); i++ {
+		switch name[i] {
+		case '*', '?', '[':
+			return true
+		case '\\':
+			i++
+		}
+	}
+	return false
+}
+
+var (
+	// remotePattern is a URL, or SSH's user@host:path, as BuildKit tells them from paths:
+	// https://docs.docker.com/reference/dockerfile/#add
+	remotePattern = regexp.MustCompile(`^(?:(?:https?|git|ssh)://|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:)`)
+	// gitPattern is a remote that is a Git repository, and not a file.
+	gitPattern = regexp.MustCompile(`^(?:git|ssh)://|^[A-Za-z0-9_-]+@|\.git(?:[#?]|$)`)
+	// commitPattern is a Git reference that names its content.
+	commitPattern = regexp.MustCompile(`[#&?](?:ref=|commit=|checksum=)?[0-9a-f]{40}(?:[:&]|$)`)
+)
+
+// remoteOf tells a URL or a Git repository from a path.
+func remoteOf(written string) (Remote, bool) {
+	if !remotePattern.MatchString(written) {
+		return Remote{}, false
+	}
+	return Remote{URL: written, Pinned: gitPattern.MatchString(written) && commitPattern.MatchString(written)}, true
+}

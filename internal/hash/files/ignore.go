@@ -1,0 +1,113 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"imagecache.dev/internal/devcontainer"
+)
+
+// Ignore says which entries of a build context a build doesn't see. One that
+// any of its rules lets a builder see counts as seen.
+type Ignore struct {
+	rules []*patternmatcher.PatternMatcher
+	// Files are the ignore files that were found, from the context's top.
+	Files []string
+}
+
+// The ignore files of a context. Podman prefers the second where both are
+// there, docker knows the first alone.
+// https://docs.docker.com/build/concepts/context/#dockerignore-files,
+// https://docs.podman.io/en/latest/markdown/podman-build.1.html#files
+const (
+	dockerIgnore = ".dockerignore"
+	podmanIgnore = ".containerignore"
+)
+
+// ReadIgnore reads the ignore files at the top of a context.
+//
+// A Dockerfile's own ignore file, as Dockerfile.dockerignore, hides nothing
+// here: the reference CLI builds a copy of the Dockerfile from elsewhere,
+// where no builder finds that file.
+func ReadIgnore(root *os.Root) (*Ignore, error) {
+	ignore := &Ignore{}
+	for _, name := range []string{dockerIgnore, podmanIgnore} {
+		contents, err := devcontainer.ReadFile(root, name, devcontainer.MaxDockerfileBytes)
+		if errors.Is(err, fs.ErrNotExist) {
+			if name == dockerIgnore {
+				// Docker then sees everything, whatever podman ignores.
+				ignore.rules = append(ignore.rules, nil)
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read ignore file: %w", err)
+		}
+		rule, err := ParseIgnore(contents)
+		if err != nil {
+			return nil, fmt.Errorf("read ignore file %s: %w", name, err)
+		}
+		ignore.rules = append(ignore.rules, rule)
+		ignore.Files = append(ignore.Files, name)
+	}
+	return ignore, nil
+}
+
+// ParseIgnore reads the patterns of an ignore file, nil where there are none.
+func ParseIgnore(contents []byte) (*patternmatcher.PatternMatcher, error) {
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(contents))
+	if err != nil || len(patterns) == 0 {
+		return nil, err
+	}
+	return patternmatcher.New(patterns)
+}
+
+// seen is what the rules say of one folder, for use with what is in it.
+type seen []patternmatcher.MatchInfo
+
+// match reports whether a name is visible, given what was found of its folder,
+// and whether something below it can be visible.
+func (i *Ignore) match(name string, parent seen) (visible, below bool, here seen, err error) {
+	if i == nil || slices.Contains(i.rules, nil) {
+		return true, true, nil, nil
+	}
+	here = make(seen, len(i.rules))
+	for n, rule := range i.rules {
+		var before patternmatcher.MatchInfo
+		if parent != nil {
+			before = parent[n]
+		}
+		ignored, info, err := rule.MatchesUsingParentResults(name, before)
+		if err != nil {
+			return false, false, nil, err
+		}
+		here[n] = info
+		visible = visible || !ignored
+		below = below || !ignored || rule.Exclusions()
+	}
+	return visible, below, here, nil
+}
+
+// visible reports whether one name is visible, from the rules alone.
+func (i *Ignore) visible(name string) (bool, error) {
+	var parent seen
+	visible := true
+	for n := range len(name) + 1 {
+		if n != len(name) && name[n] != '/' {
+			continue
+		}
+		var err error
+		if visible, _, parent, err = i.match(path.Clean(name[:n]), parent); err != nil {
+			return false, err
+		}
+	}
+	return visible, nil
+}

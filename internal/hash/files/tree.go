@@ -1,0 +1,221 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+
+	"imagecache.dev/internal/hash/dockerfile"
+)
+
+// Tree is a folder as a build sees it. It is not safe for concurrent use.
+type Tree struct {
+	// Root is the folder's top.
+	Root *os.Root
+	// Ignore hides entries; nil hides none.
+	Ignore *Ignore
+	Limits Limits
+
+	found   map[string]Kind
+	whole   []string // folders of which everything was taken already
+	visited int
+}
+
+// All takes everything that is visible.
+func (t *Tree) All() error {
+	return t.Take(dockerfile.Source{Path: "."})
+}
+
+// Take adds what one source names, by the rules by which BuildKit copies:
+// https://docs.docker.com/reference/dockerfile/#copy
+func (t *Tree) Take(source dockerfile.Source) error {
+	if t.found == nil {
+		t.found = map[string]Kind{}
+	}
+	names := []string{source.Path}
+	if source.Wildcards {
+		var err error
+		if names, err = t.glob(source.Path); err != nil {
+			return err
+		}
+	}
+	filter, err := newFilter(source)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := t.takeName(name, filter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Entries returns what was taken, sorted by path, without content.
+func (t *Tree) Entries() []Entry {
+	entries := make([]Entry, 0, len(t.found))
+	for name, kind := range t.found {
+		entries = append(entries, Entry{Path: name, Kind: kind})
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return entries
+}
+
+// takeName takes a file, or what is in a folder. Links on the way there, and
+// the name itself, are followed as the build does it, and are part of the key.
+func (t *Tree) takeName(name string, filter *filter) error {
+	resolved, info, err := t.follow(name)
+	if err != nil {
+		return err
+	}
+	kind, err := kindOf(resolved, info.Mode())
+	if err != nil {
+		return err
+	}
+	if kind != Folder {
+		return t.add(resolved, kind)
+	}
+	if filter == nil {
+		if slices.ContainsFunc(t.whole, func(done string) bool { return within(resolved, done) }) {
+			return nil
+		}
+		t.whole = append(t.whole, resolved)
+	}
+	return t.walk(resolved, func(entry visit) (bool, error) {
+		wanted, below, err := filter.match(entry)
+		if err != nil {
+			return false, err
+		}
+		if wanted && entry.visible {
+			if err := t.addBelow(resolved, entry); err != nil {
+				return false, err
+			}
+		}
+		return below, nil
+	})
+}
+
+// addBelow adds an entry and, so that an ignored or filtered folder is there
+// for what it holds, the folders on the way from the top.
+func (t *Tree) addBelow(top string, entry visit) error {
+	for parent := path.Dir(entry.path); parent != "." && parent != top; parent = path.Dir(parent) {
+		if _, found := t.found[parent]; found {
+			break
+		}
+		if err := t.add(parent, Folder); err != nil {
+			return err
+		}
+	}
+	return t.add(entry.path, entry.kind)
+}
+
+func (t *Tree) add(name string, kind Kind) error {
+	if name == "." {
+		return nil
+	}
+	t.found[name] = kind
+	return t.Limits.checkEntries(len(t.found))
+}
+
+// glob returns the visible names that match a pattern. As in BuildKit,
+// patterns are those of path.Match, and what is in a match is not looked at.
+func (t *Tree) glob(pattern string) ([]string, error) {
+	folder, rest := splitWildcards(pattern)
+	top, info, err := t.follow(folder)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, nil
+	}
+	if _, err := path.Match(rest, ""); err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	depth := strings.Count(rest, "/")
+	var names []string
+	err = t.walk(top, func(entry visit) (bool, error) {
+		matched, err := path.Match(rest, entry.below)
+		if err != nil {
+			return false, err
+		}
+		// An ignored folder is there for what in it is not ignored.
+		if matched && (entry.visible || entry.kind == Folder) {
+			names = append(names, entry.path)
+			return false, nil
+		}
+		return strings.Count(entry.below, "/") < depth, nil
+	})
+	return names, err
+}
+
+// splitWildcards cuts a pattern before its first element with a wildcard.
+func splitWildcards(pattern string) (folder, rest string) {
+	elements := strings.Split(pattern, "/")
+	first := slices.IndexFunc(elements, dockerfile.HasWildcards)
+	return path.Clean(path.Join(elements[:first]...)), path.Join(elements[first:]...)
+}
+
+// within reports whether name is folder or lies in it.
+func within(name, folder string) bool {
+	return folder == "." || name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+func kindOf(name string, mode fs.FileMode) (Kind, error) {
+	switch mode.Type() {
+	case 0:
+		return File, nil
+	case fs.ModeDir:
+		return Folder, nil
+	case fs.ModeSymlink:
+		return Symlink, nil
+	}
+	return "", fmt.Errorf("%s: %w", name, ErrSpecial)
+}
+
+// filter is what --exclude and --parents leave of a folder; nil leaves all.
+type filter struct {
+	include, exclude *patternmatcher.PatternMatcher
+}
+
+func newFilter(source dockerfile.Source) (*filter, error) {
+	f := &filter{}
+	var includeErr, excludeErr error
+	if source.Include != "" && source.Include != "." {
+		f.include, includeErr = patternmatcher.New([]string{source.Include})
+	}
+	if len(source.Exclude) > 0 {
+		f.exclude, excludeErr = patternmatcher.New(source.Exclude)
+	}
+	if err := errors.Join(includeErr, excludeErr); err != nil {
+		return nil, fmt.Errorf("pattern: %w", err)
+	}
+	if f.include == nil && f.exclude == nil {
+		return nil, nil
+	}
+	return f, nil
+}
+
+// match reports whether an entry is taken, and whether to look below it.
+func (f *filter) match(entry visit) (wanted, below bool, err error) {
+	if f == nil {
+		return true, true, nil
+	}
+	included, excluded := true, false
+	if f.include != nil {
+		if included, err = f.include.MatchesOrParentMatches(entry.below); err != nil {
+			return false, false, err
+		}
+	}
+	if f.exclude != nil {
+		if excluded, err = f.exclude.MatchesOrParentMatches(entry.below); err != nil {
+			return false, false, err
+		}
+	}
+	return included && !excluded, !excluded || f.exclude.Exclusions(), nil
+}

@@ -1,0 +1,166 @@
+package files
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// visit is an entry on a walk.
+type visit struct {
+	path  string // from the tree's top
+	below string // from the walk's top
+	kind  Kind
+	// visible is what the ignore files say; a folder that is not may have entries that are.
+	visible bool
+}
+
+// walk calls on each entry below a folder, but not below ignored folders in
+// which nothing can be visible, nor where on answers false. Links are not followed.
+func (t *Tree) walk(top string, on func(visit) (bool, error)) error {
+	var above seen
+	if top != "." {
+		for n := range len(top) + 1 {
+			if n != len(top) && top[n] != '/' {
+				continue
+			}
+			var err error
+			if _, _, above, err = t.Ignore.match(top[:n], above); err != nil {
+				return err
+			}
+		}
+	}
+	folder, err := t.Root.OpenRoot(top)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }()
+	return t.walkFolder(folder, top, "", above, on)
+}
+
+// walkFolder has one open folder for each level, so that no path is resolved twice.
+func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on func(visit) (bool, error)) error {
+	children, err := readFolder(folder, name)
+	if err != nil {
+		return err
+	}
+	t.visited += len(children)
+	if t.visited > 10*t.Limits.Entries {
+		return fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.Limits.Entries)
+	}
+	for _, child := range children {
+		entry := visit{path: join(name, child.Name()), below: join(below, child.Name())}
+		visible, inside, here, err := t.Ignore.match(entry.path, above)
+		if err != nil {
+			return err
+		}
+		if !visible && (!inside || !child.IsDir()) {
+			continue
+		}
+		entry.visible = visible
+		if entry.kind, err = kindOf(entry.path, child.Type()); err != nil {
+			return err
+		}
+		descend, err := on(entry)
+		if err != nil {
+			return err
+		}
+		if !descend || !inside || entry.kind != Folder {
+			continue
+		}
+		if err := t.descend(folder, child.Name(), entry, here, on); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tree) descend(folder *os.Root, child string, entry visit, here seen, on func(visit) (bool, error)) error {
+	next, err := folder.OpenRoot(child)
+	if err != nil {
+		return fmt.Errorf("%s: %w", entry.path, err)
+	}
+	defer func() { _ = next.Close() }()
+	return t.walkFolder(next, entry.path, entry.below, here, on)
+}
+
+func readFolder(folder *os.Root, name string) ([]fs.DirEntry, error) {
+	opened, err := folder.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	defer func() { _ = opened.Close() }()
+	children, err := opened.ReadDir(-1)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return children, nil
+}
+
+// join is path.Join of a cleaned folder and a name in it.
+func join(folder, name string) string {
+	if folder == "." || folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
+
+// maxLinks is how many links one name may lead through, as in Linux:
+// https://man7.org/linux/man-pages/man7/path_resolution.7.html
+const maxLinks = 40
+
+// follow resolves the links in a name as a build does, for which the context
+// is all there is: an absolute target begins at the context's top, and ".."
+// doesn't leave it. Every link on the way becomes an entry.
+func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
+	resolved, rest := ".", strings.Split(path.Clean(name), "/")
+	info, err := t.Root.Lstat(".")
+	for links := 0; err == nil && len(rest) > 0; {
+		next := rest[0]
+		rest = rest[1:]
+		switch next {
+		case ".", "":
+			continue
+		case "..":
+			resolved = path.Dir(resolved)
+			continue
+		}
+		candidate := join(resolved, next)
+		if info, err = t.Root.Lstat(candidate); err != nil {
+			break
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			resolved = candidate
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", nil, fmt.Errorf("%s: too many symbolic links", name)
+		}
+		if err = t.add(candidate, Symlink); err != nil {
+			return "", nil, err
+		}
+		var target string
+		if target, err = t.Root.Readlink(candidate); err != nil {
+			break
+		}
+		if path.IsAbs(target) {
+			resolved = "."
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	if err == nil {
+		info, err = t.Root.Lstat(resolved)
+	}
+	if err == nil && resolved != "." && !info.IsDir() {
+		var visible bool
+		if visible, err = t.Ignore.visible(resolved); err == nil && !visible {
+			return "", nil, fmt.Errorf("%s is %w: an ignore file hides it", name, ErrMissing)
+		}
+	}
+	if err != nil {
+		return "", nil, missing(name, resolved, err)
+	}
+	return resolved, info, nil
+}

@@ -1,0 +1,28 @@
+package hash
+
+// localEnv adds the variables of this machine that reach the build. Which
+// default applies is in the devcontainer.json; so a variable's content is "="
+// and its value, or nothing where it is not set.
+func (m *maker) localEnv() {
+	seen := map[string]bool{}
+	for _, variable := range m.configuration.Variables {
+		name := variable.Name
+		if !variable.Env {
+			name = "${" + name + "}"
+		}
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if !m.wants(InputLocalEnv) {
+			m.warn(Warning{Code: LocalEnvNotCovered, Setting: InputLocalEnv, Path: m.configuration.Path},
+				"%s takes the value of %s on this machine, which is not in the key", variable.Property, name)
+			continue
+		}
+		var content []byte
+		if variable.Set {
+			content = []byte("=" + variable.Value)
+		}
+		m.add(contentInput(InputLocalEnv, name, content))
+	}
+}
