@@ -28,8 +28,10 @@ export PATH := $(BIN):$(KUBEBUILDER_ASSETS):$(PATH)
 
 # How long each fuzz target runs in "make fuzz".
 FUZZTIME ?= 10s
-# More flags for "go test", as in: make test-unit TEST_FLAGS='-run TestPlan -v'.
+# More flags for "go test", and the packages of test-unit, as in:
+# make test-unit PKG=./internal/hash/... TEST_FLAGS='-run TestKey -v'
 TEST_FLAGS ?=
+export PKG ?= ./...
 # Which benchmarks to run, all unless told: make bench BENCH='hash lookup'.
 BENCH ?=
 

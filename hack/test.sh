@@ -3,28 +3,29 @@
 #
 #   hack/test.sh PART...     a part is unit, envtest or e2e
 #
-# TEST_FLAGS holds more flags for "go test" (-race, -run, -v); the Makefile sets
-# PATH and KUBEBUILDER_ASSETS to the programs that the tests use.
+# TEST_FLAGS holds more flags for "go test" (-race, -run, -v) and PKG the packages of
+# the unit tests; the Makefile sets PATH and KUBEBUILDER_ASSETS to the programs that
+# the tests use.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
 part_packages() {
 	case $1 in
-	unit) go list ./... | grep -v -e /test/envtest -e /test/e2e ;;
+	unit) go list "${PKG:-./...}" | grep -v -e /test/envtest -e /test/e2e ;;
 	*) go list "./test/$1/..." ;;
 	esac
 }
 
 # test_part writes the events of one part, for gotestsum to read.
 test_part() {
-	local packages flags
+	local list packages flags
 	read -ra flags <<<"${TEST_FLAGS:-}"
-	mapfile -t packages < <(part_packages "$1")
-	if ((${#packages[@]} == 0)); then
-		echo "no packages with tests in $1" >&2
+	list=$(part_packages "$1") || {
+		echo "no packages to test in $1" >&2
 		return 1
-	fi
+	}
+	mapfile -t packages <<<"$list"
 	case $1 in
 	unit) flags+=(-timeout 10m) ;;
 	# Whole flows: each package has the machine to itself, and no result is an old one.

@@ -2,7 +2,8 @@
 
 // Command reap runs a program and leaves nothing of it behind: when the program
 // has ended, by itself or by Ctrl-C, every process that it started and that is
-// still there is asked to end, and killed after a while.
+// still there is asked to end, and killed after a while, and its temporary files
+// are removed.
 //
 //	reap PROGRAM [ARGUMENT...]
 //
@@ -23,7 +24,7 @@ import (
 )
 
 // grace is how long orphans have between SIGTERM and SIGKILL.
-const grace = 10 * time.Second
+const grace = 5 * time.Second
 
 func main() {
 	if len(os.Args) < 2 {
@@ -38,7 +39,7 @@ func main() {
 }
 
 // run returns the exit code that a shell would report for the program.
-func run(command []string) (int, error) {
+func run(command []string) (code int, err error) {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		return 127, err
@@ -52,7 +53,16 @@ func run(command []string) (int, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 
-	program, err := os.StartProcess(path, command, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	temporary, err := os.MkdirTemp("", "imagecache-")
+	if err != nil {
+		return 1, fmt.Errorf("make a folder for temporary files: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+
+	program, err := os.StartProcess(path, command, &os.ProcAttr{
+		Env:   append(os.Environ(), "TMPDIR="+temporary),
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+	})
 	if err != nil {
 		return 126, fmt.Errorf("start %s: %w", path, err)
 	}
@@ -64,7 +74,7 @@ func run(command []string) (int, error) {
 		}
 	}()
 
-	code, err := wait(program.Pid)
+	code, err = wait(program.Pid)
 	return code, errors.Join(err, endOrphans())
 }
 

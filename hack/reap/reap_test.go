@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,4 +82,18 @@ func TestSIGTERMReachesTheProgramAndItsOrphans(t *testing.T) {
 		t.Errorf("exit code %d, want 143", code)
 	}
 	gone(t, filepath.Join(cmd.Dir, "pid"))
+}
+
+func TestTemporaryFilesAreRemoved(t *testing.T) {
+	cmd := reap(t, `mktemp >file`)
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(cmd.Dir, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(strings.TrimSpace(string(file)))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("folder of %s: %v, want it gone", file, err)
+	}
 }
