@@ -33,7 +33,24 @@ func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
 	if registerer == nil {
 		return m, nil
 	}
-	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.duration))
+	var err error
+	if m.requests, err = registered(registerer, m.requests); err != nil {
+		return nil, err
+	}
+	m.duration, err = registered(registerer, m.duration)
+	return m, err
+}
+
+// registered registers a collector, or returns the one that an earlier Provider of the program registered.
+func registered[C prometheus.Collector](registerer prometheus.Registerer, collector C) (C, error) {
+	err := registerer.Register(collector)
+	var earlier prometheus.AlreadyRegisteredError
+	if errors.As(err, &earlier) {
+		if same, ok := earlier.ExistingCollector.(C); ok {
+			return same, nil
+		}
+	}
+	return collector, err
 }
 
 // install puts the measurement around each attempt, and a deadline around the whole call.

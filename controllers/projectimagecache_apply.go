@@ -1,0 +1,150 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/ecr"
+)
+
+// repositorySettles is how soon a repository is looked at again that AWS says is there and does not show yet.
+const repositorySettles = time.Second
+
+// converge brings a project's repository to what is wanted and collects what came of it.
+func (r *ProjectImageCacheReconciler) converge(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, f *projectFacts) {
+	var seen seenRepository
+	if project.Status.Repository != nil {
+		if seen, f.repositoryErr = r.observe(ctx, project, target, f); f.repositoryErr != nil {
+			return
+		}
+	}
+	if f.plan, f.repositoryErr = planRepository(project, f.desired, seen); f.repositoryErr != nil {
+		return
+	}
+	r.apply(ctx, target, seen, f)
+	if !errors.Is(f.repositoryErr, ecr.ErrRepositoryExists) {
+		return
+	}
+	// Somebody was there first: this very object in a pass that was cut short, or another.
+	if seen.Repository, f.repositoryErr = target.repositories.Describe(ctx, f.desired.name); f.repositoryErr != nil {
+		return
+	}
+	if seen.Repository == nil {
+		f.repositoryErr = waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s is there and not to be seen yet", f.desired.name)
+		return
+	}
+	target.inventory.Note(*seen.Repository)
+	if f.plan, f.repositoryErr = planRepository(project, f.desired, seen); f.repositoryErr != nil {
+		return
+	}
+	r.apply(ctx, target, seen, f)
+}
+
+// observe looks at a repository that was there before: first in the inventory that all projects share, and closer, at
+// the repository alone, only where that shows something to do.
+func (r *ProjectImageCacheReconciler) observe(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, f *projectFacts) (seenRepository, error) {
+	if err := target.inventory.Fresh(ctx, 2*r.driftInterval()); err != nil {
+		return seenRepository{}, err
+	}
+	seen := seenRepository{Repository: target.inventory.Get(f.desired.name)}
+	if seen.Repository == nil || drifted(project, f.desired, seen.Repository) {
+		actual, err := target.repositories.Describe(ctx, f.desired.name)
+		if err != nil {
+			return seenRepository{}, err
+		}
+		seen.Repository = actual
+		if actual == nil {
+			target.inventory.Forget(f.desired.name)
+			return seen, nil
+		}
+		target.inventory.Note(*actual)
+	}
+	if !f.sweep {
+		return seen, nil
+	}
+	// A policy that can't be read is not known to be wrong: the sweep comes again.
+	lifecycle, lifecycleErr := target.repositories.LifecyclePolicy(ctx, f.desired.name)
+	policy, policyErr := target.repositories.Policy(ctx, f.desired.name)
+	if lifecycleErr == nil {
+		seen.lifecycle = &lifecycle
+	}
+	if policyErr == nil {
+		seen.policy = &policy
+	}
+	f.swept = lifecycleErr == nil && policyErr == nil
+	return seen, nil
+}
+
+// apply carries out a plan. A part that fails doesn't hold up the others.
+func (r *ProjectImageCacheReconciler) apply(ctx context.Context, target *awsTarget, seen seenRepository, f *projectFacts) {
+	plan, repositories := f.plan, target.repositories
+	if plan.create {
+		made, err := repositories.Create(ctx, f.desired.name, f.desired.kmsKeyARN, plan.tags)
+		if f.repositoryErr = err; err != nil {
+			return
+		}
+		log.FromContext(ctx).Info("Made repository", "repository", f.desired.name)
+		seen.Repository = made
+	}
+	f.repositoryErr = nil
+	f.repository = seen.Repository
+	f.tagged = tagsOf(seen.Repository)
+	// Taking over begins with the owner's tag, so that nobody else takes over at the same time unseen.
+	if len(plan.tag) > 0 {
+		if f.tagsErr = repositories.Tag(ctx, seen.ARN, plan.tag); f.tagsErr == nil {
+			maps.Copy(f.tagged, plan.tag)
+		}
+	}
+	if len(plan.untag) > 0 {
+		err := repositories.Untag(ctx, seen.ARN, plan.untag)
+		f.tagsErr = firstError(f.tagsErr, err)
+		if err == nil {
+			maps.DeleteFunc(f.tagged, func(key, _ string) bool { return slices.Contains(plan.untag, key) })
+		}
+	}
+	if plan.adopt && f.tagsErr != nil {
+		f.repositoryErr = f.tagsErr
+		return
+	}
+	if plan.immutable {
+		f.repositoryErr = repositories.SetImmutable(ctx, f.desired.name)
+	}
+	if plan.putLifecycle {
+		f.lifecycleErr = repositories.PutLifecyclePolicy(ctx, f.desired.name, f.desired.lifecycle)
+	}
+	if plan.putPolicy {
+		f.policyErr = repositories.SetPolicy(ctx, f.desired.name, f.desired.policy)
+	}
+	r.note(target, f)
+}
+
+// note tells the inventory what was done, so that the next pass starts from it. A repository that AWS did not know any
+// more is forgotten, so that the next pass looks again.
+func (r *ProjectImageCacheReconciler) note(target *awsTarget, f *projectFacts) {
+	for _, err := range []error{f.repositoryErr, f.tagsErr, f.lifecycleErr, f.policyErr} {
+		if aws.ClassOf(err) == aws.ClassNotFound {
+			target.inventory.Forget(f.desired.name)
+			return
+		}
+	}
+	if f.plan.empty() {
+		return
+	}
+	now := *f.repository
+	now.Tags = f.tagged
+	now.Immutable = now.Immutable || (f.plan.immutable && f.repositoryErr == nil)
+	target.inventory.Note(now)
+}
+
+func tagsOf(repository *ecr.Repository) map[string]string {
+	tags := make(map[string]string, len(repository.Tags))
+	maps.Copy(tags, repository.Tags)
+	return tags
+}

@@ -1,0 +1,166 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+)
+
+// ProjectImageCacheReconciler keeps each project's repository in ECR as its object and its runner ask.
+type ProjectImageCacheReconciler struct {
+	Client     client.Client
+	AWS        *aws.Provider
+	Recorder   events.EventRecorder
+	Clock      clock.PassiveClock
+	ClusterUID string
+
+	// PricePerGBMonth is ECR's storage price in US dollars, for the estimated cost.
+	PricePerGBMonth float64
+	// DriftInterval is how often all repositories are compared with what is wanted of them. Zero: every 5 min.
+	DriftInterval time.Duration
+	// SweepInterval is how often a repository's policies are read, which costs two calls each. Zero: every 24 h.
+	SweepInterval time.Duration
+	// StatisticsInterval is how often a project's images are counted at most. Zero: every minute.
+	StatisticsInterval time.Duration
+
+	targets *awsTargets
+
+	mu    sync.Mutex
+	swept map[types.UID]time.Time
+}
+
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches/status,verbs=patch
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches/finalizers,verbs=update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches;devcontainerimages,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile brings one project's repository to what is wanted of it and says in the status how far it is.
+func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
+	if !project.DeletionTimestamp.IsZero() {
+		return settled(ctx, r.finalize(ctx, project), r.driftInterval())
+	}
+	if err := r.hold(ctx, project); err != nil {
+		return outcome(ctx, err, 0)
+	}
+	runner, err := r.runnerOf(ctx, project)
+	if err != nil {
+		return outcome(ctx, err, 0)
+	}
+	facts := &projectFacts{now: r.Clock.Now(), price: r.PricePerGBMonth}
+	next := r.work(ctx, project, runner, facts)
+	before := project.Status.DeepCopy()
+	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {
+		return outcome(ctx, err, 0)
+	}
+	if facts.swept {
+		r.markSwept(project.UID, facts.now)
+	}
+	r.announce(project, before, facts)
+	return settled(ctx, facts.err(), next)
+}
+
+// work asks AWS and changes it, and returns when to look again although nothing in the cluster changed.
+func (r *ProjectImageCacheReconciler) work(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, facts *projectFacts) time.Duration {
+	if runner == nil {
+		facts.refused = waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there; apply a RunnerImageCache of that name", project.Spec.RunnerRef.Name)
+		return 0
+	}
+	facts.disabled = runner.Spec.Cache == v1alpha1.CacheDisabled
+	if facts.refused = projectRefusal(project, runner); facts.refused != nil {
+		return 0
+	}
+	target := r.targets.of(targetOf(runner))
+	facts.desired = desiredFor(project, runner, r.ClusterUID)
+	due := r.sweepDue(project)
+	facts.sweep = !facts.now.Before(due)
+	r.converge(ctx, project, target, facts)
+	if facts.swept {
+		due = facts.now.Add(r.sweepInterval())
+	}
+	if isStalled(facts.repositoryErr) {
+		return jittered(r.driftInterval(), project.UID)
+	}
+	return soonest(max(due.Sub(facts.now), time.Second), r.count(ctx, project, target, facts))
+}
+
+// runnerOf is the project's runner, nil if there is none.
+func (r *ProjectImageCacheReconciler) runnerOf(ctx context.Context, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
+	return runnerOf(ctx, r.Client, project)
+}
+
+func runnerOf(ctx context.Context, reader client.Reader, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
+	runner := &v1alpha1.RunnerImageCache{}
+	err := reader.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, runner)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get the project's runner: %w", err)
+	}
+	return runner, nil
+}
+
+// hold puts the finalizer on, before anything is made in AWS.
+func (r *ProjectImageCacheReconciler) hold(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+	if controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
+		return nil
+	}
+	before := project.DeepCopy()
+	controllerutil.AddFinalizer(project, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	return nil
+}
+
+func (r *ProjectImageCacheReconciler) patchStatus(ctx context.Context, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
+	return patchProjectStatus(ctx, r.Client, project, status)
+}
+
+// patchProjectStatus writes a status if it is another than before. Two reconcilers write parts of it, and its list of
+// conditions is replaced as a whole, so a pass that read an older object must lose.
+func patchProjectStatus(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
+	if reflect.DeepEqual(project.Status, status) {
+		return nil
+	}
+	before := project.DeepCopy()
+	project.Status = status
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(c.Status().Patch(ctx, project, patch)); err != nil {
+		return fmt.Errorf("patch status: %w", err)
+	}
+	return nil
+}
+
+// announce tells what a pass did and what a persisted status changed, never the same twice.
+func (r *ProjectImageCacheReconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts *projectFacts) {
+	announceReady(r.Recorder, project, before.Conditions, project.Status.Conditions)
+	if facts.repository == nil || facts.plan.empty() {
+		return
+	}
+	switch {
+	case facts.plan.create && before.Repository == nil:
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryCreated", "EnsureRepository", "made repository %s", facts.desired.name)
+	case facts.plan.create:
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventDriftCorrected, "EnsureRepository", "%s", repositoryNote("made repository "+facts.desired.name+" again", facts.plan))
+	case facts.plan.adopt:
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryAdopted", "EnsureRepository", "took over repository %s", facts.desired.name)
+	case len(facts.plan.found) > 0 && facts.err() == nil:
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, eventDriftCorrected, "EnsureRepository", "%s", repositoryNote("put repository "+facts.desired.name+" right", facts.plan))
+	}
+}

@@ -1,0 +1,80 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// finalize lets a deleted project go once its repository is removed or left, as the object says.
+func (r *ProjectImageCacheReconciler) finalize(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+	if !controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
+		r.forget(project.UID)
+		return nil
+	}
+	if err := r.remove(ctx, project); err != nil {
+		return errors.Join(err, r.patchStatus(ctx, project, deletingProjectStatus(project, err)))
+	}
+	if err := removeSecret(ctx, r.Client, project.Namespace, pullSecretName(project)); err != nil {
+		return err
+	}
+	r.forget(project.UID)
+	before := project.DeepCopy()
+	controllerutil.RemoveFinalizer(project, v1alpha1.Finalizer)
+	err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+// remove deletes the repository if the controller made it and the object asks for that; one that stays loses the owner's
+// tag, so that another object can take it over. It asks AWS whose the repository is, at this moment, before it does
+// either.
+func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+	if why, ok := project.Annotations[v1alpha1.AnnotationAbandon]; ok {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventAbandoned, "Delete",
+			"let go without touching AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
+		return nil
+	}
+	runner, err := r.runnerOf(ctx, project)
+	if err != nil {
+		return err
+	}
+	if runner == nil || runner.Status.AccountID == "" {
+		if project.Status.Repository == nil {
+			return nil
+		}
+		return waitingf(v1alpha1.ReasonWaitingForRunner, 0,
+			"runner %s is needed to reach the repository %s; apply it, or set the annotation %s to let go of the repository",
+			project.Spec.RunnerRef.Name, project.Status.Repository.Name, v1alpha1.AnnotationAbandon)
+	}
+	if err := projectRefusal(project, runner); err != nil && project.Status.Repository != nil {
+		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the repository can't be removed: %s", err.Error())
+	}
+	target := r.targets.of(targetOf(runner))
+	desired := desiredFor(project, runner, r.ClusterUID)
+	seen, err := target.repositories.Describe(ctx, desired.name)
+	if err != nil || seen == nil || seen.Tags[tagOwner] != desired.owner {
+		return err
+	}
+	if project.Spec.DeletionPolicy == v1alpha1.DeletionRetain || originOf(seen.Tags[tagOrigin], project) != v1alpha1.RepositoryCreated {
+		target.inventory.Forget(desired.name)
+		log.FromContext(ctx).Info("Left repository", "repository", desired.name)
+		return target.repositories.Untag(ctx, seen.ARN, []string{tagOwner, tagOrigin})
+	}
+	if err := target.repositories.Delete(ctx, desired.name); err != nil {
+		return err
+	}
+	target.inventory.Forget(desired.name)
+	log.FromContext(ctx).Info("Removed repository", "repository", desired.name)
+	r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryRemoved", "Delete", "removed repository %s", desired.name)
+	return nil
+}

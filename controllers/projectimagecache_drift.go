@@ -1,0 +1,94 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+)
+
+// driftWatch compares all repositories with what is wanted of them, again and again, and wakes the projects whose
+// repositories differ. It costs pages of the account's lists, not calls for each repository.
+type driftWatch struct {
+	reconciler *ProjectImageCacheReconciler
+	wake       chan<- event.TypedGenericEvent[*v1alpha1.ProjectImageCache]
+}
+
+// NeedLeaderElection keeps the watch to the replica that reconciles.
+func (*driftWatch) NeedLeaderElection() bool { return true }
+
+// Start runs until ctx ends.
+func (w *driftWatch) Start(ctx context.Context) error {
+	ticker := time.NewTicker(w.reconciler.driftInterval())
+	defer ticker.Stop()
+	for {
+		w.compare(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// compare looks once at the repositories of all runners.
+func (w *driftWatch) compare(ctx context.Context) {
+	var runners v1alpha1.RunnerImageCacheList
+	if err := w.reconciler.Client.List(ctx, &runners); err != nil {
+		log.FromContext(ctx).Error(err, "Could not list runners to look for drift")
+		return
+	}
+	read := map[aws.Target]bool{}
+	for n := range runners.Items {
+		runner := &runners.Items[n]
+		var projects v1alpha1.ProjectImageCacheList
+		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace), client.MatchingFields{indexProjectRunner: runner.Name})
+		if err != nil || !anyToCompare(projects.Items, runner) {
+			continue
+		}
+		target := targetOf(runner)
+		if _, asked := read[target]; !asked {
+			err := w.reconciler.targets.of(target).inventory.Fresh(ctx, w.reconciler.driftInterval()/2)
+			if read[target] = err == nil; err != nil {
+				log.FromContext(ctx).Info("Could not read the inventory; trying again", "region", target.Region, "error", aws.Message(err))
+			}
+		}
+		if read[target] {
+			w.wakeDrifted(ctx, runner, projects.Items)
+		}
+	}
+}
+
+// anyToCompare says whether a runner has repositories, so that accounts without any are not asked.
+func anyToCompare(projects []v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) bool {
+	for n := range projects {
+		if projects[n].Status.Repository != nil && projectRefusal(&projects[n], runner) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *driftWatch) wakeDrifted(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects []v1alpha1.ProjectImageCache) {
+	inventory := w.reconciler.targets.of(targetOf(runner)).inventory
+	for n := range projects {
+		project := &projects[n]
+		if project.Status.Repository == nil || !project.DeletionTimestamp.IsZero() || projectRefusal(project, runner) != nil {
+			continue
+		}
+		desired := desiredFor(project, runner, w.reconciler.ClusterUID)
+		if !drifted(project, desired, inventory.Get(desired.name)) {
+			continue
+		}
+		select {
+		case w.wake <- event.TypedGenericEvent[*v1alpha1.ProjectImageCache]{Object: project}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+func (r *ProjectImageCacheReconciler) driftInterval() time.Duration {
+	return orDefault(r.DriftInterval, 5*time.Minute)
+}
+
+func (r *ProjectImageCacheReconciler) sweepInterval() time.Duration {
+	return orDefault(r.SweepInterval, 24*time.Hour)
+}
+
+// sweepDue is when a project's policies are to be read next. What the program doesn't remember, it spreads: each object
+// has its own place in the interval, so that a restart doesn't read all policies at once.
+func (r *ProjectImageCacheReconciler) sweepDue(project *v1alpha1.ProjectImageCache) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, ok := r.swept[project.UID]; ok {
+		return last.Add(jittered(r.sweepInterval(), project.UID))
+	}
+	first := r.Clock.Now().Add(-time.Duration((1 - share(project.UID)) * float64(r.sweepInterval())))
+	r.swept[project.UID] = first
+	return first.Add(r.sweepInterval())
+}
+
+func (r *ProjectImageCacheReconciler) markSwept(uid types.UID, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.swept[uid] = at
+}
+
+func (r *ProjectImageCacheReconciler) forget(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.swept, uid)
+}
+
+// count reads how many images a project has, once something was published since the last time or the oldest has expired,
+// and not more often than StatisticsInterval. It returns when to count next; zero means when something is published.
+// Figures are no reason to hold up a project: a count that fails is made again later.
+func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, facts *projectFacts) time.Duration {
+	if facts.repository == nil {
+		return 0
+	}
+	var requests v1alpha1.DevcontainerImageList
+	err := r.Client.List(ctx, &requests, client.InNamespace(project.Namespace),
+		client.MatchingFields{indexDCIProject: project.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return 0
+	}
+	interval := orDefault(r.StatisticsInterval, time.Minute)
+	wait, wanted := countDue(project.Status.Images, requests.Items, facts.now, interval)
+	if !wanted || wait > 0 {
+		return wait
+	}
+	images, err := target.images.List(ctx, facts.desired.name)
+	if err != nil {
+		return interval
+	}
+	facts.images = images
+	if facts.images == nil {
+		facts.images = emptyImages
+	}
+	return 0
+}

@@ -1,0 +1,137 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/ecr"
+)
+
+// projectFacts is what one pass found out about a project and did for it.
+type projectFacts struct {
+	now      time.Time
+	disabled bool
+	// refused says why AWS was not asked at all.
+	refused error
+
+	desired desiredRepository
+	plan    *repositoryPlan
+	// sweep asks for the policies, which have no shared list, to be read; swept says that they were.
+	sweep, swept bool
+
+	// repository is nil where it isn't there, or isn't this object's.
+	repository *ecr.Repository
+	// tagged are the repository's tags after the pass.
+	tagged map[string]string
+
+	repositoryErr, lifecycleErr, policyErr, tagsErr error
+
+	// images are nil where they were not counted in this pass.
+	images []ecr.Image
+	// price is that of a GB for a month, in US dollars.
+	price float64
+}
+
+// err is what holds the project up: the first part that failed. Tags without room are shown and hold up nothing.
+func (f *projectFacts) err() error {
+	return firstError(f.refused, f.repositoryErr, f.lifecycleErr, f.policyErr, f.tagsErr)
+}
+
+// projectStatus is the status that the facts add up to.
+func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha1.ProjectImageCacheStatus {
+	status := *project.Status.DeepCopy()
+	status.ObservedGeneration = project.Generation
+	if f.repository != nil {
+		status.Repository = &v1alpha1.RepositoryStatus{
+			Name: f.repository.Name, ARN: f.repository.ARN, URI: f.repository.URI, Origin: f.plan.origin,
+		}
+		status.AppliedTags = appliedTags(f)
+		status.AppliedHash = f.desired.hash()
+	}
+	if f.images != nil {
+		status.Images = statistics(f.images, retentionDaysOf(project), f.price, f.now)
+	}
+	status.Conditions = projectConditions(project, f).applyTo(project.Status.Conditions)
+	return status
+}
+
+// appliedTags are the keys that the controller set and that are still there.
+func appliedTags(f *projectFacts) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(f.tagged)) {
+		if value, wanted := f.plan.tags[key]; (wanted && f.tagged[key] == value) || slices.Contains(f.plan.untag, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *facts {
+	conditions := factsFor(project.Generation)
+	if f.refused == nil {
+		conditions.part(v1alpha1.ConditionRepositoryReady, paced(f.repositoryErr), "repository "+f.desired.name+" is there, this object's, and its tags are immutable")
+	}
+	if f.repository != nil {
+		conditions.part(v1alpha1.ConditionLifecyclePolicyReady, paced(f.lifecycleErr),
+			fmt.Sprintf("images expire %d days after they were published", retentionDaysOf(project)))
+		conditions.part(v1alpha1.ConditionRepositoryPolicyReady, paced(f.policyErr), "the repository is closed to everybody but its project, readers and the controller")
+		conditions.part(v1alpha1.ConditionTagsReady, firstError(paced(f.tagsErr), tagsProblem(f.plan.left, f.desired.refused)),
+			fmt.Sprintf("%d tags are set", len(f.plan.tags)))
+	}
+	if f.disabled {
+		return conditions.summary(paced(f.err()), v1alpha1.ReasonDisabled, "the runner's cache is switched off: nothing is published or pulled, and what is cached stays until it expires")
+	}
+	return conditions.summary(paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can cache images")
+}
+
+// statistics add up a project's images.
+func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
+	const gigabyte = 1 << 30
+	var bytes int64
+	var oldest time.Time
+	for _, image := range images {
+		bytes += image.SizeBytes
+		if oldest.IsZero() || image.PushedAt.Before(oldest) {
+			oldest = image.PushedAt
+		}
+	}
+	count, readAt := int64(len(images)), metav1.NewTime(now.Truncate(time.Second))
+	figures := &v1alpha1.ImageStatistics{
+		Count:                   &count,
+		SizeBytes:               &bytes,
+		EstimatedMonthlyCostUSD: strconv.FormatFloat(float64(bytes)/gigabyte*pricePerGBMonth, 'f', 2, 64),
+		ReadAt:                  &readAt,
+	}
+	if count > 0 {
+		expires := metav1.NewTime(oldest.Add(time.Duration(retentionDays) * 24 * time.Hour).Truncate(time.Second))
+		figures.OldestExpiresAt = &expires
+	}
+	return figures
+}
+
+// deletingProjectStatus is the status of a project that can't go yet.
+func deletingProjectStatus(project *v1alpha1.ProjectImageCache, err error) v1alpha1.ProjectImageCacheStatus {
+	status := *project.Status.DeepCopy()
+	status.ObservedGeneration = project.Generation
+	status.Conditions = factsFor(project.Generation).summary(paced(err), "", "").applyTo(project.Status.Conditions)
+	return status
+}
+
+// isReady says whether a project's repository can be used, whatever else is not as it should be.
+func isReady(project *v1alpha1.ProjectImageCache) bool {
+	return project.Status.Repository != nil && meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// isStalled says whether an error is one that only a person can help with.
+func isStalled(err error) bool {
+	var terminal *TerminalError
+	return errors.As(err, &terminal)
+}

@@ -1,0 +1,186 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/sessionpolicy"
+	"imagecache.dev/internal/sts"
+)
+
+// PullCredentialsReconciler keeps each project that is asked for supplied with credentials to pull its images. Projects
+// that nobody asks for cost nothing.
+type PullCredentialsReconciler struct {
+	Client   client.Client
+	Granter  *sts.Granter
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+
+	mu sync.Mutex
+	// granted are credentials that were made, so that a status that could not be written doesn't cost another grant.
+	granted map[types.UID]v1alpha1.CredentialReference
+	lost    map[types.UID]bool
+}
+
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches;runnerimagecaches;devcontainerimages,verbs=get;list;watch
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile makes, replaces or removes a project's pull credentials.
+func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
+	if !project.DeletionTimestamp.IsZero() {
+		r.forget(project.UID)
+		return outcome(ctx, nil, 0)
+	}
+	runner, err := runnerOf(ctx, r.Client, project)
+	if err != nil || runner == nil || project.Status.Repository == nil {
+		return outcome(ctx, err, 0)
+	}
+	var requests v1alpha1.DevcontainerImageList
+	err = r.Client.List(ctx, &requests, client.InNamespace(project.Namespace),
+		client.MatchingFields{indexDCIProject: project.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return outcome(ctx, fmt.Errorf("list the project's requests: %w", err), 0)
+	}
+	facts := pullFacts{now: r.Clock.Now(), disabled: runner.Spec.Cache == v1alpha1.CacheDisabled, current: r.current(project)}
+	action, next := planPull(pullInput{
+		uid: project.UID, now: facts.now, disabled: facts.disabled, lost: r.isLost(project.UID),
+		asked: pullAsked(project, requests.Items, facts.now), current: facts.current,
+	})
+	facts.action = action
+	r.act(ctx, project, runner, &facts)
+	if action == pullKeep && !r.isNews(project, facts) {
+		return outcome(ctx, nil, next)
+	}
+	before := project.Status.DeepCopy()
+	if err := patchProjectStatus(ctx, r.Client, project, pullStatus(project, facts)); err != nil {
+		return outcome(ctx, err, 0)
+	}
+	r.announce(project, before)
+	if action == pullGrant && facts.err == nil {
+		next = max(refreshAt(facts.current.ExpiresAt, project.UID).Sub(facts.now), time.Second)
+	}
+	return settled(ctx, facts.err, next)
+}
+
+// act carries out what was decided.
+func (r *PullCredentialsReconciler) act(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, facts *pullFacts) {
+	switch facts.action {
+	case pullGrant:
+		granted, err := r.grant(ctx, project, runner, facts.now)
+		if facts.err = err; err == nil {
+			facts.current = granted
+			r.remember(project.UID, *granted)
+		}
+	case pullRemove:
+		if facts.err = removeSecret(ctx, r.Client, project.Namespace, pullSecretName(project)); facts.err == nil {
+			facts.current = nil
+			r.forget(project.UID)
+		}
+	case pullKeep:
+	}
+}
+
+// grant makes credentials and writes them over the old ones; until that has worked, the old ones stay.
+func (r *PullCredentialsReconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, now time.Time) (*v1alpha1.CredentialReference, error) {
+	if refused := projectRefusal(project, runner); refused != nil {
+		return nil, refused
+	}
+	if project.Status.PullCredentials == nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
+		return nil, waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the roles of runner %s are not ready; see its conditions", runner.Name)
+	}
+	repository := project.Status.Repository
+	deadline := now.Add(pullDuration)
+	password, err := r.Granter.Grant(ctx, targetOf(runner), sts.Request{
+		RoleARN:     runner.Status.PullRoleARN,
+		SessionName: "pull-" + project.Namespace + "-" + project.Name,
+		Project:     project.Spec.ProjectID,
+		Policy:      sessionpolicy.Pull(repository.ARN, deadline),
+		Duration:    pullDuration,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("grant pull credentials: %w", err)
+	}
+	if password.ExpiresAt.After(deadline) {
+		password.ExpiresAt = deadline
+	}
+	err = credentialSecret{
+		name:      pullSecretName(project),
+		namespace: project.Namespace,
+		kind:      v1alpha1.CredentialsPull,
+		project:   project.Name,
+		owner:     ownedBy("ProjectImageCache", project.Name, project),
+		registry:  registryHost(repository.URI),
+		password:  password,
+	}.apply(ctx, r.Client)
+	if err != nil {
+		return nil, err
+	}
+	log.FromContext(ctx).Info("Granted pull credentials", "expiresAt", password.ExpiresAt)
+	return &v1alpha1.CredentialReference{SecretName: pullSecretName(project), ExpiresAt: metav1.NewTime(password.ExpiresAt.Truncate(time.Second))}, nil
+}
+
+// current are the newest credentials that are known: those of the status, or later ones that the status doesn't show yet.
+func (r *PullCredentialsReconciler) current(project *v1alpha1.ProjectImageCache) *v1alpha1.CredentialReference {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	shown := project.Status.PullCredentials
+	if made, ok := r.granted[project.UID]; ok && (shown == nil || made.ExpiresAt.After(shown.ExpiresAt.Time)) {
+		return &made
+	}
+	return shown.DeepCopy()
+}
+
+// isNews says whether the status doesn't show yet what there is.
+func (r *PullCredentialsReconciler) isNews(project *v1alpha1.ProjectImageCache, facts pullFacts) bool {
+	return facts.current != nil && (project.Status.PullCredentials == nil || !project.Status.PullCredentials.ExpiresAt.Equal(&facts.current.ExpiresAt))
+}
+
+func (r *PullCredentialsReconciler) remember(uid types.UID, granted v1alpha1.CredentialReference) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.granted[uid] = granted
+	delete(r.lost, uid)
+}
+
+func (r *PullCredentialsReconciler) forget(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.granted, uid)
+	delete(r.lost, uid)
+}
+
+func (r *PullCredentialsReconciler) isLost(uid types.UID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost[uid]
+}
+
+// announce tells of credentials that can't be replaced, and of the end of that; ordinary refreshes are no news.
+func (r *PullCredentialsReconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus) {
+	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionPullCredentialsReady)
+	is := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
+	if is == nil || (was != nil && was.Reason == is.Reason) {
+		return
+	}
+	switch {
+	case is.Status == metav1.ConditionTrue:
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "PullCredentialsReady", "Grant", "%s", is.Message)
+	case !isOrdinaryWait(is.Reason):
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, is.Reason, "Grant", "%s", is.Message)
+	}
+}

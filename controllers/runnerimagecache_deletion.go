@@ -1,0 +1,49 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// finalize lets a deleted runner go once no project names it and the roles that were made for it are removed.
+func (r *RunnerImageCacheReconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
+	if !controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
+		r.forget(runner.UID)
+		return nil
+	}
+	err := r.remove(ctx, runner, projects)
+	if err != nil {
+		return errors.Join(err, r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)))
+	}
+	r.forget(runner.UID)
+	before := runner.DeepCopy()
+	controllerutil.RemoveFinalizer(runner, v1alpha1.Finalizer)
+	err = r.Client.Patch(ctx, runner, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+func (r *RunnerImageCacheReconciler) remove(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
+	if why, ok := runner.Annotations[v1alpha1.AnnotationAbandon]; ok {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, eventAbandoned, "Delete",
+			"let go without touching AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
+		return nil
+	}
+	if projects > 0 {
+		return waitingf(v1alpha1.ReasonProjectsRemain, 0, "%d ProjectImageCaches still name this runner; delete them first", projects)
+	}
+	madeRoles := runner.Status.AccountID != "" && runner.Spec.Roles.Type != v1alpha1.RolesProvided
+	if !madeRoles {
+		return nil
+	}
+	return r.removeRoles(ctx, runner)
+}

@@ -1,0 +1,181 @@
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/cloudformation"
+	"imagecache.dev/internal/iam"
+	"imagecache.dev/internal/sessionpolicy"
+)
+
+// Tags that the controller sets on what it makes in AWS.
+const (
+	// tagOwner names the object that a role or repository belongs to.
+	tagOwner = "imagecache.dev/owner"
+	// tagOrigin says whether the controller made a repository or took it over.
+	tagOrigin = "imagecache.dev/origin"
+)
+
+// stackVersion is the lowest value of a stack's output ImageCacheVersion that the cache can work with.
+const stackVersion = 1
+
+// maxTagValue is AWS' bound on a tag's value: https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
+const maxTagValue = 256
+
+// maxTags is how many tags a repository or a role can have:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html
+const maxTags = 50
+
+// ownerOf is the value of tagOwner: cluster, namespace and name, of which a long one is hashed.
+func ownerOf(clusterUID, namespace, name string) string {
+	object := namespace + "/" + name
+	if len(clusterUID)+1+len(object) > maxTagValue {
+		sum := sha256.Sum256([]byte(object))
+		object = hex.EncodeToString(sum[:])
+	}
+	return clusterUID + "/" + object
+}
+
+// runnerRefusal says why a runner can't be served at all, before AWS is asked anything: nil if it can.
+func runnerRefusal(runner *v1alpha1.RunnerImageCache, sameID []v1alpha1.RunnerImageCache, allowedRoles []string) error {
+	if runner.Spec.Provider != v1alpha1.ProviderAWSEC2 {
+		return terminalf(v1alpha1.ReasonUnsupportedProvider,
+			"runners of provider %s can't cache images; only %s runners can", runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
+	}
+	for n := range sameID {
+		if other := &sameID[n]; other.UID != runner.UID && wasFirst(other, runner) {
+			return terminalf(v1alpha1.ReasonRunnerIDInUse,
+				"RunnerImageCache %s/%s has runnerID %s already; remove one of the two", other.Namespace, other.Name, runner.Spec.RunnerID)
+		}
+	}
+	if role := runner.Spec.AssumeRoleARN; role != "" && !slices.Contains(allowedRoles, role) {
+		return terminalf(v1alpha1.ReasonAssumeRoleNotAllowed,
+			"the manager's settings don't allow namespace %s to use %s; ask whoever runs the manager to allow it", runner.Namespace, role)
+	}
+	return nil
+}
+
+// anyNamespace stands for every namespace in the settings.
+const anyNamespace = "*"
+
+// ParseAllowedRoles reads NAMESPACE=ARN settings, with * for any namespace.
+func ParseAllowedRoles(settings []string) (map[string][]string, error) {
+	allowed := map[string][]string{}
+	for _, setting := range settings {
+		namespace, role, ok := strings.Cut(setting, "=")
+		if !ok || namespace == "" || !strings.HasPrefix(role, "arn:") {
+			return nil, fmt.Errorf("%q is not NAMESPACE=ARN, with the ARN of a role", setting)
+		}
+		allowed[namespace] = append(allowed[namespace], role)
+	}
+	return allowed, nil
+}
+
+func allowedRoles(allowed map[string][]string, namespace string) []string {
+	return slices.Concat(allowed[namespace], allowed[anyNamespace])
+}
+
+func wasFirst(a, b *v1alpha1.RunnerImageCache) bool {
+	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.UID < b.UID
+	}
+	return a.CreationTimestamp.Before(&b.CreationTimestamp)
+}
+
+// accountProblem compares the account that was reached with the one that the spec names.
+func accountProblem(runner *v1alpha1.RunnerImageCache, identity aws.Identity) error {
+	if wanted := runner.Spec.AccountID; wanted != "" && wanted != identity.AccountID {
+		return terminalf(v1alpha1.ReasonAccountMismatch,
+			"the controller's credentials belong to account %s, and spec.accountID is %s; correct one of them", identity.AccountID, wanted)
+	}
+	return nil
+}
+
+// stackProblem says whether a stack's template is too old.
+func stackProblem(name string, stack *cloudformation.Stack) error {
+	version := leadingNumber(stack.Version)
+	if version >= stackVersion {
+		return nil
+	}
+	said := "has no output " + cloudformation.VersionOutput
+	if stack.Version != "" {
+		said = "has the output " + cloudformation.VersionOutput + "=" + stack.Version
+	}
+	return terminalf(v1alpha1.ReasonStackOutdated,
+		"stack %s %s, and the cache needs %d or later; update the stack as docs/upgrading.md says", name, said, stackVersion)
+}
+
+var numberPattern = regexp.MustCompile(`^[0-9]{1,9}`)
+
+func leadingNumber(text string) int {
+	number := 0
+	for _, digit := range numberPattern.FindString(strings.TrimPrefix(text, "v")) {
+		number = 10*number + int(digit-'0')
+	}
+	return number
+}
+
+// desiredRoles are the roles that a runner's managed credentials come from, by purpose.
+func desiredRoles(runner *v1alpha1.RunnerImageCache, identity aws.Identity, stackTags map[string]string, owner string) []iam.Role {
+	spec := runner.Spec
+	tags, _ := fitTags(map[string]string{tagOwner: owner}, stackTags, maxTags)
+	role := func(purpose sessionpolicy.Purpose, policy string) iam.Role {
+		return iam.Role{
+			Name:        sessionpolicy.RoleName(spec.RunnerID, spec.Region, purpose),
+			Trust:       sessionpolicy.Trust(identity.PrincipalARN, identity.AccountID, identity.Partition),
+			Policy:      policy,
+			BoundaryARN: spec.Roles.PermissionsBoundaryARN,
+			Tags:        tags,
+		}
+	}
+	return []iam.Role{
+		role(sessionpolicy.PurposePull, sessionpolicy.PullRole(identity.Partition, spec.Region, identity.AccountID, spec.RunnerID)),
+		role(sessionpolicy.PurposePush, sessionpolicy.PushRole(identity.Partition, spec.Region, identity.AccountID, spec.RunnerID)),
+	}
+}
+
+// roleARNs are the pull and the push role's ARNs, whoever makes them.
+func roleARNs(runner *v1alpha1.RunnerImageCache, identity aws.Identity) (pull, push string) {
+	if runner.Spec.Roles.Type == v1alpha1.RolesProvided {
+		return runner.Spec.Roles.PullRoleARN, runner.Spec.Roles.PushRoleARN
+	}
+	arn := func(purpose sessionpolicy.Purpose) string {
+		return sessionpolicy.RoleARN(identity.Partition, identity.AccountID,
+			sessionpolicy.RoleName(runner.Spec.RunnerID, runner.Spec.Region, purpose))
+	}
+	return arn(sessionpolicy.PurposePull), arn(sessionpolicy.PurposePush)
+}
+
+// roleClaim says whether a role that was found may be changed or removed.
+func roleClaim(name string, seen *iam.Role, owner string) error {
+	if seen == nil || seen.Tags[tagOwner] == owner {
+		return nil
+	}
+	return terminalf(v1alpha1.ReasonRoleNotOwned,
+		"role %s exists and was not made for this object (its tag %s is %q); remove it, or use roles of type Provided",
+		name, tagOwner, seen.Tags[tagOwner])
+}
+
+// visit is what a pass remembers of an earlier one about a part that isn't looked at each time.
+type visit struct {
+	generation int64
+	at         time.Time
+	err        error
+}
+
+// partRetry is how soon a part that failed is looked at again.
+const partRetry = 2 * time.Second
+
+// due says whether a part is to be looked at again.
+func (v visit) due(generation int64, now time.Time, interval time.Duration) bool {
+	elapsed := now.Sub(v.at)
+	return v.at.IsZero() || v.generation != generation || elapsed >= interval || (v.err != nil && elapsed >= partRetry)
+}

@@ -1,0 +1,115 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/iam"
+)
+
+// roleSettles is how soon a role that can't be assumed is tried again: IAM takes some seconds to make a new one known.
+const roleSettles = 5 * time.Second
+
+// lookAtRoles puts the runner's roles right, if that is due, and sees whether they can be assumed.
+func (r *RunnerImageCacheReconciler) lookAtRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
+	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
+	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.rolesInterval()) {
+		facts.rolesErr = visits.roles.err
+		return
+	}
+	facts.rolesErr = r.keepRoles(ctx, runner, facts)
+	visits.roles = visit{generation: runner.Generation, at: facts.now, err: facts.rolesErr}
+}
+
+func (r *RunnerImageCacheReconciler) keepRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) error {
+	if runner.Spec.Roles.Type != v1alpha1.RolesProvided {
+		tags := stackTagsOf(runner)
+		if facts.stack != nil {
+			tags = facts.stack.Tags
+		}
+		taken, _ := takenTags(tags)
+		owner := ownerOf(r.ClusterUID, runner.Namespace, runner.Name)
+		var failed []error
+		for _, role := range desiredRoles(runner, *facts.identity, taken, owner) {
+			failed = append(failed, r.keepRole(ctx, runner, role, owner))
+		}
+		if err := firstError(failed...); err != nil {
+			return err
+		}
+	}
+	pull, push := roleARNs(runner, *facts.identity)
+	return firstError(r.checkRole(ctx, runner, pull), r.checkRole(ctx, runner, push))
+}
+
+// keepRole makes one role, or puts it right.
+func (r *RunnerImageCacheReconciler) keepRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, desired iam.Role, owner string) error {
+	roles := iam.NewRoles(r.AWS.Clients(targetOf(runner)))
+	seen, err := roles.Observe(ctx, desired.Name)
+	if err != nil {
+		return err
+	}
+	if err := roleClaim(desired.Name, seen, owner); err != nil {
+		return err
+	}
+	plan := iam.PlanRole(desired, seen)
+	if plan.Empty() {
+		return nil
+	}
+	err = roles.Apply(ctx, desired, plan)
+	if errors.Is(err, iam.ErrExists) {
+		return waitingf(v1alpha1.ReasonProgressing, roleSettles, "role %s is there and not to be seen yet", desired.Name)
+	}
+	if err != nil {
+		return err
+	}
+	log.FromContext(ctx).Info("Wrote role", "role", desired.Name, "created", plan.Create)
+	if plan.Create {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "made role %s", desired.Name)
+	} else {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, eventDriftCorrected, "EnsureRole", "put role %s right", desired.Name)
+	}
+	return nil
+}
+
+// checkRole sees whether the role can be assumed by really assuming it.
+func (r *RunnerImageCacheReconciler) checkRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, roleARN string) error {
+	err := r.Granter.Check(ctx, targetOf(runner), roleARN)
+	if aws.ClassOf(err) == aws.ClassAccessDenied {
+		return waitingf(v1alpha1.ReasonRoleNotAssumable, roleSettles, "role %s can't be assumed: %s", roleARN, aws.Message(err))
+	}
+	return err
+}
+
+// removeRoles removes the roles that were made for the runner, and no others.
+func (r *RunnerImageCacheReconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
+	clients := r.AWS.Clients(targetOf(runner))
+	identity, err := clients.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if err := accountProblem(runner, identity); err != nil {
+		return err
+	}
+	roles, owner := iam.NewRoles(clients), ownerOf(r.ClusterUID, runner.Namespace, runner.Name)
+	for _, role := range desiredRoles(runner, identity, nil, owner) {
+		seen, err := roles.Observe(ctx, role.Name)
+		if err != nil {
+			return err
+		}
+		if seen == nil || roleClaim(role.Name, seen, owner) != nil {
+			continue
+		}
+		if err := roles.Delete(ctx, role.Name); err != nil {
+			return fmt.Errorf("remove the runner's roles: %w", err)
+		}
+		log.FromContext(ctx).Info("Removed role", "role", role.Name)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// runnerWorkers is how many runners are looked at at once.
+const runnerWorkers = 16
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *RunnerImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("runnerimagecache").
+		For(&v1alpha1.RunnerImageCache{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, deletionStarted()))).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.runnersOfSameID), builder.WithPredicates(removedOnly())).
+		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(runnerOfProject), builder.WithPredicates(comeAndGone())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: runnerWorkers,
+			RateLimiter:             retryLimiter(),
+			ReconciliationTimeout:   passTimeout,
+			EnableWarmup:            ptr.To(true),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return fmt.Errorf("set up controller for RunnerImageCache: %w", err)
+	}
+	return nil
+}
+
+// runnersOfSameID are those that may take the place of a runner that is gone.
+func (r *RunnerImageCacheReconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
+	var list v1alpha1.RunnerImageCacheList
+	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
+	if err := r.Client.List(ctx, &list, client.MatchingFields{indexRunnerID: id}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for n := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
+	}
+	return requests
+}
+
+func runnerOfProject(_ context.Context, object client.Object) []reconcile.Request {
+	project := object.(*v1alpha1.ProjectImageCache)
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{
+		Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name,
+	}}}
+}
+
+func removedOnly() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// comeAndGone passes what changes how many there are.
+func comeAndGone() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// jittered moves a pause by up to a tenth, always the same for one object, so that many don't wake together.
+func jittered(pause time.Duration, uid types.UID) time.Duration {
+	return pause - time.Duration(share(uid)*float64(pause)/10)
+}
+
+// share is a number in [0, 1) that is fixed for an object.
+func share(uid types.UID) float64 {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(uid)) // never fails
+	return float64(sum.Sum32()) / (1 << 32)
+}

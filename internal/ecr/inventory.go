@@ -1,0 +1,195 @@
+package ecr
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi/types"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+
+	"imagecache.dev/internal/aws"
+)
+
+// maxTagPage is how many resources GetResources answers at most:
+// https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+const maxTagPage = 100
+
+// inventoryTimeout bounds one reading of an inventory with all its pages.
+const inventoryTimeout = 5 * time.Minute
+
+type describeRepositories interface {
+	DescribeRepositories(context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options)) (*awsecr.DescribeRepositoriesOutput, error)
+}
+
+type getResources interface {
+	GetResources(context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options)) (*resourcegroupstaggingapi.GetResourcesOutput, error)
+}
+
+// Inventory is what an account and region hold of repositories that begin with a prefix and of their tags, read by the
+// page for all projects together. It is a hint and not a proof: AWS' list of tags lags behind, so whoever finds drift
+// in it looks again, at that repository alone, before changing anything.
+type Inventory struct {
+	repositories describeRepositories
+	tags         getResources
+	clock        clock.PassiveClock
+	prefix       string
+	tagKey       string
+
+	reading chan struct{} // holds one token: whoever has it reads
+
+	mu     sync.Mutex
+	readAt time.Time
+	known  map[string]Repository
+	noted  map[string]time.Time // when an entry was last written by Note or Forget
+}
+
+// NewInventory makes the inventory of a target: of repositories whose names begin with prefix, with the tags of those
+// that carry tagKey.
+func NewInventory(clients *aws.Clients, prefix, tagKey string, clock clock.PassiveClock) *Inventory {
+	i := &Inventory{
+		repositories: clients.ECR, tags: clients.Tagging, clock: clock, prefix: prefix, tagKey: tagKey,
+		reading: make(chan struct{}, 1), known: map[string]Repository{}, noted: map[string]time.Time{},
+	}
+	i.reading <- struct{}{}
+	return i
+}
+
+// Fresh reads the inventory if the last reading is older than maxAge. Callers that come in meanwhile wait for it and
+// share it.
+func (i *Inventory) Fresh(ctx context.Context, maxAge time.Duration) error {
+	if i.age() <= maxAge {
+		return nil
+	}
+	select {
+	case <-i.reading:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the inventory: %w", ctx.Err())
+	}
+	defer func() { i.reading <- struct{}{} }()
+	if i.age() <= maxAge {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, inventoryTimeout)
+	defer cancel()
+	return i.read(ctx)
+}
+
+// Get returns what is known of a repository, and nil if it isn't there.
+func (i *Inventory) Get(name string) *Repository {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	found, ok := i.known[name]
+	if !ok {
+		return nil
+	}
+	return &found
+}
+
+// Note records what was just seen of, or done to, a repository.
+func (i *Inventory) Note(repository Repository) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.known[repository.Name] = repository
+	i.noted[repository.Name] = i.clock.Now()
+}
+
+// Forget records that a repository is gone.
+func (i *Inventory) Forget(name string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.known, name)
+	i.noted[name] = i.clock.Now()
+}
+
+func (i *Inventory) age() time.Duration {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.readAt.IsZero() {
+		return 1<<63 - 1
+	}
+	return i.clock.Since(i.readAt)
+}
+
+// read replaces what is known, but for what was noted after the reading began.
+func (i *Inventory) read(ctx context.Context) error {
+	began := i.clock.Now()
+	var found map[string]Repository
+	var tags map[string]map[string]string
+	group, groupContext := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { found, err = i.readRepositories(groupContext); return err })
+	group.Go(func() (err error) { tags, err = i.readTags(groupContext); return err })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for name, repository := range found {
+		repository.Tags = tags[repository.ARN]
+		found[name] = repository
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for name, at := range i.noted {
+		if at.Before(began) {
+			delete(i.noted, name)
+			continue
+		}
+		delete(found, name)
+		if own, ok := i.known[name]; ok {
+			found[name] = own
+		}
+	}
+	i.known, i.readAt = found, began
+	return nil
+}
+
+func (i *Inventory) readRepositories(ctx context.Context) (map[string]Repository, error) {
+	found := map[string]Repository{}
+	input := &awsecr.DescribeRepositoriesInput{MaxResults: awssdk.Int32(maxPage)}
+	for {
+		out, err := i.repositories.DescribeRepositories(ctx, input)
+		if err != nil {
+			return nil, fmt.Errorf("list the repositories: %w", err)
+		}
+		for _, described := range out.Repositories {
+			if repository := repositoryOf(described); strings.HasPrefix(repository.Name, i.prefix) {
+				found[repository.Name] = repository
+			}
+		}
+		if awssdk.ToString(out.NextToken) == "" {
+			return found, nil
+		}
+		input.NextToken = out.NextToken
+	}
+}
+
+func (i *Inventory) readTags(ctx context.Context) (map[string]map[string]string, error) {
+	byARN := map[string]map[string]string{}
+	input := &resourcegroupstaggingapi.GetResourcesInput{
+		ResourceTypeFilters: []string{"ecr:repository"},
+		ResourcesPerPage:    awssdk.Int32(maxTagPage),
+		TagFilters:          []types.TagFilter{{Key: &i.tagKey}},
+	}
+	for {
+		out, err := i.tags.GetResources(ctx, input)
+		if err != nil {
+			return nil, fmt.Errorf("list the repositories' tags: %w", err)
+		}
+		for _, resource := range out.ResourceTagMappingList {
+			tags := make(map[string]string, len(resource.Tags))
+			for _, tag := range resource.Tags {
+				tags[awssdk.ToString(tag.Key)] = awssdk.ToString(tag.Value)
+			}
+			byARN[awssdk.ToString(resource.ResourceARN)] = tags
+		}
+		if awssdk.ToString(out.PaginationToken) == "" {
+			return byARN, nil
+		}
+		input.PaginationToken = out.PaginationToken
+	}
+}

@@ -1,0 +1,211 @@
+package ecr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"imagecache.dev/internal/aws"
+)
+
+// ErrRepositoryExists says that a repository of the name is there already, whoever made it.
+var ErrRepositoryExists = errors.New("the repository exists already")
+
+// repositoriesAPI is what Repositories asks of ECR; *awsecr.Client has it.
+type repositoriesAPI interface {
+	CreateRepository(context.Context, *awsecr.CreateRepositoryInput, ...func(*awsecr.Options)) (*awsecr.CreateRepositoryOutput, error)
+	DeleteRepository(context.Context, *awsecr.DeleteRepositoryInput, ...func(*awsecr.Options)) (*awsecr.DeleteRepositoryOutput, error)
+	DescribeRepositories(context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options)) (*awsecr.DescribeRepositoriesOutput, error)
+	GetLifecyclePolicy(context.Context, *awsecr.GetLifecyclePolicyInput, ...func(*awsecr.Options)) (*awsecr.GetLifecyclePolicyOutput, error)
+	GetRepositoryPolicy(context.Context, *awsecr.GetRepositoryPolicyInput, ...func(*awsecr.Options)) (*awsecr.GetRepositoryPolicyOutput, error)
+	ListTagsForResource(context.Context, *awsecr.ListTagsForResourceInput, ...func(*awsecr.Options)) (*awsecr.ListTagsForResourceOutput, error)
+	PutImageTagMutability(context.Context, *awsecr.PutImageTagMutabilityInput, ...func(*awsecr.Options)) (*awsecr.PutImageTagMutabilityOutput, error)
+	PutLifecyclePolicy(context.Context, *awsecr.PutLifecyclePolicyInput, ...func(*awsecr.Options)) (*awsecr.PutLifecyclePolicyOutput, error)
+	SetRepositoryPolicy(context.Context, *awsecr.SetRepositoryPolicyInput, ...func(*awsecr.Options)) (*awsecr.SetRepositoryPolicyOutput, error)
+	TagResource(context.Context, *awsecr.TagResourceInput, ...func(*awsecr.Options)) (*awsecr.TagResourceOutput, error)
+	UntagResource(context.Context, *awsecr.UntagResourceInput, ...func(*awsecr.Options)) (*awsecr.UntagResourceOutput, error)
+}
+
+// Repository is a repository as ECR describes it.
+type Repository struct {
+	Name      string
+	ARN       string
+	URI       string
+	Immutable bool
+	// KMSKeyARN is empty where ECR's own keys encrypt.
+	KMSKeyARN string
+	CreatedAt time.Time
+	// Tags are all tags, those of AWS itself included.
+	Tags map[string]string
+}
+
+// Repositories makes, changes and removes repositories of one account and region. Each method is one call, but for
+// Describe, which is two.
+type Repositories struct{ api repositoriesAPI }
+
+// NewRepositories makes the Repositories of a target.
+func NewRepositories(clients *aws.Clients) *Repositories { return &Repositories{api: clients.ECR} }
+
+// Create makes an immutable repository with its tags. ErrRepositoryExists says that one is there.
+func (r *Repositories) Create(ctx context.Context, name, kmsKeyARN string, tags map[string]string) (*Repository, error) {
+	encryption := &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeAes256}
+	if kmsKeyARN != "" {
+		encryption = &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms, KmsKey: &kmsKeyARN}
+	}
+	out, err := r.api.CreateRepository(ctx, &awsecr.CreateRepositoryInput{
+		RepositoryName:          &name,
+		ImageTagMutability:      types.ImageTagMutabilityImmutable,
+		EncryptionConfiguration: encryption,
+		Tags:                    tagList(tags),
+	})
+	var exists *types.RepositoryAlreadyExistsException
+	switch {
+	case errors.As(err, &exists):
+		return nil, ErrRepositoryExists
+	case err != nil:
+		return nil, fmt.Errorf("create the repository: %w", err)
+	case out.Repository == nil:
+		return nil, errors.New("create the repository: AWS answered without one")
+	}
+	made := repositoryOf(*out.Repository)
+	made.Tags = maps.Clone(tags)
+	return &made, nil
+}
+
+// Describe returns the repository with its tags, and nil without an error if there is none.
+func (r *Repositories) Describe(ctx context.Context, name string) (*Repository, error) {
+	out, err := r.api.DescribeRepositories(ctx, &awsecr.DescribeRepositoriesInput{RepositoryNames: []string{name}})
+	if aws.ClassOf(err) == aws.ClassNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe the repository: %w", err)
+	}
+	if len(out.Repositories) == 0 {
+		return nil, nil
+	}
+	found := repositoryOf(out.Repositories[0])
+	found.Tags, err = r.tags(ctx, found.ARN)
+	if aws.ClassOf(err) == aws.ClassNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &found, nil
+}
+
+func (r *Repositories) tags(ctx context.Context, arn string) (map[string]string, error) {
+	out, err := r.api.ListTagsForResource(ctx, &awsecr.ListTagsForResourceInput{ResourceArn: &arn})
+	if err != nil {
+		return nil, fmt.Errorf("list the repository's tags: %w", err)
+	}
+	tags := make(map[string]string, len(out.Tags))
+	for _, tag := range out.Tags {
+		tags[awssdk.ToString(tag.Key)] = awssdk.ToString(tag.Value)
+	}
+	return tags, nil
+}
+
+// SetImmutable makes tags immutable, all of them.
+func (r *Repositories) SetImmutable(ctx context.Context, name string) error {
+	_, err := r.api.PutImageTagMutability(ctx, &awsecr.PutImageTagMutabilityInput{
+		RepositoryName: &name, ImageTagMutability: types.ImageTagMutabilityImmutable,
+	})
+	return wrap("make tags immutable", err)
+}
+
+// LifecyclePolicy returns the lifecycle policy, empty if there is none.
+func (r *Repositories) LifecyclePolicy(ctx context.Context, name string) (string, error) {
+	out, err := r.api.GetLifecyclePolicy(ctx, &awsecr.GetLifecyclePolicyInput{RepositoryName: &name})
+	var none *types.LifecyclePolicyNotFoundException
+	if errors.As(err, &none) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("get the lifecycle policy: %w", err)
+	}
+	return awssdk.ToString(out.LifecyclePolicyText), nil
+}
+
+// PutLifecyclePolicy replaces the lifecycle policy.
+func (r *Repositories) PutLifecyclePolicy(ctx context.Context, name, policy string) error {
+	_, err := r.api.PutLifecyclePolicy(ctx, &awsecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: &policy})
+	return wrap("put the lifecycle policy", err)
+}
+
+// Policy returns the repository policy, empty if there is none.
+func (r *Repositories) Policy(ctx context.Context, name string) (string, error) {
+	out, err := r.api.GetRepositoryPolicy(ctx, &awsecr.GetRepositoryPolicyInput{RepositoryName: &name})
+	var none *types.RepositoryPolicyNotFoundException
+	if errors.As(err, &none) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("get the repository policy: %w", err)
+	}
+	return awssdk.ToString(out.PolicyText), nil
+}
+
+// SetPolicy replaces the repository policy.
+func (r *Repositories) SetPolicy(ctx context.Context, name, policy string) error {
+	_, err := r.api.SetRepositoryPolicy(ctx, &awsecr.SetRepositoryPolicyInput{RepositoryName: &name, PolicyText: &policy})
+	return wrap("set the repository policy", err)
+}
+
+// Tag adds tags, over those of the same keys.
+func (r *Repositories) Tag(ctx context.Context, arn string, tags map[string]string) error {
+	_, err := r.api.TagResource(ctx, &awsecr.TagResourceInput{ResourceArn: &arn, Tags: tagList(tags)})
+	return wrap("tag the repository", err)
+}
+
+// Untag removes tags. Keys that aren't there are no error.
+func (r *Repositories) Untag(ctx context.Context, arn string, keys []string) error {
+	_, err := r.api.UntagResource(ctx, &awsecr.UntagResourceInput{ResourceArn: &arn, TagKeys: keys})
+	return wrap("remove tags of the repository", err)
+}
+
+// Delete removes the repository with all its images. One that is gone already is a success.
+func (r *Repositories) Delete(ctx context.Context, name string) error {
+	_, err := r.api.DeleteRepository(ctx, &awsecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
+	if aws.ClassOf(err) == aws.ClassNotFound {
+		return nil
+	}
+	return wrap("delete the repository", err)
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func repositoryOf(found types.Repository) Repository {
+	repository := Repository{
+		Name:      awssdk.ToString(found.RepositoryName),
+		ARN:       awssdk.ToString(found.RepositoryArn),
+		URI:       awssdk.ToString(found.RepositoryUri),
+		Immutable: found.ImageTagMutability == types.ImageTagMutabilityImmutable,
+		CreatedAt: awssdk.ToTime(found.CreatedAt),
+	}
+	if found.EncryptionConfiguration != nil && found.EncryptionConfiguration.EncryptionType != types.EncryptionTypeAes256 {
+		repository.KMSKeyARN = awssdk.ToString(found.EncryptionConfiguration.KmsKey)
+	}
+	return repository
+}
+
+func tagList(tags map[string]string) []types.Tag {
+	list := make([]types.Tag, 0, len(tags))
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: awssdk.String(key), Value: awssdk.String(tags[key])})
+	}
+	return list
+}

@@ -1,0 +1,213 @@
+// Package iam keeps the two roles of a runner that credentials come from.
+package iam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/sessionpolicy"
+)
+
+// policyName is the name of a role's only inline policy.
+const policyName = "imagecache"
+
+// ErrExists says that a role of the name is there, although it was not to be seen a moment ago. Look again.
+var ErrExists = errors.New("the role exists already")
+
+// Role is a role as it should be, or as it was found.
+type Role struct {
+	Name        string
+	ARN         string // only of one that was found
+	Trust       string
+	Policy      string
+	BoundaryARN string
+	Tags        map[string]string
+}
+
+// Plan is what is to be done about a role. The zero value: nothing.
+type Plan struct {
+	Create      bool
+	SetTrust    bool
+	PutPolicy   bool
+	PutBoundary bool
+	// DropBoundary removes a boundary that isn't wanted any more.
+	DropBoundary bool
+	Tag          map[string]string
+	Untag        []string
+}
+
+// Empty says whether nothing is to be done.
+func (p Plan) Empty() bool {
+	return !p.Create && !p.SetTrust && !p.PutPolicy && !p.PutBoundary && !p.DropBoundary && len(p.Tag) == 0 && len(p.Untag) == 0
+}
+
+// PlanRole compares; seen is nil where the role doesn't exist. The owner, who keeps the role for itself, decides on
+// all its tags but those of AWS.
+func PlanRole(desired Role, seen *Role) Plan {
+	if seen == nil {
+		return Plan{Create: true, PutPolicy: true}
+	}
+	plan := Plan{
+		SetTrust:     !sessionpolicy.Equal(desired.Trust, seen.Trust),
+		PutPolicy:    !sessionpolicy.Equal(desired.Policy, seen.Policy),
+		PutBoundary:  desired.BoundaryARN != "" && desired.BoundaryARN != seen.BoundaryARN,
+		DropBoundary: desired.BoundaryARN == "" && seen.BoundaryARN != "",
+	}
+	for key, value := range desired.Tags {
+		if have, ok := seen.Tags[key]; !ok || have != value {
+			if plan.Tag == nil {
+				plan.Tag = map[string]string{}
+			}
+			plan.Tag[key] = value
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(seen.Tags)) {
+		if _, ok := desired.Tags[key]; !ok {
+			plan.Untag = append(plan.Untag, key)
+		}
+	}
+	return plan
+}
+
+// Roles makes, changes and removes roles of one account.
+type Roles struct{ api *awsiam.Client }
+
+// NewRoles makes the Roles of a target.
+func NewRoles(clients *aws.Clients) *Roles { return &Roles{api: clients.IAM} }
+
+// Observe reads a role in two calls. It returns nil without an error if there is none.
+func (r *Roles) Observe(ctx context.Context, name string) (*Role, error) {
+	out, err := r.api.GetRole(ctx, &awsiam.GetRoleInput{RoleName: &name})
+	if aws.ClassOf(err) == aws.ClassNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get role %s: %w", name, err)
+	}
+	if out.Role == nil {
+		return nil, fmt.Errorf("get role %s: AWS answered without it", name)
+	}
+	found := &Role{Name: name, ARN: awssdk.ToString(out.Role.Arn), Tags: map[string]string{}}
+	found.Trust = decoded(out.Role.AssumeRolePolicyDocument)
+	if out.Role.PermissionsBoundary != nil {
+		found.BoundaryARN = awssdk.ToString(out.Role.PermissionsBoundary.PermissionsBoundaryArn)
+	}
+	for _, tag := range out.Role.Tags {
+		found.Tags[awssdk.ToString(tag.Key)] = awssdk.ToString(tag.Value)
+	}
+	policy, err := r.api.GetRolePolicy(ctx, &awsiam.GetRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policyName)})
+	switch {
+	case aws.ClassOf(err) == aws.ClassNotFound:
+	case err != nil:
+		return nil, fmt.Errorf("get the policy of role %s: %w", name, err)
+	default:
+		found.Policy = decoded(policy.PolicyDocument)
+	}
+	return found, nil
+}
+
+// Apply carries out a plan. It goes on after a step that failed and returns all that went wrong, so that one missing
+// permission doesn't hold up the rest. It can be repeated.
+func (r *Roles) Apply(ctx context.Context, desired Role, plan Plan) error {
+	if plan.Create {
+		if err := r.create(ctx, desired); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	step := func(wanted bool, what string, do func() error) {
+		if !wanted {
+			return
+		}
+		if err := do(); err != nil {
+			failed = append(failed, fmt.Errorf("%s of role %s: %w", what, desired.Name, err))
+		}
+	}
+	name := &desired.Name
+	step(plan.SetTrust, "set the trust policy", func() error {
+		_, err := r.api.UpdateAssumeRolePolicy(ctx, &awsiam.UpdateAssumeRolePolicyInput{RoleName: name, PolicyDocument: &desired.Trust})
+		return err
+	})
+	step(plan.PutBoundary, "set the permissions boundary", func() error {
+		_, err := r.api.PutRolePermissionsBoundary(ctx, &awsiam.PutRolePermissionsBoundaryInput{RoleName: name, PermissionsBoundary: &desired.BoundaryARN})
+		return err
+	})
+	step(plan.DropBoundary, "remove the permissions boundary", func() error {
+		_, err := r.api.DeleteRolePermissionsBoundary(ctx, &awsiam.DeleteRolePermissionsBoundaryInput{RoleName: name})
+		return err
+	})
+	step(plan.PutPolicy, "put the policy", func() error {
+		_, err := r.api.PutRolePolicy(ctx, &awsiam.PutRolePolicyInput{RoleName: name, PolicyName: awssdk.String(policyName), PolicyDocument: &desired.Policy})
+		return err
+	})
+	step(len(plan.Tag) > 0, "set tags", func() error {
+		_, err := r.api.TagRole(ctx, &awsiam.TagRoleInput{RoleName: name, Tags: tagList(plan.Tag)})
+		return err
+	})
+	step(len(plan.Untag) > 0, "remove tags", func() error {
+		_, err := r.api.UntagRole(ctx, &awsiam.UntagRoleInput{RoleName: name, TagKeys: plan.Untag})
+		return err
+	})
+	return errors.Join(failed...)
+}
+
+func (r *Roles) create(ctx context.Context, desired Role) error {
+	input := &awsiam.CreateRoleInput{
+		RoleName:                 &desired.Name,
+		AssumeRolePolicyDocument: &desired.Trust,
+		Description:              awssdk.String("Credentials of imagecache.dev for one runner's cached images"),
+		Tags:                     tagList(desired.Tags),
+	}
+	if desired.BoundaryARN != "" {
+		input.PermissionsBoundary = &desired.BoundaryARN
+	}
+	_, err := r.api.CreateRole(ctx, input)
+	var exists *types.EntityAlreadyExistsException
+	if errors.As(err, &exists) {
+		return ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("create role %s: %w", desired.Name, err)
+	}
+	return nil
+}
+
+// Delete removes a role and its policy. What is gone already is a success. Ask first whose the role is.
+func (r *Roles) Delete(ctx context.Context, name string) error {
+	_, err := r.api.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policyName)})
+	if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
+		return fmt.Errorf("delete the policy of role %s: %w", name, err)
+	}
+	_, err = r.api.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: &name})
+	if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
+		return fmt.Errorf("delete role %s: %w", name, err)
+	}
+	return nil
+}
+
+// decoded is a policy document as IAM hands it out: percent-encoded JSON.
+func decoded(document *string) string {
+	text := awssdk.ToString(document)
+	if plain, err := url.PathUnescape(text); err == nil && strings.HasPrefix(text, "%") {
+		return plain
+	}
+	return text
+}
+
+func tagList(tags map[string]string) []types.Tag {
+	list := make([]types.Tag, 0, len(tags))
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: awssdk.String(key), Value: awssdk.String(tags[key])})
+	}
+	return list
+}
