@@ -1,0 +1,36 @@
+package sts
+
+import (
+	"bytes"
+	"compress/flate"
+	"sort"
+)
+
+// DefaultPackedLimit is how many bytes the session policies and tags of a session may take once they are compressed.
+// AWS documents that there is such a limit beside those on plain length, and answers a percentage of it, but neither the
+// method nor the size. This is a model: DEFLATE, and a limit under which a session policy of the plain maximum of 2,048
+// characters usually fits, and does not when the tags that EKS Pod Identity sets are inherited.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html (PackedPolicySize)
+const DefaultPackedLimit = 800
+
+// packedPercent is how much of the limit policies and tags take, rounded up.
+func packedPercent(policies []string, tags map[string]string, limit int) int {
+	if len(policies) == 0 && len(tags) == 0 {
+		return 0
+	}
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.BestCompression) // the level is valid
+	for _, p := range policies {
+		_, _ = w.Write([]byte(p)) // a buffer takes everything
+	}
+	keys := make([]string, 0, len(tags))
+	for k := range tags {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		_, _ = w.Write([]byte(k + "\x00" + tags[k] + "\x00"))
+	}
+	_ = w.Close()
+	return (b.Len()*100 + limit - 1) / limit
+}
