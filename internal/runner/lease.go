@@ -2,6 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 
 // renewEvery is how often a builder renews its Lease; the controller gives up on it after 45 s without.
 const renewEvery = 10 * time.Second
+
+// errLeaseLost says why a build is not published.
+var errLeaseLost = errors.New("the build lease was lost to another environment")
 
 // renewer keeps the Lease of a builder while it builds and publishes.
 type renewer struct {
@@ -42,8 +47,19 @@ func renew(ctx context.Context, c client.Client, image *v1alpha1.DevcontainerIma
 	return r
 }
 
-// isLost says whether somebody else holds the Lease now, or nobody. Once lost, it stays lost.
+// isLost says whether somebody else was seen to hold the Lease, or nobody. Once lost, it stays lost.
 func (r *renewer) isLost() bool { return r.lost.Load() }
+
+// confirm renews the Lease now, and says whether it is still ours.
+func (r *renewer) confirm(ctx context.Context) error {
+	if err := persist(ctx, r.once); err != nil {
+		return fmt.Errorf("renew build lease: %w", err)
+	}
+	if r.isLost() {
+		return errLeaseLost
+	}
+	return nil
+}
 
 // stop ends the renewing. The Lease itself is left to the controller.
 func (r *renewer) stop() {

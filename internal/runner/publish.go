@@ -47,8 +47,8 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	ctx, cancel := context.WithTimeoutCause(ctx, p.request.PublishTimeout,
 		fmt.Errorf("it was not done within %s", span(p.request.PublishTimeout)))
 	defer cancel()
-	if lease.isLost() {
-		return errors.New("the build lease was lost to another environment")
+	if err := lease.confirm(ctx); err != nil {
+		return causeOr(ctx, err)
 	}
 	folder, err := os.MkdirTemp("", "imagecache-layers-")
 	if err != nil {
@@ -62,7 +62,7 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 		return causeOr(ctx, err)
 	}
 	if lease.isLost() {
-		return errors.New("the build lease was lost to another environment")
+		return errLeaseLost
 	}
 	report := v1alpha1.BuildReport{
 		Outcome: v1alpha1.BuildSucceeded, Manifest: string(built.manifest), Config: string(built.config),

@@ -91,10 +91,7 @@ func TestBuilderPublishes(t *testing.T) {
 	host := w.startRegistry()
 	w.control(w.publisher(host, 1))
 	w.engine.during = func(ctx context.Context) error {
-		for w.theLease(ctx).Spec.RenewTime == nil {
-			time.Sleep(10 * time.Millisecond)
-		}
-		return nil
+		return w.untilRenewed(ctx)
 	}
 	result := w.mustPrepare(w.request())
 
@@ -167,16 +164,7 @@ func TestLostLeaseIsNotPublished(t *testing.T) {
 	w := newWorld(t)
 	w.control(w.publisher("registry.example", 0))
 	w.engine.during = func(ctx context.Context) error {
-		lease := w.theLease(ctx)
-		for lease.Spec.RenewTime == nil {
-			time.Sleep(10 * time.Millisecond)
-			lease = w.theLease(ctx)
-		}
-		if err := w.client.Delete(ctx, lease); err != nil {
-			return err
-		}
-		time.Sleep(11 * time.Second) // until the next renewal finds out
-		return nil
+		return w.client.Delete(ctx, w.theLease(ctx))
 	}
 	result := w.mustPrepare(w.request())
 	if result.Outcome != runner.OutcomeBuilt || !strings.Contains(w.noticedOnce(t), "lease was lost") {

@@ -9,11 +9,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
@@ -65,6 +67,13 @@ func (w *world) theLease(ctx context.Context) *coordinationv1.Lease {
 		w.t.Errorf("get lease: %v", err)
 	}
 	return lease
+}
+
+// untilRenewed waits for the builder's first renewal of its Lease.
+func (w *world) untilRenewed(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		return w.theLease(ctx).Spec.RenewTime != nil, nil
+	})
 }
 
 func hit(buildSeconds int64) *v1alpha1.DevcontainerImageStatus {
