@@ -1,0 +1,308 @@
+package envtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"imagecache.dev/controllers"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/awsemulator"
+	awsgrants "imagecache.dev/internal/sts"
+)
+
+// allowAll is the policy of a controller in tests that are about something else than its permissions.
+const allowAll = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+
+// cloud is an emulated AWS account as its root user sees it.
+type cloud struct {
+	*awsemulator.Server
+	config awssdk.Config
+	ecr    *ecr.Client
+	iam    *iam.Client
+	sts    *sts.Client
+	stacks *cloudformation.Client
+}
+
+// startCloud starts an account and points the SDK's ordinary settings of this process to it, as a role with the given
+// policy.
+func startCloud(t *testing.T, options awsemulator.Options, policy string) *cloud {
+	t.Helper()
+	options.RootMayAssumeRoles = true
+	emulator, err := awsemulator.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := emulator.Close(); err != nil {
+			t.Errorf("stop the emulator: %v", err)
+		}
+	})
+	root := awssdk.Config{
+		Region:       emulator.Region(),
+		BaseEndpoint: awssdk.String(emulator.URL()),
+		Credentials:  credentials.NewStaticCredentialsProvider(emulator.AccessKeyID(), emulator.SecretAccessKey(), ""),
+	}
+	c := &cloud{
+		Server: emulator, config: root,
+		ecr: ecr.NewFromConfig(root), iam: iam.NewFromConfig(root), sts: sts.NewFromConfig(root), stacks: cloudformation.NewFromConfig(root),
+	}
+	c.actAs(t, "imagecache-controller", policy)
+	emulator.Calls().Reset()
+	return c
+}
+
+// actAs makes a role with a policy and points the SDK's settings of this process to a session of it.
+func (c *cloud) actAs(t *testing.T, name, policy string) {
+	t.Helper()
+	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":"sts:AssumeRole"}]}`, c.AccountID())
+	role, err := c.iam.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.permit(t, name, policy)
+	var session *sts.AssumeRoleOutput
+	for attempt := 0; ; attempt++ {
+		session, err = c.sts.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: awssdk.String("test"), DurationSeconds: awssdk.Int32(3600)})
+		if err == nil {
+			break
+		}
+		if attempt == 100 {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // a new role takes a while to be usable
+	}
+	t.Setenv("AWS_ENDPOINT_URL", c.URL())
+	t.Setenv("AWS_REGION", c.Region())
+	t.Setenv("AWS_ACCESS_KEY_ID", *session.Credentials.AccessKeyId)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", *session.Credentials.SecretAccessKey)
+	t.Setenv("AWS_SESSION_TOKEN", *session.Credentials.SessionToken)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+// permit replaces a role's policy.
+func (c *cloud) permit(t *testing.T, role, policy string) {
+	t.Helper()
+	_, err := c.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &role, PolicyName: awssdk.String("test"), PolicyDocument: &policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stack makes a stack with an output ImageCacheVersion, unless version is empty, and tags.
+func (c *cloud) stack(t *testing.T, name, version string, tags map[string]string) {
+	t.Helper()
+	_, err := c.stacks.CreateStack(t.Context(), &cloudformation.CreateStackInput{
+		StackName: &name, TemplateBody: awssdk.String(stackTemplate(version)), Tags: stackTags(tags),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// updateStack replaces a stack's version and tags.
+func (c *cloud) updateStack(t *testing.T, name, version string, tags map[string]string) {
+	t.Helper()
+	_, err := c.stacks.UpdateStack(t.Context(), &cloudformation.UpdateStackInput{
+		StackName: &name, TemplateBody: awssdk.String(stackTemplate(version)), Tags: stackTags(tags),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stackTemplate(version string) string {
+	template := "Resources:\n  Handle:\n    Type: AWS::CloudFormation::WaitConditionHandle\n"
+	if version != "" {
+		template += "Outputs:\n  ImageCacheVersion:\n    Value: '" + version + "'\n"
+	}
+	return template
+}
+
+func stackTags(tags map[string]string) []cfntypes.Tag {
+	var list []cfntypes.Tag
+	for key, value := range tags {
+		list = append(list, cfntypes.Tag{Key: awssdk.String(key), Value: awssdk.String(value)})
+	}
+	return list
+}
+
+// repository returns a repository with its tags, or nil.
+func (c *cloud) repository(ctx context.Context, name string) (*ecr.DescribeRepositoriesOutput, map[string]string) {
+	out, err := c.ecr.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RepositoryNames: []string{name}})
+	if err != nil || len(out.Repositories) == 0 {
+		return nil, nil
+	}
+	tags := map[string]string{}
+	listed, err := c.ecr.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: out.Repositories[0].RepositoryArn})
+	if err != nil {
+		return nil, nil
+	}
+	for _, tag := range listed.Tags {
+		tags[*tag.Key] = *tag.Value
+	}
+	return out, tags
+}
+
+// lifecycleDays is the age at which a repository's images expire, zero without a policy.
+func (c *cloud) lifecycleDays(ctx context.Context, name string) int {
+	out, err := c.ecr.GetLifecyclePolicy(ctx, &ecr.GetLifecyclePolicyInput{RepositoryName: &name})
+	if err != nil {
+		return 0
+	}
+	var policy struct {
+		Rules []struct {
+			Selection struct {
+				CountNumber int `json:"countNumber"`
+			} `json:"selection"`
+		} `json:"rules"`
+	}
+	if json.Unmarshal([]byte(*out.LifecyclePolicyText), &policy) != nil || len(policy.Rules) != 1 {
+		return 0
+	}
+	return policy.Rules[0].Selection.CountNumber
+}
+
+// writes counts the calls that change ECR.
+func (c *cloud) writes() int {
+	count := 0
+	for operation, n := range c.Calls().Counts() {
+		for _, verb := range []string{"ecr:Create", "ecr:Put", "ecr:Set", "ecr:Tag", "ecr:Untag", "ecr:Delete", "ecr:BatchDelete"} {
+			if strings.HasPrefix(operation, verb) {
+				count += n
+			}
+		}
+	}
+	return count
+}
+
+// managerSettings are what tests change of the reconcilers.
+type managerSettings struct {
+	clusterUID    string
+	allowedRoles  map[string][]string
+	driftInterval time.Duration
+	sweepInterval time.Duration
+	stackInterval time.Duration
+	rolesInterval time.Duration
+	clock         clock.PassiveClock
+}
+
+// startManager runs the reconcilers of runners, projects and pull credentials for one namespace, until the test's end
+// or until stop is called.
+func startManager(t *testing.T, namespace string, settings managerSettings) (stop func()) {
+	t.Helper()
+	options := controllers.CacheOptions()
+	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme: scheme, Cache: options, Metrics: server.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: awssdk.Bool(true)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	if err := setUpReconcilers(ctx, mgr, settings); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("manager: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func setUpReconcilers(ctx context.Context, mgr ctrl.Manager, settings managerSettings) error {
+	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: "imagecache-test"})
+	if err != nil {
+		return err
+	}
+	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	if settings.clusterUID == "" {
+		settings.clusterUID = "cluster-1"
+	}
+	if settings.clock == nil {
+		settings.clock = clock.RealClock{}
+	}
+	granter, recorder := awsgrants.NewGranter(provider), mgr.GetEventRecorder("imagecache")
+	runners := &controllers.RunnerImageCacheReconciler{
+		Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: settings.clock,
+		ClusterUID: settings.clusterUID, AllowedRoles: settings.allowedRoles,
+		StackInterval: settings.stackInterval, RolesInterval: settings.rolesInterval,
+	}
+	projects := &controllers.ProjectImageCacheReconciler{
+		Client: mgr.GetClient(), AWS: provider, Recorder: recorder, Clock: settings.clock, ClusterUID: settings.clusterUID,
+		PricePerGBMonth: 0.10, DriftInterval: settings.driftInterval, SweepInterval: settings.sweepInterval,
+	}
+	pulls := &controllers.PullCredentialsReconciler{Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: settings.clock}
+	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{runners, projects, pulls} {
+		if err := reconciler.SetupWithManager(mgr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newNamespace makes a namespace for one test.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := kube.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// create creates an object in the API server.
+func create[T client.Object](t *testing.T, object T) T {
+	t.Helper()
+	if err := kube.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// roleNames are the names of all roles of the account.
+func roleNames(t *testing.T, account *cloud) []string {
+	t.Helper()
+	out, err := account.iam.ListRoles(t.Context(), &iam.ListRolesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, role := range out.Roles {
+		names = append(names, *role.RoleName)
+	}
+	return names
+}

@@ -1,0 +1,92 @@
+package envtest
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/awsemulator"
+)
+
+func projectObject(namespace, name, runner string, change ...func(*v1alpha1.ProjectImageCacheSpec)) *v1alpha1.ProjectImageCache {
+	project := &v1alpha1.ProjectImageCache{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: runner}, ProjectID: name},
+	}
+	for _, c := range change {
+		c(&project.Spec)
+	}
+	return project
+}
+
+func repositoryOf(runnerID, projectID string) string {
+	return "gitpod-runner-" + runnerID + "/projects/" + projectID + "/image-build"
+}
+
+func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	startManager(t, namespace, managerSettings{})
+	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	account.Calls().Reset()
+
+	days := int32(12)
+	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
+		s.RetentionDays = &days
+		s.Tags = []v1alpha1.Tag{{Key: "tier", Value: ptrTo("gold")}, {Key: "team", Value: ptrTo("mine")}}
+	}))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	for _, condition := range []string{v1alpha1.ConditionRepositoryReady, v1alpha1.ConditionLifecyclePolicyReady, v1alpha1.ConditionRepositoryPolicyReady, v1alpha1.ConditionTagsReady} {
+		g.Expect(reason(g, project, condition)).To(Equal("True/Succeeded"), condition)
+	}
+	g.Expect(account.Calls().Counts()).To(Equal(map[string]int{"ecr:CreateRepository": 1, "ecr:PutLifecyclePolicy": 1, "ecr:SetRepositoryPolicy": 1}))
+
+	name := repositoryOf("r1", "p1")
+	repository, tags := account.repository(t.Context(), name)
+	g.Expect(repository).NotTo(BeNil())
+	g.Expect(string(repository.Repositories[0].ImageTagMutability)).To(Equal("IMMUTABLE"))
+	g.Expect(account.lifecycleDays(t.Context(), name)).To(Equal(12))
+	g.Expect(tags).To(HaveKeyWithValue("team", "core"), "inherited tags win")
+	g.Expect(tags).To(HaveKeyWithValue("tier", "gold"))
+	g.Expect(tags).To(HaveKeyWithValue("imagecache-project", "p1"))
+	g.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+namespace+"/p1"))
+	g.Expect(project.Status.Repository.URI).To(Equal(account.RegistryHost() + "/" + name))
+	g.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryCreated))
+	g.Expect(project.Status.PullCredentials).To(BeNil(), "pull credentials are made when somebody asks")
+}
+
+func TestFirstRequestBringsPullCredentials(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	startManager(t, namespace, managerSettings{})
+	create(t, runnerObject(namespace, "r1"))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	g.Expect(account.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(0))
+
+	create(t, requestObject(namespace, "e1", "p1"))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
+	}, soon, tick).Should(Succeed())
+	g.Expect(project.Status.PullCredentials.SecretName).To(Equal("p1-pull"))
+	g.Expect(time.Until(project.Status.PullCredentials.ExpiresAt.Time)).To(BeNumerically("~", time.Hour, time.Minute))
+	g.Expect(account.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(1))
+}
+
+func requestObject(namespace, environment, project string) *v1alpha1.DevcontainerImage {
+	return &v1alpha1.DevcontainerImage{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: environment},
+		Spec: v1alpha1.DevcontainerImageSpec{
+			ProjectRef: &v1alpha1.ProjectReference{Name: project}, EnvironmentID: environment, Trigger: v1alpha1.TriggerEnvironmentCreated,
+			ConfigurationType: v1alpha1.ConfigurationImage,
+			ConfigHash:        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		},
+	}
+}
+
+func ptrTo[T any](value T) *T { return &value }
