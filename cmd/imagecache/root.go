@@ -19,6 +19,9 @@ type streams struct {
 // execute runs the program and returns its exit code.
 func execute(ctx context.Context, streams streams, args []string) int {
 	root := newRoot(streams, args[0])
+	if filepath.Base(args[0]) == helperProgram {
+		args = append([]string{args[0], "credentials"}, args[1:]...)
+	}
 	root.SetArgs(args[1:])
 	return exitCode(root.ExecuteContext(ctx), streams.err)
 }
@@ -43,7 +46,10 @@ The first environment with a configuration builds the image and publishes it; ev
 	root.SetErr(streams.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
 	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
-	root.AddCommand(newPrepare(streams), newHash(streams))
+	root.AddCommand(
+		newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),
+		newEvict(streams), newCredentials(streams), newVersion(streams), newDocs(),
+	)
 	for _, command := range root.Commands() {
 		describeEnvironment(command.LocalNonPersistentFlags())
 		command.Args = asUsage(command.Args)

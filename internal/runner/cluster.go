@@ -68,12 +68,12 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 	if err == nil {
 		return found, nil
 	}
-	if !isAbsent(err) && !apierrors.IsInvalid(err) {
-		return nil, clusterError(err)
+	if !IsAbsent(err) && !apierrors.IsInvalid(err) {
+		return nil, ClusterError(err)
 	}
 	list := &v1alpha1.ProjectImageCacheList{}
 	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{"spec.projectID": project}); err != nil {
-		return nil, clusterError(err)
+		return nil, ClusterError(err)
 	}
 	switch len(list.Items) {
 	case 0:
@@ -88,8 +88,8 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 	return nil, fmt.Errorf("project %q in namespace %s means several objects (%s): name one of them", project, namespace, strings.Join(names, ", "))
 }
 
-// isAbsent says that an object is not there, and not that its whole API is not.
-func isAbsent(err error) bool {
+// IsAbsent says that an object is not there, and not that its whole API is not.
+func IsAbsent(err error) bool {
 	return apierrors.IsNotFound(err) && !apiMissing(err)
 }
 
@@ -103,8 +103,8 @@ func apiMissing(err error) bool {
 	return details == nil || details.Name == ""
 }
 
-// clusterError puts what went wrong between us and the cluster into a sentence. Other errors are returned as they are.
-func clusterError(err error) error {
+// ClusterError puts what went wrong between us and the cluster into a sentence. Other errors are returned as they are.
+func ClusterError(err error) error {
 	var address *url.Error
 	switch {
 	case err == nil:

@@ -65,8 +65,8 @@ func Logins(config []byte) ([]Login, error) {
 	return logins, nil
 }
 
-// authenticatorFor is the login for a registry out of a Docker configuration.
-func authenticatorFor(config []byte, registry string) (authn.Authenticator, error) {
+// AuthenticatorFor is the login for a registry out of a Docker configuration.
+func AuthenticatorFor(config []byte, registry string) (authn.Authenticator, error) {
 	logins, err := Logins(config)
 	if err != nil {
 		return nil, err

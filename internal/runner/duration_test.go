@@ -11,10 +11,10 @@ func TestSavedLineKeepsItsPromisedForm(t *testing.T) {
 		pull  time.Duration
 		want  string
 	}{
-		"minutes":                   {227, 2 * time.Second, "⚡️ Using pre-built dev container (saved ~3m45s build time)"},
-		"seconds":                   {14, 2200 * time.Millisecond, "⚡️ Using pre-built dev container (saved ~12s build time)"},
-		"hours":                     {7500, 0, "⚡️ Using pre-built dev container (saved ~2h5m build time)"},
-		"whole minutes":             {120, 0, "⚡️ Using pre-built dev container (saved ~2m0s build time)"},
+		"minutes":                    {227, 2 * time.Second, "⚡️ Using pre-built dev container (saved ~3m45s build time)"},
+		"seconds":                    {14, 2200 * time.Millisecond, "⚡️ Using pre-built dev container (saved ~12s build time)"},
+		"hours":                      {7500, 0, "⚡️ Using pre-built dev container (saved ~2h5m build time)"},
+		"whole minutes":              {120, 0, "⚡️ Using pre-built dev container (saved ~2m0s build time)"},
 		"a pull longer than a build": {3, 9 * time.Second, "⚡️ Using pre-built dev container (saved ~0s build time)"},
 	}
 	for name, test := range tests {

@@ -179,7 +179,7 @@ func (p *preparation) ask(ctx context.Context, image *v1alpha1.DevcontainerImage
 	limited, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
 	defer cancel()
 	if err := create(limited, p.runner.Client, image); err != nil {
-		return clusterError(err)
+		return ClusterError(err)
 	}
 	p.result.Request, p.result.Namespace = image.Name, image.Namespace
 	p.report = &reporter{client: p.runner.Client, key: client.ObjectKeyFromObject(image)}

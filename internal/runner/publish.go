@@ -147,7 +147,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	if err != nil {
 		return err
 	}
-	auth, err := authenticatorFor(secret, repository.RegistryStr())
+	auth, err := AuthenticatorFor(secret, repository.RegistryStr())
 	if err != nil {
 		return err
 	}

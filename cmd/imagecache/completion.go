@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// completionTimeout bounds how long the shell waits for the cluster.
+const completionTimeout = 3 * time.Second
+
+// completeProjects completes the first argument, or a flag's value, with project names.
+func completeProjects(cluster *cluster) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 && command.ValidArgsFunction != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return projectNames(command.Context(), cluster), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// projectNames are the projects of the namespace, with their IDs; none where the cluster can't be asked.
+func projectNames(ctx context.Context, cluster *cluster) []cobra.Completion {
+	connection, namespace, err := cluster.connect()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	caches := &v1alpha1.ProjectImageCacheList{}
+	if err := connection.List(ctx, caches, client.InNamespace(namespace)); err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	for i := range caches.Items {
+		names = append(names, cobra.CompletionWithDesc(caches.Items[i].Name, caches.Items[i].Spec.ProjectID))
+	}
+	return names
+}
+
+// completeRequests completes the first argument with the names of DevcontainerImages.
+func completeRequests(cluster *cluster) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		connection, namespace, err := cluster.connect()
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(command.Context(), completionTimeout)
+		defer cancel()
+		requests := &v1alpha1.DevcontainerImageList{}
+		if err := connection.List(ctx, requests, client.InNamespace(namespace)); err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		for i := range requests.Items {
+			names = append(names, cobra.CompletionWithDesc(requests.Items[i].Name, requests.Items[i].Spec.EnvironmentID))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

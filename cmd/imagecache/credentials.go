@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/runner"
+)
+
+// helperProgram is the name under which docker and podman call a credential helper.
+const helperProgram = "docker-credential-imagecache"
+
+// errNoCredentials is, word for word, how a helper says that it has none; clients then go on without:
+// https://github.com/docker/docker-credential-helpers/blob/master/credentials/error.go
+const errNoCredentials = "credentials not found in native keychain"
+
+// maxHelperInput bounds what a client sends: a registry's address.
+const maxHelperInput = 4096
+
+func newCredentials(streams streams) *cobra.Command {
+	var project string
+	var cluster *cluster
+	command := &cobra.Command{
+		Use:   "credentials get|list|store|erase",
+		Short: "Be docker's credential helper for a project's repository",
+		Long: `Answer docker's, podman's or any other client's question for registry credentials, with the project's pull credentials
+as they are now. They are refreshed in the cluster, so a running environment always has valid ones.
+
+Install this program under the name ` + helperProgram + `, set IMAGECACHE_PROJECT, and name the helper in
+~/.docker/config.json: {"credHelpers": {"REGISTRY": "imagecache"}}. Credentials can't be stored or erased here.`,
+		Example: `  echo REGISTRY | imagecache credentials get --project web`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return helpClient(command.Context(), streams, cluster, project, args[0])
+		},
+		ValidArgs: []string{"get", "list", "store", "erase"},
+	}
+	command.Flags().StringVar(&project, "project", "", "the project: name of its ProjectImageCache, or its ID")
+	cluster = addClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", completeProjects(cluster))
+	return command
+}
+
+// helpClient answers one question of the credential helper protocol.
+func helpClient(ctx context.Context, streams streams, cluster *cluster, project, verb string) error {
+	switch verb {
+	case "get", "list":
+	case "store", "erase":
+		return fmt.Errorf("credentials of project repositories can't be changed here (%s)", verb)
+	default:
+		return usageError("credentials answers get, list, store and erase, not %q", verb)
+	}
+	if project == "" {
+		return usageError("a project is needed: say which with --project or IMAGECACHE_PROJECT")
+	}
+	wanted := ""
+	if verb == "get" {
+		var err error
+		if wanted, err = readRegistry(streams.in); err != nil {
+			return err
+		}
+	}
+	logins, err := pullLogins(ctx, cluster, project)
+	if err != nil {
+		return err
+	}
+	if verb == "list" {
+		known := map[string]string{}
+		for _, login := range logins {
+			known[login.Registry] = login.Username
+		}
+		return json.NewEncoder(streams.out).Encode(known)
+	}
+	for _, login := range logins {
+		if login.Registry == registryHost(wanted) {
+			return json.NewEncoder(streams.out).Encode(map[string]string{
+				"ServerURL": wanted, "Username": login.Username, "Secret": login.Password,
+			})
+		}
+	}
+	// Clients look for this sentence on standard output.
+	if err := writeLine(streams.out, errNoCredentials); err != nil {
+		return err
+	}
+	return outcomeCode(exitFailed)
+}
+
+// readRegistry reads which registry a client asks for.
+func readRegistry(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxHelperInput)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read registry: %w", err)
+	}
+	if line = strings.TrimSpace(line); line == "" {
+		return "", usageError("the registry's address is expected on standard input")
+	}
+	return line, nil
+}
+
+// registryHost is the host and port of an address that may have a scheme and a path.
+func registryHost(address string) string {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return parsed.Host
+}
+
+// pullLogins are the credentials in a project's pull Secret.
+func pullLogins(ctx context.Context, cluster *cluster, project string) ([]runner.Login, error) {
+	connection, namespace, err := cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	if err != nil {
+		return nil, err
+	}
+	secretName, err := pullSecretOf(cache)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := runner.CredentialSecret(ctx, connection, cache.Namespace, secretName)
+	if err != nil {
+		return nil, err
+	}
+	return runner.Logins(secret)
+}
+
+func pullSecretOf(cache *v1alpha1.ProjectImageCache) (string, error) {
+	if cache.Status.PullCredentials == nil {
+		return "", fmt.Errorf("project %s has no pull credentials now: they are made when an environment asks for an image", cache.Name)
+	}
+	return cache.Status.PullCredentials.SecretName, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/inspect"
+	"imagecache.dev/internal/runner"
+)
+
+// evictPoll is how often the project is looked at until the controller has done it.
+const evictPoll = 200 * time.Millisecond
+
+func newEvict(streams streams) *cobra.Command {
+	var cluster *cluster
+	var timeout time.Duration
+	command := &cobra.Command{
+		Use:   "evict PROJECT HASH",
+		Short: "Remove one image from a project's cache",
+		Long: `Remove the image of one hash from a project's cache. The next environment with its configuration builds it anew.
+
+The controller does it, because nobody else may delete from the repository. HASH is the whole hash, or so many of its
+first characters that only one image begins with them. To remove all images before a time, set the project's
+spec.invalidatePushedBefore instead.`,
+		Example: `  # find the hash, then remove its image
+  imagecache images web
+  imagecache evict web 4f3c21a9b7e0`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			return evict(command.Context(), streams, cluster, args[0], args[1], timeout)
+		},
+	}
+	command.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the controller")
+	cluster = addClusterFlags(command)
+	command.ValidArgsFunction = completeProjects(cluster)
+	return command
+}
+
+func evict(ctx context.Context, streams streams, cluster *cluster, project, wanted string, timeout time.Duration) error {
+	connection, namespace, err := cluster.connect()
+	if err != nil {
+		return err
+	}
+	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	if err != nil {
+		return err
+	}
+	hash, err := wholeHash(ctx, connection, cache, strings.ToLower(wanted))
+	if err != nil {
+		return err
+	}
+	if err := askToEvict(ctx, connection, cache, hash); err != nil {
+		return err
+	}
+	key := client.ObjectKeyFromObject(cache)
+	err = wait.PollUntilContextTimeout(ctx, evictPoll, timeout, false, func(ctx context.Context) (bool, error) {
+		return isEvicted(ctx, connection, key, hash)
+	})
+	switch {
+	case err == nil:
+		return writeLine(streams.out, fmt.Sprintf("image %s evicted from project %s", hash, cache.Name))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("evict image: the controller has not done it within %s; it still will, once it runs", timeout)
+	}
+	return fmt.Errorf("evict image: %w", err)
+}
+
+// wholeHash completes the beginning of a hash.
+func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, wanted string) (string, error) {
+	const digits = 64
+	if strings.Trim(wanted, "0123456789abcdef") != "" || len(wanted) > digits || len(wanted) < 4 {
+		return "", usageError("%q is no hash: 64 hex characters, or at least the first 4 of them", wanted)
+	}
+	if len(wanted) == digits {
+		return wanted, nil
+	}
+	images, _, err := inspect.Images(ctx, c, cache, false)
+	if err != nil {
+		return "", err
+	}
+	matches := slices.DeleteFunc(images, func(image catalog.Image) bool { return !strings.HasPrefix(image.Hash, wanted) })
+	switch len(matches) {
+	case 0:
+		return "", fmt.Errorf("no image of project %s has a hash that begins with %s", cache.Name, wanted)
+	case 1:
+		return matches[0].Hash, nil
+	}
+	return "", fmt.Errorf("%d images of project %s have hashes that begin with %s: give more characters", len(matches), cache.Name, wanted)
+}
+
+// askToEvict adds a hash to those that the controller is asked to evict.
+func askToEvict(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, hash string) error {
+	before := cache.DeepCopy()
+	if cache.Annotations == nil {
+		cache.Annotations = map[string]string{}
+	}
+	asked := evictions(cache)
+	if slices.Contains(asked, hash) {
+		return nil
+	}
+	cache.Annotations[catalog.AnnotationEvict] = strings.Join(append(asked, hash), ",")
+	err := c.Patch(ctx, cache, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("evict image: %w", runner.ClusterError(err))
+	}
+	return nil
+}
+
+func isEvicted(ctx context.Context, c client.Reader, key types.NamespacedName, hash string) (bool, error) {
+	cache := &v1alpha1.ProjectImageCache{}
+	if err := c.Get(ctx, key, cache); err != nil {
+		return false, err
+	}
+	return !slices.Contains(evictions(cache), hash), nil
+}
+
+// evictions are the hashes that the controller is asked to evict and has not yet.
+func evictions(cache *v1alpha1.ProjectImageCache) []string {
+	value := cache.Annotations[catalog.AnnotationEvict]
+	if value == "" {
+		return nil
+	}
+	return strings.Split(value, ",")
+}

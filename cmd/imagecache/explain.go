@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/runner"
+)
+
+func newExplain(streams streams) *cobra.Command {
+	var output output
+	var cluster *cluster
+	command := &cobra.Command{
+		Use:   "explain REQUEST",
+		Short: "Explain what the cache answered to a request, and what to do",
+		Long: `Explain what the cache answered to a request: hit, miss or bypassed, why, what it did since, and what a person can do
+about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest one.`,
+		Example: `  # the latest request of environment env-1
+  imagecache explain env-1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if err := output.validate(); err != nil {
+				return err
+			}
+			request, err := findRequest(command.Context(), cluster, args[0])
+			if err != nil {
+				return err
+			}
+			if !output.isTable() {
+				request.ManagedFields = nil
+				request.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
+				return output.encode(streams.out, request)
+			}
+			return explain(streams, request, time.Now())
+		},
+	}
+	output.addFlags(command.Flags())
+	cluster = addClusterFlags(command)
+	command.ValidArgsFunction = completeRequests(cluster)
+	return command
+}
+
+// findRequest finds a request by its name, or the latest one of an environment.
+func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha1.DevcontainerImage, error) {
+	connection, namespace, err := cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	request := &v1alpha1.DevcontainerImage{}
+	err = connection.Get(ctx, types.NamespacedName{Namespace: namespace, Name: strings.ToLower(wanted)}, request)
+	if err == nil {
+		return request, nil
+	}
+	if !runner.IsAbsent(err) {
+		return nil, runner.ClusterError(err)
+	}
+	requests := &v1alpha1.DevcontainerImageList{}
+	if err := connection.List(ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted}); err != nil {
+		return nil, runner.ClusterError(err)
+	}
+	if len(requests.Items) == 0 {
+		return nil, fmt.Errorf("no request %q in namespace %s: neither a DevcontainerImage of that name nor one of such an environment; finished ones are removed after a while", wanted, namespace)
+	}
+	latest := slices.MaxFunc(requests.Items, func(a, b v1alpha1.DevcontainerImage) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
+	return &latest, nil
+}
+
+// explain writes all about a request for a person.
+func explain(streams streams, request *v1alpha1.DevcontainerImage, now time.Time) error {
+	out := tabwriter.NewWriter(streams.out, 0, 8, 2, ' ', 0)
+	for _, fact := range factsOf(request, now) {
+		_, _ = fmt.Fprintf(out, "%s:\t%s\n", fact[0], fact[1])
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	if err := printConditions(streams, request.Status.Conditions, now); err != nil {
+		return err
+	}
+	if err := printInputs(streams, request.Spec.Inputs); err != nil {
+		return err
+	}
+	if advice := adviceFor(request); advice != "" {
+		return writeLine(streams.out, "\nWhat to do: "+advice)
+	}
+	return nil
+}
+
+// factsOf are the lines of an explanation: a name and a value each.
+func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
+	spec, status := request.Spec, request.Status
+	facts := [][2]string{
+		{"Request", fmt.Sprintf("%s, %s ago", request.Name, ageText(&request.CreationTimestamp.Time, now))},
+		{"Environment", fmt.Sprintf("%s (%s)", spec.EnvironmentID, spec.Trigger)},
+	}
+	add := func(name, value string) {
+		if value != "" {
+			facts = append(facts, [2]string{name, value})
+		}
+	}
+	if spec.ProjectRef != nil {
+		add("Project", spec.ProjectRef.Name)
+	}
+	add("Configuration", fmt.Sprintf("%s, %s", spec.ConfigurationType, spec.Platform))
+	add("Hash", textOr(status.ConfigHash, spec.ConfigHash))
+	answer := textOr(string(status.CacheResult), "none yet")
+	if status.Reason != "" {
+		answer += " (" + status.Reason + ")"
+	}
+	add("Answer", answer)
+	add("Why", status.Explanation)
+	add("Role", string(status.Role))
+	if builder := status.Builder; builder != nil && builder.Name != request.Name {
+		add("Builder", fmt.Sprintf("%s (environment %s)", builder.Name, builder.EnvironmentID))
+	}
+	if image := status.Image; image != nil {
+		add("Image", image.Reference)
+		add("Built in", secondsText(image.BuildSeconds))
+	}
+	if build := spec.Build; build != nil {
+		add("Build", strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, secondsText(build.DurationSeconds), build.Message)))
+	}
+	if pull := spec.Pull; pull != nil {
+		add("Pull", strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, secondsText(pull.DurationSeconds), pull.Message)))
+	}
+	if status.SavedSeconds != nil {
+		add("Saved", secondsText(status.SavedSeconds))
+	}
+	return facts
+}
+
+func printConditions(streams streams, conditions []metav1.Condition, now time.Time) error {
+	if len(conditions) == 0 {
+		return nil
+	}
+	var rows [][]any
+	for _, condition := range conditions {
+		rows = append(rows, []any{condition.Type, string(condition.Status), condition.Reason, ageText(&condition.LastTransitionTime.Time, now), condition.Message})
+	}
+	_, _ = fmt.Fprintln(streams.out)
+	columns := []column{{name: "Condition"}, {name: "Status"}, {name: "Reason"}, {name: "For"}, {name: "Message"}}
+	return (&output{}).table(streams.out, columns, rows)
+}
+
+func printInputs(streams streams, inputs []v1alpha1.KeyInput) error {
+	if len(inputs) == 0 {
+		return nil
+	}
+	var rows [][]any
+	for _, input := range inputs {
+		rows = append(rows, []any{input.Name, input.Digest})
+	}
+	_, _ = fmt.Fprintln(streams.out)
+	return (&output{}).table(streams.out, []column{{name: "Input"}, {name: "Digest"}}, rows)
+}
+
+// adviceFor is what to do about the first reason that has advice: what failed before what is ordinary.
+func adviceFor(request *v1alpha1.DevcontainerImage) string {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp} {
+		for _, condition := range request.Status.Conditions {
+			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
+				continue
+			}
+			if advice := catalog.Advice(condition.Reason); advice != "" {
+				return advice
+			}
+		}
+	}
+	return catalog.Advice(request.Status.Reason)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/inspect"
+	"imagecache.dev/internal/runner"
+)
+
+func newImages(streams streams) *cobra.Command {
+	var output output
+	var clusterOnly bool
+	var cluster *cluster
+	command := &cobra.Command{
+		Use:   "images PROJECT",
+		Short: "Show the images in a project's cache",
+		Long: `Show the images in a project's cache, the newest first: hash, size, when it was pushed, expires and was last pulled,
+how long its build took, and by which environment.
+
+The list is ECR's, asked with your own AWS credentials (ecr:DescribeImages). Without them it shows the images of those
+requests that the cluster still has. When an image was last pulled is known from these requests.`,
+		Example: `  # the images of project web
+  imagecache images web
+
+  # every digest, as JSON
+  imagecache images web -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if err := output.validate(); err != nil {
+				return err
+			}
+			images, err := listImages(command.Context(), streams, cluster, args[0], clusterOnly)
+			if err != nil {
+				return err
+			}
+			return printImages(streams, &output, images, time.Now())
+		},
+	}
+	output.addFlags(command.Flags())
+	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't ask AWS")
+	cluster = addClusterFlags(command)
+	command.ValidArgsFunction = completeProjects(cluster)
+	return command
+}
+
+func listImages(ctx context.Context, streams streams, cluster *cluster, project string, clusterOnly bool) ([]catalog.Image, error) {
+	connection, namespace, err := cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	if err != nil {
+		return nil, err
+	}
+	images, notice, err := inspect.Images(ctx, connection, cache, clusterOnly)
+	if err != nil {
+		return nil, err
+	}
+	if notice != "" {
+		_, _ = fmt.Fprintln(streams.err, "imagecache: "+notice)
+	}
+	return images, nil
+}
+
+func printImages(streams streams, output *output, images []catalog.Image, now time.Time) error {
+	if !output.isTable() {
+		return output.encode(streams.out, images)
+	}
+	if len(images) == 0 {
+		return writeLine(streams.err, "No images found.")
+	}
+	columns := []column{
+		{name: "Hash"}, {name: "Size"}, {name: "Pushed"}, {name: "Expires"}, {name: "Last Pulled"}, {name: "Pulls", wide: true},
+		{name: "Build"}, {name: "Environment"}, {name: "Digest", wide: true},
+	}
+	var rows [][]any
+	for _, image := range images {
+		hash := image.Hash
+		if output.format != "wide" && len(hash) > shortHash {
+			hash = hash[:shortHash]
+		}
+		pulled := "never"
+		if image.LastPulledAt != nil {
+			pulled = ageText(image.LastPulledAt, now)
+		}
+		expires := untilText(image.ExpiresAt, now)
+		if image.Archived {
+			expires = "archived"
+		}
+		rows = append(rows, []any{
+			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
+			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest,
+		})
+	}
+	return output.table(streams.out, columns, rows)
+}
+
+// shortHash is how many characters of a hash a table shows, and prefixes may have.
+const shortHash = 12

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"imagecache.dev/internal/hash"
+)
+
+// version is set by the linker in releases.
+var version = ""
+
+// versionInfo is what `imagecache version -o json` prints.
+type versionInfo struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	// HashVersion is the version of the hash that this program computes.
+	HashVersion int    `json:"hashVersion"`
+	Go          string `json:"go"`
+	Platform    string `json:"platform"`
+}
+
+func currentVersion() versionInfo {
+	info := versionInfo{Version: textOr(version, "development"), HashVersion: hash.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	built, ok := debug.ReadBuildInfo()
+	if !ok {
+		return info
+	}
+	for _, setting := range built.Settings {
+		if setting.Key == "vcs.revision" {
+			info.Commit = setting.Value
+		}
+	}
+	return info
+}
+
+func newVersion(streams streams) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: `  imagecache version -o json`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			info := currentVersion()
+			switch format {
+			case "":
+				return writeLine(streams.out, "imagecache "+info.Version)
+			case "json", "yaml":
+				return (&output{format: format}).encode(streams.out, info)
+			}
+			return usageError("--output is json or yaml, not %q", format)
+		},
+	}
+	command.Flags().StringVarP(&format, "output", "o", "", "json or yaml")
+	return command
+}

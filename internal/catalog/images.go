@@ -1,0 +1,141 @@
+// Package catalog puts together what is known of a project's cache, from the cluster's objects and from the repository,
+// for a person to read. It is pure.
+package catalog
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/imagelabel"
+)
+
+// Image is one image of a project's cache. Unknown figures are nil or zero.
+type Image struct {
+	Hash         string     `json:"hash"`
+	Digest       string     `json:"digest"`
+	Reference    string     `json:"reference,omitempty"`
+	SizeBytes    *int64     `json:"sizeBytes,omitempty"`
+	PushedAt     *time.Time `json:"pushedAt,omitempty"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
+	LastPulledAt *time.Time `json:"lastPulledAt,omitempty"`
+	BuildSeconds *int64     `json:"buildSeconds,omitempty"`
+	// Environment is the one whose creation built the image.
+	Environment string `json:"environment,omitempty"`
+	// Pulls are the hits that the cluster remembers.
+	Pulls int `json:"pulls"`
+	// Archived images can't be pulled.
+	Archived bool `json:"archived,omitempty"`
+}
+
+// Stored is an image as the repository has it.
+type Stored struct {
+	Digest    string
+	Tags      []string
+	PushedAt  time.Time
+	SizeBytes int64
+	Archived  bool
+	// Labels of its configuration, where they could be read.
+	Labels map[string]string
+}
+
+// Images are the images of a project, the newest first: what the repository has, with what the requests remember of
+// them. stored is nil, not empty, where the repository could not be asked: then they are those that requests remember.
+func Images(requests []v1alpha1.DevcontainerImage, stored []Stored, retention time.Duration) []Image {
+	remembered := remember(requests)
+	images := make([]Image, 0, max(len(stored), len(remembered)))
+	if stored == nil {
+		for _, image := range remembered {
+			images = append(images, *image)
+		}
+	}
+	for _, found := range stored {
+		for _, hash := range found.Tags {
+			image := imageOf(found, hash, retention)
+			if known := remembered[found.Digest]; known != nil {
+				image.addRemembered(known)
+			}
+			images = append(images, image)
+		}
+	}
+	slices.SortFunc(images, func(a, b Image) int {
+		return cmp.Or(timeOf(b.PushedAt).Compare(timeOf(a.PushedAt)), cmp.Compare(a.Hash, b.Hash))
+	})
+	return images
+}
+
+func imageOf(found Stored, hash string, retention time.Duration) Image {
+	expires := found.PushedAt.Add(retention)
+	image := Image{
+		Hash: hash, Digest: found.Digest, SizeBytes: &found.SizeBytes, PushedAt: &found.PushedAt, ExpiresAt: &expires,
+		Archived: found.Archived, Environment: found.Labels[imagelabel.Environment],
+	}
+	if seconds, err := strconv.ParseInt(found.Labels[imagelabel.BuildSeconds], 10, 64); err == nil {
+		image.BuildSeconds = &seconds
+	}
+	return image
+}
+
+func (i *Image) addRemembered(known *Image) {
+	i.Reference = known.Reference
+	i.Environment = cmp.Or(i.Environment, known.Environment)
+	i.BuildSeconds = cmp.Or(i.BuildSeconds, known.BuildSeconds)
+	i.LastPulledAt = known.LastPulledAt
+	i.Pulls = known.Pulls
+}
+
+// remember gathers by digest what requests know of images.
+func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
+	images := map[string]*Image{}
+	for i := range requests {
+		request := &requests[i]
+		told := request.Status.Image
+		if told == nil {
+			continue
+		}
+		image := images[told.Digest]
+		if image == nil {
+			image = &Image{Hash: request.Status.ConfigHash, Digest: told.Digest, Reference: told.Reference}
+			images[told.Digest] = image
+		}
+		image.SizeBytes = cmp.Or(image.SizeBytes, told.SizeBytes)
+		image.BuildSeconds = cmp.Or(image.BuildSeconds, told.BuildSeconds)
+		if told.PushedAt != nil {
+			image.PushedAt = &told.PushedAt.Time
+		}
+		if told.ExpiresAt != nil {
+			image.ExpiresAt = &told.ExpiresAt.Time
+		}
+		if Published(request) {
+			image.Environment = request.Spec.EnvironmentID
+		}
+		if Pulled(request) {
+			image.Pulls++
+			if at := request.CreationTimestamp.Time; image.LastPulledAt == nil || at.After(*image.LastPulledAt) {
+				image.LastPulledAt = &at
+			}
+		}
+	}
+	return images
+}
+
+// Published says whether a request's build is what stands in the cache.
+func Published(request *v1alpha1.DevcontainerImage) bool {
+	return meta.IsStatusConditionTrue(request.Status.Conditions, v1alpha1.ConditionPublished)
+}
+
+// Pulled says whether a request's environment pulled a cached image.
+func Pulled(request *v1alpha1.DevcontainerImage) bool {
+	return request.Spec.Pull != nil && request.Spec.Pull.Outcome == v1alpha1.PullSucceeded
+}
+
+func timeOf(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
+}

@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// Project is what a project's cache is worth. The figures of requests are of those that the cluster still has: a
+// finished one is kept for a day unless it says otherwise.
+type Project struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	ProjectID string `json:"projectID"`
+	Requests  int    `json:"requests"`
+	Hits      int    `json:"hits"`
+	Misses    int    `json:"misses"`
+	Bypassed  int    `json:"bypassed"`
+	// HitRate is hits of hits and misses together, 0 to 1; nil where there were none.
+	HitRate      *float64 `json:"hitRate,omitempty"`
+	SavedSeconds int64    `json:"savedSeconds"`
+
+	Images                  *int64 `json:"images,omitempty"`
+	SizeBytes               *int64 `json:"sizeBytes,omitempty"`
+	EstimatedMonthlyCostUSD string `json:"estimatedMonthlyCostUSD,omitempty"`
+
+	Ready  string `json:"ready"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Projects sums up projects, each with its requests, in the order that they are given in.
+func Projects(projects []v1alpha1.ProjectImageCache, requests []v1alpha1.DevcontainerImage) []Project {
+	type key struct{ namespace, name string }
+	byProject := map[key][]*v1alpha1.DevcontainerImage{}
+	for i := range requests {
+		if reference := requests[i].Spec.ProjectRef; reference != nil {
+			k := key{requests[i].Namespace, reference.Name}
+			byProject[k] = append(byProject[k], &requests[i])
+		}
+	}
+	sums := make([]Project, 0, len(projects))
+	for i := range projects {
+		sums = append(sums, sumUp(&projects[i], byProject[key{projects[i].Namespace, projects[i].Name}]))
+	}
+	return sums
+}
+
+func sumUp(cache *v1alpha1.ProjectImageCache, requests []*v1alpha1.DevcontainerImage) Project {
+	sum := Project{
+		Namespace: cache.Namespace, Name: cache.Name, ProjectID: cache.Spec.ProjectID, Requests: len(requests), Ready: "Unknown",
+	}
+	for _, request := range requests {
+		switch request.Status.CacheResult {
+		case v1alpha1.CacheHit:
+			sum.Hits++
+		case v1alpha1.CacheMiss:
+			sum.Misses++
+		case v1alpha1.CacheBypassed:
+			sum.Bypassed++
+		}
+		if saved := request.Status.SavedSeconds; saved != nil && Pulled(request) {
+			sum.SavedSeconds += *saved
+		}
+	}
+	if asked := sum.Hits + sum.Misses; asked > 0 {
+		rate := float64(sum.Hits) / float64(asked)
+		sum.HitRate = &rate
+	}
+	if images := cache.Status.Images; images != nil {
+		sum.Images, sum.SizeBytes, sum.EstimatedMonthlyCostUSD = images.Count, images.SizeBytes, images.EstimatedMonthlyCostUSD
+	}
+	if ready := meta.FindStatusCondition(cache.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		sum.Ready, sum.Reason = string(ready.Status), ready.Reason
+	}
+	return sum
+}

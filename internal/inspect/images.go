@@ -1,0 +1,154 @@
+// Package inspect reads what is needed to show a person a project's cache and to find out what is wrong with it: from the
+// cluster, from AWS with the person's own credentials, and from the registry with the project's pull credentials.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/runner"
+)
+
+// awsTimeout bounds how long AWS is asked. Where there are no credentials, the SDK looks for some for a while.
+const awsTimeout = 15 * time.Second
+
+// Images reads a project's images. Where AWS can't be asked, they are those that the cluster's requests remember, and
+// notice says why.
+func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, clusterOnly bool) (images []catalog.Image, notice string, err error) {
+	requests := &v1alpha1.DevcontainerImageList{}
+	if err := c.List(ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
+		return nil, "", fmt.Errorf("list requests: %w", err)
+	}
+	retention := retentionOf(project)
+	if clusterOnly {
+		return catalog.Images(requests.Items, nil, retention), "", nil
+	}
+	stored, err := storedImages(ctx, c, project)
+	if err != nil {
+		return catalog.Images(requests.Items, nil, retention),
+			fmt.Sprintf("AWS can't be asked (%s), so only images of requests that the cluster still has are shown", aws.Message(err)), nil
+	}
+	readLabels(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
+	return catalog.Images(requests.Items, stored, retention), "", nil
+}
+
+// storedImages asks ECR.
+func storedImages(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache) ([]catalog.Stored, error) {
+	if project.Status.Repository == nil {
+		return []catalog.Stored{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, awsTimeout)
+	defer cancel()
+	clients, err := awsClients(ctx, c, project)
+	if err != nil {
+		return nil, err
+	}
+	found, err := ecr.NewImages(clients).List(ctx, project.Status.Repository.Name)
+	if err != nil {
+		return nil, err
+	}
+	stored := make([]catalog.Stored, 0, len(found))
+	for _, image := range found {
+		stored = append(stored, catalog.Stored{
+			Digest: image.Digest, Tags: image.Tags, PushedAt: image.PushedAt, SizeBytes: image.SizeBytes, Archived: image.Archived,
+		})
+	}
+	return stored, nil
+}
+
+// awsClients are clients with the person's own credentials, in the region of a project's runner.
+func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache) (*aws.Clients, error) {
+	cache := &v1alpha1.RunnerImageCache{}
+	if err := c.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache); err != nil {
+		return nil, fmt.Errorf("get runner: %w", err)
+	}
+	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: "imagecache"})
+	if err != nil {
+		return nil, err
+	}
+	return provider.Clients(aws.Target{Region: cache.Spec.Region}), nil
+}
+
+// readLabels reads the labels of images that no request remembers, with the project's pull credentials. What can't be
+// read stays unknown.
+func readLabels(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored, known []catalog.Image) {
+	const atOnce = 8
+	unknown := map[string]bool{}
+	for _, image := range known {
+		if image.Environment == "" && !image.Archived {
+			unknown[image.Digest] = true
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	repository, auth, err := pullAccess(ctx, c, project)
+	if err != nil {
+		return
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i := range stored {
+		if !unknown[stored[i].Digest] {
+			continue
+		}
+		group.Go(func() error {
+			stored[i].Labels = labelsOf(ctx, repository, auth, stored[i].Digest)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+func labelsOf(ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string) map[string]string {
+	image, err := remote.Image(repository.Digest(digest), remote.WithContext(ctx), remote.WithAuth(auth))
+	if err != nil {
+		return nil
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil
+	}
+	return config.Config.Labels
+}
+
+// errNoPullCredentials: the project has none now.
+var errNoPullCredentials = errors.New("the project has no pull credentials: they are made when the first environment asks")
+
+// pullAccess is a project's repository and the login to pull from it.
+func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectImageCache) (name.Repository, authn.Authenticator, error) {
+	if project.Status.PullCredentials == nil || project.Status.Repository == nil {
+		return name.Repository{}, nil, errNoPullCredentials
+	}
+	repository, err := name.NewRepository(project.Status.Repository.URI)
+	if err != nil {
+		return name.Repository{}, nil, fmt.Errorf("read repository: %w", err)
+	}
+	secret, err := runner.CredentialSecret(ctx, c, project.Namespace, project.Status.PullCredentials.SecretName)
+	if err != nil {
+		return name.Repository{}, nil, err
+	}
+	auth, err := runner.AuthenticatorFor(secret, repository.RegistryStr())
+	return repository, auth, err
+}
+
+func retentionOf(project *v1alpha1.ProjectImageCache) time.Duration {
+	days := int32(30)
+	if project.Spec.RetentionDays != nil {
+		days = *project.Spec.RetentionDays
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
