@@ -48,7 +48,7 @@ The first environment with a configuration builds the image and publishes it; ev
 	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
 	root.AddCommand(
 		newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),
-		newEvict(streams), newCredentials(streams), newVersion(streams), newDocs(),
+		newEvict(streams), newDoctor(streams), newCredentials(streams), newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
 		describeEnvironment(command.LocalNonPersistentFlags())

@@ -49,7 +49,7 @@ func (l *Log) Emit(event runner.Event) {
 	defer l.mu.Unlock()
 	switch event.Kind {
 	case runner.EventSection:
-		l.line(l.bold(event.Text))
+		l.line(l.style.Title(event.Text))
 	case runner.EventStarted:
 		l.texts[event.Step] = event.Text
 		if !l.style.Terminal && !brief[event.Step] {
@@ -59,14 +59,14 @@ func (l *Log) Emit(event runner.Event) {
 	case runner.EventProgress:
 		l.redraw(l.texts[event.Step]+"  "+progressBar(event.DoneBytes, event.TotalBytes), event.DoneBytes == event.TotalBytes)
 	case runner.EventOutput:
-		l.line(l.dim("    │ " + event.Text))
+		l.line(l.style.dim("    │ " + event.Text))
 		l.redraw(l.texts[event.Step], false)
 	case runner.EventFinished:
-		l.line(fmt.Sprintf("  %s %s%s", l.green("✓"), event.Text, l.dim(took(event.Seconds))))
+		l.line(fmt.Sprintf("  %s %s%s", l.style.Mark(MarkOK), event.Text, l.style.dim(took(event.Seconds))))
 	case runner.EventFailed:
-		l.line(fmt.Sprintf("  %s %s%s", l.red("✗"), event.Text, l.dim(took(event.Seconds))))
+		l.line(fmt.Sprintf("  %s %s%s", l.style.Mark(MarkFailed), event.Text, l.style.dim(took(event.Seconds))))
 	case runner.EventNotice:
-		l.line("  " + l.yellow("! ") + event.Text)
+		l.line("  " + l.style.Mark(MarkWarning) + " " + event.Text)
 	case runner.EventSaved:
 		l.line("  " + event.Text)
 	}
@@ -98,7 +98,7 @@ func (l *Log) redraw(text string, now bool) {
 		return
 	}
 	l.erase()
-	_, _ = io.WriteString(l.out, l.dim(cut("  … "+text, l.style.Width-1)))
+	_, _ = io.WriteString(l.out, l.style.dim(cut("  … "+text, l.style.Width-1)))
 	l.shown, l.drawn = true, time.Now()
 }
 
@@ -125,17 +125,4 @@ func cut(text string, columns int) string {
 		return text
 	}
 	return string(characters[:columns-1]) + "…"
-}
-
-func (l *Log) bold(text string) string   { return l.paint("1", text) }
-func (l *Log) dim(text string) string    { return l.paint("2", text) }
-func (l *Log) red(text string) string    { return l.paint("31", text) }
-func (l *Log) green(text string) string  { return l.paint("32", text) }
-func (l *Log) yellow(text string) string { return l.paint("33", text) }
-
-func (l *Log) paint(code, text string) string {
-	if !l.style.Color {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }

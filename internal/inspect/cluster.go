@@ -1,0 +1,134 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	"k8s.io/client-go/rest"
+
+	"imagecache.dev/internal/runner"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Clocks that differ by more than clockWarning are odd; AWS refuses signatures that are clockFailure off:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+const (
+	clockWarning = 30 * time.Second
+	clockFailure = 5 * time.Minute
+)
+
+// right is something that a runner has to be allowed in its namespace.
+type right struct{ group, resource, verb string }
+
+// rights are what `imagecache prepare` does.
+var rights = []right{
+	{"imagecache.dev", "projectimagecaches", "get"},
+	{"imagecache.dev", "projectimagecaches", "list"},
+	{"imagecache.dev", "devcontainerimages", "create"},
+	{"imagecache.dev", "devcontainerimages", "watch"},
+	{"imagecache.dev", "devcontainerimages", "patch"},
+	{"imagecache.dev", "devcontainerimages", "report"},
+	{"coordination.k8s.io", "leases", "get"},
+	{"coordination.k8s.io", "leases", "update"},
+	{"", "secrets", "get"},
+}
+
+// clusterFindings checks whether the cluster answers, whether its clock is ours, and what we may do there. ok is whether
+// there is any sense in asking it more.
+func clusterFindings(ctx context.Context, config *rest.Config, namespace string, now func() time.Time) (list []Finding, ok bool) {
+	f := &findings{area: areaCluster}
+	answered, err := ask(ctx, config)
+	if err != nil {
+		f.add("reachable", ResultFailed, runner.ClusterError(err).Error(), "check --kubeconfig and --context, and whether the cluster runs")
+		return f.list, false
+	}
+	f.ok("reachable", config.Host)
+	f.clock(answered, now())
+	missing, err := missingRights(ctx, config, namespace)
+	if err != nil {
+		f.add("rights", ResultSkipped, runner.ClusterError(err).Error(), "")
+		return f.list, true
+	}
+	if len(missing) == 0 {
+		f.ok("rights", fmt.Sprintf("all that prepare needs in namespace %s", namespace))
+	} else {
+		f.add("rights", ResultFailed, fmt.Sprintf("not allowed in namespace %s: %s", namespace, strings.Join(missing, ", ")),
+			"bind the ClusterRole imagecache-runner in the namespace (config/rbac)")
+	}
+	return f.list, true
+}
+
+// ask asks the API server for its version, and returns the time that it says it is.
+func ask(ctx context.Context, config *rest.Config) (time.Time, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return time.Time{}, err
+	}
+	address, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return time.Time{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.JoinPath("version").String(), nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_ = response.Body.Close()
+	if response.StatusCode == http.StatusUnauthorized {
+		return time.Time{}, fmt.Errorf("the cluster does not accept these credentials")
+	}
+	said, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}, nil // an API server that does not tell the time
+	}
+	return said, nil
+}
+
+func (f *findings) clock(said, now time.Time) {
+	const advice = "set this machine's clock, or the cluster's: AWS refuses what is signed five minutes off"
+	if said.IsZero() {
+		f.add("clock", ResultSkipped, "the cluster does not tell the time", "")
+		return
+	}
+	apart := now.Sub(said).Abs().Round(time.Second)
+	message := fmt.Sprintf("%s apart from the cluster's", apart)
+	switch {
+	case apart > clockFailure:
+		f.add("clock", ResultFailed, message, advice)
+	case apart > clockWarning:
+		f.add("clock", ResultWarning, message, advice)
+	default:
+		f.ok("clock", message)
+	}
+}
+
+// missingRights are those of the rights that the cluster says we don't have.
+func missingRights(ctx context.Context, config *rest.Config, namespace string) ([]string, error) {
+	client, err := authorizationclient.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, right := range rights {
+		review, err := client.SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Group: right.group, Resource: right.resource, Verb: right.verb,
+			}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if !review.Status.Allowed {
+			missing = append(missing, right.verb+" "+right.resource)
+		}
+	}
+	return missing, nil
+}

@@ -1,0 +1,74 @@
+package inspect
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/runner"
+)
+
+// Doctor checks everything that has to be right for environments to be cached.
+type Doctor struct {
+	Client    client.Client
+	Config    *rest.Config
+	Namespace string
+	// Project to look at: the object's name or the project's ID; empty for the cluster and the machine alone.
+	Project string
+	// FindEngine finds this machine's builder.
+	FindEngine func(ctx context.Context) (builder.Engine, error)
+	// AWS says whether AWS is asked too.
+	AWS bool
+	Now func() time.Time
+}
+
+// Examine runs the checks in the order in which one rests on another.
+func (d *Doctor) Examine(ctx context.Context) []Finding {
+	list := d.machine(ctx)
+	cluster, ok := clusterFindings(ctx, d.Config, d.Namespace, d.Now)
+	list = append(list, cluster...)
+	if !ok || d.Project == "" {
+		return list
+	}
+	f := &findings{area: areaProject}
+	project, err := runner.FindProject(ctx, d.Client, d.Namespace, d.Project)
+	if err != nil {
+		f.add("object", ResultFailed, err.Error(), "apply a ProjectImageCache, or name another namespace")
+		return append(list, f.list...)
+	}
+	f.ok("object", project.Namespace+"/"+project.Name)
+	cache := &v1alpha1.RunnerImageCache{}
+	err = d.Client.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache)
+	if err != nil {
+		f.add("runner", ResultFailed, "can't get RunnerImageCache "+project.Spec.RunnerRef.Name+": "+runner.ClusterError(err).Error(), "apply a RunnerImageCache of that name")
+		return append(list, f.list...)
+	}
+	list = append(list, runnerFindings(cache)...)
+	list = append(list, f.list...)
+	list = append(list, projectFindings(project, d.Now())...)
+	list = append(list, registryFindings(ctx, d.Client, project)...)
+	if d.AWS {
+		list = append(list, awsFindings(ctx, d.Client, cache, project)...)
+	}
+	return list
+}
+
+// machine checks whether this machine can build. A machine that only looks needs not.
+func (d *Doctor) machine(ctx context.Context) []Finding {
+	f := &findings{area: areaMachine}
+	engine, err := d.FindEngine(ctx)
+	if err == nil {
+		err = engine.Ready()
+	}
+	if err != nil {
+		f.add("builder", ResultWarning, err.Error(), "imagecache prepare needs one on the machine that it runs on")
+		return f.list
+	}
+	f.ok("builder", engine.Name())
+	return f.list
+}
