@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
@@ -162,3 +163,5 @@ func asError[T error](err error, into *T) bool { return errors.As(err, into) }
 func remoteConfig(img v1.Image) (v1.Layer, error) {
 	return partial.ConfigLayer(img)
 }
+
+var sortStrings = cmpopts.SortSlices(func(a, b string) bool { return a < b })

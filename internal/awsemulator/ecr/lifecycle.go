@@ -81,17 +81,26 @@ func (r *Registry) Tick() {
 	r.mu.RLock()
 	due := now.Sub(r.swept) >= r.settings.LifecycleEvery
 	r.mu.RUnlock()
-	if due {
-		r.RunLifecycle()
+	if !due {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if periods := now.Sub(r.swept) / r.settings.LifecycleEvery; periods > 0 {
+		// As of the end of the last whole period: nobody need have called for the policies to have run then.
+		r.swept = r.swept.Add(periods * r.settings.LifecycleEvery)
+		r.sweep(r.swept)
 	}
 }
 
 // RunLifecycle applies all lifecycle policies now, and says how many images they expired.
 func (r *Registry) RunLifecycle() int {
-	now := r.settings.Clock.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.swept = now
+	return r.sweep(r.settings.Clock.Now())
+}
+
+func (r *Registry) sweep(now time.Time) int {
 	n := 0
 	for _, p := range r.repos {
 		if p.lifecycle != nil {
