@@ -3,6 +3,7 @@ package controllers
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,6 +65,22 @@ func runnerRefusal(runner *v1alpha1.RunnerImageCache, sameID []v1alpha1.RunnerIm
 
 // anyNamespace stands for every namespace in the settings.
 const anyNamespace = "*"
+
+// anyNamespace stands for every namespace in the settings.
+const anyNamespace = "*"
+
+// ParseAllowedRoles reads NAMESPACE=ARN settings, with * for any namespace.
+func ParseAllowedRoles(settings []string) (map[string][]string, error) {
+	allowed := map[string][]string{}
+	for _, setting := range settings {
+		namespace, role, ok := strings.Cut(setting, "=")
+		if !ok || namespace == "" || !strings.HasPrefix(role, "arn:") {
+			return nil, fmt.Errorf("%q is not NAMESPACE=ARN, with the ARN of a role", setting)
+		}
+		allowed[namespace] = append(allowed[namespace], role)
+	}
+	return allowed, nil
+}
 
 func allowedRoles(allowed map[string][]string, namespace string) []string {
 	return slices.Concat(allowed[namespace], allowed[anyNamespace])

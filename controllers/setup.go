@@ -58,15 +58,32 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if err := IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	requests := &DevcontainerImageReconciler{
-		Client:   mgr.GetClient(),
-		Live:     mgr.GetAPIReader(),
-		AWS:      provider,
-		Granter:  sts.NewGranter(provider),
-		Recorder: mgr.GetEventRecorder("imagecache"),
-		Clock:    s.Clock,
+	allowed, err := ParseAllowedRoles(s.AssumeRoles)
+	if err != nil {
+		return fmt.Errorf("--allow-assume-role: %w", err)
 	}
-	return requests.SetupWithManager(mgr)
+	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
+	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
+		&RunnerImageCacheReconciler{
+			Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
+			ClusterUID: s.ClusterUID, AllowedRoles: allowed,
+		},
+		&ProjectImageCacheReconciler{
+			Client: mgr.GetClient(), AWS: provider, Recorder: recorder, Clock: s.Clock,
+			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth,
+		},
+		&PullCredentialsReconciler{
+			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock,
+		},
+		&DevcontainerImageReconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
+		},
+	} {
+		if err := reconciler.SetupWithManager(mgr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clusterUID is what tells this cluster from others, the UID of its namespace kube-system.

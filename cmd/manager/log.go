@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // newLogger makes the process's logger. Errors have stack traces in no format: their text says where they come from.
@@ -12,6 +13,7 @@ func newLogger(level, format string) (*zap.Logger, error) {
 	switch format {
 	case "json":
 		config.EncoderConfig.TimeKey = "time"
+		config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	case "console":
 		config = zap.NewDevelopmentConfig()
 	default:
