@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -145,22 +144,4 @@ func patchProjectStatus(ctx context.Context, c client.Client, project *v1alpha1.
 		return fmt.Errorf("patch status: %w", err)
 	}
 	return nil
-}
-
-// announce tells what a pass did and what a persisted status changed, never the same twice.
-func (r *ProjectImageCacheReconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts *projectFacts) {
-	announceReady(r.Recorder, project, before.Conditions, project.Status.Conditions)
-	if facts.repository == nil || facts.plan.empty() {
-		return
-	}
-	switch {
-	case facts.plan.create && before.Repository == nil:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryCreated", "EnsureRepository", "made repository %s", facts.desired.name)
-	case facts.plan.create:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventDriftCorrected, "EnsureRepository", "%s", repositoryNote("made repository "+facts.desired.name+" again", facts.plan))
-	case facts.plan.adopt:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryAdopted", "EnsureRepository", "took over repository %s", facts.desired.name)
-	case len(facts.plan.found) > 0 && facts.err() == nil:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, eventDriftCorrected, "EnsureRepository", "%s", repositoryNote("put repository "+facts.desired.name+" right", facts.plan))
-	}
 }

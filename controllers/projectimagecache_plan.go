@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -116,9 +115,24 @@ type repositoryPlan struct {
 	// tags are all tags that the controller is to have set when the plan is carried out, and left those without room.
 	tags map[string]string
 	left []string
-	// found says, in a person's words, what was not as it was left.
-	found []string
+	// found is what was not as it was left.
+	found []finding
 }
+
+// finding is one thing that was not as it was left: what is done about it, in the API's word for an event's action, and
+// what it was, in a person's words.
+type finding struct{ action, text string }
+
+// Actions of events about drift. Events of one action within some minutes are one event with a count, so each kind of
+// drift has an action of its own.
+const (
+	actionCreateRepository    = "CreateRepository"
+	actionSetImmutable        = "SetImmutable"
+	actionPutLifecyclePolicy  = "PutLifecyclePolicy"
+	actionSetRepositoryPolicy = "SetRepositoryPolicy"
+	actionSetTags             = "SetTags"
+	actionRemoveTags          = "RemoveTags"
+)
 
 // empty says whether nothing is to be done.
 func (p *repositoryPlan) empty() bool {
@@ -132,7 +146,7 @@ func planRepository(project *v1alpha1.ProjectImageCache, desired desiredReposito
 		plan.create, plan.putLifecycle, plan.putPolicy = true, true, true
 		plan.tags, plan.left = desired.tags(plan.origin, 0)
 		if project.Status.Repository != nil {
-			plan.found = append(plan.found, "the repository was gone")
+			plan.note(actionCreateRepository, "the repository was gone")
 		}
 		return plan, nil
 	}
@@ -233,26 +247,30 @@ func (p *repositoryPlan) planTags(project *v1alpha1.ProjectImageCache, desired d
 	slices.Sort(p.untag)
 }
 
-// describe says what was found, for the event.
+// describe says what was found, for the events.
 func (p *repositoryPlan) describe(seen seenRepository, changed bool) {
 	if p.immutable {
-		p.found = append(p.found, "tags could be overwritten")
+		p.note(actionSetImmutable, "tags could be overwritten")
 	}
 	if seen.lifecycle != nil && p.putLifecycle && !changed {
-		p.found = append(p.found, foundPolicy("lifecycle policy", *seen.lifecycle))
+		p.note(actionPutLifecyclePolicy, foundPolicy("lifecycle policy", *seen.lifecycle))
 	}
 	if seen.policy != nil && p.putPolicy && !changed {
-		p.found = append(p.found, foundPolicy("repository policy", *seen.policy))
+		p.note(actionSetRepositoryPolicy, foundPolicy("repository policy", *seen.policy))
 	}
 	if p.adopt {
 		return
 	}
 	if len(p.tag) > 0 {
-		p.found = append(p.found, "tags missing or other than wanted: "+strings.Join(slices.Sorted(maps.Keys(p.tag)), ", "))
+		p.note(actionSetTags, "tags were missing or other than wanted: "+strings.Join(slices.Sorted(maps.Keys(p.tag)), ", "))
 	}
 	if len(p.untag) > 0 {
-		p.found = append(p.found, "tags no longer wanted: "+strings.Join(p.untag, ", "))
+		p.note(actionRemoveTags, "tags were there that are no longer wanted: "+strings.Join(p.untag, ", "))
 	}
+}
+
+func (p *repositoryPlan) note(action, text string) {
+	p.found = append(p.found, finding{action: action, text: text})
 }
 
 func foundPolicy(what, text string) string {
@@ -306,11 +324,4 @@ func tagsProblem(left, refused []string) error {
 		return terminalf(v1alpha1.ReasonInvalidTags, "ECR does not take these tags, or they are the controller's own: %s", strings.Join(refused, ", "))
 	}
 	return nil
-}
-
-func repositoryNote(action string, plan *repositoryPlan) string {
-	if len(plan.found) == 0 {
-		return action
-	}
-	return fmt.Sprintf("%s; found: %s", action, strings.Join(plan.found, "; "))
 }

@@ -66,9 +66,6 @@ func runnerRefusal(runner *v1alpha1.RunnerImageCache, sameID []v1alpha1.RunnerIm
 // anyNamespace stands for every namespace in the settings.
 const anyNamespace = "*"
 
-// anyNamespace stands for every namespace in the settings.
-const anyNamespace = "*"
-
 // ParseAllowedRoles reads NAMESPACE=ARN settings, with * for any namespace.
 func ParseAllowedRoles(settings []string) (map[string][]string, error) {
 	allowed := map[string][]string{}

@@ -40,7 +40,7 @@ func RoleName(runnerID, region string, purpose Purpose) string {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
-	tail := fmt.Sprintf("-%s-%s", hex.EncodeToString(sum[:8]), purpose)
+	tail := fmt.Sprintf("-%s-%s", hex.EncodeToString(sum[:4]), purpose)
 	return name[:maxRoleName-len(tail)] + tail
 }
 

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/awsemulator"
@@ -303,6 +304,20 @@ func roleNames(t *testing.T, account *cloud) []string {
 	var names []string
 	for _, role := range out.Roles {
 		names = append(names, *role.RoleName)
+	}
+	return names
+}
+
+// pullSecrets are the names of a namespace's Secrets with pull credentials.
+func pullSecrets(namespace string) []string {
+	var list corev1.SecretList
+	err := kube.List(context.Background(), &list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelCredentials: v1alpha1.CredentialsPull})
+	if err != nil {
+		return []string{err.Error()}
+	}
+	names := []string{}
+	for _, secret := range list.Items {
+		names = append(names, secret.Name)
 	}
 	return names
 }

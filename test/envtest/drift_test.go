@@ -1,0 +1,148 @@
+package envtest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/internal/sessionpolicy"
+)
+
+// notes are the texts of the namespace's events with a reason.
+func notes(namespace, reason string) []string {
+	var list eventsv1.EventList
+	if err := kube.List(context.Background(), &list, client.InNamespace(namespace)); err != nil {
+		return nil
+	}
+	var found []string
+	for _, event := range list.Items {
+		if event.Reason == reason {
+			found = append(found, event.Note)
+		}
+	}
+	return found
+}
+
+// settings is what can drift of a repository, as text.
+func (c *cloud) settings(name string) string {
+	ctx := context.Background()
+	repository, tags := c.repository(ctx, name)
+	if repository == nil {
+		return "no repository"
+	}
+	policy := "none"
+	if out, err := c.ecr.GetRepositoryPolicy(ctx, &ecr.GetRepositoryPolicyInput{RepositoryName: &name}); err == nil {
+		policy = *out.PolicyText
+	}
+	return fmt.Sprint(repository.Repositories[0].ImageTagMutability, " ", c.lifecycleDays(ctx, name), " ", tags, " ", sessionpolicy.Equal(policy, policy), " ", len(policy))
+}
+
+func TestDriftIsPutRightAndTold(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
+	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond, sweepInterval: time.Second, stackInterval: time.Second})
+	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	name, arn := project.Status.Repository.Name, project.Status.Repository.ARN
+	asItShouldBe := account.settings(name)
+
+	for _, drift := range []struct {
+		what string
+		do   func(ctx context.Context) error
+		told string
+	}{
+		{"mutability switched off", func(ctx context.Context) error {
+			_, err := account.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityMutable})
+			return err
+		}, "tags could be overwritten"},
+		{"a tag changed by hand", func(ctx context.Context) error {
+			_, err := account.ecr.TagResource(ctx, &ecr.TagResourceInput{ResourceArn: &arn, Tags: []ecrtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
+			return err
+		}, "tags were missing or other than wanted"},
+		{"a tag removed by hand", func(ctx context.Context) error {
+			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"stage"}})
+			return err
+		}, "tags were missing or other than wanted"},
+		{"the owner's tag removed by hand", func(ctx context.Context) error {
+			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"imagecache.dev/owner"}})
+			return err
+		}, "tags were missing or other than wanted"},
+		{"lifecycle policy removed", func(ctx context.Context) error {
+			_, err := account.ecr.DeleteLifecyclePolicy(ctx, &ecr.DeleteLifecyclePolicyInput{RepositoryName: &name})
+			return err
+		}, "the lifecycle policy was removed"},
+		{"repository policy edited", func(ctx context.Context) error {
+			_, err := account.ecr.SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: &name, PolicyText: ptrTo(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["ecr:BatchGetImage"]}]}`)})
+			return err
+		}, "the repository policy was changed"},
+		{"repository deleted by hand", func(ctx context.Context) error {
+			_, err := account.ecr.DeleteRepository(ctx, &ecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
+			return err
+		}, "the repository was gone"},
+	} {
+		t.Run(drift.what, func(t *testing.T) {
+			g := NewWithT(t)
+			g.Expect(drift.do(t.Context())).To(Succeed())
+			g.Expect(account.settings(name)).NotTo(Equal(asItShouldBe))
+			g.Eventually(func() string { return account.settings(name) }, soon, tick).Should(Equal(asItShouldBe))
+			g.Eventually(func() string { return strings.Join(notes(namespace, "DriftCorrected"), "\n") }, soon, tick).Should(ContainSubstring(drift.told))
+			g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+		})
+	}
+}
+
+func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
+	startManager(t, namespace, managerSettings{stackInterval: time.Second})
+	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	name, arn := project.Status.Repository.Name, project.Status.Repository.ARN
+	_, err := account.ecr.TagResource(t.Context(), &ecr.TagResourceInput{ResourceArn: &arn, Tags: []ecrtypes.Tag{{Key: ptrTo("scanner"), Value: ptrTo("yes")}}})
+	g.Expect(err).NotTo(HaveOccurred())
+
+	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge", "cost-center": "7"})
+	g.Eventually(func(g Gomega) {
+		_, tags := account.repository(context.Background(), name)
+		g.Expect(tags).To(HaveKeyWithValue("team", "edge"))
+		g.Expect(tags).To(HaveKeyWithValue("cost-center", "7"))
+		g.Expect(tags).NotTo(HaveKey("stage"))
+		g.Expect(tags).To(HaveKeyWithValue("scanner", "yes"))
+		g.Expect(tags).To(HaveKey("imagecache.dev/owner"))
+	}, soon, tick).Should(Succeed())
+}
+
+func TestTagsWithoutRoomAreNamedAndTheCacheWorks(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	tags := map[string]string{}
+	for n := range 50 {
+		tags[fmt.Sprintf("tag-%02d", n)] = "x"
+	}
+	account.stack(t, "runner-stack", "1", tags)
+	startManager(t, namespace, managerSettings{})
+	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(reason(g, project, v1alpha1.ConditionTagsReady)).To(Equal("False/TooManyTags"))
+		g.Expect(describe(project)).To(ContainSubstring("tag-49"))
+	}, soon, tick).Should(Succeed())
+	_, set := account.repository(t.Context(), project.Status.Repository.Name)
+	g.Expect(set).To(HaveLen(50))
+	g.Expect(set).To(HaveKey("imagecache-project"))
+}
