@@ -52,14 +52,15 @@ func (m *maker) contextFolder(ctx context.Context, folder string, sources []dock
 	if err != nil {
 		return err
 	}
-	tree := &files.Tree{Root: root, Ignore: ignore, Limits: m.options.Limits}
+	m.warnOfOwnIgnoreFile(root, folder)
+	tree := files.NewTree(ctx, root, ignore, m.options.Limits)
 	for _, source := range sources {
-		if err := tree.Take(source); err != nil {
-			return fmt.Errorf("%s line %d: %w", m.configuration.Dockerfile, source.Line, err)
+		if err = tree.Take(source); err != nil {
+			err = fmt.Errorf("%s line %d: %w", m.configuration.Dockerfile, source.Line, err)
+			break
 		}
 	}
-	m.warnOfOwnIgnoreFile(root, folder)
-	return m.addEntries(ctx, InputBuildContext, root, folder, tree.Entries())
+	return m.addEntries(InputBuildContext, folder, tree, err)
 }
 
 // warnOfOwnIgnoreFile warns of an ignore file that BuildKit would use, and
@@ -77,12 +78,19 @@ func (m *maker) warnOfOwnIgnoreFile(root *os.Root, folder string) {
 	}
 }
 
-// addEntries digests entries and adds them with their paths in the workspace.
-func (m *maker) addEntries(ctx context.Context, name string, root *os.Root, folder string, entries []files.Entry) error {
-	if err := files.Digest(ctx, root, entries, m.options.Limits); err != nil {
-		return err
+// modes are the entries' kinds, as they go into the key.
+var modes = map[files.Kind]Mode{files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink, files.Folder: ModeFolder}
+
+// addEntries ends a tree and adds its entries with their paths in the
+// workspace. taken is the error of taking them.
+func (m *maker) addEntries(name, folder string, tree *files.Tree, taken error) error {
+	entries, err := tree.Finish()
+	if err != nil {
+		return err // what was being digested failed first
 	}
-	modes := map[files.Kind]Mode{files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink, files.Folder: ModeFolder}
+	if taken != nil {
+		return taken
+	}
 	m.key.Inputs = slices.Grow(m.key.Inputs, len(entries))
 	for i := range entries {
 		entry := &entries[i]

@@ -58,11 +58,8 @@ func (m *maker) localFeature(ctx context.Context, feature devcontainer.Feature) 
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	tree := &files.Tree{Root: root, Limits: m.options.Limits}
-	if err := tree.All(); err != nil {
-		return err
-	}
-	return m.addEntries(ctx, InputFeatures, root, feature.Path, tree.Entries())
+	tree := files.NewTree(ctx, root, nil, m.options.Limits)
+	return m.addEntries(InputFeatures, feature.Path, tree, tree.TakeAll())
 }
 
 // lockfile adds the lockfile where there is one, and says which Features it pins:

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -98,12 +97,19 @@ func (i Input) String() string {
 // compareInputs puts the two files of the promise first, then orders by the
 // bytes of name and path.
 func compareInputs(a, b Input) int {
-	return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.keyPath(), b.keyPath()))
+	if a.Name == b.Name {
+		return strings.Compare(a.keyPath(), b.keyPath())
+	}
+	return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), strings.Compare(a.Name, b.Name))
 }
 
 func rank(name string) int {
-	if position := slices.Index([]string{InputConfiguration, InputDockerfile}, name); position >= 0 {
-		return position
+	switch name {
+	case InputConfiguration:
+		return 0
+	case InputDockerfile:
+		return 1
+	default:
+		return 2
 	}
-	return 2
 }

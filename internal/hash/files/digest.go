@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -18,53 +19,102 @@ import (
 	"imagecache.dev/internal/devcontainer"
 )
 
-// batch is how many entries of a folder one goroutine takes at a time.
-const batch = 256
+// batchSize is how many entries of a folder one goroutine takes at a time.
+const batchSize = 128
 
 // bufferSize is above most files' size, so that one read gets all.
 const bufferSize = 128 << 10
 
-// Digest reads the contents of entries, which are sorted by path, and sets
-// their sizes, sums, and the executable bit. It reads side by side, with
-// memory that doesn't depend on the files' sizes. A file that changes
-// meanwhile is devcontainer.ErrChanged.
-func Digest(ctx context.Context, root *os.Root, entries []Entry, limits Limits) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	var total atomic.Int64
-	for start := 0; start < len(entries); {
-		folder, end := path.Dir(entries[start].Path), start+1
-		for end < len(entries) && end-start < batch && path.Dir(entries[end].Path) == folder {
-			end++
-		}
-		part := entries[start:end]
-		start = end
-		if ctx.Err() != nil {
-			break
-		}
-		group.Go(func() error { return digestFolder(ctx, root, folder, part, limits, &total) })
-	}
-	return group.Wait()
+// digests reads the contents of entries side by side, with memory that does
+// not depend on the files' sizes. A file that changes meanwhile is
+// devcontainer.ErrChanged.
+type digests struct {
+	ctx    context.Context
+	root   *os.Root
+	limits Limits
+	group  *errgroup.Group
+	queue  chan []Entry // of one folder each
+	done   [][]Entry
+	batch  []Entry
+	total  atomic.Int64
 }
 
-func digestFolder(ctx context.Context, root *os.Root, name string, entries []Entry, limits Limits, total *atomic.Int64) error {
-	folder := root
-	if name != "." {
+// startDigests starts goroutines that end with finish.
+func startDigests(ctx context.Context, root *os.Root, limits Limits) *digests {
+	workers := max(2, runtime.GOMAXPROCS(0))
+	d := &digests{root: root, limits: limits, queue: make(chan []Entry, 4*workers)}
+	d.group, d.ctx = errgroup.WithContext(ctx)
+	for range workers {
+		d.group.Go(d.work)
+	}
+	return d
+}
+
+// add takes an entry without content. It blocks while much is waiting.
+func (d *digests) add(entry Entry) error {
+	if len(d.batch) > 0 && (len(d.batch) == batchSize || path.Dir(d.batch[0].Path) != path.Dir(entry.Path)) {
+		if err := d.send(); err != nil {
+			return err
+		}
+	}
+	if d.batch == nil {
+		d.batch = make([]Entry, 0, batchSize)
+	}
+	d.batch = append(d.batch, entry)
+	return nil
+}
+
+func (d *digests) send() error {
+	if len(d.batch) == 0 {
+		return nil
+	}
+	select {
+	case d.queue <- d.batch:
+	case <-d.ctx.Done():
+		return context.Cause(d.ctx)
+	}
+	d.done = append(d.done, d.batch)
+	d.batch = nil
+	return nil
+}
+
+// finish waits for all entries. It must be called once, also after an error.
+func (d *digests) finish() ([]Entry, error) {
+	sendErr := d.send()
+	close(d.queue)
+	if err := d.group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(d.done...), sendErr
+}
+
+func (d *digests) work() error {
+	worker := digester{hash: sha256.New(), buffer: make([]byte, bufferSize)}
+	for entries := range d.queue {
+		if d.ctx.Err() != nil {
+			return context.Cause(d.ctx)
+		}
+		if err := d.digestFolder(&worker, entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *digests) digestFolder(worker *digester, entries []Entry) error {
+	folder := d.root
+	if name := path.Dir(entries[0].Path); name != "." {
 		var err error
-		if folder, err = root.OpenRoot(name); err != nil {
+		if folder, err = d.root.OpenRoot(name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		defer func() { _ = folder.Close() }()
 	}
-	d := digester{hash: sha256.New(), buffer: make([]byte, bufferSize)}
 	for i := range entries {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		if err := d.entry(folder, &entries[i]); err != nil {
+		if err := worker.entry(folder, &entries[i]); err != nil {
 			return fmt.Errorf("%s: %w", entries[i].Path, err)
 		}
-		if err := limits.checkBytes(total.Add(entries[i].SizeBytes)); err != nil {
+		if err := d.limits.checkBytes(d.total.Add(entries[i].SizeBytes)); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,8 @@
 // Package files finds the files that a build takes from a folder, and digests
 // them. All access goes through an os.Root.
 //
-//	Ignored(root, dockerfile)     the ignore rules of a build context
-//	Tree.Select(sources)          the entries that sources of a Dockerfile name
-//	Tree.All()                    all entries
-//	Digest(ctx, root, entries, …) their digests, in parallel
+//	ReadIgnore(root)                         the ignore rules of a build context
+//	tree := NewTree(ctx, root, ignore, limits)
+//	tree.Take(source)                        adds what a source of a Dockerfile names
+//	entries, err := tree.Finish()            all of it, with digests
 package files

@@ -11,7 +11,7 @@ type Kind string
 const (
 	// File is a regular file.
 	File Kind = "file"
-	// Executable is a regular file that its owner may execute; Digest tells.
+	// Executable is a regular file that its owner may execute.
 	Executable Kind = "executable"
 	// Symlink is a symbolic link; its content is its target.
 	Symlink Kind = "symlink"
@@ -24,7 +24,7 @@ type Entry struct {
 	// Path from the tree's top, with slashes.
 	Path string
 	Kind Kind
-	// SizeBytes and Sum of the content, set by Digest.
+	// SizeBytes and Sum of the content.
 	SizeBytes int64
 	Sum       [32]byte
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,30 +15,38 @@ import (
 	"imagecache.dev/internal/hash/dockerfile"
 )
 
-// Tree is a folder as a build sees it. It is not safe for concurrent use.
+// Tree is a folder as a build sees it. While entries are found, others are
+// digested. It is not safe for concurrent use.
 type Tree struct {
-	// Root is the folder's top.
-	Root *os.Root
-	// Ignore hides entries; nil hides none.
-	Ignore *Ignore
-	Limits Limits
+	root   *os.Root
+	ignore *Ignore
+	limits Limits
 
-	found   map[string]Kind
+	found   map[string]struct{}
 	whole   []string // folders of which everything was taken already
 	visited int
+	digests *digests
 }
 
-// All takes everything that is visible.
-func (t *Tree) All() error {
+// NewTree starts with an empty selection. ignore hides entries; nil hides
+// none. Finish must be called.
+func NewTree(ctx context.Context, root *os.Root, ignore *Ignore, limits Limits) *Tree {
+	return &Tree{root: root, ignore: ignore, limits: limits, found: map[string]struct{}{}, digests: startDigests(ctx, root, limits)}
+}
+
+// Finish waits for the digests and returns all entries that were taken.
+func (t *Tree) Finish() ([]Entry, error) {
+	return t.digests.finish()
+}
+
+// TakeAll takes everything that is visible.
+func (t *Tree) TakeAll() error {
 	return t.Take(dockerfile.Source{Path: "."})
 }
 
 // Take adds what one source names, by the rules by which BuildKit copies:
 // https://docs.docker.com/reference/dockerfile/#copy
 func (t *Tree) Take(source dockerfile.Source) error {
-	if t.found == nil {
-		t.found = map[string]Kind{}
-	}
 	names := []string{source.Path}
 	if source.Wildcards {
 		var err error
@@ -55,16 +64,6 @@ func (t *Tree) Take(source dockerfile.Source) error {
 		}
 	}
 	return nil
-}
-
-// Entries returns what was taken, sorted by path, without content.
-func (t *Tree) Entries() []Entry {
-	entries := make([]Entry, 0, len(t.found))
-	for name, kind := range t.found {
-		entries = append(entries, Entry{Path: name, Kind: kind})
-	}
-	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	return entries
 }
 
 // takeName takes a file, or what is in a folder. Links on the way there, and
@@ -116,11 +115,14 @@ func (t *Tree) addBelow(top string, entry visit) error {
 }
 
 func (t *Tree) add(name string, kind Kind) error {
-	if name == "." {
+	if _, found := t.found[name]; found || name == "." {
 		return nil
 	}
-	t.found[name] = kind
-	return t.Limits.checkEntries(len(t.found))
+	t.found[name] = struct{}{}
+	if err := t.limits.checkEntries(len(t.found)); err != nil {
+		return err
+	}
+	return t.digests.add(Entry{Path: name, Kind: kind})
 }
 
 // glob returns the visible names that match a pattern. As in BuildKit,

@@ -27,12 +27,12 @@ func (t *Tree) walk(top string, on func(visit) (bool, error)) error {
 				continue
 			}
 			var err error
-			if _, _, above, err = t.Ignore.match(top[:n], above); err != nil {
+			if _, _, above, err = t.ignore.match(top[:n], above); err != nil {
 				return err
 			}
 		}
 	}
-	folder, err := t.Root.OpenRoot(top)
+	folder, err := t.root.OpenRoot(top)
 	if err != nil {
 		return err
 	}
@@ -42,25 +42,25 @@ func (t *Tree) walk(top string, on func(visit) (bool, error)) error {
 
 // walkFolder has one open folder for each level, so that no path is resolved twice.
 func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on func(visit) (bool, error)) error {
-	children, err := readFolder(folder, name)
+	children, err := readFolder(folder)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	t.visited += len(children)
-	if t.visited > 10*t.Limits.Entries {
-		return fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.Limits.Entries)
+	if t.visited > 10*t.limits.Entries {
+		return fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.limits.Entries)
 	}
 	for _, child := range children {
-		entry := visit{path: join(name, child.Name()), below: join(below, child.Name())}
-		visible, inside, here, err := t.Ignore.match(entry.path, above)
+		entry := visit{path: join(name, child.name), below: join(below, child.name)}
+		visible, inside, here, err := t.ignore.match(entry.path, above)
 		if err != nil {
 			return err
 		}
-		if !visible && (!inside || !child.IsDir()) {
+		if !visible && (!inside || child.mode != fs.ModeDir) {
 			continue
 		}
 		entry.visible = visible
-		if entry.kind, err = kindOf(entry.path, child.Type()); err != nil {
+		if entry.kind, err = kindOf(entry.path, child.mode); err != nil {
 			return err
 		}
 		descend, err := on(entry)
@@ -70,7 +70,7 @@ func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on fu
 		if !descend || !inside || entry.kind != Folder {
 			continue
 		}
-		if err := t.descend(folder, child.Name(), entry, here, on); err != nil {
+		if err := t.descend(folder, child.name, entry, here, on); err != nil {
 			return err
 		}
 	}
@@ -84,19 +84,6 @@ func (t *Tree) descend(folder *os.Root, child string, entry visit, here seen, on
 	}
 	defer func() { _ = next.Close() }()
 	return t.walkFolder(next, entry.path, entry.below, here, on)
-}
-
-func readFolder(folder *os.Root, name string) ([]fs.DirEntry, error) {
-	opened, err := folder.Open(".")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	defer func() { _ = opened.Close() }()
-	children, err := opened.ReadDir(-1)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return children, nil
 }
 
 // join is path.Join of a cleaned folder and a name in it.
@@ -116,7 +103,7 @@ const maxLinks = 40
 // doesn't leave it. Every link on the way becomes an entry.
 func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 	resolved, rest := ".", strings.Split(path.Clean(name), "/")
-	info, err := t.Root.Lstat(".")
+	info, err := t.root.Lstat(".")
 	for links := 0; err == nil && len(rest) > 0; {
 		next := rest[0]
 		rest = rest[1:]
@@ -128,7 +115,7 @@ func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 			continue
 		}
 		candidate := join(resolved, next)
-		if info, err = t.Root.Lstat(candidate); err != nil {
+		if info, err = t.root.Lstat(candidate); err != nil {
 			break
 		}
 		if info.Mode().Type() != fs.ModeSymlink {
@@ -142,7 +129,7 @@ func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 			return "", nil, err
 		}
 		var target string
-		if target, err = t.Root.Readlink(candidate); err != nil {
+		if target, err = t.root.Readlink(candidate); err != nil {
 			break
 		}
 		if path.IsAbs(target) {
@@ -151,11 +138,11 @@ func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 		rest = append(strings.Split(target, "/"), rest...)
 	}
 	if err == nil {
-		info, err = t.Root.Lstat(resolved)
+		info, err = t.root.Lstat(resolved)
 	}
 	if err == nil && resolved != "." && !info.IsDir() {
 		var visible bool
-		if visible, err = t.Ignore.visible(resolved); err == nil && !visible {
+		if visible, err = t.ignore.visible(resolved); err == nil && !visible {
 			return "", nil, fmt.Errorf("%s is %w: an ignore file hides it", name, ErrMissing)
 		}
 	}
