@@ -131,7 +131,7 @@ clean: ## Remove everything that was built and installed here.
 tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOTESTSUM) $(GOLANGCI_LINT) ## Build all tools into bin/; the linters take minutes, once.
 
 .PHONY: kube-assets
-kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: about 5 minutes.
+kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: 5 to 6 minutes.
 	@hack/kube-assets.sh $(BIN)/k8s
 
 .PHONY: devcontainer-cli

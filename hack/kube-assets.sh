@@ -30,7 +30,7 @@ flags="-s -w -X $component.gitVersion=$version -X $component.gitMajor=$major -X 
 
 export CGO_ENABLED=0
 start=$(date +%s)
-echo "Building kube-apiserver $version, kubectl and etcd from source, once: about 5 minutes on 2 cores." >&2
+echo "Building kube-apiserver $version, kubectl and etcd from source, once: 5 to 6 minutes on 2 cores." >&2
 "$root/hack/go-build.sh" etcd "$module" -trimpath -ldflags '-s -w' -o "$assets/etcd" go.etcd.io/etcd/server/v3
 "$root/hack/go-build.sh" kubernetes "$module" -trimpath -ldflags "$flags" -o "$assets/" \
 	k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
