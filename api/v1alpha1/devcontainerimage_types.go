@@ -10,8 +10,10 @@ type Trigger string
 
 // Triggers. Only TriggerEnvironmentCreated may publish.
 const (
+	// TriggerEnvironmentCreated: the first build of an environment, which may publish.
 	TriggerEnvironmentCreated Trigger = "EnvironmentCreated"
-	TriggerRebuild            Trigger = "Rebuild"
+	// TriggerRebuild: a rebuild of an environment that exists, which may pull and never publishes.
+	TriggerRebuild Trigger = "Rebuild"
 )
 
 // ConfigurationType is the kind of a dev container configuration.
@@ -20,9 +22,12 @@ type ConfigurationType string
 
 // Configuration types. ConfigurationCompose is not cached.
 const (
-	ConfigurationImage      ConfigurationType = "Image"
+	// ConfigurationImage: devcontainer.json names an image.
+	ConfigurationImage ConfigurationType = "Image"
+	// ConfigurationDockerfile: devcontainer.json names a Dockerfile.
 	ConfigurationDockerfile ConfigurationType = "Dockerfile"
-	ConfigurationCompose    ConfigurationType = "Compose"
+	// ConfigurationCompose: devcontainer.json names Docker Compose files. Not cached.
+	ConfigurationCompose ConfigurationType = "Compose"
 )
 
 // CachePolicy says whether a request is content with what is cached.
@@ -31,8 +36,10 @@ type CachePolicy string
 
 // Cache policies.
 const (
+	// CachePolicyUseCached: what is cached is used.
 	CachePolicyUseCached CachePolicy = "UseCached"
-	CachePolicyRefresh   CachePolicy = "Refresh"
+	// CachePolicyRefresh: what is cached counts as a miss, and the new image replaces it.
+	CachePolicyRefresh CachePolicy = "Refresh"
 )
 
 // CacheResult is the cache's answer.
@@ -41,8 +48,11 @@ type CacheResult string
 
 // Answers of the cache.
 const (
-	CacheHit      CacheResult = "Hit"
-	CacheMiss     CacheResult = "Miss"
+	// CacheHit: a usable image was found.
+	CacheHit CacheResult = "Hit"
+	// CacheMiss: none was found, or it can't be used.
+	CacheMiss CacheResult = "Miss"
+	// CacheBypassed: the cache does not apply, and was not asked.
 	CacheBypassed CacheResult = "Bypassed"
 )
 
@@ -66,8 +76,10 @@ type BuildOutcome string
 
 // Outcomes of a build.
 const (
+	// BuildSucceeded: there is an image.
 	BuildSucceeded BuildOutcome = "Succeeded"
-	BuildFailed    BuildOutcome = "Failed"
+	// BuildFailed: there is none.
+	BuildFailed BuildOutcome = "Failed"
 )
 
 // PullOutcome is how the pull of a cached image ended.
@@ -76,8 +88,10 @@ type PullOutcome string
 
 // Outcomes of a pull.
 const (
+	// PullSucceeded: the image is there.
 	PullSucceeded PullOutcome = "Succeeded"
-	PullFailed    PullOutcome = "Failed"
+	// PullFailed: it isn't, and the environment builds for itself.
+	PullFailed PullOutcome = "Failed"
 )
 
 // ProjectReference names a ProjectImageCache in the same namespace.
@@ -90,6 +104,8 @@ type ProjectReference struct {
 }
 
 // InlineConfiguration is a configuration's contents, from which the controller computes the hash.
+// +kubebuilder:validation:XValidation:rule="bytes(self.devcontainerJSON).size() <= 98304",fieldPath=".devcontainerJSON",message="devcontainerJSON must be at most 96 KiB of UTF-8; give configHash instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.dockerfile) || bytes(self.dockerfile).size() <= 98304",fieldPath=".dockerfile",message="dockerfile must be at most 96 KiB of UTF-8; give configHash instead"
 type InlineConfiguration struct {
 	// devcontainerJSON is the file's contents, byte for byte, up to 96 KiB of UTF-8.
 	// +required
@@ -120,34 +136,40 @@ type KeyInput struct {
 	Digest string `json:"digest,omitempty"`
 }
 
-// BuildReport is how the runner's build ended. It is written once.
+// BuildReport is how the runner's build ended. It is written once, when the build is over and before anything is
+// uploaded.
 // +kubebuilder:validation:XValidation:rule="self.outcome != 'Succeeded' || (has(self.manifest) && has(self.config))",message="a build that Succeeded is reported with manifest and config; add both, or set outcome to Failed"
 // +kubebuilder:validation:XValidation:rule="self.outcome != 'Failed' || (!has(self.manifest) && !has(self.config))",message="a build that Failed has no image; remove manifest and config, or set outcome to Succeeded"
+// +kubebuilder:validation:XValidation:rule="!has(self.manifest) || bytes(self.manifest).size() <= 65536",fieldPath=".manifest",message="manifest must be at most 64 KiB of UTF-8; report an image with a larger one as Failed"
+// +kubebuilder:validation:XValidation:rule="!has(self.config) || bytes(self.config).size() <= 131072",fieldPath=".config",message="config must be at most 128 KiB of UTF-8; report an image with a larger one as Failed"
 type BuildReport struct {
-	// outcome is Succeeded or Failed.
+	// outcome is Succeeded (then manifest and config are required) or Failed (then there are none, and message says why).
 	// +required
 	Outcome BuildOutcome `json:"outcome,omitempty"`
 
-	// manifest is the image's manifest, byte for byte, up to 64 KiB: its SHA-256 is the image's digest. Required with
-	// Succeeded.
+	// manifest is the image's manifest, byte for byte, up to 64 KiB of UTF-8: its SHA-256 is the image's digest, and the
+	// controller publishes exactly these bytes. Required with Succeeded.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
 	Manifest string `json:"manifest,omitempty"`
 
-	// config is the image's configuration blob, byte for byte, up to 128 KiB. Required with Succeeded.
+	// config is the image's configuration blob, byte for byte, up to 128 KiB of UTF-8: its SHA-256 is the config digest
+	// in manifest. Required with Succeeded.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=131072
 	Config string `json:"config,omitempty"`
 
-	// durationSeconds is how long the build took: what a later hit saves.
+	// durationSeconds is how many seconds the build took, 0 to one week: what a later hit saves.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=604800
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
 
-	// keyCoverage says whether the key covers what the build read.
+	// keyCoverage says whether the key covers what the build read: Complete, Incomplete (other files or images went in;
+	// not published where the project's keyCoverage is RequireComplete) or EnvironmentValues (values of the runner's
+	// environment went in; never published). Absent counts as Incomplete.
 	// +optional
 	KeyCoverage BuildKeyCoverage `json:"keyCoverage,omitempty"`
 
@@ -179,7 +201,7 @@ type PullReport struct {
 	// +required
 	Outcome PullOutcome `json:"outcome,omitempty"`
 
-	// durationSeconds is how long the pull took.
+	// durationSeconds is how many seconds the pull took, 0 to one week.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=604800
@@ -196,6 +218,8 @@ type PullReport struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.configHash) && has(self.configuration))",message="give configHash or configuration, not both: the controller computes the hash of a configuration itself"
 // +kubebuilder:validation:XValidation:rule="has(self.configHash) || has(self.configuration) || self.configurationType == 'Compose' || !has(self.projectRef)",message="give configHash, or configuration with the contents, so that an image can be looked up"
 // +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || (!has(self.configHash) && !has(self.configuration))",message="Compose configurations are not cached; remove configHash and configuration"
+// +kubebuilder:validation:XValidation:rule="!has(self.inputs) || has(self.configHash)",fieldPath=".inputs",message="inputs explain configHash; give configHash too, or remove inputs"
+// +kubebuilder:validation:XValidation:rule="!has(self.uploadAttempt) || (has(self.build) && self.build.outcome == 'Succeeded')",fieldPath=".uploadAttempt",message="uploadAttempt follows a build that Succeeded; report the build first"
 // +kubebuilder:validation:XValidation:rule="!has(self.configuration) || self.configurationType != 'Dockerfile' || has(self.configuration.dockerfile)",message="a configuration of type Dockerfile needs configuration.dockerfile, the Dockerfile's contents"
 // +kubebuilder:validation:XValidation:rule="!has(self.configuration) || self.configurationType != 'Image' || !has(self.configuration.dockerfile)",message="a configuration of type Image has no Dockerfile; remove configuration.dockerfile, or set configurationType to Dockerfile"
 // +kubebuilder:validation:XValidation:rule="has(self.projectRef) == has(oldSelf.projectRef) && (!has(self.projectRef) || self.projectRef == oldSelf.projectRef)",fieldPath=".projectRef",message="projectRef can't be changed; create another DevcontainerImage instead"
@@ -255,7 +279,7 @@ type DevcontainerImageSpec struct {
 	// +optional
 	Configuration *InlineConfiguration `json:"configuration,omitempty"`
 
-	// inputs are what went into configHash, each with its own digest; they explain a miss. Immutable.
+	// inputs are what went into configHash, up to 32, each with its own digest; they explain a miss. Immutable.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -269,17 +293,20 @@ type DevcontainerImageSpec struct {
 	// +default="UseCached"
 	CachePolicy CachePolicy `json:"cachePolicy,omitempty"`
 
-	// build is the runner's report of its build, written once, by a merge patch. Writing it needs the verb report on
-	// devcontainerimages.
+	// build is the runner's report of its build, written once, by a merge patch, when status.role is Builder and the
+	// build is over. The controller checks it, answers with status.missingLayers, and publishes the image when those are
+	// uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	// +optional
 	Build *BuildReport `json:"build,omitempty"`
 
-	// pull is the runner's report of its pull, written once, by a merge patch; savedSeconds rests on it.
+	// pull is the runner's report of its pull of status.image, written once, by a merge patch; status.savedSeconds rests
+	// on it. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	// +optional
 	Pull *PullReport `json:"pull,omitempty"`
 
-	// uploadAttempt counts the runner's uploads of status.missingLayers: it raises the number by one whenever it has
-	// uploaded all of them. It only grows.
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000: it raises the number by one whenever
+	// it has uploaded all of them. It only grows, and follows build. Writing it needs the verb report on
+	// devcontainerimages.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
@@ -360,7 +387,8 @@ type BuilderReference struct {
 // DevcontainerImageStatus is the cache's answer.
 // +kubebuilder:validation:MinProperties=1
 type DevcontainerImageStatus struct {
-	// conditions: Ready, LookedUp, Published, PushCredentialsRemoved; Reconciling and Stalled while they are True.
+	// conditions are Ready, LookedUp, Published and PushCredentialsRemoved, and Reconciling and Stalled while they are
+	// True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -369,9 +397,10 @@ type DevcontainerImageStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// configHash is the hash that was looked up, 64 lowercase hex characters; also the image's tag.
@@ -475,6 +504,7 @@ type DevcontainerImageStatus struct {
 // +kubebuilder:selectablefield:JSONPath=".spec.projectRef.name"
 // +kubebuilder:selectablefield:JSONPath=".status.configHash"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.cacheResult) || (has(self.status) && has(self.status.cacheResult) && self.status.cacheResult == oldSelf.status.cacheResult)",fieldPath=".status.cacheResult",message="cacheResult is decided once and can't be changed or removed"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 248",message="the object's name must have at most 248 characters, because it becomes part of a Secret's name"
 type DevcontainerImage struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -488,6 +518,7 @@ type DevcontainerImage struct {
 
 	// status is the answer. Only the controller writes it.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status DevcontainerImageStatus `json:"status,omitzero"`
 }
 

@@ -10,10 +10,14 @@ type KeyInputKind string
 
 // Kinds of extra key inputs; docs/hash.md says exactly what each adds.
 const (
+	// KeyInputBuildContext: the files that the Dockerfile copies.
 	KeyInputBuildContext KeyInputKind = "BuildContext"
-	KeyInputBaseImages   KeyInputKind = "BaseImages"
-	KeyInputFeatures     KeyInputKind = "Features"
-	KeyInputLocalEnv     KeyInputKind = "LocalEnv"
+	// KeyInputBaseImages: the digests that image and FROM resolve to.
+	KeyInputBaseImages KeyInputKind = "BaseImages"
+	// KeyInputFeatures: the files of local Features, and the lockfile.
+	KeyInputFeatures KeyInputKind = "Features"
+	// KeyInputLocalEnv: the values of ${localEnv:…} that reach the build.
+	KeyInputLocalEnv KeyInputKind = "LocalEnv"
 )
 
 // KeyCoverage says what happens where a build reads more than its key covers.
@@ -22,7 +26,9 @@ type KeyCoverage string
 
 // Kinds of key coverage.
 const (
-	KeyCoverageWarn            KeyCoverage = "Warn"
+	// KeyCoverageWarn: the build is published, and whoever built it is told.
+	KeyCoverageWarn KeyCoverage = "Warn"
+	// KeyCoverageRequireComplete: the build stays where it was made.
 	KeyCoverageRequireComplete KeyCoverage = "RequireComplete"
 )
 
@@ -32,9 +38,12 @@ type AdoptionPolicy string
 
 // Adoption policies.
 const (
-	AdoptNever      AdoptionPolicy = "Never"
+	// AdoptNever: such a repository is left alone, and the object is Stalled.
+	AdoptNever AdoptionPolicy = "Never"
+	// AdoptIfUntagged: it is taken over if no other object's owner tag is on it.
 	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
-	AdoptAlways     AdoptionPolicy = "Always"
+	// AdoptAlways: it is taken over, whoever made it.
+	AdoptAlways AdoptionPolicy = "Always"
 )
 
 // DeletionPolicy says what becomes of a repository when its object is deleted.
@@ -43,7 +52,9 @@ type DeletionPolicy string
 
 // Deletion policies.
 const (
+	// DeletionDelete: the repository goes with its images, if the controller made it.
 	DeletionDelete DeletionPolicy = "Delete"
+	// DeletionRetain: the repository stays as it is.
 	DeletionRetain DeletionPolicy = "Retain"
 )
 
@@ -53,8 +64,10 @@ type EncryptionType string
 
 // Encryption types.
 const (
+	// EncryptionAES256: with keys of ECR's own.
 	EncryptionAES256 EncryptionType = "AES256"
-	EncryptionKMS    EncryptionType = "KMS"
+	// EncryptionKMS: with the KMS key that is given.
+	EncryptionKMS EncryptionType = "KMS"
 )
 
 // Encryption is how a repository is encrypted at rest.
@@ -70,7 +83,7 @@ type Encryption struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$')",message="must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/id"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$')",message="must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/id"
 	KMSKeyARN string `json:"kmsKeyARN,omitempty"`
 }
 
@@ -107,7 +120,7 @@ type ProjectImageCacheSpec struct {
 	// +default=30
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=365
-	RetentionDays *int32 `json:"retentionDays,omitempty"`
+	RetentionDays *int32 `json:"retentionDays,omitempty"` //nolint:kubeapilinter // a pointer, as all optional numbers of this API
 
 	// keyInputs are inputs of the hash beside devcontainer.json and Dockerfile: BuildContext (the files that the
 	// Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local Features and the
@@ -131,7 +144,7 @@ type ProjectImageCacheSpec struct {
 	// +kubebuilder:validation:MaxItems=20
 	// +kubebuilder:validation:items:MinLength=20
 	// +kubebuilder:validation:items:MaxLength=256
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/.+$')",message="must be the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/name"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role or user, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	Readers []string `json:"readers,omitempty"`
 
 	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
@@ -147,7 +160,8 @@ type ProjectImageCacheSpec struct {
 	// +default={"type": "AES256"}
 	Encryption Encryption `json:"encryption,omitempty,omitzero"`
 
-	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key.
+	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key. Up
+	// to 45, each key once.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
@@ -238,15 +252,17 @@ type RepositoryOrigin string
 
 // Origins of a repository.
 const (
+	// RepositoryCreated: the controller made it.
 	RepositoryCreated RepositoryOrigin = "Created"
+	// RepositoryAdopted: it existed before and was taken over.
 	RepositoryAdopted RepositoryOrigin = "Adopted"
 )
 
 // ProjectImageCacheStatus is what the controller found and made for a project.
 // +kubebuilder:validation:MinProperties=1
 type ProjectImageCacheStatus struct {
-	// conditions: Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady, PullCredentialsReady;
-	// Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
+	// PullCredentialsReady, and Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -255,9 +271,10 @@ type ProjectImageCacheStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// repository is the ECR repository.
@@ -318,6 +335,7 @@ type ProjectImageCache struct {
 
 	// status is what the controller found and made. Only the controller writes it.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status ProjectImageCacheStatus `json:"status,omitzero"`
 }
 

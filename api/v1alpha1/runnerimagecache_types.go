@@ -8,13 +8,18 @@ import (
 // +kubebuilder:validation:Enum=AWSEC2;AWSECS;GCP;Azure;Linux
 type Provider string
 
-// Providers. Only ProviderAWSEC2 caches.
+// Providers. Only ProviderAWSEC2 caches; a runner of any other is kept and reported as UnsupportedProvider.
 const (
+	// ProviderAWSEC2: the runner starts EC2 instances. Its projects cache.
 	ProviderAWSEC2 Provider = "AWSEC2"
+	// ProviderAWSECS: the runner uses ECS. Not cached.
 	ProviderAWSECS Provider = "AWSECS"
-	ProviderGCP    Provider = "GCP"
-	ProviderAzure  Provider = "Azure"
-	ProviderLinux  Provider = "Linux"
+	// ProviderGCP: the runner is in Google Cloud. Not cached.
+	ProviderGCP Provider = "GCP"
+	// ProviderAzure: the runner is in Azure. Not cached.
+	ProviderAzure Provider = "Azure"
+	// ProviderLinux: the runner is a machine of its own. Not cached.
+	ProviderLinux Provider = "Linux"
 )
 
 // Tier is the plan that a runner's organisation is on.
@@ -23,8 +28,11 @@ type Tier string
 
 // Tiers.
 const (
-	TierFree       Tier = "Free"
-	TierCore       Tier = "Core"
+	// TierFree: the cache is always on.
+	TierFree Tier = "Free"
+	// TierCore: the cache can be switched off.
+	TierCore Tier = "Core"
+	// TierEnterprise: the cache can be switched off.
 	TierEnterprise Tier = "Enterprise"
 )
 
@@ -34,7 +42,9 @@ type CacheMode string
 
 // Cache modes.
 const (
-	CacheEnabled  CacheMode = "Enabled"
+	// CacheEnabled: environments look images up, pull and publish.
+	CacheEnabled CacheMode = "Enabled"
+	// CacheDisabled: nothing is published or pulled; what is cached stays until it expires.
 	CacheDisabled CacheMode = "Disabled"
 )
 
@@ -44,7 +54,9 @@ type RolesType string
 
 // Kinds of roles.
 const (
-	RolesManaged  RolesType = "Managed"
+	// RolesManaged: the controller makes and keeps both roles.
+	RolesManaged RolesType = "Managed"
+	// RolesProvided: both roles exist already, and the controller only assumes them.
 	RolesProvided RolesType = "Provided"
 )
 
@@ -63,14 +75,14 @@ type RunnerRoles struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	PullRoleARN string `json:"pullRoleARN,omitempty"`
 
 	// pushRoleARN is the IAM role that upload rights come from. Only for type Provided.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	PushRoleARN string `json:"pushRoleARN,omitempty"`
 
 	// permissionsBoundaryARN is set as the permissions boundary of both roles, where the account demands one. Only for
@@ -78,7 +90,7 @@ type RunnerRoles struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$')",message="must be the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/name"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM policy, such as arn:aws:iam::123456789012:policy/name"
 	PermissionsBoundaryARN string `json:"permissionsBoundaryARN,omitempty"`
 }
 
@@ -107,7 +119,7 @@ type RunnerImageCacheSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2}(-[a-z]+)+-[0-9]+$')",message="must be the name of an AWS region, such as eu-central-1"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')",message="must be the name of an AWS region, such as eu-central-1"
 	Region string `json:"region,omitempty"`
 
 	// accountID is the AWS account, 12 digits, that the runner is in. Where it is set, the controller stops
@@ -142,13 +154,14 @@ type RunnerImageCacheSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/.+$')",message="must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/name"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	AssumeRoleARN string `json:"assumeRoleARN,omitempty"`
 
 	// externalID is handed to AWS with assumeRoleARN, where that role's trust policy asks for it.
 	// +optional
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1224
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_+=,.@:/-]+$')",message="must be letters, digits and the characters _ + = , . @ : / -, as AWS takes them in an external ID"
 	ExternalID string `json:"externalID,omitempty"`
 
 	// roles says which IAM roles the runner's pull and push credentials come from. By default the controller makes them.
@@ -159,18 +172,21 @@ type RunnerImageCacheSpec struct {
 
 // Tag is one AWS tag.
 type Tag struct {
-	// key is the tag's name, 1 to 128 characters, not beginning with aws:, which AWS keeps for itself.
+	// key is the tag's name: 1 to 128 letters, digits, spaces and the characters _ . : / = + - @. It doesn't begin with
+	// aws:, which AWS keeps for itself, or imagecache.dev/, which the controller keeps.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[\p{L}\p{Z}\p{N}_.:/=+@-]*$')`,message="must be letters, digits, spaces and the characters _ . : / = + - @, as AWS takes them in tags"
 	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().startsWith('aws:')",message="tag keys that begin with aws: are reserved by AWS; choose another key"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('imagecache.dev/') && self != 'imagecache-project'",message="tag keys that begin with imagecache.dev/, and imagecache-project, are set by the controller; choose another key"
 	Key string `json:"key,omitempty"`
 
-	// value is the tag's value, up to 256 characters; it may be empty.
+	// value is the tag's value: up to 256 of the characters that key takes. Absent or empty, the tag has no value.
 	// +optional
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[\p{L}\p{Z}\p{N}_.:/=+@-]*$')`,message="must be letters, digits, spaces and the characters _ . : / = + - @, as AWS takes them in tags"
 	Value *string `json:"value,omitempty"`
 }
 
@@ -192,7 +208,7 @@ type StackTag struct {
 // RunnerImageCacheStatus is what the controller found and made for a runner.
 // +kubebuilder:validation:MinProperties=1
 type RunnerImageCacheStatus struct {
-	// conditions: Ready, AccountReady, TagsReady, RolesReady; Reconciling and Stalled while they are True.
+	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -201,9 +217,10 @@ type RunnerImageCacheStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// accountID is the AWS account that the controller reaches for this runner.
@@ -282,6 +299,7 @@ type RunnerImageCache struct {
 
 	// status is what the controller found and made. Only the controller writes it.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status RunnerImageCacheStatus `json:"status,omitzero"`
 }
 

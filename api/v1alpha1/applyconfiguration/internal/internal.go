@@ -128,6 +128,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.imagecache.api.v1alpha1.DevcontainerImageStatus
+      default:
+        observedGeneration: -1
 - name: dev.imagecache.api.v1alpha1.DevcontainerImageSpec
   map:
     fields:
@@ -228,6 +230,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    - name: replacesDigest
+      type:
+        scalar: string
     - name: repositoryURI
       type:
         scalar: string
@@ -307,6 +312,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.imagecache.api.v1alpha1.ProjectImageCacheStatus
+      default:
+        observedGeneration: -1
 - name: dev.imagecache.api.v1alpha1.ProjectImageCacheSpec
   map:
     fields:
@@ -363,6 +370,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.imagecache.api.v1alpha1.ProjectImageCacheStatus
   map:
     fields:
+    - name: appliedHash
+      type:
+        scalar: string
     - name: appliedTags
       type:
         list:
@@ -450,6 +460,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.imagecache.api.v1alpha1.RunnerImageCacheStatus
+      default:
+        observedGeneration: -1
 - name: dev.imagecache.api.v1alpha1.RunnerImageCacheSpec
   map:
     fields:

@@ -32,18 +32,21 @@ type DevcontainerImageSpecApplyConfiguration struct {
 	// configuration is the contents, from which the controller computes the hash itself. A project with keyInputs needs
 	// configHash instead (KeyInputsNeedWorkspace). Immutable.
 	Configuration *InlineConfigurationApplyConfiguration `json:"configuration,omitempty"`
-	// inputs are what went into configHash, each with its own digest; they explain a miss. Immutable.
+	// inputs are what went into configHash, up to 32, each with its own digest; they explain a miss. Immutable.
 	Inputs []KeyInputApplyConfiguration `json:"inputs,omitempty"`
 	// cachePolicy is UseCached (the default) or Refresh, which replaces what is cached; creating an object with Refresh
 	// needs the verb refresh on projectimagecaches. Immutable.
 	CachePolicy *apiv1alpha1.CachePolicy `json:"cachePolicy,omitempty"`
-	// build is the runner's report of its build, written once, by a merge patch. Writing it needs the verb report on
-	// devcontainerimages.
+	// build is the runner's report of its build, written once, by a merge patch, when status.role is Builder and the
+	// build is over. The controller checks it, answers with status.missingLayers, and publishes the image when those are
+	// uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	Build *BuildReportApplyConfiguration `json:"build,omitempty"`
-	// pull is the runner's report of its pull, written once, by a merge patch; savedSeconds rests on it.
+	// pull is the runner's report of its pull of status.image, written once, by a merge patch; status.savedSeconds rests
+	// on it. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	Pull *PullReportApplyConfiguration `json:"pull,omitempty"`
-	// uploadAttempt counts the runner's uploads of status.missingLayers: it raises the number by one whenever it has
-	// uploaded all of them. It only grows.
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000: it raises the number by one whenever
+	// it has uploaded all of them. It only grows, and follows build. Writing it needs the verb report on
+	// devcontainerimages.
 	UploadAttempt *int32 `json:"uploadAttempt,omitempty"`
 	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one day.
 	// Immutable.

@@ -15,9 +15,11 @@ import (
 //
 // DevcontainerImageStatus is the cache's answer.
 type DevcontainerImageStatusApplyConfiguration struct {
-	// conditions: Ready, LookedUp, Published, PushCredentialsRemoved; Reconciling and Stalled while they are True.
+	// conditions are Ready, LookedUp, Published and PushCredentialsRemoved, and Reconciling and Stalled while they are
+	// True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// configHash is the hash that was looked up, 64 lowercase hex characters; also the image's tag.
 	ConfigHash *string `json:"configHash,omitempty"`
@@ -34,6 +36,9 @@ type DevcontainerImageStatusApplyConfiguration struct {
 	Builder *BuilderReferenceApplyConfiguration `json:"builder,omitempty"`
 	// repositoryURI is the repository that the image is in, or will be uploaded to.
 	RepositoryURI *string `json:"repositoryURI,omitempty"`
+	// replacesDigest is the image that stands under this hash and can't be used; publishing replaces it. Until then it
+	// stays.
+	ReplacesDigest *string `json:"replacesDigest,omitempty"`
 	// missingLayers are the digests of the blobs, of the reported image, that the repository doesn't have yet. The
 	// runner uploads them and then raises spec.uploadAttempt.
 	MissingLayers []string `json:"missingLayers,omitempty"`
@@ -133,6 +138,14 @@ func (b *DevcontainerImageStatusApplyConfiguration) WithBuilder(value *BuilderRe
 // If called multiple times, the RepositoryURI field is set to the value of the last call.
 func (b *DevcontainerImageStatusApplyConfiguration) WithRepositoryURI(value string) *DevcontainerImageStatusApplyConfiguration {
 	b.RepositoryURI = &value
+	return b
+}
+
+// WithReplacesDigest sets the ReplacesDigest field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReplacesDigest field is set to the value of the last call.
+func (b *DevcontainerImageStatusApplyConfiguration) WithReplacesDigest(value string) *DevcontainerImageStatusApplyConfiguration {
+	b.ReplacesDigest = &value
 	return b
 }
 

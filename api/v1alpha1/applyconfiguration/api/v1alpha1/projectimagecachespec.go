@@ -39,7 +39,8 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.
 	Encryption *EncryptionApplyConfiguration `json:"encryption,omitempty"`
-	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key.
+	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key. Up
+	// to 45, each key once.
 	Tags []TagApplyConfiguration `json:"tags,omitempty"`
 	// deletionPolicy says what becomes of the repository when this object is deleted: Delete (the default; only if the
 	// controller made it) or Retain.

@@ -13,15 +13,19 @@ import (
 //
 // ProjectImageCacheStatus is what the controller found and made for a project.
 type ProjectImageCacheStatusApplyConfiguration struct {
-	// conditions: Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady, PullCredentialsReady;
-	// Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
+	// PullCredentialsReady, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// repository is the ECR repository.
 	Repository *RepositoryStatusApplyConfiguration `json:"repository,omitempty"`
 	// appliedTags are the keys of the tags that the controller set, so that it can remove its own and no others.
 	AppliedTags []string `json:"appliedTags,omitempty"`
+	// appliedHash is a digest of what was last set of tags, lifecycle policy and repository policy, so that a change of
+	// what is wanted is noticed without reading them back from AWS.
+	AppliedHash *string `json:"appliedHash,omitempty"`
 	// pullCredentials is the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
 	// images are what the project's images amount to.
@@ -70,6 +74,14 @@ func (b *ProjectImageCacheStatusApplyConfiguration) WithAppliedTags(values ...st
 	for i := range values {
 		b.AppliedTags = append(b.AppliedTags, values[i])
 	}
+	return b
+}
+
+// WithAppliedHash sets the AppliedHash field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AppliedHash field is set to the value of the last call.
+func (b *ProjectImageCacheStatusApplyConfiguration) WithAppliedHash(value string) *ProjectImageCacheStatusApplyConfiguration {
+	b.AppliedHash = &value
 	return b
 }
 

@@ -15,7 +15,7 @@ import (
 type PullReportApplyConfiguration struct {
 	// outcome is Succeeded or Failed.
 	Outcome *apiv1alpha1.PullOutcome `json:"outcome,omitempty"`
-	// durationSeconds is how long the pull took.
+	// durationSeconds is how many seconds the pull took, 0 to one week.
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
 	// message says in a sentence what went wrong; up to 1,024 characters.
 	Message *string `json:"message,omitempty"`

@@ -14,9 +14,10 @@ import (
 //
 // RunnerImageCacheStatus is what the controller found and made for a runner.
 type RunnerImageCacheStatusApplyConfiguration struct {
-	// conditions: Ready, AccountReady, TagsReady, RolesReady; Reconciling and Stalled while they are True.
+	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers.
+	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
+	// object, so that nobody takes an object without conditions for one that is ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// accountID is the AWS account that the controller reaches for this runner.
 	AccountID *string `json:"accountID,omitempty"`
