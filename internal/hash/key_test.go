@@ -6,14 +6,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"imagecache.dev/internal/devcontainer"
 )
+
+var fixedTime = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // workspaceOf writes files, named by their paths, into a new folder.
 func workspaceOf(t testing.TB, files map[string]string) string {
 	t.Helper()
 	workspace := t.TempDir()
+	writeAll(t, workspace, files)
+	return workspace
+}
+
+func writeAll(t testing.TB, workspace string, files map[string]string) {
+	t.Helper()
 	for name, contents := range files {
 		full := filepath.Join(workspace, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
@@ -23,7 +32,6 @@ func workspaceOf(t testing.TB, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	return workspace
 }
 
 func compute(t testing.TB, workspace string, o Options) *Key {
