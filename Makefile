@@ -49,6 +49,10 @@ help: ## Show this list.
 demo: build $(KUBE_ASSETS) devcontainer-cli container-engine $(BIN)/demo $(REAP) ## Take a real workspace through miss, build, publish and hit; KEEP=1 leaves all running.
 	@IMAGECACHE_PREPARE_SECONDS=$$(($$(date +%s) - $(STARTED))) $(if $(KEEP),,$(REAP)) $(BIN)/demo
 
+.PHONY: demo-stop
+demo-stop: $(BIN)/demo ## End what KEEP=1 make demo left running.
+	@$(BIN)/demo stop
+
 .PHONY: test
 test: test-env ## Run all tests that CI runs; the summary comes last.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit envtest e2e

@@ -212,7 +212,7 @@ func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
 	dir := filepath.Join(d.dir, "machines", name)
 	env, err := containerenv.Write(dir, containerenv.Options{
 		InsecureRegistries: []string{d.cluster.RegistryHost()},
-		Aliases:            map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")},
+		StandIns:           map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")},
 	})
 	if err != nil {
 		return nil, err

@@ -19,8 +19,9 @@ import (
 type Options struct {
 	// InsecureRegistries are the registries that speak plain HTTP, as host:port.
 	InsecureRegistries []string
-	// Aliases say which repository a short name is, such as busybox.
-	Aliases map[string]string
+	// StandIns are repositories that speak plain HTTP and that are used in place of Docker Hub's official images, by the
+	// images' names, such as busybox.
+	StandIns map[string]string
 }
 
 // Write writes a private podman configuration into dir, which it makes, and returns the environment variables
@@ -51,7 +52,7 @@ func Write(dir string, o Options) (env []string, err error) {
 		Ulimits:    limits,
 		Driver:     "overlay",
 		Registries: o.InsecureRegistries,
-		Aliases:    o.Aliases,
+		StandIns:   o.StandIns,
 	}
 	env = variables(dir)
 	if err := settings.write(); err != nil {
@@ -109,7 +110,7 @@ type settings struct {
 	Ulimits    []string
 	Driver     string
 	Registries []string
-	Aliases    map[string]string
+	StandIns   map[string]string
 }
 
 // The files' settings: https://github.com/containers/common/blob/main/docs/containers.conf.5.md,
@@ -145,9 +146,12 @@ short-name-mode = "permissive"
 location = {{ printf "%q" . }}
 insecure = true
 {{ end }}
-{{ if .Aliases }}[aliases]
-{{ range $name, $repository := .Aliases }}{{ printf "%q" $name }} = {{ printf "%q" $repository }}
-{{ end }}{{ end }}`),
+{{ range $name, $repository := .StandIns }}
+[[registry]]
+prefix = {{ printf "%q" (print "docker.io/library/" $name) }}
+location = {{ printf "%q" $repository }}
+insecure = true
+{{ end }}`),
 }
 
 func parse(text string) *template.Template {

@@ -124,9 +124,10 @@ aws_secret_access_key = %[4]s
 	return nil
 }
 
-// environment are the variables under which the SDK is the controller's role.
+// environment are the variables under which the SDK is the controller's role. The endpoint of STS is named by itself
+// too, because the SDK assumes a profile's role before it has read the one for all services.
 func (a awsAccount) environment() []string {
-	return []string{"AWS_ENDPOINT_URL=" + a.endpoint, "AWS_CONFIG_FILE=" + a.configFile, "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"}
+	return []string{"AWS_ENDPOINT_URL=" + a.endpoint, "AWS_ENDPOINT_URL_STS=" + a.endpoint, "AWS_CONFIG_FILE=" + a.configFile, "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"}
 }
 
 // rootEnvironment are the variables under which the SDK, or the aws command, is the account's root.
