@@ -82,9 +82,13 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		}), "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 29 days ago has reached its retention of 30 days"},
 		"invalidated": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", noon.Add(-time.Hour),
 			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago is older than invalidatePushedBefore, 2026-03-14T11:00:00Z"},
-		"other platform": {image(func(_ *publication.Cached, _ map[string]string, config map[string]any) { config["architecture"] = "arm64" }), "", time.Time{},
+		"other platform": {image(func(_ *publication.Cached, _ map[string]string, config map[string]any) {
+			config["architecture"] = "arm64"
+		}), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonPlatformMismatch, "the image under this hash is not for linux/amd64"},
-		"label of another hash": {image(func(_ *publication.Cached, labels map[string]string, _ map[string]any) { labels[imagelabel.Hash] = "h2" }), "", time.Time{},
+		"label of another hash": {image(func(_ *publication.Cached, labels map[string]string, _ map[string]any) {
+			labels[imagelabel.Hash] = "h2"
+		}), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
 		"no configuration": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Config = []byte{} }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},

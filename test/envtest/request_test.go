@@ -1,0 +1,140 @@
+package envtest
+
+import (
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/imagelabel"
+)
+
+func TestMissThenPublishThenHit(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+
+	first := h.ask("shop", "e-1", hashOf("a"))
+	first.answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
+	first.role(v1alpha1.RoleBuilder)
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty(), "upload rights while the image is built")
+	first.publish()
+	first.finished()
+	h.Expect(first.request.Status.PushCredentials).To(BeNil())
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty(), "upload rights after the publication")
+	h.condition(first.request, v1alpha1.ConditionPushCredentialsRemoved, metav1.ConditionTrue)
+
+	second := h.ask("shop", "e-2", hashOf("a"))
+	second.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	want, err := first.image.Digest()
+	h.Expect(err).NotTo(HaveOccurred())
+	got, err := second.pull().Digest()
+	h.Expect(err).NotTo(HaveOccurred())
+	h.Expect(got).To(Equal(want))
+	h.Expect(*second.request.Status.SavedSeconds).To(BeEquivalentTo(225))
+
+	h.ask("shop", "e-3", hashOf("b")).answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
+}
+
+func TestBypassedRequestsNeedNoAWS(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	h.runner("off", func(s *v1alpha1.RunnerImageCacheSpec) {
+		s.Tier, s.Cache = v1alpha1.TierEnterprise, v1alpha1.CacheDisabled
+	})
+	off := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Name: "off"}, Spec: v1alpha1.ProjectImageCacheSpec{
+		RunnerRef: v1alpha1.RunnerReference{Name: "off"}, ProjectID: "off",
+	}}
+	h.create(off)
+	for reason, request := range map[string]*environment{
+		v1alpha1.ReasonNonProjectEnvironment: h.ask("shop", "e-1", hashOf("a"), func(s *v1alpha1.DevcontainerImageSpec) { s.ProjectRef = nil }),
+		v1alpha1.ReasonComposeNotSupported: h.ask("shop", "e-2", "", func(s *v1alpha1.DevcontainerImageSpec) {
+			s.ConfigurationType = v1alpha1.ConfigurationCompose
+		}),
+		v1alpha1.ReasonCacheDisabled: h.ask("off", "e-3", hashOf("a")),
+	} {
+		request.answered(v1alpha1.CacheBypassed, reason)
+		h.ready(request.request)
+		h.Expect(request.request.Status.Role).To(BeEmpty())
+	}
+	h.Expect(h.aws.Calls().Count("ecr:BatchGetImage")).To(BeZero())
+}
+
+func TestRebuildNeverPublishes(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	rebuild := h.ask("shop", "e-1", hashOf("a"), func(s *v1alpha1.DevcontainerImageSpec) { s.Trigger = v1alpha1.TriggerRebuild })
+	rebuild.answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
+	rebuild.role(v1alpha1.RoleLocalBuild)
+	rebuild.ready(rebuild.request)
+	rebuild.build()
+	rebuild.report()
+	h.ask("shop", "e-2", hashOf("a")).role(v1alpha1.RoleBuilder)
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero())
+}
+
+func TestWaiterGetsTheBuildersImage(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	builder := h.ask("shop", "e-1", hashOf("a"))
+	builder.role(v1alpha1.RoleBuilder)
+	waiter := h.ask("shop", "e-2", hashOf("a"))
+	waiter.role(v1alpha1.RoleWaiter)
+	h.Expect(waiter.request.Status.Builder.EnvironmentID).To(Equal("e-1"))
+	builder.publish()
+	waiter.ready(waiter.request)
+	h.Expect(waiter.request.Status.Image.Digest).To(Equal(builder.request.Status.Image.Digest))
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(Equal(1))
+}
+
+func TestNextWaiterBuildsWhenTheBuildFails(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	builder := h.ask("shop", "e-1", hashOf("a"))
+	builder.role(v1alpha1.RoleBuilder)
+	waiter := h.ask("shop", "e-2", hashOf("a"))
+	waiter.role(v1alpha1.RoleWaiter)
+	builder.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "durationSeconds": 3, "message": "RUN make: exit status 2"}})
+	builder.reason(builder.request, v1alpha1.ConditionStalled, v1alpha1.ReasonBuildFailed)
+	waiter.publish()
+}
+
+func TestNextWaiterBuildsWhenTheBuilderIsDeleted(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	builder := h.ask("shop", "e-1", hashOf("a"))
+	builder.role(v1alpha1.RoleBuilder)
+	waiter := h.ask("shop", "e-2", hashOf("a"))
+	waiter.role(v1alpha1.RoleWaiter)
+	h.Expect(kube.Delete(h.ctx, builder.request)).To(Succeed())
+	waiter.publish()
+}
+
+func TestRejectedReportsAreNotPublished(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	for reason, edit := range map[string]func(*v1.ConfigFile){
+		v1alpha1.ReasonLabelMismatch: func(c *v1.ConfigFile) { c.Config.Labels[imagelabel.Hash] = hashOf("another") },
+		v1alpha1.ReasonWrongPlatform: func(c *v1.ConfigFile) { c.Architecture = "arm64" },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			builder := h.ask("shop", "e-"+hashOf(reason)[:6], hashOf(reason))
+			builder.role(v1alpha1.RoleBuilder)
+			builder.build(edit)
+			builder.report()
+			builder.reason(builder.request, v1alpha1.ConditionPublished, reason)
+			builder.finished()
+			h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+		})
+	}
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero())
+}
