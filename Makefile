@@ -147,6 +147,10 @@ container-engine: ## Make sure that there are docker or podman, and a static bus
 	@hack/container-engine.sh >/dev/null
 	@hack/busybox.sh $(BIN)
 
+.PHONY: prometheus
+prometheus: ## Make sure that there are prometheus and promtool.
+	@hack/prometheus.sh $(BIN)
+
 $(CONTROLLER_GEN): TOOL := sigs.k8s.io/controller-tools/cmd/controller-gen
 $(CRD_REF_DOCS): TOOL := github.com/elastic/crd-ref-docs
 $(KUSTOMIZE): TOOL := sigs.k8s.io/kustomize/kustomize/v5

@@ -35,6 +35,8 @@ while IFS= read -r module; do
 	(cd "$(dirname "$module")" && go mod tidy -diff) || fail "$module is not tidy: run \"go mod tidy\" there"
 done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')
 
+bin/kustomize build config/default >/dev/null || fail "config/default can't be rendered"
+
 go vet ./... || fail "go vet found something"
 make --no-print-directory lint || fail "the linters found something"
 
