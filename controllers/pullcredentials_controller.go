@@ -147,7 +147,12 @@ func (r *PullCredentialsReconciler) current(project *v1alpha1.ProjectImageCache)
 
 // isNews says whether the status doesn't show yet what there is.
 func (r *PullCredentialsReconciler) isNews(project *v1alpha1.ProjectImageCache, facts pullFacts) bool {
-	return facts.current != nil && (project.Status.PullCredentials == nil || !project.Status.PullCredentials.ExpiresAt.Equal(&facts.current.ExpiresAt))
+	if facts.current == nil {
+		return false
+	}
+	shown := project.Status.PullCredentials
+	return shown == nil || !shown.ExpiresAt.Equal(&facts.current.ExpiresAt) ||
+		!meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
 }
 
 func (r *PullCredentialsReconciler) remember(uid types.UID, granted v1alpha1.CredentialReference) {

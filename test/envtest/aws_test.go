@@ -75,15 +75,11 @@ func startCloud(t *testing.T, options awsemulator.Options, policy string) *cloud
 // actAs makes a role with a policy and points the SDK's settings of this process to a session of it.
 func (c *cloud) actAs(t *testing.T, name, policy string) {
 	t.Helper()
-	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":"sts:AssumeRole"}]}`, c.AccountID())
-	role, err := c.iam.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.permit(t, name, policy)
+	arn := c.makeRole(t, name, policy)
 	var session *sts.AssumeRoleOutput
 	for attempt := 0; ; attempt++ {
-		session, err = c.sts.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: awssdk.String("test"), DurationSeconds: awssdk.Int32(3600)})
+		var err error
+		session, err = c.sts.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &arn, RoleSessionName: awssdk.String("test"), DurationSeconds: awssdk.Int32(3600)})
 		if err == nil {
 			break
 		}
@@ -98,6 +94,18 @@ func (c *cloud) actAs(t *testing.T, name, policy string) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", *session.Credentials.SecretAccessKey)
 	t.Setenv("AWS_SESSION_TOKEN", *session.Credentials.SessionToken)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+// makeRole makes a role that the account may assume, and returns its ARN.
+func (c *cloud) makeRole(t *testing.T, name, policy string) string {
+	t.Helper()
+	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`, c.AccountID())
+	role, err := c.iam.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.permit(t, name, policy)
+	return *role.Role.Arn
 }
 
 // permit replaces a role's policy.
@@ -321,3 +329,17 @@ func pullSecrets(namespace string) []string {
 	}
 	return names
 }
+
+func pullSecret(namespace, name string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+}
+
+func nowTime() metav1.Time { return metav1.NewTime(time.Now().Truncate(time.Second)) }
+
+// ahead is a clock that is so much before the machine's.
+func ahead(by time.Duration) clock.PassiveClock { return aheadClock(by) }
+
+type aheadClock time.Duration
+
+func (c aheadClock) Now() time.Time                  { return time.Now().Add(time.Duration(c)) }
+func (c aheadClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
