@@ -66,6 +66,7 @@ type repository struct {
 
 	policyText string
 	policies   []policyAt // history, oldest first
+	pruned     bool       // the first of policies acts already, whatever an older reading of the clock says
 
 	images map[string]*image // by digest
 	tagged map[string]*image
@@ -174,13 +175,16 @@ func (p *repository) policy(now time.Time, delay time.Duration) *policy.Document
 			return p.policies[i].doc
 		}
 	}
+	if p.pruned {
+		return p.policies[0].doc
+	}
 	return nil
 }
 
 func (p *repository) setPolicy(now time.Time, delay time.Duration, doc *policy.Document) {
 	p.policies = append(p.policies, policyAt{now, doc})
 	for len(p.policies) > 1 && !p.policies[1].at.Add(delay).After(now) {
-		p.policies = p.policies[1:]
+		p.policies, p.pruned = p.policies[1:], true
 	}
 }
 

@@ -51,6 +51,7 @@ type role struct {
 	deleted             time.Time // zero: exists
 
 	history []snapshot // oldest first; never empty
+	pruned  bool       // the first of history acts already, whatever an older reading of the clock says
 }
 
 // snapshot is what a role may do from a time on.
@@ -121,7 +122,7 @@ func (d *Directory) remember(r *role) error {
 	r.history = append(r.history, s)
 	// All but the last snapshot that acts by now, and those to come, are of no use.
 	for len(r.history) > 1 && !r.history[1].at.Add(d.settings.PolicyDelay).After(now) {
-		r.history = r.history[1:]
+		r.history, r.pruned = r.history[1:], true
 	}
 	return nil
 }
@@ -141,6 +142,9 @@ func (r *role) at(now time.Time, delay time.Duration) snapshot {
 		if !r.history[i].at.Add(delay).After(now) {
 			return r.history[i]
 		}
+	}
+	if r.pruned {
+		return r.history[0]
 	}
 	return snapshot{}
 }
