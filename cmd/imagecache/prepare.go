@@ -37,6 +37,7 @@ type prepare struct {
 	trigger        string
 	noWait         bool
 	builder        string
+	pull           string
 	withoutCluster string
 	output         string
 	exitCode       bool
@@ -78,7 +79,8 @@ func (p *prepare) addFlags(command *cobra.Command) {
 	flags.StringVar(&p.request.Platform, "platform", "", "the image's platform (default linux/amd64)")
 	flags.StringVar(&p.request.ConfigPath, "config", "", "which devcontainer.json, relative to the workspace (default the usual places)")
 	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
-	flags.StringVar(&p.builder, "builder", "", "docker or podman (default what is there)")
+	flags.StringVar(&p.builder, "builder", "", "docker, podman or embedded (default what is there)")
+	flags.StringVar(&p.pull, "pull", "", "where the image goes: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
 	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image although one is cached, and replace that")
 	flags.BoolVar(&p.request.Wait, "wait", true, "wait for another environment that builds the same image")
 	flags.BoolVar(&p.noWait, "no-wait", false, "don't wait: build here at once, without publishing")
@@ -109,9 +111,17 @@ func (p *prepare) complete(workspace string) error {
 		return usageError("--output is name, json or jsonl, not %q", p.output)
 	}
 	switch p.builder {
+	case "", builder.Docker, builder.Podman, builder.Embedded:
+	default:
+		return usageError("--builder is docker, podman or embedded, not %q", p.builder)
+	}
+	if folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix); isLayout && folder != "" {
+		return nil
+	}
+	switch p.pull {
 	case "", builder.Docker, builder.Podman:
 	default:
-		return usageError("--builder is docker or podman, not %q", p.builder)
+		return usageError("--pull is docker, podman or oci:FOLDER, not %q", p.pull)
 	}
 	return nil
 }
@@ -126,6 +136,7 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		ClusterError: connectErr,
 		Namespace:    namespace,
 		FindEngine:   func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, p.builder) },
+		FindStore:    p.findStore(),
 		Events:       p.events(),
 	}
 	result, err := prepared.Prepare(ctx, p.request)
@@ -139,6 +150,26 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		return outcomeCode(code)
 	}
 	return nil
+}
+
+// layoutPrefix of --pull comes before a folder.
+const layoutPrefix = "oci:"
+
+// findStore is how to find where the image goes; nil for the builder's own store.
+func (p *prepare) findStore() func(ctx context.Context) (runner.Store, error) {
+	if folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix); isLayout {
+		return func(context.Context) (runner.Store, error) { return runner.LayoutStore{Folder: folder}, nil }
+	}
+	if p.pull == "" || p.pull == p.builder {
+		return nil
+	}
+	return func(ctx context.Context) (runner.Store, error) {
+		engine, err := builder.Find(ctx, p.pull)
+		if err != nil {
+			return nil, err
+		}
+		return runner.EngineStore{Engine: engine}, nil
+	}
 }
 
 // events is where the log goes: standard output is for the result where a format was asked for.

@@ -26,6 +26,7 @@ type Style struct {
 type Log struct {
 	out   io.Writer
 	style Style
+	now   func() time.Time
 
 	mu sync.Mutex
 	// shown is whether the last line is one that will be written over.
@@ -37,7 +38,7 @@ type Log struct {
 
 // NewLog makes a log of lines.
 func NewLog(out io.Writer, style Style) *Log {
-	return &Log{out: out, style: style, texts: map[string]string{}}
+	return &Log{out: out, style: style, now: time.Now, texts: map[string]string{}}
 }
 
 // brief are the steps that end so soon that plain lines tell of their end alone.
@@ -94,12 +95,12 @@ func (l *Log) erase() {
 // redraw shows what is going on in a line that the next one replaces.
 func (l *Log) redraw(text string, now bool) {
 	const often = 100 * time.Millisecond
-	if !l.style.Terminal || text == "" || !now && l.shown && time.Since(l.drawn) < often {
+	if !l.style.Terminal || text == "" || !now && l.shown && l.now().Sub(l.drawn) < often {
 		return
 	}
 	l.erase()
 	_, _ = io.WriteString(l.out, l.style.dim(cut("  … "+text, l.style.Width-1)))
-	l.shown, l.drawn = true, time.Now()
+	l.shown, l.drawn = true, l.now()
 }
 
 // progressBar draws how far a transfer is.

@@ -4,13 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"imagecache.dev/internal/builder"
 )
 
-// buildImage runs the builder. The image stands in the engine's store under the request's name afterwards.
+// buildImage runs the builder. The image stands in the environment's store afterwards, under the request's name.
 func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
+	if p.engineErr != nil {
+		return 0, p.engineErr
+	}
+	took, err := p.runBuilder(ctx)
+	if err != nil {
+		return took, err
+	}
+	if p.runner.FindStore != nil {
+		image, err := p.save(ctx)
+		if err != nil {
+			return took, err
+		}
+		if err := p.store.put(ctx, image, p.localName); err != nil {
+			return took, err
+		}
+	}
+	p.result.Image = p.store.shown(p.localName)
+	return took, nil
+}
+
+func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 	if limit := p.request.BuildTimeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the build took longer than %s", span(limit)))
@@ -49,7 +72,6 @@ func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason str
 		p.reportFailure(ctx, took, err)
 		return nil, err
 	}
-	p.result.Image = p.localName
 	return p.result, nil
 }
 
@@ -72,4 +94,41 @@ func reasonOf(err error) string {
 		return failed.Message
 	}
 	return err.Error()
+}
+
+// savedImage is an image as the engine wrote it to files.
+type savedImage struct {
+	v1.Image
+	folder string
+}
+
+// save writes the built image out of the engine's store, once.
+func (p *preparation) save(ctx context.Context) (v1.Image, error) {
+	if p.saved != nil {
+		return p.saved, nil
+	}
+	folder, err := os.MkdirTemp("", "imagecache-layers-")
+	if err != nil {
+		return nil, fmt.Errorf("save image: %w", err)
+	}
+	step := p.steps.start("Save", "Saving layers")
+	image, err := p.engine.Save(ctx, p.localName, folder)
+	if err != nil {
+		step.failed("Saving the layers failed")
+		_ = os.RemoveAll(folder)
+		return nil, err
+	}
+	p.saved = &savedImage{image, folder}
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, fmt.Errorf("save image: %w", err)
+	}
+	step.finished(fmt.Sprintf("Saved %d layers", len(layers)))
+	return p.saved, nil
+}
+
+func (p *preparation) removeSaved() {
+	if p.saved != nil {
+		_ = os.RemoveAll(p.saved.folder)
+	}
 }

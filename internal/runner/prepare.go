@@ -25,9 +25,11 @@ type Runner struct {
 	Client       client.WithWatch
 	ClusterError error
 	Namespace    string
-	// FindEngine returns the engine that builds and pulls.
+	// FindEngine returns the engine that builds.
 	FindEngine func(ctx context.Context) (builder.Engine, error)
-	Events     Events
+	// FindStore returns where the image goes; nil for the engine's own store.
+	FindStore func(ctx context.Context) (Store, error)
+	Events    Events
 }
 
 // preparation is one run of Prepare.
@@ -40,7 +42,10 @@ type preparation struct {
 	subject   subject
 	project   *v1alpha1.ProjectImageCache
 	engine    builder.Engine
+	engineErr error // why there is no engine, where a hit needs none
+	store     Store
 	localName string
+	saved     *savedImage
 
 	report *reporter // nil until the request is made
 	watch  *watcher
@@ -65,6 +70,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer p.removeSaved()
 	result, err := p.run(ctx)
 	if err != nil {
 		return nil, causeOr(ctx, err)
@@ -116,7 +122,7 @@ func (p *preparation) read(ctx context.Context) error {
 	var engineErr, projectErr error
 	group := errgroup.Group{}
 	if !p.subject.isCompose() {
-		group.Go(func() error { engineErr = p.findEngine(ctx); return nil })
+		group.Go(func() error { engineErr = p.findStore(ctx); return nil })
 	}
 	group.Go(func() error { projectErr = p.findProject(ctx); return nil })
 	_ = group.Wait()
@@ -129,13 +135,21 @@ func (p *preparation) read(ctx context.Context) error {
 	return p.makeKey(ctx, p.project)
 }
 
-func (p *preparation) findEngine(ctx context.Context) error {
+// findStore finds the engine, and where the image goes. Without an engine only a folder can take an image, and only on
+// a hit.
+func (p *preparation) findStore(ctx context.Context) error {
 	engine, err := p.runner.FindEngine(ctx)
-	if err != nil {
+	if err == nil {
+		p.engine = engine
+		err = engine.Ready()
+	}
+	if p.runner.FindStore == nil {
+		p.store = EngineStore{engine}
 		return err
 	}
-	p.engine = engine
-	return engine.Ready()
+	p.engineErr = err
+	p.store, err = p.runner.FindStore(ctx)
+	return err
 }
 
 func (p *preparation) findProject(ctx context.Context) error {

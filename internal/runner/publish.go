@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -25,7 +24,7 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 		p.reportFailure(ctx, took, err)
 		return nil, err
 	}
-	p.result.Outcome, p.result.Image = OutcomeBuilt, p.localName
+	p.result.Outcome = OutcomeBuilt
 
 	began := time.Now()
 	err = p.publish(ctx, image, lease, took)
@@ -50,13 +49,7 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	if err := lease.confirm(ctx); err != nil {
 		return causeOr(ctx, err)
 	}
-	folder, err := os.MkdirTemp("", "imagecache-layers-")
-	if err != nil {
-		return fmt.Errorf("save image: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-
-	built, err := p.save(ctx, image, folder, took)
+	built, err := p.candidate(ctx, image, took)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
 		return causeOr(ctx, err)
@@ -74,27 +67,20 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	return causeOr(ctx, p.followPublication(ctx, image, built))
 }
 
-// save writes the image out of the engine's store and makes it ready to be published.
-func (p *preparation) save(ctx context.Context, image *v1alpha1.DevcontainerImage, folder string, took time.Duration) (*candidate, error) {
-	step := p.steps.start("Save", "Saving layers")
-	saved, err := p.engine.Save(ctx, p.localName, folder)
+// candidate is the built image, ready to be published.
+func (p *preparation) candidate(ctx context.Context, image *v1alpha1.DevcontainerImage, took time.Duration) (*candidate, error) {
+	saved, err := p.save(ctx)
 	if err != nil {
-		step.failed(err.Error())
 		return nil, err
 	}
 	want := publication.Expectation{
 		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, UID: string(image.UID), Platform: p.subject.key.Platform,
 	}
 	built, err := newCandidate(saved, labels(want, p.request.Environment, took), want.Platform)
-	if err == nil {
-		err = built.check(want)
-	}
 	if err != nil {
-		step.failed(err.Error())
 		return nil, err
 	}
-	step.finished(fmt.Sprintf("Saved %d layers", len(built.blobs)-1))
-	return built, nil
+	return built, built.check(want)
 }
 
 // followPublication does what the status asks for until the image is published, or will not be.

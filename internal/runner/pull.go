@@ -2,12 +2,9 @@ package runner
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/builder"
 )
 
 // pull gets the cached image into the engine's store under the request's name, and reports how that went. Where it
@@ -42,7 +39,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 		built = *image.Status.Image.BuildSeconds
 	}
 	p.result.Outcome = OutcomeHit
-	p.result.Image = p.localName
+	p.result.Image = p.store.shown(p.localName)
 	p.result.Reference = image.Status.Image.Reference
 	p.result.Reason = image.Status.Reason
 	p.result.SavedSeconds = wholeSeconds(time.Duration(built)*time.Second - took)
@@ -56,18 +53,7 @@ func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.Devcontaine
 	if err != nil {
 		return err
 	}
-	folder, err := privateConfig(secret, p.engine.Name() == builder.Docker)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
 	output := &outputLines{events: p.steps.events, step: step.name}
 	defer output.flush()
-	if err := p.engine.Pull(ctx, image.Status.Image.Reference, folder, output); err != nil {
-		return err
-	}
-	if err := p.engine.Tag(ctx, image.Status.Image.Reference, p.localName); err != nil {
-		return fmt.Errorf("tag image: %w", err)
-	}
-	return nil
+	return p.store.pull(ctx, image.Status.Image.Reference, p.localName, secret, output)
 }

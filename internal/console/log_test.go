@@ -1,0 +1,110 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"imagecache.dev/internal/runner"
+)
+
+// build is what happens on a miss, in short.
+var build = []runner.Event{
+	{Kind: runner.EventSection, Text: "Creating dev container"},
+	{Kind: runner.EventStarted, Step: "Read", Text: "Reading the configuration"},
+	{Kind: runner.EventFinished, Step: "Read", Text: "Read .devcontainer.json (Image)", Seconds: 0.01},
+	{Kind: runner.EventStarted, Step: "Build", Text: "Building with podman"},
+	{Kind: runner.EventOutput, Step: "Build", Text: "STEP 1/1: FROM base"},
+	{Kind: runner.EventFinished, Step: "Build", Text: "Built it", Seconds: 12.34},
+	{Kind: runner.EventStarted, Step: "Upload", Text: "Uploading 2 of 3 blobs"},
+	{Kind: runner.EventProgress, Step: "Upload", DoneBytes: 5_000_000, TotalBytes: 10_000_000},
+	{Kind: runner.EventFailed, Step: "Upload", Text: "the registry is away", Seconds: 1},
+	{Kind: runner.EventNotice, Text: "not published"},
+	{Kind: runner.EventSaved, Text: "⚡️ saved"},
+}
+
+func show(style Style) string {
+	var out bytes.Buffer
+	log := NewLog(&out, style)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	log.now = func() time.Time { now = now.Add(time.Second); return now }
+	for _, event := range build {
+		log.Emit(event)
+	}
+	return out.String()
+}
+
+func TestLogInAPipe(t *testing.T) {
+	const want = `Creating dev container
+  ✓ Read .devcontainer.json (Image)  0.0 s
+  Building with podman
+    │ STEP 1/1: FROM base
+  ✓ Built it  12.3 s
+  Uploading 2 of 3 blobs
+  ✗ the registry is away  1.0 s
+  ! not published
+  ⚡️ saved
+`
+	if got := show(Style{}); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestLogOnATerminal(t *testing.T) {
+	got := show(Style{Terminal: true, Color: true, Width: 80})
+	for _, want := range []string{
+		"\x1b[1mCreating dev container\x1b[0m",
+		"\x1b[2m    │ STEP 1/1: FROM base\x1b[0m",
+		"\x1b[32m✓\x1b[0m Built it",
+		"[██████████░░░░░░░░░░]  50 %  5.0 MB / 10.0 MB",
+		"\r\x1b[K",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %q", want, got)
+		}
+	}
+	// What stays on the screen is what a pipe gets, but for the lines that were written over.
+	var screen strings.Builder
+	for line := range strings.Lines(got) {
+		if _, last, found := strings.Cut(line, "\r\x1b[K"); found {
+			line = last[strings.LastIndex(last, "\r\x1b[K")+1:]
+			line = strings.TrimPrefix(line, "\x1b[K")
+		}
+		screen.WriteString(line)
+	}
+	if strings.Contains(screen.String(), "…") {
+		t.Errorf("lines that should be written over stay: %q", screen.String())
+	}
+}
+
+func TestLinesThatAreWrittenOverFitTheTerminal(t *testing.T) {
+	got := show(Style{Terminal: true, Width: 20})
+	for part := range strings.SplitSeq(got, "\r\x1b[K") {
+		if line, _, _ := strings.Cut(part, "\n"); strings.HasPrefix(line, "  … ") && len([]rune(line)) > 19 {
+			t.Errorf("line %q is too long for 20 columns", line)
+		}
+	}
+}
+
+func TestJSONLines(t *testing.T) {
+	var out bytes.Buffer
+	log := NewJSONLines(&out)
+	log.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	for _, event := range build {
+		log.Emit(event)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != len(build) {
+		t.Fatalf("%d lines, want %d", len(lines), len(build))
+	}
+	if want := `{"time":"2026-01-02T03:04:05Z","event":"Section","text":"Creating dev container"}`; lines[0] != want {
+		t.Errorf("got  %s\nwant %s", lines[0], want)
+	}
+	for _, line := range lines {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("line %q is no JSON", line)
+		}
+	}
+}
