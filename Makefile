@@ -87,7 +87,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s).
 
 .PHONY: bench
 bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
-	@go build -o $(BIN)/bench ./test/bench
+	@hack/go-build.sh bench . -o $(BIN)/bench ./test/bench
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
@@ -97,7 +97,7 @@ test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine $(GOTESTSUM) $(
 
 .PHONY: build
 build: ## Build manager, imagecache and aws-emulator into bin/.
-	@go build -trimpath -o $(BIN)/ ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
+	@hack/go-build.sh programs . -trimpath -o $(BIN)/ ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC from the markers.
@@ -170,4 +170,4 @@ $(REAP): $(wildcard hack/reap/*.go) go.mod
 
 .PHONY: $(BIN)/demo
 $(BIN)/demo:
-	@go build -trimpath -o $@ ./hack/demo
+	@hack/go-build.sh demo . -trimpath -o $@ ./hack/demo

@@ -3,9 +3,9 @@
 #
 #   hack/go-build.sh NAME MODULE_DIR [go build arguments]
 #
-# NAME is what the progress lines call the build. A build that takes longer than
-# ten seconds says every ten seconds how many modules were downloaded and how
-# many packages compiled; what the compiler complains about passes through.
+# NAME is what the progress lines call the build. A build that takes longer says
+# every ten seconds how many modules were downloaded and how many packages compiled.
+# What the compiler complains about passes through.
 set -euo pipefail
 
 name=$1
@@ -35,6 +35,7 @@ progress() {
 	done
 }
 
-echo "  $name: building" >&2
 go build -v "$@" 2>&1 | progress >&2
-echo "  $name: built in $SECONDS s" >&2
+if ((SECONDS >= 2)); then
+	echo "  $name: built in $SECONDS s" >&2
+fi
