@@ -13,14 +13,19 @@ import (
 	"imagecache.dev/internal/awsemulator/faults"
 )
 
-// The names that Go callers use; each lives in a package of its own.
 type (
-	Clock   = clock.Clock
-	Call    = calls.Call
+	// Clock is the emulator's time.
+	Clock = clock.Clock
+	// Call is one answered request.
+	Call = calls.Call
+	// CallLog is what clients asked for.
 	CallLog = calls.Log
-	Fault   = faults.Fault
-	Faults  = faults.Faults
-	Rate    = faults.Rate
+	// Fault is one way in which calls go wrong.
+	Fault = faults.Fault
+	// Faults is all that goes wrong.
+	Faults = faults.Faults
+	// Rate is a token bucket for calls.
+	Rate = faults.Rate
 )
 
 // FrozenClock returns a clock that stands at t and moves by Advance alone.

@@ -154,10 +154,10 @@ func TestRegistryAndAPIShareOneStore(t *testing.T) {
 	pw := password(t, c)
 	m := pushImage(t, s, c, "app", "v1")
 	res, body := distribution(t, s, "GET", "/v2/app/manifests/v1", pw, nil)
-	if res.StatusCode != 200 || body != m || res.Header.Get("Docker-Content-Digest") != digestOf(m) || res.Header.Get("Content-Type") != ociManifestType {
+	if res.StatusCode != http.StatusOK || body != m || res.Header.Get("Docker-Content-Digest") != digestOf(m) || res.Header.Get("Content-Type") != ociManifestType {
 		t.Errorf("manifest by the registry: %d %s", res.StatusCode, body)
 	}
-	if res, _ := distribution(t, s, "HEAD", "/v2/app/blobs/"+digestOf("layer of v1"), pw, nil); res.StatusCode != 200 || res.ContentLength != int64(len("layer of v1")) {
+	if res, _ := distribution(t, s, "HEAD", "/v2/app/blobs/"+digestOf("layer of v1"), pw, nil); res.StatusCode != http.StatusOK || res.ContentLength != int64(len("layer of v1")) {
 		t.Errorf("layer by the registry: %d, %d bytes", res.StatusCode, res.ContentLength)
 	}
 	res, _ = distribution(t, s, "GET", "/v2/app/blobs/"+digestOf("layer of v1"), pw, nil)
@@ -329,7 +329,7 @@ func TestPasswordAndItsSession(t *testing.T) {
 				res, _ := distribution(t, s, "GET", "/v2/app/manifests/v1", pw, nil)
 				return res.StatusCode
 			}
-			if got := get(); got != 200 {
+			if got := get(); got != http.StatusOK {
 				t.Fatalf("within the session: %d", got)
 			}
 			clock.Advance(15 * time.Minute)
@@ -364,7 +364,7 @@ func TestPasswordStopsAtTheDeadlineOfItsSessionPolicy(t *testing.T) {
 	for _, tc := range []struct {
 		after time.Duration
 		want  int
-	}{{4 * time.Minute, 200}, {time.Minute, 403}} {
+	}{{4 * time.Minute, http.StatusOK}, {time.Minute, http.StatusForbidden}} {
 		clock.Advance(tc.after)
 		if res, _ := distribution(t, s, "GET", "/v2/app/manifests/v1", pw, nil); res.StatusCode != tc.want {
 			t.Errorf("at %v: %d, want %d", clock.Now(), res.StatusCode, tc.want)

@@ -76,14 +76,11 @@ func TestPoliciesAndTagsShareAPackedSpace(t *testing.T) {
 		in.RoleArn, in.RoleSessionName = &arn, aws.String("test")
 		return c.sts.AssumeRole(ctx, &in)
 	}
-	plain := must(try(sts.AssumeRoleInput{}))
-	if plain.PackedPolicySize != nil {
-		t.Errorf("packed size %d without policy and tags", *plain.PackedPolicySize)
-	}
-	small := must(try(sts.AssumeRoleInput{Policy: aws.String(allow(`"ecr:*"`, "*"))}))
-	more := must(try(sts.AssumeRoleInput{Policy: aws.String(allow(`"ecr:*"`, "*")), Tags: sessionTag("project", "p1")}))
-	if *small.PackedPolicySize <= 0 || *more.PackedPolicySize <= *small.PackedPolicySize || *more.PackedPolicySize > 100 {
-		t.Errorf("packed sizes %d and %d", *small.PackedPolicySize, *more.PackedPolicySize)
+	used := func(in sts.AssumeRoleInput) int32 { return *must(try(in)).SessionTokenUtilization }
+	plain, small := used(sts.AssumeRoleInput{}), used(sts.AssumeRoleInput{Policy: aws.String(allow(`"ecr:*"`, "*"))})
+	more := used(sts.AssumeRoleInput{Policy: aws.String(allow(`"ecr:*"`, "*")), Tags: sessionTag("project", "p1")})
+	if plain <= 0 || small <= plain || more <= small || more > 100 {
+		t.Errorf("of the token %d%%, with a policy %d%%, with a tag too %d%%", plain, small, more)
 	}
 	_, err := try(sts.AssumeRoleInput{Policy: aws.String(allow(`"ecr:GetAuthorizationToken","ecr:BatchGetImage","ecr:GetDownloadUrlForLayer","ecr:InitiateLayerUpload","ecr:UploadLayerPart","ecr:CompleteLayerUpload"`,
 		"arn:aws:ecr:us-east-1:123456789012:repository/gitpod-runner-0193e2b4/projects/0193e2b5/image-build"))})

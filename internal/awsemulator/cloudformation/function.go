@@ -188,7 +188,8 @@ func (s *scope) attribute(name, attribute string) (any, error) {
 var subPattern = regexp.MustCompile(`\$\{(!?)([^}]+)\}`)
 
 func (s *scope) sub(arg any) (any, error) {
-	format, own := "", map[string]any{}
+	var format string
+	own := map[string]any{}
 	switch a := arg.(type) {
 	case string:
 		format = a

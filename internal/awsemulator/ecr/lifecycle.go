@@ -86,9 +86,9 @@ func (r *Registry) Tick() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if periods := now.Sub(r.swept) / r.settings.LifecycleEvery; periods > 0 {
+	if since := now.Sub(r.swept); since >= r.settings.LifecycleEvery {
 		// As of the end of the last whole period: nobody need have called for the policies to have run then.
-		r.swept = r.swept.Add(periods * r.settings.LifecycleEvery)
+		r.swept = now.Add(-(since % r.settings.LifecycleEvery))
 		r.sweep(r.swept)
 	}
 }

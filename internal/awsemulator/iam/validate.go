@@ -42,8 +42,8 @@ func alreadyExists(format string, args ...any) error {
 	return apierror.WithStatus(http.StatusConflict, "EntityAlreadyExists", format, args...)
 }
 
-func deleteConflict(format string, args ...any) error {
-	return apierror.WithStatus(http.StatusConflict, "DeleteConflict", format, args...)
+func deleteConflict(message string) error {
+	return apierror.WithStatus(http.StatusConflict, "DeleteConflict", "%s", message)
 }
 
 func limitExceeded(format string, args ...any) error {

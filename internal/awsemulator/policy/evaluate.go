@@ -22,6 +22,7 @@ type Policies struct {
 // Source is a kind of policy, as AWS' error messages name it.
 type Source string
 
+// The kinds of policies of one account.
 const (
 	IdentityBased Source = "identity-based policy"
 	ResourceBased Source = "resource-based policy"

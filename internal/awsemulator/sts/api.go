@@ -92,6 +92,8 @@ type assumeRoleOut struct {
 	Credentials      credentialsXML
 	AssumedRoleUser  assumedXML
 	PackedPolicySize int    `xml:",omitempty"`
+	TokenSize        int    `xml:"SessionTokenSize"`
+	TokenUtilization int    `xml:"SessionTokenUtilization"`
 	SourceIdentity   string `xml:",omitempty"`
 }
 
@@ -155,7 +157,8 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 	if err != nil {
 		return nil, err
 	}
-	packed := packedPercent(texts, tags, s.settings.PackedLimit)
+	size := packedSize(texts, tags)
+	packed := percent(size, s.settings.PackedLimit)
 	if packed > 100 {
 		what := "policy and session tags consume"
 		if len(texts) == 0 {
@@ -164,7 +167,7 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 		return nil, apierror.New("PackedPolicyTooLarge", "Packed size of %s %d%% of allotted space.", what, packed)
 	}
 	session := &caller.Session{
-		AccessKeyID: accessKeyID(), SecretAccessKey: secret(30), Token: "IQoJ" + secret(240), RoleARN: role.ARN, RoleID: role.ID,
+		AccessKeyID: accessKeyID(), SecretAccessKey: secret(30), Token: "IQoJ" + secret(tokenBase+size), RoleARN: role.ARN, RoleID: role.ID,
 		Name: in.RoleSessionName, Issued: c.Now.Truncate(time.Second), Expires: c.Now.Truncate(time.Second).Add(time.Duration(duration) * time.Second),
 		Policies: policies, Tags: tags, Transitive: transitive, SourceIdentity: source,
 	}
@@ -175,7 +178,8 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 			role.ID + ":" + in.RoleSessionName,
 			"arn:aws:sts::" + c.Account + ":assumed-role/" + role.Name + "/" + in.RoleSessionName,
 		},
-		PackedPolicySize: packed, SourceIdentity: source,
+		PackedPolicySize: packed, SourceIdentity: source, TokenSize: len(session.Token),
+		TokenUtilization: percent(tokenBase+size, tokenBase+s.settings.PackedLimit),
 	}, nil
 }
 

@@ -13,8 +13,14 @@ import (
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html (PackedPolicySize)
 const DefaultPackedLimit = 800
 
-// packedPercent is how much of the limit policies and tags take, rounded up.
-func packedPercent(policies []string, tags map[string]string, limit int) int {
+// tokenBase is what a session token takes without policies and tags, in bytes before base64.
+const tokenBase = 240
+
+// percent is rounded up.
+func percent(part, whole int) int { return (part*100 + whole - 1) / whole }
+
+// packedSize is how many bytes policies and tags take when they are compressed.
+func packedSize(policies []string, tags map[string]string) int {
 	if len(policies) == 0 && len(tags) == 0 {
 		return 0
 	}
@@ -32,5 +38,5 @@ func packedPercent(policies []string, tags map[string]string, limit int) int {
 		_, _ = w.Write([]byte(k + "\x00" + tags[k] + "\x00"))
 	}
 	_ = w.Close()
-	return (b.Len()*100 + limit - 1) / limit
+	return b.Len()
 }
