@@ -20,8 +20,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// buildLeaseDuration is how long a builder keeps its lease without renewing it, by the controller's clock.
-const buildLeaseDuration = 45 * time.Second
+// defaultBuildLease is how long a builder keeps its lease without renewing it, by the controller's clock.
+const defaultBuildLease = 45 * time.Second
 
 // annotationHash on a build lease is the hash that its holder builds.
 const annotationHash = "imagecache.dev/hash"
@@ -32,9 +32,10 @@ const annotationHash = "imagecache.dev/hash"
 // When a lease has run out is decided by what this process saw: the time, on its own clock, since the last renewal
 // arrived. Clocks of runners never enter.
 type buildLeases struct {
-	client client.Client
-	live   client.Reader
-	clock  clock.PassiveClock
+	client   client.Client
+	live     client.Reader
+	clock    clock.PassiveClock
+	duration time.Duration
 
 	mu   sync.Mutex
 	seen map[types.UID]renewal
@@ -46,8 +47,11 @@ type renewal struct {
 	at              time.Time
 }
 
-func newBuildLeases(c client.Client, live client.Reader, clock clock.PassiveClock) *buildLeases {
-	return &buildLeases{client: c, live: live, clock: clock, seen: map[types.UID]renewal{}}
+func newBuildLeases(c client.Client, live client.Reader, clock clock.PassiveClock, duration time.Duration) *buildLeases {
+	if duration <= 0 {
+		duration = defaultBuildLease
+	}
+	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}}
 }
 
 // buildLeaseName is the name of the lease for a hash in a repository.
@@ -86,7 +90,7 @@ func (l *buildLeases) claim(ctx context.Context, image *v1alpha1.DevcontainerIma
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       ptr.To(holderOf(image)),
-			LeaseDurationSeconds: ptr.To(int32(buildLeaseDuration.Seconds())),
+			LeaseDurationSeconds: ptr.To(max(1, int32(l.duration.Seconds()))),
 			AcquireTime:          &now,
 			RenewTime:            &now,
 		},
@@ -169,5 +173,5 @@ func (l *buildLeases) remaining(lease *coordinationv1.Lease) time.Duration {
 	l.note(lease)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.seen[lease.UID].at.Add(buildLeaseDuration).Sub(l.clock.Now())
+	return l.seen[lease.UID].at.Add(l.duration).Sub(l.clock.Now())
 }

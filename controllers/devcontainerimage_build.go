@@ -71,7 +71,7 @@ func (r *DevcontainerImageReconciler) stillBuilder(ctx context.Context, p *pass)
 		p.finish(v1alpha1.ReasonNotBuilder, p.end.publication.message)
 		return false, nil
 	}
-	message := fmt.Sprintf("the runner has not renewed its build lease for %s", buildLeaseDuration)
+	message := fmt.Sprintf("the runner has not renewed its build lease for %s", r.leases.duration)
 	r.fateOf(p, v1alpha1.ReasonBuilderLost, message)
 	p.fail(v1alpha1.ReasonBuilderLost, message)
 	return false, nil

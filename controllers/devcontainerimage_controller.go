@@ -31,6 +31,8 @@ type DevcontainerImageReconciler struct {
 	Granter  *sts.Granter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// BuildLease is how long a builder keeps its lease without renewing it. Zero: 45 s.
+	BuildLease time.Duration
 
 	leases *buildLeases
 

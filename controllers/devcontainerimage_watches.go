@@ -40,7 +40,7 @@ func retryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
 
 // SetupWithManager registers the reconciler and what wakes it.
 func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.leases = newBuildLeases(r.Client, r.Live, r.Clock)
+	r.leases = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease)
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("devcontainerimage").
 		For(&v1alpha1.DevcontainerImage{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletionStarted()))).

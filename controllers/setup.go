@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
@@ -28,6 +29,8 @@ type Settings struct {
 	PricePerGBMonth float64
 	// AssumeRoles are the roles that each namespace may name in assumeRoleARN: namespace=ARN, * for any namespace.
 	AssumeRoles []string
+	// BuildLease is how long a builder keeps its lease without renewing it.
+	BuildLease time.Duration
 	// Clock is the time for all decisions; nil for the real one.
 	Clock clock.PassiveClock
 }
@@ -36,6 +39,7 @@ type Settings struct {
 func (s *Settings) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.ClusterUID, "cluster-uid", "", "name of this cluster in the owner tag of repositories; by default the UID of the namespace kube-system")
 	flags.Float64Var(&s.PricePerGBMonth, "price-per-gb-month", 0.10, "ECR's storage price in US dollars, for the estimated cost of a project")
+	flags.DurationVar(&s.BuildLease, "build-lease", defaultBuildLease, "how long a build may go without a sign of life of its runner before another environment builds")
 	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that a namespace's runners may name in assumeRoleARN, as NAMESPACE=ARN; * for any namespace; may be repeated")
 }
 
@@ -77,6 +81,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		},
 		&DevcontainerImageReconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
+			BuildLease: s.BuildLease,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {
