@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -222,4 +225,17 @@ func (h *harness) secrets(kind string) []string {
 		names = append(names, secret.Name)
 	}
 	return names
+}
+
+// deleteImage deletes an image as an operator does by hand.
+func (h *harness) deleteImage(repository, digest string) {
+	h.t.Helper()
+	client := ecr.New(ecr.Options{
+		Region: h.aws.Region(), BaseEndpoint: ptr.To(h.aws.URL()),
+		Credentials: credentials.NewStaticCredentialsProvider(h.aws.AccessKeyID(), h.aws.SecretAccessKey(), ""),
+	})
+	_, err := client.BatchDeleteImage(h.ctx, &ecr.BatchDeleteImageInput{
+		RepositoryName: &repository, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &digest}},
+	})
+	h.Expect(err).NotTo(HaveOccurred())
 }
