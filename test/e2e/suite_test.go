@@ -1,0 +1,230 @@
+// Package e2e takes real workspaces through the whole system: real builds, publishes and pulls, with each program as it is
+// shipped. They meet over HTTP alone.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/containerenv"
+	"imagecache.dev/internal/localcluster"
+)
+
+// The runner that all tests share, with its namespace and its project.
+const (
+	namespace = "runner-e2e"
+	project   = "shop"
+)
+
+var (
+	cluster    *localcluster.Cluster
+	kubeconfig string // the runner's
+	base       string // reference of the base image
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test/e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func root() string { return filepath.Join("..", "..") }
+
+// programs is the folder with our own programs.
+func programs() string {
+	folder, err := filepath.Abs(filepath.Join(root(), "bin"))
+	if err != nil {
+		panic(err)
+	}
+	return folder
+}
+
+func assets() string {
+	if folder := os.Getenv("KUBEBUILDER_ASSETS"); folder != "" {
+		return folder
+	}
+	return filepath.Join(programs(), "k8s")
+}
+
+func run(m *testing.M) (code int, err error) {
+	if os.Getenv(builder.CLIVariable) == "" {
+		if err := os.Setenv(builder.CLIVariable, filepath.Join(programs(), "devcontainer")); err != nil {
+			return 1, err
+		}
+	}
+	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "imagecache-e2e-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	cluster, err = localcluster.Start(ctx, localcluster.Options{
+		Assets: assets(), Programs: programs(), Config: filepath.Join(root(), "config"), Dir: dir,
+	})
+	if err != nil {
+		return 1, err
+	}
+	defer cluster.Stop()
+	if err := prepareCluster(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// prepareCluster makes the runner's stack, the base image, and the runner's objects.
+func prepareCluster(ctx context.Context) error {
+	config := filepath.Join(root(), "config")
+	_, err := cluster.CreateStack(ctx, "gitpod-runner-demo", filepath.Join(config, "aws", "runner-stack.yaml"), map[string]string{"team": "platform"}, nil)
+	if err != nil {
+		return err
+	}
+	busybox, err := containerenv.FindBusybox()
+	if err != nil {
+		return err
+	}
+	image, err := containerenv.BaseImage(busybox)
+	if err != nil {
+		return err
+	}
+	if base, err = cluster.PushImage(ctx, "base/busybox", "stable", image); err != nil {
+		return err
+	}
+	if kubeconfig, err = cluster.RunnerNamespace(ctx, namespace); err != nil {
+		return err
+	}
+	if err := cluster.Apply(ctx, namespace, filepath.Join(config, "samples", "simple.yaml")); err != nil {
+		return err
+	}
+	_, err = cluster.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/"+project)
+	return err
+}
+
+// machine is the machine of one environment, with an image store of its own.
+type machine struct {
+	t   *testing.T
+	env []string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "machine")
+	env, err := containerenv.Write(dir, containerenv.Options{
+		InsecureRegistries: []string{cluster.RegistryHost()},
+		StandIns:           map[string]string{"busybox": strings.TrimSuffix(base, ":stable")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := containerenv.Remove(dir); err != nil {
+			t.Errorf("remove machine: %v", err)
+		}
+	})
+	credentials := filepath.Join(dir, "docker")
+	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
+		t.Fatal(err)
+	}
+	return &machine{t: t, env: append(env, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir())}
+}
+
+// ran is how a program ended.
+type ran struct {
+	code   int
+	stdout string
+	stderr string
+	took   time.Duration
+}
+
+func (r ran) String() string { return fmt.Sprintf("exit code %d\n%s\n%s", r.code, r.stdout, r.stderr) }
+
+// output is a buffer that can be read while a program writes it.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// command makes a command of this machine; it may be changed before it runs.
+func (m *machine) command(program string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(m.t.Context(), program, args...)
+	command.Env = append(os.Environ(), m.env...)
+	return command
+}
+
+// run runs a program on this machine to its end.
+func (m *machine) run(program string, args ...string) ran {
+	m.t.Helper()
+	return m.finish(m.command(program, args...))
+}
+
+func (m *machine) finish(command *exec.Cmd) ran {
+	m.t.Helper()
+	var stdout, stderr output
+	command.Stdout, command.Stderr = &stdout, &stderr
+	began := time.Now()
+	var exit *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+		m.t.Fatalf("run %s: %v", command, err)
+	}
+	return ran{command.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(began)}
+}
+
+// imagecache runs our program.
+func (m *machine) imagecache(args ...string) ran {
+	m.t.Helper()
+	return m.run(filepath.Join(programs(), "imagecache"), args...)
+}
+
+// workspace writes a workspace out of files; a name that ends in a slash is a folder.
+func workspace(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// kubectl runs kubectl as administrator in the runner's namespace.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	printed, err := cluster.Kubectl(t.Context(), append([]string{"-n", namespace}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(printed)
+}
