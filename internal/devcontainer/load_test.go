@@ -153,6 +153,7 @@ func TestLoadRefuses(t *testing.T) {
 		"nested without end":         {files: map[string]string{".devcontainer.json": strings.Repeat("[", 100_000)}, want: "more than 200"},
 		"no kind":                    {files: map[string]string{".devcontainer.json": `{"name": "x"}`}, want: "none of the properties image, build.dockerfile and dockerComposeFile"},
 		"an image that is no string": {files: map[string]string{".devcontainer.json": `{"image": 7}`}, want: "line 1, column 11: image: want a string, found a number"},
+		"an empty image":             {files: map[string]string{".devcontainer.json": `{"image": ""}`}, want: "line 1, column 11: image: is empty"},
 		"a build that is no object":  {files: map[string]string{".devcontainer.json": `{"build": "x"}`}, want: "build: want an object, found a string"},
 		"a variable without a name":  {files: map[string]string{".devcontainer.json": `{"image": "${localEnv}"}`}, want: "names no environment variable"},
 		"no Dockerfile":              {files: map[string]string{".devcontainer.json": `{"build": {"dockerfile": "D"}}`}, is: fs.ErrNotExist, want: "D, named by .devcontainer.json, is not there"},
@@ -227,6 +228,9 @@ func TestParseNeedsNoWorkspace(t *testing.T) {
 	got, err := Parse([]byte(`{"build": {"dockerfile": "../../D", "args": {"a": "${localEnv:HOME:x}"}}}`))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := Parse([]byte(`{"image": "${localEnv:IMAGE}"}`)); err != nil {
+		t.Errorf("Parse: %v, want that a variable may be empty here", err)
 	}
 	if got.Type != TypeDockerfile || got.Dockerfile != "../../D" || got.Args["a"] != "x" {
 		t.Errorf("Parse: %+v", got)

@@ -166,11 +166,10 @@ func (r *reader) text(property string, value *hujson.Value, required bool) strin
 		r.fail(value.StartOffset, "%s: want a string, found %s", property, kindOf(value))
 		return ""
 	}
-	expanded := r.expand(property, value)
-	if required && expanded == "" {
+	if required && literal.String() == "" {
 		r.fail(value.StartOffset, "%s: is empty", property)
 	}
-	return expanded
+	return r.expand(property, value)
 }
 
 func (r *reader) texts(property string, value *hujson.Value) []string {
