@@ -19,6 +19,9 @@ func completeProjects(cluster *cluster) cobra.CompletionFunc {
 		if len(args) > 0 && command.ValidArgsFunction != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		if setFromEnvironment(command.Flags()) != nil { // not done yet when a shell asks
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 		return projectNames(command.Context(), cluster), cobra.ShellCompDirectiveNoFileComp
 	}
 }
@@ -45,8 +48,11 @@ func projectNames(ctx context.Context, cluster *cluster) []cobra.Completion {
 // completeRequests completes the first argument with the names of DevcontainerImages.
 func completeRequests(cluster *cluster) cobra.CompletionFunc {
 	return func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 || setFromEnvironment(command.Flags()) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 		connection, namespace, err := cluster.connect()
-		if err != nil || len(args) > 0 {
+		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ctx, cancel := context.WithTimeout(command.Context(), completionTimeout)

@@ -68,6 +68,7 @@ the image, the image is built here and used, and the reason is said once.
 	}
 	p.addFlags(command)
 	p.cluster = addClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", completeProjects(p.cluster))
 	return command
 }
 

@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"imagecache.dev/internal/runner"
 )
@@ -196,19 +200,7 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMachine(t)
-	command := m.command(filepath.Join(programs(), "imagecache"), "prepare", folder, "--project", project, "--environment", "int-1")
-	var stdout output
-	command.Stdout, command.Stderr = &stdout, &stdout
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(stdout.String(), "sleep 300") {
-		if time.Now().After(deadline) {
-			t.Fatalf("the build did not begin:\n%s", stdout.String())
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	command, stdout := m.startPrepare(folder, "int-1", "sleep 300")
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -260,12 +252,29 @@ func TestManagerRestartInTheMiddle(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMachine(t)
-	done := make(chan ran, 1)
-	go func() { done <- m.prepare(folder, "mr-1") }()
-	time.Sleep(2 * time.Second)
+	command, stdout := m.startPrepare(folder, "mr-1", "sleep 4")
 	cluster.StopManager()
 	if err := cluster.StartManager(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, <-done, codePublished)
+	_ = command.Wait()
+	wants(t, ran{code: command.ProcessState.ExitCode(), stdout: stdout.String()}, codePublished)
+}
+
+// startPrepare starts prepare and waits until it has printed a text.
+func (m *machine) startPrepare(folder, environment, text string) (*exec.Cmd, *output) {
+	m.t.Helper()
+	command := m.command(filepath.Join(programs(), "imagecache"), "prepare", folder, "--project", project, "--environment", environment, "--exit-code")
+	stdout := &output{}
+	command.Stdout, command.Stderr = stdout, stdout
+	if err := command.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	err := wait.PollUntilContextTimeout(m.t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return strings.Contains(stdout.String(), text), nil
+	})
+	if err != nil {
+		m.t.Fatalf("prepare did not print %q: %v:\n%s", text, err, stdout)
+	}
+	return command, stdout
 }
