@@ -2,6 +2,7 @@ package controllers
 
 import (
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,13 +22,15 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// stripContents drops from a request what can be hundreds of KiB: inline contents and the reported blobs.
+// stripContents drops from a request what can be hundreds of KiB: inline contents, the reported blobs, and the copy of
+// the whole that kubectl apply leaves in an annotation. Patches made of such an object leave all of that alone.
 func stripContents(object any) (any, error) {
 	image, ok := object.(*v1alpha1.DevcontainerImage)
 	if !ok {
 		return object, nil
 	}
 	image.ManagedFields = nil
+	delete(image.Annotations, corev1.LastAppliedConfigAnnotation)
 	if image.Spec.Configuration != nil {
 		image.Spec.Configuration = &v1alpha1.InlineConfiguration{}
 	}
