@@ -67,6 +67,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 		path:        p.cli,
 		arguments:   p.arguments(configuration, r, buildKit, kept.found),
 		environment: append(environment, withCredentials(r.DockerConfigDir)...),
+		folder:      configuration.Workspace,
 		stdout:      &out,
 		logs:        r.Logs,
 	}

@@ -21,6 +21,7 @@ type command struct {
 	path        string
 	arguments   []string
 	environment []string // added to this process's
+	folder      string   // to run in; this process's where empty
 	stdin       io.Reader
 	stdout      io.Writer
 	logs        io.Writer // standard error, as it comes
@@ -32,6 +33,7 @@ func (c command) run(ctx context.Context) error {
 	said := &tail{limit: 64 << 10}
 	cmd := exec.CommandContext(ctx, c.path, c.arguments...)
 	cmd.Env = append(os.Environ(), c.environment...)
+	cmd.Dir = c.folder
 	cmd.Stdin, cmd.Stdout = c.stdin, c.stdout
 	cmd.Stderr = said
 	if c.logs != nil {

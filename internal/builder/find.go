@@ -16,11 +16,14 @@ const CLIVariable = "IMAGECACHE_DEVCONTAINER_CLI"
 const probeTimeout = 10 * time.Second
 
 // Find returns the named engine, or with "" the one that the machine has:
-// docker if its daemon answers, else podman.
+// docker if its daemon answers, else podman. The embedded one is there on
+// every machine, and taken on request alone, as it builds so little.
 func Find(ctx context.Context, name string) (Engine, error) {
 	switch name {
 	case Docker, Podman:
 		return findProgram(ctx, name)
+	case Embedded:
+		return findEmbedded()
 	case "":
 		if engine, err := findProgram(ctx, Docker); err == nil {
 			return engine, nil
@@ -28,9 +31,9 @@ func Find(ctx context.Context, name string) (Engine, error) {
 		if engine, err := findProgram(ctx, Podman); err == nil {
 			return engine, nil
 		}
-		return nil, fmt.Errorf("%w: neither docker with a running daemon nor podman is there; install one of them", ErrNoEngine)
+		return nil, fmt.Errorf("%w: neither docker with a running daemon nor podman is there; install one of them (%s builds configurations with an image and without Features)", ErrNoEngine, Embedded)
 	default:
-		return nil, fmt.Errorf("%w: %q is none of %s and %s", ErrNoEngine, name, Docker, Podman)
+		return nil, fmt.Errorf("%w: %q is none of %s, %s and %s", ErrNoEngine, name, Docker, Podman, Embedded)
 	}
 }
 
