@@ -58,7 +58,8 @@ const (
 	// ReasonAWSError: AWS answered with another error, which the message holds with its code. It is tried again; if it
 	// stays, the code says what is wrong.
 	ReasonAWSError = "AWSError"
-	// ReasonDeleting: the object is being deleted and what it made in AWS is being removed.
+	// ReasonDeleting: the object is being deleted and what it made in AWS is being removed. Wait; if the account is gone
+	// for good, the annotation imagecache.dev/abandon lets the object go.
 	ReasonDeleting = "Deleting"
 	// ReasonDisabled: the runner's cache is switched off. Set spec.cache of the RunnerImageCache to Enabled.
 	ReasonDisabled = "Disabled"
@@ -98,111 +99,130 @@ const (
 	// ReasonEncryptionMismatch: the adopted repository is encrypted otherwise than spec.encryption asks, and ECR can't
 	// change that. Correct spec.encryption in a new object, or remove the repository.
 	ReasonEncryptionMismatch = "EncryptionMismatch"
-	// ReasonTooManyTags: more tags than ECR's 50 were asked for; the message lists those that were left out.
+	// ReasonTooManyTags: more tags than ECR's 50 were asked for; the message lists those that were left out. Remove some
+	// from spec.tags or the stack; the cache works meanwhile.
 	ReasonTooManyTags = "TooManyTags"
-	// ReasonInvalidTags: the stack has tags that ECR does not take; the message lists them.
+	// ReasonInvalidTags: the stack has tags that ECR does not take; the message lists them. Rename them in the stack; the
+	// cache works meanwhile.
 	ReasonInvalidTags = "InvalidTags"
 	// ReasonRefreshFailed: new pull credentials could not be made. The old ones still work until the time in the
-	// message.
+	// message, and it is tried again; cure what the message names before then.
 	ReasonRefreshFailed = "RefreshFailed"
 	// ReasonCredentialsExpired: the pull credentials have run out and could not be replaced: environments build for
-	// themselves.
+	// themselves. Cure what the message names; it is tried again.
 	ReasonCredentialsExpired = "CredentialsExpired"
 )
 
 // Reasons of a DevcontainerImage: why it is a hit, a miss or bypassed (also in status.reason).
 const (
-	// ReasonImageFound: the image was found and is usable.
+	// ReasonImageFound: the image was found and is usable. Nothing to do.
 	ReasonImageFound = "ImageFound"
-	// ReasonImageNotFound: nobody built this configuration before, or its image has expired or was deleted.
+	// ReasonImageNotFound: nobody built this configuration before, or its image has expired or was deleted. Nothing to
+	// do: this build is cached, and status.explanation says what differs from the nearest cached image.
 	ReasonImageNotFound = "ImageNotFound"
-	// ReasonExpired: the image has less than an hour left of its retention, or none. A new one replaces it.
+	// ReasonExpired: the image has less than an hour left of its retention, or none. Nothing to do: a new one replaces
+	// it. A longer spec.retentionDays keeps images for longer.
 	ReasonExpired = "Expired"
-	// ReasonInvalidated: the image is older than the project's invalidatePushedBefore. A new one replaces it.
+	// ReasonInvalidated: the image is older than the project's invalidatePushedBefore. Nothing to do: a new one replaces
+	// it.
 	ReasonInvalidated = "Invalidated"
-	// ReasonPlatformMismatch: what is stored under this hash is for another platform. A new image replaces it.
+	// ReasonPlatformMismatch: what is stored under this hash is for another platform. A new image replaces it; if it
+	// happens again, see which runner builds for another platform than it asks for.
 	ReasonPlatformMismatch = "PlatformMismatch"
 	// ReasonNotVerified: what is stored under this hash was not published by this controller, or is damaged. A new
-	// image replaces it.
+	// image replaces it; find out who else may write to the repository.
 	ReasonNotVerified = "NotVerified"
-	// ReasonArchived: ECR has archived the image, so that it can't be pulled. A new one replaces it.
+	// ReasonArchived: ECR has archived the image, so that it can't be pulled. A new one replaces it; take the rule that
+	// archives out of the registry's settings.
 	ReasonArchived = "Archived"
-	// ReasonRefresh: the request asked for a new image by cachePolicy Refresh.
+	// ReasonRefresh: the request asked for a new image by cachePolicy Refresh. Nothing to do.
 	ReasonRefresh = "Refresh"
 
-	// ReasonNonProjectEnvironment: an environment without a project never uses the cache.
+	// ReasonNonProjectEnvironment: an environment without a project never uses the cache. Create it from a project.
 	ReasonNonProjectEnvironment = "NonProjectEnvironment"
-	// ReasonComposeNotSupported: Docker Compose configurations are not cached.
+	// ReasonComposeNotSupported: Docker Compose configurations are not cached. Nothing to do, or use an image or a
+	// Dockerfile.
 	ReasonComposeNotSupported = "ComposeNotSupported"
-	// ReasonUnsupportedRunner: only AWS EC2 runners cache.
+	// ReasonUnsupportedRunner: only AWS EC2 runners cache. Use one.
 	ReasonUnsupportedRunner = "UnsupportedRunner"
-	// ReasonCacheDisabled: the runner's cache is switched off.
+	// ReasonCacheDisabled: the runner's cache is switched off. Set spec.cache of the RunnerImageCache to Enabled.
 	ReasonCacheDisabled = "CacheDisabled"
 )
 
 // Reasons of a DevcontainerImage's conditions.
 const (
-	// ReasonHit: the answer is a hit, and status.image is what to pull.
+	// ReasonHit: the answer is a hit. Pull status.image with status.pullCredentials.
 	ReasonHit = "Hit"
-	// ReasonBypassed: the cache does not apply; build without it.
+	// ReasonBypassed: the cache does not apply. Build without it; status.reason says why.
 	ReasonBypassed = "Bypassed"
-	// ReasonBuilding: this environment is the builder of its hash; the cache waits for its report.
+	// ReasonBuilding: this environment is the builder of its hash. Build, renew the Lease status.builder.leaseName, and
+	// report in spec.build.
 	ReasonBuilding = "Building"
 	// ReasonWaitingForBuilder: another environment builds the same hash: status.builder. Wait for it or build without
 	// publishing.
 	ReasonWaitingForBuilder = "WaitingForBuilder"
-	// ReasonUploading: the report was accepted; the runner uploads status.missingLayers.
+	// ReasonUploading: the report was accepted. Upload status.missingLayers with status.pushCredentials, then raise
+	// spec.uploadAttempt.
 	ReasonUploading = "Uploading"
-	// ReasonPublished: the image stands in the cache under its hash.
+	// ReasonPublished: the image stands in the cache under its hash. Nothing to do.
 	ReasonPublished = "Published"
-	// ReasonAdopted: another environment's image was there first and is used.
+	// ReasonAdopted: another environment's image was there first. Use status.image.
 	ReasonAdopted = "Adopted"
 	// ReasonLocalBuild: this environment builds for itself and never publishes: a rebuild, or a second creation of one
-	// environment.
+	// environment. Build and use the image.
 	ReasonLocalBuild = "LocalBuild"
-	// ReasonLookupFailed: the cache could not be asked. It is tried again; the runner does not wait for ever.
+	// ReasonLookupFailed: the cache could not be asked. It is tried again; a runner that has waited long enough builds
+	// without publishing. If it stays, the message says what is wrong.
 	ReasonLookupFailed = "LookupFailed"
-	// ReasonBuildFailed: the builder reported that its build failed; the message is its own.
+	// ReasonBuildFailed: the builder reported that its build failed; the message is its own. Correct the configuration.
 	ReasonBuildFailed = "BuildFailed"
-	// ReasonBuilderLost: the runner has not renewed its build lease in time, so another environment may build.
+	// ReasonBuilderLost: the runner has not renewed its build lease in time, so another environment may build. See
+	// whether the builder's machine is alive.
 	ReasonBuilderLost = "BuilderLost"
-	// ReasonUploadTimedOut: the layers were not uploaded within the deadline. The image is used where it was built.
+	// ReasonUploadTimedOut: the layers were not uploaded within the deadline. Use the image where it was built; see why
+	// the upload is slow. The next environment builds again.
 	ReasonUploadTimedOut = "UploadTimedOut"
-	// ReasonNotBuilder: a report came from an environment that was not, or no longer, the builder. It is not published.
+	// ReasonNotBuilder: a report came from an environment that was not, or no longer, the builder. Use the image where
+	// it was built.
 	ReasonNotBuilder = "NotBuilder"
 	// ReasonKeyInputsNeedWorkspace: the project's keyInputs need files that inline contents don't have. Send configHash.
 	ReasonKeyInputsNeedWorkspace = "KeyInputsNeedWorkspace"
 	// ReasonKeyIncomplete: the project asks for complete keys and this one isn't; the image is used where it was built.
+	// See imagecache hash --explain and add what is missing to the project's keyInputs.
 	ReasonKeyIncomplete = "KeyIncomplete"
 	// ReasonSecretsInBuild: a value of the runner's environment reaches the build and is not in the key, so the image
 	// is used where it was built. Add LocalEnv to the project's keyInputs.
 	ReasonSecretsInBuild = "SecretsInBuild"
-	// ReasonRemoved: the upload rights are gone.
+	// ReasonRemoved: the upload rights are gone. Nothing to do.
 	ReasonRemoved = "Removed"
-	// ReasonGranted: upload rights exist until the time in the message.
+	// ReasonGranted: upload rights exist until the time in the message. Nothing to do.
 	ReasonGranted = "Granted"
-	// ReasonRemovalFailed: the upload rights could not be removed yet; it is tried again, and they end by themselves.
-	ReasonRemovalFailed = "RemovalFailed"
 )
 
-// Reasons why a reported image was not published. The image is used where it was built.
+// Reasons why a reported image was not published. The image is used where it was built; a runner other than `imagecache
+// prepare` corrects what it reports.
 const (
-	// ReasonManifestInvalid: the reported manifest is no manifest of one image.
+	// ReasonManifestInvalid: the reported manifest is no manifest of one image. Report the manifest's own bytes.
 	ReasonManifestInvalid = "ManifestInvalid"
-	// ReasonIndexNotSupported: the report holds an index of several images.
+	// ReasonIndexNotSupported: the report holds an index of several images. Report the manifest of the one that was
+	// built; with BuildKit, build with --provenance=false.
 	ReasonIndexNotSupported = "IndexNotSupported"
-	// ReasonConfigDigestMismatch: the reported configuration blob is not the one that the manifest names.
+	// ReasonConfigDigestMismatch: the reported configuration blob is not the one that the manifest names. Report the
+	// blob byte for byte.
 	ReasonConfigDigestMismatch = "ConfigDigestMismatch"
-	// ReasonMediaTypeNotSupported: the manifest or a layer has a media type that is not one of an ordinary image.
+	// ReasonMediaTypeNotSupported: the manifest or a layer has a media type that is not one of an ordinary image; the
+	// message names it. Build a Docker or OCI image.
 	ReasonMediaTypeNotSupported = "MediaTypeNotSupported"
-	// ReasonForeignLayer: a layer is stored elsewhere (it has URLs), so its content could change.
+	// ReasonForeignLayer: a layer is stored elsewhere (it has URLs), so its content could change. Use a base image
+	// without such layers.
 	ReasonForeignLayer = "ForeignLayer"
-	// ReasonWrongPlatform: the image is for another platform than the request.
+	// ReasonWrongPlatform: the image is for another platform than the request. Build for spec.platform.
 	ReasonWrongPlatform = "WrongPlatform"
-	// ReasonLabelMismatch: a label of the image names another hash, version or object.
+	// ReasonLabelMismatch: a label of the image names another hash, version or object. Label the image for this request,
+	// after the build.
 	ReasonLabelMismatch = "LabelMismatch"
-	// ReasonTooLarge: the image is beyond a bound; the message names it.
+	// ReasonTooLarge: the image is beyond a bound; the message names it. Make the image smaller.
 	ReasonTooLarge = "TooLarge"
-	// ReasonManifestRejected: ECR refused the manifest; the message has its code.
+	// ReasonManifestRejected: ECR refused the manifest; the message has its code. Correct what that says.
 	ReasonManifestRejected = "ManifestRejected"
 )

@@ -10,9 +10,9 @@ type Trigger string
 
 // Triggers. Only TriggerEnvironmentCreated may publish.
 const (
-	// TriggerEnvironmentCreated: the first build of an environment, which may publish.
+	// The first build of an environment, which may publish.
 	TriggerEnvironmentCreated Trigger = "EnvironmentCreated"
-	// TriggerRebuild: a rebuild of an environment that exists, which may pull and never publishes.
+	// A rebuild of an environment that exists, which may pull and never publishes.
 	TriggerRebuild Trigger = "Rebuild"
 )
 
@@ -22,11 +22,11 @@ type ConfigurationType string
 
 // Configuration types. ConfigurationCompose is not cached.
 const (
-	// ConfigurationImage: devcontainer.json names an image.
+	// Devcontainer.json names an image.
 	ConfigurationImage ConfigurationType = "Image"
-	// ConfigurationDockerfile: devcontainer.json names a Dockerfile.
+	// Devcontainer.json names a Dockerfile.
 	ConfigurationDockerfile ConfigurationType = "Dockerfile"
-	// ConfigurationCompose: devcontainer.json names Docker Compose files. Not cached.
+	// Devcontainer.json names Docker Compose files. Not cached.
 	ConfigurationCompose ConfigurationType = "Compose"
 )
 
@@ -36,9 +36,9 @@ type CachePolicy string
 
 // Cache policies.
 const (
-	// CachePolicyUseCached: what is cached is used.
+	// What is cached is used.
 	CachePolicyUseCached CachePolicy = "UseCached"
-	// CachePolicyRefresh: what is cached counts as a miss, and the new image replaces it.
+	// What is cached counts as a miss, and the new image replaces it.
 	CachePolicyRefresh CachePolicy = "Refresh"
 )
 
@@ -48,11 +48,11 @@ type CacheResult string
 
 // Answers of the cache.
 const (
-	// CacheHit: a usable image was found.
+	// A usable image was found.
 	CacheHit CacheResult = "Hit"
-	// CacheMiss: none was found, or it can't be used.
+	// None was found, or it can't be used.
 	CacheMiss CacheResult = "Miss"
-	// CacheBypassed: the cache does not apply, and was not asked.
+	// The cache does not apply, and was not asked.
 	CacheBypassed CacheResult = "Bypassed"
 )
 
@@ -76,9 +76,9 @@ type BuildOutcome string
 
 // Outcomes of a build.
 const (
-	// BuildSucceeded: there is an image.
+	// There is an image.
 	BuildSucceeded BuildOutcome = "Succeeded"
-	// BuildFailed: there is none.
+	// There is none.
 	BuildFailed BuildOutcome = "Failed"
 )
 
@@ -88,9 +88,9 @@ type PullOutcome string
 
 // Outcomes of a pull.
 const (
-	// PullSucceeded: the image is there.
+	// The image is there.
 	PullSucceeded PullOutcome = "Succeeded"
-	// PullFailed: it isn't, and the environment builds for itself.
+	// It isn't, and the environment builds for itself.
 	PullFailed PullOutcome = "Failed"
 )
 
@@ -186,11 +186,11 @@ type BuildKeyCoverage string
 
 // Kinds of coverage.
 const (
-	// CoverageComplete: everything that the build reads is in the key.
+	// Everything that the build reads is in the key.
 	CoverageComplete BuildKeyCoverage = "Complete"
-	// CoverageIncomplete: the build reads files or images that are not in the key.
+	// The build reads files or images that are not in the key.
 	CoverageIncomplete BuildKeyCoverage = "Incomplete"
-	// CoverageEnvironmentValues: a value of the runner's environment reaches the build and is not in the key; such an
+	// A value of the runner's environment reaches the build and is not in the key; such an
 	// image is never published.
 	CoverageEnvironmentValues BuildKeyCoverage = "EnvironmentValues"
 )

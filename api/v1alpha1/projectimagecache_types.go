@@ -10,13 +10,13 @@ type KeyInputKind string
 
 // Kinds of extra key inputs; docs/hash.md says exactly what each adds.
 const (
-	// KeyInputBuildContext: the files that the Dockerfile copies.
+	// The files that the Dockerfile copies.
 	KeyInputBuildContext KeyInputKind = "BuildContext"
-	// KeyInputBaseImages: the digests that image and FROM resolve to.
+	// The digests that image and FROM resolve to.
 	KeyInputBaseImages KeyInputKind = "BaseImages"
-	// KeyInputFeatures: the files of local Features, and the lockfile.
+	// The files of local Features, and the lockfile.
 	KeyInputFeatures KeyInputKind = "Features"
-	// KeyInputLocalEnv: the values of ${localEnv:…} that reach the build.
+	// The values of ${localEnv:…} that reach the build.
 	KeyInputLocalEnv KeyInputKind = "LocalEnv"
 )
 
@@ -26,9 +26,9 @@ type KeyCoverage string
 
 // Kinds of key coverage.
 const (
-	// KeyCoverageWarn: the build is published, and whoever built it is told.
+	// The build is published, and whoever built it is told.
 	KeyCoverageWarn KeyCoverage = "Warn"
-	// KeyCoverageRequireComplete: the build stays where it was made.
+	// The build stays where it was made.
 	KeyCoverageRequireComplete KeyCoverage = "RequireComplete"
 )
 
@@ -38,11 +38,11 @@ type AdoptionPolicy string
 
 // Adoption policies.
 const (
-	// AdoptNever: such a repository is left alone, and the object is Stalled.
+	// Such a repository is left alone, and the object is Stalled.
 	AdoptNever AdoptionPolicy = "Never"
-	// AdoptIfUntagged: it is taken over if no other object's owner tag is on it.
+	// It is taken over if no other object's owner tag is on it.
 	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
-	// AdoptAlways: it is taken over, whoever made it.
+	// It is taken over, whoever made it.
 	AdoptAlways AdoptionPolicy = "Always"
 )
 
@@ -52,9 +52,9 @@ type DeletionPolicy string
 
 // Deletion policies.
 const (
-	// DeletionDelete: the repository goes with its images, if the controller made it.
+	// The repository goes with its images, if the controller made it.
 	DeletionDelete DeletionPolicy = "Delete"
-	// DeletionRetain: the repository stays as it is.
+	// The repository stays as it is.
 	DeletionRetain DeletionPolicy = "Retain"
 )
 
@@ -64,9 +64,9 @@ type EncryptionType string
 
 // Encryption types.
 const (
-	// EncryptionAES256: with keys of ECR's own.
+	// With keys of ECR's own.
 	EncryptionAES256 EncryptionType = "AES256"
-	// EncryptionKMS: with the KMS key that is given.
+	// With the KMS key that is given.
 	EncryptionKMS EncryptionType = "KMS"
 )
 
@@ -252,9 +252,9 @@ type RepositoryOrigin string
 
 // Origins of a repository.
 const (
-	// RepositoryCreated: the controller made it.
+	// The controller made it.
 	RepositoryCreated RepositoryOrigin = "Created"
-	// RepositoryAdopted: it existed before and was taken over.
+	// It existed before and was taken over.
 	RepositoryAdopted RepositoryOrigin = "Adopted"
 )
 

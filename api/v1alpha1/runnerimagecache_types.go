@@ -10,15 +10,15 @@ type Provider string
 
 // Providers. Only ProviderAWSEC2 caches; a runner of any other is kept and reported as UnsupportedProvider.
 const (
-	// ProviderAWSEC2: the runner starts EC2 instances. Its projects cache.
+	// The runner starts EC2 instances. Its projects cache.
 	ProviderAWSEC2 Provider = "AWSEC2"
-	// ProviderAWSECS: the runner uses ECS. Not cached.
+	// The runner uses ECS. Not cached.
 	ProviderAWSECS Provider = "AWSECS"
-	// ProviderGCP: the runner is in Google Cloud. Not cached.
+	// The runner is in Google Cloud. Not cached.
 	ProviderGCP Provider = "GCP"
-	// ProviderAzure: the runner is in Azure. Not cached.
+	// The runner is in Azure. Not cached.
 	ProviderAzure Provider = "Azure"
-	// ProviderLinux: the runner is a machine of its own. Not cached.
+	// The runner is a machine of its own. Not cached.
 	ProviderLinux Provider = "Linux"
 )
 
@@ -28,11 +28,11 @@ type Tier string
 
 // Tiers.
 const (
-	// TierFree: the cache is always on.
+	// The cache is always on.
 	TierFree Tier = "Free"
-	// TierCore: the cache can be switched off.
+	// The cache can be switched off.
 	TierCore Tier = "Core"
-	// TierEnterprise: the cache can be switched off.
+	// The cache can be switched off.
 	TierEnterprise Tier = "Enterprise"
 )
 
@@ -42,9 +42,9 @@ type CacheMode string
 
 // Cache modes.
 const (
-	// CacheEnabled: environments look images up, pull and publish.
+	// Environments look images up, pull and publish.
 	CacheEnabled CacheMode = "Enabled"
-	// CacheDisabled: nothing is published or pulled; what is cached stays until it expires.
+	// Nothing is published or pulled; what is cached stays until it expires.
 	CacheDisabled CacheMode = "Disabled"
 )
 
@@ -54,9 +54,9 @@ type RolesType string
 
 // Kinds of roles.
 const (
-	// RolesManaged: the controller makes and keeps both roles.
+	// The controller makes and keeps both roles.
 	RolesManaged RolesType = "Managed"
-	// RolesProvided: both roles exist already, and the controller only assumes them.
+	// Both roles exist already, and the controller only assumes them.
 	RolesProvided RolesType = "Provided"
 )
 
