@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
@@ -34,10 +33,8 @@ type projectFacts struct {
 
 	repositoryErr, lifecycleErr, policyErr, tagsErr error
 
-	// images are nil where they were not counted in this pass.
-	images []ecr.Image
-	// price is that of a GB for a month, in US dollars.
-	price float64
+	// statistics are nil where the images were not counted in this pass.
+	statistics *v1alpha1.ImageStatistics
 }
 
 // err is what holds the project up: the first part that failed. Tags without room are shown and hold up nothing.
@@ -56,8 +53,8 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.AppliedTags = appliedTags(f)
 		status.AppliedHash = f.desired.hash()
 	}
-	if f.images != nil {
-		status.Images = statistics(f.images, retentionDaysOf(project), f.price, f.now)
+	if f.statistics != nil {
+		status.Images = f.statistics
 	}
 	status.Conditions = projectConditions(project, f).applyTo(project.Status.Conditions)
 	return status
@@ -123,11 +120,6 @@ func deletingProjectStatus(project *v1alpha1.ProjectImageCache, err error) v1alp
 	status.ObservedGeneration = project.Generation
 	status.Conditions = factsFor(project.Generation).summary(paced(err), "", "").applyTo(project.Status.Conditions)
 	return status
-}
-
-// isReady says whether a project's repository can be used, whatever else is not as it should be.
-func isReady(project *v1alpha1.ProjectImageCache) bool {
-	return project.Status.Repository != nil && meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady)
 }
 
 // isStalled says whether an error is one that only a person can help with.

@@ -1,0 +1,109 @@
+package projects
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// manager is the product's own program, as a process of its own.
+type manager struct {
+	command *exec.Cmd
+	ended   chan error
+}
+
+// startManager starts bin/manager against the world.
+func (w *world) startManager(folder string) (*manager, error) {
+	kubeconfig := filepath.Join(folder, "kubeconfig")
+	if err := w.writeKubeconfig(kubeconfig); err != nil {
+		return nil, err
+	}
+	command := exec.Command(filepath.Join("bin", "manager"))
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	for name, value := range w.settings() {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	log, err := os.Create(filepath.Join(folder, "manager.log"))
+	if err != nil {
+		return nil, fmt.Errorf("make the manager's log: %w", err)
+	}
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err = command.Start()
+	_ = log.Close() // the manager has its own handle
+	if err != nil {
+		return nil, fmt.Errorf("start bin/manager (make build makes it): %w", err)
+	}
+	m := &manager{command: command, ended: make(chan error, 1)}
+	go func() { m.ended <- command.Wait() }()
+	return m, nil
+}
+
+func (w *world) writeKubeconfig(path string) error {
+	config := clientcmdapi.NewConfig()
+	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: w.config.Host, CertificateAuthorityData: w.config.CAData}
+	config.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: w.config.CertData, ClientKeyData: w.config.KeyData}
+	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench"}
+	config.CurrentContext = "bench"
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
+	}
+	return nil
+}
+
+// stop ends the manager, by force if it doesn't go in ten seconds.
+func (m *manager) stop() error {
+	if err := m.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop the manager: %w", err)
+	}
+	select {
+	case <-m.ended:
+		return nil
+	case <-time.After(10 * time.Second):
+		return m.command.Process.Kill()
+	}
+}
+
+// memory is a line of the process's status in MB: VmRSS, what it holds, or VmHWM, the most that it ever held.
+func (m *manager) memory(line string) (float64, error) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/status", m.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the manager's memory: %w", err)
+	}
+	defer file.Close()
+	scanner := bufio.NewScanner(file)
+	for scanner.Scan() {
+		rest, found := strings.CutPrefix(scanner.Text(), line+":")
+		if !found {
+			continue
+		}
+		kilobytes, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the manager's memory: %w", err)
+		}
+		return kilobytes / 1024, nil
+	}
+	return 0, fmt.Errorf("the manager's status has no line %s", line)
+}
+
+// idle waits until AWS was not called for a while.
+func (w *world) idle(ctx context.Context, quiet time.Duration) error {
+	last, since := -1, time.Now()
+	return wait(ctx, func() (bool, error) {
+		if total := w.account.Calls().Total(); total != last {
+			last, since = total, time.Now()
+		}
+		return time.Since(since) >= quiet, nil
+	})
+}
