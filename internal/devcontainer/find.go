@@ -22,7 +22,7 @@ const (
 	nestedPathShown = folderName + "/<name>/" + fileName
 )
 
-// ErrNotFound: the workspace has no configuration, or not the one asked for.
+// ErrNotFound says that the workspace has no configuration, or not the one asked for.
 var ErrNotFound = errors.New("no dev container configuration")
 
 // Find returns the path, relative to the workspace, of the configuration to

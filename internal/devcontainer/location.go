@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ErrOutside: a path leads out of the workspace, where nothing is ever read.
+// ErrOutside says that a path leads out of the workspace, where nothing is ever read.
 var ErrOutside = errors.New("outside of the workspace")
 
 // inWorkspace makes a path relative to the workspace, with slashes. A

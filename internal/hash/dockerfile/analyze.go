@@ -11,9 +11,9 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
-// ErrSyntax: BuildKit's parser does not take the Dockerfile, or its own
-// "# syntax" line hands it to a frontend that is not BuildKit's.
-var ErrSyntax = errors.New("Dockerfile is not understood")
+// ErrSyntax says that BuildKit's parser does not take the Dockerfile, or that
+// its own "# syntax" line hands it to a frontend that is not BuildKit's.
+var ErrSyntax = errors.New("the Dockerfile is not understood")
 
 type analysis struct {
 	options Options

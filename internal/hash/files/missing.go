@@ -7,10 +7,14 @@ import (
 	"syscall"
 )
 
-// missing says of a source that it isn't there, and where a link led.
-func missing(name, resolved string, err error) error {
+// missing says of a source that it isn't there. To a build, the context is all
+// there is, also where a link leads elsewhere.
+func missing(name string, linked bool, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	return fmt.Errorf("%s is %w; symbolic links lead nowhere outside of it: %w", name, ErrMissing, err)
+	if linked {
+		return fmt.Errorf("%s is a symbolic link to what is %w: %w", name, ErrMissing, err)
+	}
+	return fmt.Errorf("%s is %w: %w", name, ErrMissing, err)
 }

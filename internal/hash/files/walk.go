@@ -104,7 +104,8 @@ const maxLinks = 40
 func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 	resolved, rest := ".", strings.Split(path.Clean(name), "/")
 	info, err := t.root.Lstat(".")
-	for links := 0; err == nil && len(rest) > 0; {
+	links := 0
+	for err == nil && len(rest) > 0 {
 		next := rest[0]
 		rest = rest[1:]
 		switch next {
@@ -147,7 +148,7 @@ func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 		}
 	}
 	if err != nil {
-		return "", nil, missing(name, resolved, err)
+		return "", nil, missing(name, links > 0, err)
 	}
 	return resolved, info, nil
 }
