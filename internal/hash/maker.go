@@ -68,5 +68,8 @@ func (m *maker) add(inputs ...Input) {
 
 func (m *maker) warn(w Warning, format string, args ...any) {
 	w.Message = fmt.Sprintf(format, args...)
+	if w.Setting != "" {
+		w.Message += "; the key input " + w.Setting + " covers it"
+	}
 	m.key.Warnings = append(m.key.Warnings, w)
 }
