@@ -4,17 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/runner"
 )
 
 // hashCommand is the flags of `imagecache hash`.
 type hashCommand struct {
 	streams streams
+	cluster *cluster
+	project string
 	config  string
 	options hash.Options
 	explain bool
@@ -30,15 +34,23 @@ func newHash(streams streams) *cobra.Command {
 		Long: `Print the configuration hash: the name under which the cache holds the image of a configuration.
 
 By default it is made of the platform and the bytes of devcontainer.json and of the Dockerfile that it names. --input
-adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, LocalEnv.`,
+adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, LocalEnv. With --project they are those of
+the project, so that the hash is the one that imagecache prepare looks up.
+
+--diff compares two of: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER another one); and
+cached:HASH, an image of --project, as long as the cluster has the request that it was built for.`,
 		Example: `  # the hash alone
   imagecache hash .
 
   # every input with its digest, and what the key does not cover
   imagecache hash --explain .
 
-  # what differs between two workspaces
-  imagecache hash --diff . ../other`,
+  # the hash that project web looks up
+  imagecache hash . --project web
+
+  # what changed since the last commit, and why the image of yesterday is not used
+  imagecache hash --diff git:HEAD .
+  imagecache hash --diff cached:4f3c21a9 . --project web`,
 		Args: func(command *cobra.Command, args []string) error {
 			if h.diff {
 				return cobra.ExactArgs(2)(command, args)
@@ -52,8 +64,11 @@ adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, Loca
 	flags.StringVar(&h.options.Platform, "platform", hash.DefaultPlatform, "the image's platform")
 	flags.StringSliceVar(&h.options.Inputs, "input", nil, "further inputs: BuildContext, BaseImages, Features, LocalEnv")
 	flags.BoolVar(&h.explain, "explain", false, "show every input with its digest, and what the key does not cover")
-	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces")
+	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces, commits or cached images")
+	flags.StringVar(&h.project, "project", "", "take the further inputs from this project")
 	flags.StringVarP(&h.output, "output", "o", "", "json")
+	h.cluster = addClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", completeProjects(h.cluster))
 	return command
 }
 
@@ -66,6 +81,9 @@ type hashed struct {
 	Inputs   []hash.Input   `json:"inputs"`
 	Warnings []hash.Warning `json:"warnings"`
 	Complete bool           `json:"complete"`
+
+	// told says that a request told it: inputs are names and digests alone.
+	told bool
 }
 
 // hashedConfig is the configuration; paths are relative to the workspace.
@@ -98,9 +116,12 @@ func (h *hashCommand) run(ctx context.Context, args []string) error {
 	if h.output != "" && h.output != outputJSON {
 		return usageError("--output is json, not %q", h.output)
 	}
+	if err := h.readProject(ctx); err != nil {
+		return err
+	}
 	keys := make([]*hashed, 0, len(args))
-	for _, workspace := range args {
-		key, err := h.compute(ctx, workspace)
+	for _, source := range args {
+		key, err := h.keyOf(ctx, source)
 		if err != nil {
 			return err
 		}
@@ -158,20 +179,44 @@ func (h *hashCommand) printExplained(key *hashed) error {
 }
 
 func (h *hashCommand) printDiff(before, after *hashed) error {
-	differences := hash.Diff(before.Inputs, after.Inputs)
+	differences := differencesOf(before, after)
 	if h.output == outputJSON {
 		if differences == nil {
 			differences = []hash.Difference{}
 		}
 		return h.printJSON(map[string]any{"before": before.Hash, "after": after.Hash, "differences": differences})
 	}
-	if len(differences) == 0 {
-		return writeLine(h.streams.out, "The inputs are the same: "+after.Hash)
+	if before.Hash == after.Hash {
+		return writeLine(h.streams.out, "The hash is the same: "+after.Hash)
+	}
+	if before.Platform != after.Platform {
+		if err := writeLine(h.streams.out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform)); err != nil {
+			return err
+		}
 	}
 	for _, difference := range differences {
-		if err := writeLine(h.streams.out, difference.String()); err != nil {
+		text := difference.String()
+		if before.told || after.told {
+			text, _, _ = strings.Cut(text, " (") // sizes are not known
+		}
+		if err := writeLine(h.streams.out, text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// differencesOf are the inputs that two keys don't share. One that a request told has only what requests tell.
+func differencesOf(before, after *hashed) []hash.Difference {
+	if !before.told && !after.told {
+		return hash.Diff(before.Inputs, after.Inputs)
+	}
+	sides := [2][]hash.Input{}
+	for i, side := range []*hashed{before, after} {
+		sides[i] = side.Inputs
+		if !side.told {
+			sides[i] = toldInputs(runner.KeyInputs(side.Inputs))
+		}
+	}
+	return hash.Diff(sides[0], sides[1])
 }

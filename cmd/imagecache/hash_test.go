@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"imagecache.dev/api/v1alpha1"
 )
 
 // folder writes files into a new folder.
@@ -81,7 +84,46 @@ func TestHashDiff(t *testing.T) {
 	_, stdout, _ := inPipe(t, "", "hash", "--diff", before, after)
 	wantOutput(t, "difference", stdout, "changed devcontainer.json (17 → 18 bytes)")
 	_, stdout, _ = inPipe(t, "", "hash", "--diff", before, before)
-	if !strings.HasPrefix(stdout, "The inputs are the same: ") {
+	if !strings.HasPrefix(stdout, "The hash is the same: ") {
 		t.Errorf("no difference prints %q", stdout)
+	}
+}
+
+func TestHashDiffWithACommit(t *testing.T) {
+	dir := folder(t, map[string]string{"app/.devcontainer.json": `{"image": "base"}`})
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "first"}} {
+		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	t.Chdir(filepath.Join(dir, "app"))
+	if _, stdout, stderr := inPipe(t, "", "hash", "--diff", "git:HEAD", "."); !strings.HasPrefix(stdout, "The hash is the same: ") {
+		t.Errorf("nothing changed, and it prints %q %q", stdout, stderr)
+	}
+	if err := os.WriteFile(".devcontainer.json", []byte(`{"image": "other"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stdout, _ := inPipe(t, "", "hash", "--diff", "git:HEAD", ".")
+	wantOutput(t, "difference", stdout, "changed devcontainer.json (17 → 18 bytes)")
+	code, _, stderr := inPipe(t, "", "hash", "--diff", "git:nope", ".")
+	if code != exitFailed || !strings.Contains(stderr, "nope") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+func TestCachedKey(t *testing.T) {
+	request := func(hash string, inputs ...v1alpha1.KeyInput) v1alpha1.DevcontainerImage {
+		return v1alpha1.DevcontainerImage{Spec: v1alpha1.DevcontainerImageSpec{ConfigHash: hash, Inputs: inputs}}
+	}
+	input := v1alpha1.KeyInput{Name: "BuildContext main.go", Digest: "sha256:1"}
+	requests := []v1alpha1.DevcontainerImage{request("aaaa1", input), request("aaaa1", input), request("aaaa2", input), request("bbbb")}
+	found, err := cachedKey(requests, "aaaa1")
+	if err != nil || found.Hash != "aaaa1" || !found.told || len(found.Inputs) != 1 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	for wanted, want := range map[string]string{"aaaa": "several cached images", "bbbb": "no request any more", "cccc": "no request any more"} {
+		if _, err := cachedKey(requests, wanted); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", wanted, err, want)
+		}
 	}
 }

@@ -32,8 +32,6 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 		text += " " + megabytes(*bytes)
 	}
 	step.finished(text)
-	p.tell(ctx, p.report.pull(ctx, v1alpha1.PullSucceeded, took, ""))
-
 	built := int64(0)
 	if image.Status.Image.BuildSeconds != nil {
 		built = *image.Status.Image.BuildSeconds
@@ -45,6 +43,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	p.result.SavedSeconds = wholeSeconds(time.Duration(built)*time.Second - took)
 	p.result.Seconds.Pull = seconds(took)
 	p.steps.events.Emit(Event{Kind: EventSaved, Text: savedLine(built, took)})
+	p.tell(ctx, p.report.pull(ctx, v1alpha1.PullSucceeded, took, ""))
 	return p.result, nil
 }
 

@@ -100,7 +100,7 @@ func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, 
 	}
 	if !s.isCompose() {
 		object.Spec.ConfigHash = s.key.Hash
-		object.Spec.Inputs = keyInputs(s.key.Inputs)
+		object.Spec.Inputs = KeyInputs(s.key.Inputs)
 	}
 	return object
 }
@@ -151,9 +151,9 @@ const (
 	maxKeyInputName = 256
 )
 
-// keyInputs are the inputs of a key as the API takes them. Where they are more than it takes, those of one kind are
+// KeyInputs are the inputs of a key as the API takes them. Where they are more than it takes, those of one kind are
 // told as one, whose digest is over all of them.
-func keyInputs(inputs []hash.Input) []v1alpha1.KeyInput {
+func KeyInputs(inputs []hash.Input) []v1alpha1.KeyInput {
 	told := make([]v1alpha1.KeyInput, 0, len(inputs))
 	for _, input := range inputs {
 		told = append(told, v1alpha1.KeyInput{Name: input.String(), Digest: input.Digest})

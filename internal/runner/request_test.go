@@ -57,19 +57,19 @@ func TestKeyInputsFitTheAPI(t *testing.T) {
 		{Name: hash.InputBuildContext, Path: "main.go", Digest: digest},
 	}
 	want := []v1alpha1.KeyInput{{Name: "devcontainer.json", Digest: digest}, {Name: "BuildContext main.go", Digest: digest}}
-	if diff := cmp.Diff(want, keyInputs(few)); diff != "" {
+	if diff := cmp.Diff(want, KeyInputs(few)); diff != "" {
 		t.Errorf("few inputs (-want +got):\n%s", diff)
 	}
 	many := few
 	for i := range 100 {
 		many = append(many, hash.Input{Name: hash.InputBuildContext, Path: fmt.Sprintf("file-%d", i), Digest: digest})
 	}
-	told := keyInputs(many)
+	told := KeyInputs(many)
 	if len(told) != 2 || told[1].Name != hash.InputBuildContext || len(told[1].Digest) != len(digest) {
 		t.Errorf("many inputs are told as %+v, want one per kind", told)
 	}
 	many[len(many)-1].Mode = hash.ModeExecutable
-	if changed := keyInputs(many); changed[1].Digest == told[1].Digest || changed[0] != told[0] {
+	if changed := KeyInputs(many); changed[1].Digest == told[1].Digest || changed[0] != told[0] {
 		t.Error("a change of one input has to change the digest of its kind, and no other")
 	}
 }

@@ -139,6 +139,21 @@ func TestPullIntoAFolderNeedsNoEngine(t *testing.T) {
 	}
 }
 
+func TestHashDiffWithACachedImage(t *testing.T) {
+	folder := dockerfileWorkspace(t, t.Name())
+	m := newMachine(t)
+	wants(t, m.prepare(folder, "diff-1"), codePublished)
+	hash := strings.TrimSpace(m.imagecache("hash", folder, "--project", project).stdout)
+	wants(t, m.imagecache("hash", "--diff", "cached:"+hash[:12], folder, "--project", project), 0, "The hash is the same: "+hash)
+	if err := os.WriteFile(filepath.Join(folder, ".devcontainer", "Dockerfile"), []byte(dockerfile+"# more\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := m.imagecache("hash", "--diff", "cached:"+hash, folder, "--project", project)
+	if got.stdout != "changed Dockerfile\n" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestProjectNamesAreCompleted(t *testing.T) {
 	m := person(t)
 	wants(t, m.imagecache("__complete", "images", ""), 0, project+"\t"+project)

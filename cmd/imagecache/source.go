@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/gitrev"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/runner"
+)
+
+// What comes before the sources of --diff that are no folders.
+const (
+	gitPrefix    = "git:"
+	cachedPrefix = "cached:"
+)
+
+// keyOf is the key of a workspace, or with --diff also of a commit or a cached image.
+func (h *hashCommand) keyOf(ctx context.Context, source string) (*hashed, error) {
+	if revision, isCommit := strings.CutPrefix(source, gitPrefix); isCommit && h.diff {
+		return h.keyOfCommit(ctx, revision)
+	}
+	if wanted, isCached := strings.CutPrefix(source, cachedPrefix); isCached && h.diff {
+		return h.keyOfCached(ctx, wanted)
+	}
+	return h.compute(ctx, source)
+}
+
+func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed, error) {
+	folder, err := os.MkdirTemp("", "imagecache-commit-")
+	if err != nil {
+		return nil, fmt.Errorf("read commit: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := gitrev.Extract(ctx, ".", revision, folder); err != nil {
+		return nil, err
+	}
+	return h.compute(ctx, folder)
+}
+
+// keyOfCached is the key of a cached image, as its request tells it.
+func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, error) {
+	if h.project == "" {
+		return nil, usageError("a cached image is one of a project's: say which with --project")
+	}
+	connection, namespace, err := h.cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	project, err := runner.FindProject(ctx, connection, namespace, h.project)
+	if err != nil {
+		return nil, err
+	}
+	requests := &v1alpha1.DevcontainerImageList{}
+	if err := connection.List(ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
+		return nil, runner.ClusterError(err)
+	}
+	return cachedKey(requests.Items, wanted)
+}
+
+// cachedKey finds the one hash that begins with wanted, and its inputs.
+func cachedKey(requests []v1alpha1.DevcontainerImage, wanted string) (*hashed, error) {
+	var found *hashed
+	for i := range requests {
+		spec := requests[i].Spec
+		if !strings.HasPrefix(spec.ConfigHash, wanted) || len(spec.Inputs) == 0 {
+			continue
+		}
+		if found != nil && found.Hash != spec.ConfigHash {
+			return nil, fmt.Errorf("several cached images have a hash that begins with %s: give more characters", wanted)
+		}
+		found = &hashed{Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("the cluster has no request any more with a hash that begins with %s and its inputs", wanted)
+	}
+	return found, nil
+}
+
+// toldInputs are inputs as a request tells them: names and digests alone.
+func toldInputs(told []v1alpha1.KeyInput) []hash.Input {
+	inputs := make([]hash.Input, 0, len(told))
+	for _, input := range told {
+		inputs = append(inputs, hash.Input{Name: input.Name, Digest: input.Digest})
+	}
+	return inputs
+}
+
+// readProject adds the inputs that the project asks for.
+func (h *hashCommand) readProject(ctx context.Context) error {
+	if h.project == "" {
+		return nil
+	}
+	connection, namespace, err := h.cluster.connect()
+	if err != nil {
+		return err
+	}
+	project, err := runner.FindProject(ctx, connection, namespace, h.project)
+	if err != nil {
+		return err
+	}
+	for _, input := range project.Spec.KeyInputs {
+		h.options.Inputs = append(h.options.Inputs, string(input))
+	}
+	return nil
+}
