@@ -72,6 +72,7 @@ http://127.0.0.1:PORT/_emulator/ steers faults, the clock and the log of calls.`
 	f.DurationVar(&o.LifecycleEvery, "lifecycle-every", 24*time.Hour, "how often lifecycle policies run, by the emulator's clock")
 	f.DurationVar(&o.StackDelay, "stack-delay", 0, "how long CloudFormation works on a stack")
 	f.IntVar(&o.PackedPolicyLimit, "packed-policy-limit", 0, "bytes, compressed, that session policies and tags may have together (default 800)")
+	f.BoolVar(&o.AWSProxyEndpoint, "aws-proxy-endpoint", false, "let GetAuthorizationToken name the account's host in AWS, not this address")
 	f.BoolVar(&o.AWSRates, "aws-rates", false, "throttle ECR at the rates that AWS publishes")
 	f.BoolVarP(&verbose, "verbose", "v", false, "one line on stderr for each call")
 	return c

@@ -69,6 +69,9 @@ type Options struct {
 	StackDelay time.Duration
 	// PackedPolicyLimit is the size in bytes, compressed, that session policies and tags may have together; default 800.
 	PackedPolicyLimit int
+	// AWSProxyEndpoint makes GetAuthorizationToken answer the account's host name in AWS, as docker-credential-ecr-login insists; without
+	// it, the address where the emulator's registry can be reached.
+	AWSProxyEndpoint bool
 	// AWSRates throttles as AWS publishes it; tests of throttling set Faults().Limit instead.
 	AWSRates bool
 }

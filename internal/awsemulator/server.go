@@ -67,8 +67,12 @@ func Start(o Options) (*Server, error) {
 		s.host = listener.Addr().String()
 	}
 	s.directory = iam.New(iam.Settings{Account: o.AccountID, Clock: o.Clock, PolicyDelay: o.PolicyDelay, RoleDelay: o.IAMDelay})
+	endpoint := s.URL()
+	if o.AWSProxyEndpoint {
+		endpoint = "https://" + o.AccountID + ".dkr.ecr." + o.Region + ".amazonaws.com"
+	}
 	s.registry = ecr.New(ecr.Settings{
-		Account: o.AccountID, Region: o.Region, Host: s.host, URL: s.URL(), Clock: o.Clock, Binder: s.directory, PolicyDelay: o.PolicyDelay,
+		Account: o.AccountID, Region: o.Region, Host: s.host, URL: s.URL(), ProxyEndpoint: endpoint, Clock: o.Clock, Binder: s.directory, PolicyDelay: o.PolicyDelay,
 		ConsistencyDelay: o.ConsistencyDelay, LifecycleEvery: o.LifecycleEvery, PasswordOutlivesSession: o.PasswordOutlivesSession,
 	})
 	s.pull = registry.New(s.registry)

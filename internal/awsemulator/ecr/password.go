@@ -58,7 +58,7 @@ func (r *Registry) getAuthorizationToken(c *caller.Caller, in *authorizationIn) 
 	r.passwords.order = append(r.passwords.order, password)
 	r.passwords.mu.Unlock()
 	return &authorizationOut{[]authorizationData{{
-		Token: base64.StdEncoding.EncodeToString([]byte("AWS:" + password)), Expires: epochOf(expires), Endpoint: r.settings.URL,
+		Token: base64.StdEncoding.EncodeToString([]byte("AWS:" + password)), Expires: epochOf(expires), Endpoint: r.settings.ProxyEndpoint,
 	}}}, nil
 }
 

@@ -25,6 +25,7 @@ type Settings struct {
 	Account, Region string
 	Host            string // of repository URIs
 	URL             string // of layer downloads
+	ProxyEndpoint   string // what GetAuthorizationToken says that a password is for
 	Clock           *clock.Clock
 	Binder          Binder
 
