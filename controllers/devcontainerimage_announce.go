@@ -19,7 +19,10 @@ func (r *DevcontainerImageReconciler) announce(image *v1alpha1.DevcontainerImage
 		if seconds := r.Clock.Since(image.CreationTimestamp.Time).Seconds(); seconds >= 0 {
 			answerSeconds.WithLabelValues(string(after.CacheResult)).Observe(seconds)
 		}
-		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
+		// A hit is told by the status alone: an event would be one more write for each environment that starts.
+		if after.CacheResult == v1alpha1.CacheMiss {
+			r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
+		}
 	}
 	if before.Role != after.Role && after.Role == v1alpha1.RoleBuilder {
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "BecameBuilder", "Build", "environment %s builds the image", image.Spec.EnvironmentID)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// window is how long a lookup waits for others of the same repository to join it.
+// window is how long a lookup waits for others of the same repository to join it, while another lookup of that repository
+// is on its way. One that comes alone doesn't wait.
 const window = 3 * time.Millisecond
 
 // lookupTimeout bounds a batch with all its calls.
@@ -25,7 +26,8 @@ type batcher struct {
 	run func(ctx context.Context, repository string, tags []string) (map[string]answer, error)
 
 	mu      sync.Mutex
-	pending map[string]*batch
+	pending map[string]*batch // by repository
+	running map[string]int    // batches on their way, by repository
 }
 
 type batch struct {
@@ -42,7 +44,7 @@ type batch struct {
 }
 
 func newBatcher(run func(context.Context, string, []string) (map[string]answer, error)) *batcher {
-	return &batcher{run: run, pending: map[string]*batch{}}
+	return &batcher{run: run, pending: map[string]*batch{}, running: map[string]int{}}
 }
 
 func (b *batcher) find(ctx context.Context, repository, tag string) (*Image, error) {
@@ -75,7 +77,12 @@ func (b *batcher) join(repository, tag string) *batch {
 	if current == nil {
 		current = &batch{repository: repository, known: map[string]bool{}, done: make(chan struct{})}
 		current.ctx, current.cancel = context.WithTimeout(context.Background(), lookupTimeout)
-		current.timer = time.AfterFunc(window, func() { b.start(current) })
+		pause := window
+		if b.running[repository] == 0 {
+			pause = 0
+		}
+		b.running[repository]++
+		current.timer = time.AfterFunc(pause, func() { b.start(current) })
 		b.pending[repository] = current
 	}
 	current.waiting++
@@ -98,6 +105,7 @@ func (b *batcher) start(current *batch) {
 		delete(b.pending, current.repository)
 	}
 	b.mu.Unlock()
+	defer b.end(current)
 	defer current.cancel()
 	defer close(current.done)
 	if current.ctx.Err() != nil {
@@ -105,6 +113,15 @@ func (b *batcher) start(current *batch) {
 		return
 	}
 	current.answers, current.err = b.run(current.ctx, current.repository, current.tags)
+}
+
+// end notes that a batch is over.
+func (b *batcher) end(current *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.running[current.repository]--; b.running[current.repository] == 0 {
+		delete(b.running, current.repository)
+	}
 }
 
 // leave takes a caller out; the last one ends the batch.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"imagecache.dev/test/bench/answer"
 	"imagecache.dev/test/bench/controlplane"
 	"imagecache.dev/test/bench/figure"
 )
@@ -29,6 +30,7 @@ type benchmark struct {
 // benchmarks in the order in which they run.
 var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
+	{"answer", answer.Run},
 }
 
 func main() {

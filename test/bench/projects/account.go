@@ -129,8 +129,13 @@ func (w *world) createProjects(ctx context.Context, prefix string, count int) er
 	return group.Wait()
 }
 
-// allReady waits until so many projects are ready.
-func (w *world) allReady(ctx context.Context, count int) error {
+// allReady waits until so many projects are ready, of which made come after the call log was reset. It reads them, which costs the API server much, only once their
+// repositories are made.
+func (w *world) allReady(ctx context.Context, made, count int) error {
+	err := wait(ctx, func() (bool, error) { return w.account.Calls().Count("ecr:SetRepositoryPolicy") >= made, nil })
+	if err != nil {
+		return err
+	}
 	return wait(ctx, func() (bool, error) {
 		var list v1alpha1.ProjectImageCacheList
 		if err := w.kube.List(ctx, &list, client.InNamespace(namespace)); err != nil {

@@ -80,7 +80,7 @@ func (w *world) throttled(ctx context.Context, _ *manager) ([]figure.Figure, err
 	if err := w.createProjects(ctx, "throttled", few); err != nil {
 		return nil, err
 	}
-	if err := w.allReady(ctx, few); err != nil {
+	if err := w.allReady(ctx, few, few); err != nil {
 		return nil, err
 	}
 	took := time.Since(began).Seconds()
@@ -142,7 +142,7 @@ func (w *world) unthrottled(ctx context.Context, m *manager) ([]figure.Figure, e
 	if err := w.createProjects(ctx, "free", count); err != nil {
 		return nil, err
 	}
-	if err := w.allReady(ctx, many); err != nil {
+	if err := w.allReady(ctx, count, many); err != nil {
 		return nil, err
 	}
 	took := time.Since(began).Seconds()
