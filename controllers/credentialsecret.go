@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -19,6 +20,9 @@ import (
 // fieldManager is whose the fields are that the controllers apply.
 const fieldManager = "imagecache-manager"
 
+// secretTakenRetry is how long a pass waits when its Secret's name is taken; its removal wakes nobody.
+const secretTakenRetry = 30 * time.Second
+
 // credentialSecret is a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
 type credentialSecret struct {
 	name      string
@@ -30,7 +34,8 @@ type credentialSecret struct {
 	password  *sts.Password
 }
 
-// apply writes the Secret, new or over an older password, without reading it.
+// apply writes the Secret, new or over an older password, without reading it. It does not force: a Secret of that name
+// whose contents are somebody else's stays as it is.
 func (s credentialSecret) apply(ctx context.Context, c client.Client) error {
 	config, err := dockerConfig(s.registry, s.password)
 	if err != nil {
@@ -46,7 +51,12 @@ func (s credentialSecret) apply(ctx context.Context, c client.Client) error {
 		WithOwnerReferences(s.owner).
 		WithType(corev1.SecretTypeDockerConfigJson).
 		WithData(map[string][]byte{corev1.DockerConfigJsonKey: config})
-	if err := c.Apply(ctx, secret, client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+	err = c.Apply(ctx, secret, client.FieldOwner(fieldManager))
+	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+		return waitingf(v1alpha1.ReasonSecretNotOwned, secretTakenRetry,
+			"the Secret %s is there and somebody else wrote it; remove it, so that credentials can be put in its place", s.name)
+	}
+	if err != nil {
 		return fmt.Errorf("apply secret %s: %w", s.name, err)
 	}
 	return nil

@@ -109,19 +109,15 @@ func (r *DevcontainerImageReconciler) serve(ctx context.Context, p *pass) error 
 	return p.handOver(v1alpha1.ReasonHit, p.status.Explanation)
 }
 
-// afterwards is what remains of a finished request: what a pull saved, and its own removal.
+// afterwards is what remains of a finished request: reports that come late, and its own removal.
 func (r *DevcontainerImageReconciler) afterwards(ctx context.Context, p *pass) (time.Duration, error) {
 	due := dueAt(p.image)
 	if !p.now.Before(due) {
 		err := r.Client.Delete(ctx, p.image, client.Preconditions{UID: &p.image.UID})
 		return 0, client.IgnoreNotFound(err)
 	}
-	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
-		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
-		p.status.ObservedGeneration = p.image.Generation
-		if err := r.patchStatus(ctx, p); err != nil {
-			return 0, err
-		}
+	if err := r.patchStatus(ctx, p.withLateReports()); err != nil {
+		return 0, err
 	}
 	return due.Sub(p.now), r.tidyUp(ctx, p)
 }

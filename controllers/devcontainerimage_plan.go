@@ -102,7 +102,8 @@ func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.Devcontaine
 		if other.UID == image.UID || other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
 			continue
 		}
-		if earlier(other, image) {
+		// Requests of one second have no order but their names', so one that builds already counts as the first.
+		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) {
 			return fmt.Sprintf("environment %s was created with request %s already, and only the first may publish", image.Spec.EnvironmentID, other.Name), false
 		}
 	}

@@ -140,6 +140,11 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{rebuild}); !may {
 		t.Error("a rebuild keeps the creation from publishing")
 	}
+	twin := request("A", time.Minute, func(i *v1alpha1.DevcontainerImage) { i.CreationTimestamp = first.CreationTimestamp })
+	first.Status.Role = v1alpha1.RoleBuilder
+	if _, may := mayPublish(&twin, []v1alpha1.DevcontainerImage{first, twin}); may {
+		t.Error("a request of the same second publishes beside one that builds already")
+	}
 	elsewhere := request("d", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.ProjectRef.Name = "other" })
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{elsewhere}); !may {
 		t.Error("a request of another project keeps this one from publishing")

@@ -89,6 +89,22 @@ func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 	return status
 }
 
+// withLateReports takes into the status what the runner reports once the request is finished: what a pull saved, and a
+// build that was never to be published.
+func (p *pass) withLateReports() *pass {
+	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
+		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
+		p.status.ObservedGeneration = p.image.Generation
+	}
+	if p.image.Spec.Build != nil && meta.FindStatusCondition(p.status.Conditions, v1alpha1.ConditionPublished) == nil {
+		meta.SetStatusCondition(&p.status.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, ObservedGeneration: p.image.Generation,
+			Reason: v1alpha1.ReasonNotBuilder, Message: "the report came from a request that does not publish; the image is used where it was built",
+		})
+	}
+	return p
+}
+
 // lookupFailure names a failed lookup. What is being waited for keeps its own reason.
 func lookupFailure(err error) (reason, message string) {
 	if err == nil {

@@ -16,8 +16,11 @@ import (
 // (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, DurationSeconds).
 const pushDuration = 15 * time.Minute
 
-// pushSecretName is the Secret with a request's upload rights.
-func pushSecretName(image *v1alpha1.DevcontainerImage) string { return image.Name + "-push" }
+// pushSecretName is the Secret with a request's upload rights. It holds the UID, so that whoever chooses a request's name
+// can't make the controller write or remove a Secret that is somebody else's.
+func pushSecretName(image *v1alpha1.DevcontainerImage) string {
+	return "imagecache-push-" + string(image.UID)
+}
 
 // grantPush makes upload rights for the project's repository: for layers alone, after the build has ended, and never
 // twice for one report.

@@ -108,6 +108,9 @@ const (
 	// ReasonRefreshFailed: new pull credentials could not be made. The old ones still work until the time in the
 	// message, and it is tried again; cure what the message names before then.
 	ReasonRefreshFailed = "RefreshFailed"
+	// ReasonSecretNotOwned: a Secret of the name that credentials go to is there and was written by somebody else. Remove
+	// it; it is tried again within a minute.
+	ReasonSecretNotOwned = "SecretNotOwned"
 	// ReasonCredentialsExpired: the pull credentials have run out and could not be replaced: environments build for
 	// themselves. Cure what the message names; it is tried again.
 	ReasonCredentialsExpired = "CredentialsExpired"
