@@ -27,6 +27,10 @@ func main() {
 }
 
 func run(ctx context.Context, emulator, helper string) (err error) {
+	// The clients run in a folder of their own.
+	if helper, err = filepath.Abs(helper); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp("", "test-clients-")
 	if err != nil {
 		return err
