@@ -38,8 +38,9 @@ type ProjectImageCacheReconciler struct {
 
 	targets *awsTargets
 
-	mu    sync.Mutex
-	swept map[types.UID]time.Time
+	mu      sync.Mutex
+	swept   map[types.UID]time.Time
+	counted map[types.UID]*v1alpha1.ImageStatistics
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
@@ -60,7 +61,7 @@ func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1
 	if err != nil {
 		return outcome(ctx, err, 0)
 	}
-	facts := &projectFacts{now: r.Clock.Now(), price: r.PricePerGBMonth}
+	facts := &projectFacts{now: r.Clock.Now()}
 	next := r.work(ctx, project, runner, facts)
 	before := project.Status.DeepCopy()
 	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {

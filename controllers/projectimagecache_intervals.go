@@ -41,6 +41,7 @@ func (r *ProjectImageCacheReconciler) forget(uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.swept, uid)
+	delete(r.counted, uid)
 }
 
 // count reads how many images a project has, once something was published since the last time or the oldest has expired,
@@ -61,13 +62,32 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 	if !wanted || wait > 0 {
 		return wait
 	}
+	if made := r.countedBefore(project, interval, facts.now); made != nil {
+		facts.statistics = made
+		return 0
+	}
 	images, err := target.images.List(ctx, facts.desired.name)
 	if err != nil {
 		return interval
 	}
-	facts.images = images
-	if facts.images == nil {
-		facts.images = emptyImages
-	}
+	facts.statistics = statistics(images, retentionDaysOf(project), r.PricePerGBMonth, facts.now)
+	r.rememberCount(project.UID, facts.statistics)
 	return 0
+}
+
+// countedBefore are figures that were read in an earlier pass whose status could not be written.
+func (r *ProjectImageCacheReconciler) countedBefore(project *v1alpha1.ProjectImageCache, interval time.Duration, now time.Time) *v1alpha1.ImageStatistics {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	made := r.counted[project.UID]
+	if made == nil || now.Sub(made.ReadAt.Time) >= interval {
+		return nil
+	}
+	return made.DeepCopy()
+}
+
+func (r *ProjectImageCacheReconciler) rememberCount(uid types.UID, made *v1alpha1.ImageStatistics) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counted[uid] = made.DeepCopy()
 }

@@ -4,11 +4,7 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/ecr"
 )
-
-// emptyImages are the images of a repository that was counted and has none.
-var emptyImages = []ecr.Image{}
 
 // expiryDelay is within how much time after an image's end ECR removes it:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html

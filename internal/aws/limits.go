@@ -22,8 +22,11 @@ const (
 	rateWindow = time.Second
 	// throttledShare is what an operation keeps of the rate that it had when AWS throttled it.
 	throttledShare = 0.85
-	// growth is by how much of itself a limited rate grows in a second without throttling.
-	growth = 0.04
+	// searchGrowth and growth are by how much of itself a limited rate grows in a second without throttling: fast until
+	// AWS has throttled it a second time, because the first time says little about the rate that AWS lets through.
+	searchGrowth, growth = 1.0, 0.04
+	// maxAway is how long a caller is sent away at most. The rate may have grown by then.
+	maxAway = 5 * time.Second
 	// slowest and fastest bound a limited rate, in calls a second; a rate that has grown beyond fastest is none.
 	slowest, fastest = 0.5, 2000
 )
@@ -95,8 +98,9 @@ func isThrottle(err error) bool {
 // time; from then on it keeps a little under the rate that AWS was seen to let through, and grows slowly.
 type limit struct {
 	mu sync.Mutex
-	// rate is in calls a second; zero is no limit.
-	rate float64
+	// rate is in calls a second; zero is no limit. searching says that it grows fast.
+	rate      float64
+	searching bool
 	// next is when the next call may go; promised is the turn of the last caller that was told to come back.
 	next, promised time.Time
 	// cut is when the rate was last lowered, grown when it was last raised.
@@ -142,11 +146,11 @@ func (l *limit) take(now time.Time) (pause time.Duration, ok bool) {
 		l.next = l.next.Add(interval)
 		return pause, true
 	}
-	if l.promised.Before(l.next) {
+	if l.promised.Before(l.next) || l.promised.Sub(now) > maxAway {
 		l.promised = l.next
 	}
 	l.promised = l.promised.Add(interval)
-	return l.promised.Sub(now) - maxTurnWait/2, false
+	return l.promised.Sub(now), false
 }
 
 // learn takes in how AWS answered a call.
@@ -163,6 +167,7 @@ func (l *limit) learn(now time.Time, throttled bool) {
 		return
 	}
 	seen := l.seen(now)
+	l.searching = l.rate == 0
 	if l.rate != 0 {
 		seen = min(l.rate, max(seen, l.rate/2))
 	}
@@ -191,8 +196,12 @@ func (l *limit) grow(now time.Time) {
 		return
 	}
 	l.grown = now
-	l.rate *= 1 + growth*math.Min(elapsed.Seconds(), 60)
+	by := growth
+	if l.searching {
+		by = searchGrowth
+	}
+	l.rate *= 1 + by*math.Min(elapsed.Seconds(), 60)
 	if l.rate > fastest {
-		l.rate = 0
+		l.rate, l.searching = 0, false
 	}
 }

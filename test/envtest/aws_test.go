@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +33,17 @@ import (
 	awsgrants "imagecache.dev/internal/sts"
 )
 
-// allowAll is the policy of a controller in tests that are about something else than its permissions.
+// leastPrivilege is the policy under which the controllers run in all tests but those that are about permissions.
+func leastPrivilege(t *testing.T) string {
+	t.Helper()
+	policy, err := os.ReadFile(filepath.Join("..", "..", "config", "aws", "controller-policy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(policy)
+}
+
+// allowAll is the policy of somebody who may do everything.
 const allowAll = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
 
 // cloud is an emulated AWS account as its root user sees it.

@@ -49,7 +49,7 @@ func (c *cloud) settings(name string) string {
 
 func TestDriftIsPutRightAndTold(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
 	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond, sweepInterval: time.Second, stackInterval: time.Second})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
@@ -105,7 +105,7 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 
 func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
 	startManager(t, namespace, managerSettings{stackInterval: time.Second})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
@@ -128,7 +128,7 @@ func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
 
 func TestTagsWithoutRoomAreNamedAndTheCacheWorks(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	tags := map[string]string{}
 	for n := range 50 {
 		tags[fmt.Sprintf("tag-%02d", n)] = "x"

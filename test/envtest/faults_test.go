@@ -3,6 +3,7 @@ package envtest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // Every write fails in turn: before it acts, after it acted so that only the answer is lost, or with the connection. Once
 // the fault is gone, everything is as it would have been without.
 func TestEveryWriteMayFailAndAllEndsConverged(t *testing.T) {
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
 	writes := []string{
 		"ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy",
@@ -66,7 +67,7 @@ func TestEveryWriteMayFailAndAllEndsConverged(t *testing.T) {
 
 func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{ConsistencyDelay: 2 * time.Second}, allowAll)
+	account := startCloud(t, awsemulator.Options{ConsistencyDelay: 2 * time.Second}, leastPrivilege(t))
 	account.Faults().Add(awsemulator.Fault{Operation: "ecr:CreateRepository", Code: "ServerException", Status: 500, AfterEffect: true, Next: 1})
 	startManager(t, namespace, managerSettings{driftInterval: 300 * time.Millisecond})
 	create(t, runnerObject(namespace, "r1"))
@@ -80,7 +81,7 @@ func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {
 
 func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"ecr:PutLifecyclePolicy","Resource":"*"}]}`)
+	account := startCloud(t, awsemulator.Options{}, strings.ReplaceAll(leastPrivilege(t), `"ecr:PutLifecyclePolicy",`, ""))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
@@ -92,13 +93,13 @@ func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 	for _, other := range []string{v1alpha1.ConditionRepositoryReady, v1alpha1.ConditionRepositoryPolicyReady, v1alpha1.ConditionTagsReady} {
 		g.Expect(reason(g, project, other)).To(Equal("True/Succeeded"), other)
 	}
-	account.permit(t, "imagecache-controller", allowAll)
+	account.permit(t, "imagecache-controller", leastPrivilege(t))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, time.Minute, tick).Should(Succeed())
 }
 
 func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	stop := startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
@@ -136,7 +137,7 @@ func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 
 func TestRemovedPullSecretIsMadeAgain(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	startCloud(t, awsemulator.Options{}, allowAll)
+	startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
@@ -148,7 +149,7 @@ func TestRemovedPullSecretIsMadeAgain(t *testing.T) {
 
 func TestImagesAreCounted(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))

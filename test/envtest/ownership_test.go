@@ -15,7 +15,7 @@ import (
 )
 
 func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	foreign := map[string]string{"imagecache.dev/owner": "cluster-9/other/p1", "imagecache.dev/origin": "Created"}
 	for name, test := range map[string]struct {
 		tags   map[string]string
@@ -64,7 +64,7 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 
 func TestSecondObjectForARepositoryNeverWrites(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{driftInterval: time.Second})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "p1", "r1"))
@@ -83,7 +83,7 @@ func TestSecondObjectForARepositoryNeverWrites(t *testing.T) {
 
 func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "p1", "r1"))
@@ -101,7 +101,7 @@ func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 
 func TestRetainKeepsTheRepository(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }))
@@ -115,7 +115,7 @@ func TestRetainKeepsTheRepository(t *testing.T) {
 
 func TestAbandonedObjectsGoWithoutAWS(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
@@ -134,7 +134,7 @@ func TestAbandonedObjectsGoWithoutAWS(t *testing.T) {
 
 func TestDisabledRunnerKeepsWhatIsThereAndEndsPulls(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.Tier = v1alpha1.TierCore }))
 	project := create(t, projectObject(namespace, "p1", "r1"))

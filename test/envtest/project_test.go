@@ -28,7 +28,7 @@ func repositoryOf(runnerID, projectID string) string {
 
 func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
 	startManager(t, namespace, managerSettings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
@@ -62,7 +62,7 @@ func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
 
 func TestFirstRequestBringsPullCredentials(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))

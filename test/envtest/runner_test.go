@@ -43,7 +43,7 @@ func reason(g Gomega, object client.Object, condition string) string {
 
 func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, allowAll)
+	account := startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "cost-center": "42"})
 	startManager(t, namespace, managerSettings{stackInterval: time.Second})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
@@ -64,7 +64,7 @@ func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
 }
 
 func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "old-stack", "", nil)
 	for name, test := range map[string]struct {
 		change func(*v1alpha1.RunnerImageCacheSpec)
@@ -92,7 +92,7 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 
 func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	startCloud(t, awsemulator.Options{}, allowAll)
+	startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	first := create(t, runnerObject(namespace, "first", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -106,7 +106,7 @@ func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
 
 func TestDeletedRunnerWaitsForProjectsAndRemovesItsRoles(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))

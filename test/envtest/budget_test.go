@@ -1,0 +1,139 @@
+package envtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/awsemulator"
+)
+
+// createProjects creates so many projects of runner r1.
+func createProjects(t *testing.T, namespace string, count int) {
+	t.Helper()
+	for n := range count {
+		create(t, projectObject(namespace, fmt.Sprintf("p%03d", n), "r1"))
+	}
+}
+
+// readyProjects counts the projects that are ready.
+func readyProjects(g Gomega, namespace string) int {
+	var list v1alpha1.ProjectImageCacheList
+	g.Expect(kube.List(context.Background(), &list, client.InNamespace(namespace))).To(Succeed())
+	ready := 0
+	for _, project := range list.Items {
+		if meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady) {
+			ready++
+		}
+	}
+	return ready
+}
+
+func TestCallBudget(t *testing.T) {
+	const count = 120
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	stop := startManager(t, namespace, managerSettings{})
+	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	account.Calls().Reset()
+	createProjects(t, namespace, count)
+	g.Eventually(func(g Gomega) { g.Expect(readyProjects(g, namespace)).To(Equal(count)) }, time.Minute, tick).Should(Succeed())
+	if calls := account.Calls().Total(); calls > 3*count+5 {
+		t.Errorf("%d repositories cost %d calls, more than 3 each and 5: %v", count, calls, account.Calls().Counts())
+	}
+	stop()
+
+	// A restarted manager finds everything as it should be, by pages of the account's lists.
+	account.Calls().Reset()
+	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond})
+	g.Eventually(func() int { return account.Calls().Count("ecr:DescribeRepositories") }, soon, tick).Should(BeNumerically(">=", 4))
+	counts := account.Calls().Counts()
+	for operation, calls := range counts {
+		switch operation {
+		case "ecr:DescribeRepositories":
+		case "tagging:GetResources": // two pages each
+			if passes := counts["ecr:DescribeRepositories"] + 1; calls > 2*passes {
+				t.Errorf("%d calls of %s for %d passes", calls, operation, passes)
+			}
+		case "sts:GetCallerIdentity", "cloudformation:DescribeStacks", "iam:GetRole", "iam:GetRolePolicy", "sts:AssumeRole": // the runner's
+		default:
+			t.Errorf("%d calls of %s although nothing drifted", calls, operation)
+		}
+	}
+}
+
+func TestThrottledCreationIsPacedAndSlowsNothingElse(t *testing.T) {
+	const count, perSecond = 60, 10
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, managerSettings{})
+	create(t, runnerObject(namespace, "r1"))
+	first := create(t, projectObject(namespace, "first", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+
+	alarms := watchAlarms(t, namespace)
+	account.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond, Burst: 1})
+	began := time.Now()
+	createProjects(t, namespace, count)
+	// While creations wait for their turn, another project gets its credentials at once.
+	asked := time.Now()
+	create(t, requestObject(namespace, "e1", "first"))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, first, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
+	}, soon, tick).Should(Succeed())
+	if took := time.Since(asked); took > 2*time.Second {
+		t.Errorf("credentials took %s while creations were throttled", took)
+	}
+	g.Eventually(func(g Gomega) { g.Expect(readyProjects(g, namespace)).To(Equal(count + 1)) }, time.Minute, tick).Should(Succeed())
+	if took, ideal := time.Since(began), time.Duration(count/perSecond)*time.Second; took > ideal*16/10+2*time.Second {
+		t.Errorf("%d creations took %s where AWS allows %s", count, took.Round(time.Millisecond), ideal)
+	}
+	for _, alarm := range alarms() {
+		t.Errorf("on the way, a person would have looked at %s", alarm)
+	}
+	t.Logf("AWS refused %d of %d calls", account.Calls().Errors("ecr:CreateRepository"), account.Calls().Count("ecr:CreateRepository"))
+}
+
+// watchAlarms watches a namespace's projects until its result is called, which returns what looked like a failure.
+func watchAlarms(t *testing.T, namespace string) func() []string {
+	t.Helper()
+	watcher, err := client.NewWithWatch(restConfig, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := watcher.Watch(t.Context(), &v1alpha1.ProjectImageCacheList{}, client.InNamespace(namespace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alarms []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range stream.ResultChan() {
+			project, ok := event.Object.(*v1alpha1.ProjectImageCache)
+			if !ok || event.Type == watch.Bookmark {
+				continue
+			}
+			for _, condition := range project.Status.Conditions {
+				waits := condition.Reason == v1alpha1.ReasonProgressing || condition.Reason == v1alpha1.ReasonThrottled || condition.Reason == v1alpha1.ReasonWaitingForRunner
+				if condition.Status == "False" && !waits {
+					alarms = append(alarms, fmt.Sprintf("%s: %s is %s: %s", project.Name, condition.Type, condition.Reason, condition.Message))
+				}
+			}
+		}
+	}()
+	return func() []string {
+		stream.Stop()
+		<-done
+		return alarms
+	}
+}
