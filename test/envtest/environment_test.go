@@ -105,13 +105,19 @@ func (e *environment) build(edit ...func(*v1.ConfigFile)) {
 // report sends the build's report, by the merge patch that a runner sends.
 func (e *environment) report() {
 	e.t.Helper()
+	e.patch(e.reportPatch())
+}
+
+// reportPatch is the report of a build that succeeded.
+func (e *environment) reportPatch() map[string]any {
+	e.t.Helper()
 	manifest, err := e.image.RawManifest()
 	e.Expect(err).NotTo(HaveOccurred())
 	config, err := e.image.RawConfigFile()
 	e.Expect(err).NotTo(HaveOccurred())
-	e.patch(map[string]any{"build": map[string]any{
+	return map[string]any{"build": map[string]any{
 		"outcome": "Succeeded", "manifest": string(manifest), "config": string(config), "durationSeconds": 225, "keyCoverage": "Complete",
-	}})
+	}}
 }
 
 func (e *environment) patch(spec map[string]any) {
@@ -139,15 +145,32 @@ func (e *environment) granted() {
 func (e *environment) upload() {
 	e.t.Helper()
 	e.granted()
-	repository, auth := e.repository(), e.credentials(e.request.Status.PushCredentials.SecretName)
+	e.Expect(e.uploadOnce()).To(Succeed())
+	e.patch(map[string]any{"uploadAttempt": ptr.Deref(e.request.Status.ObservedUploadAttempt, 0) + 1})
+}
+
+// uploadOnce uploads the missing layers. It fails where the upload rights are gone by then.
+func (e *environment) uploadOnce() error {
+	secret := &corev1.Secret{}
+	err := kube.Get(e.ctx, types.NamespacedName{Namespace: e.namespace, Name: e.request.Status.PushCredentials.SecretName}, secret)
+	if err != nil {
+		return err
+	}
+	repository, auth := e.repository(), e.authOf(secret)
 	for _, digest := range e.request.Status.MissingLayers {
 		hash, err := v1.NewHash(digest)
-		e.Expect(err).NotTo(HaveOccurred())
+		if err != nil {
+			return err
+		}
 		layer, err := e.image.LayerByDigest(hash)
-		e.Expect(err).NotTo(HaveOccurred())
-		e.Expect(remote.WriteLayer(repository, layer, auth)).To(Succeed())
+		if err != nil {
+			return err
+		}
+		if err := remote.WriteLayer(repository, layer, auth); err != nil {
+			return err
+		}
 	}
-	e.patch(map[string]any{"uploadAttempt": ptr.Deref(e.request.Status.ObservedUploadAttempt, 0) + 1})
+	return nil
 }
 
 // publish takes a builder from its build to the published image.
@@ -172,6 +195,12 @@ func (e *environment) credentials(secretName string) remote.Option {
 	e.t.Helper()
 	secret := &corev1.Secret{}
 	e.Expect(kube.Get(e.ctx, types.NamespacedName{Namespace: e.namespace, Name: secretName}, secret)).To(Succeed())
+	return e.authOf(secret)
+}
+
+// authOf is the password in a credential Secret.
+func (e *environment) authOf(secret *corev1.Secret) remote.Option {
+	e.t.Helper()
 	var config struct {
 		Auths map[string]authn.AuthConfig `json:"auths"`
 	}
