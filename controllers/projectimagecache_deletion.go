@@ -22,8 +22,10 @@ func (r *ProjectImageCacheReconciler) finalize(ctx context.Context, project *v1a
 	if err := r.remove(ctx, project); err != nil {
 		return errors.Join(err, r.patchStatus(ctx, project, deletingProjectStatus(project, err)))
 	}
-	if err := removeSecret(ctx, r.Client, project.Namespace, pullSecretName(project)); err != nil {
-		return err
+	if project.Status.PullCredentials != nil {
+		if err := removeSecret(ctx, r.Client, project.Namespace, project.Status.PullCredentials.SecretName); err != nil {
+			return err
+		}
 	}
 	r.forget(project.UID)
 	before := project.DeepCopy()

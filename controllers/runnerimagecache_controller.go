@@ -56,7 +56,7 @@ func (r *RunnerImageCacheReconciler) Reconcile(ctx context.Context, runner *v1al
 		return outcome(ctx, err, 0)
 	}
 	if !runner.DeletionTimestamp.IsZero() {
-		return outcome(ctx, r.finalize(ctx, runner, projects), 0)
+		return settled(ctx, r.finalize(ctx, runner, projects), r.stackInterval())
 	}
 	if err := r.hold(ctx, runner); err != nil {
 		return outcome(ctx, err, 0)

@@ -355,3 +355,5 @@ type aheadClock time.Duration
 
 func (c aheadClock) Now() time.Time                  { return time.Now().Add(time.Duration(c)) }
 func (c aheadClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromObject(object) }
