@@ -76,7 +76,7 @@ func (p people) await(t *testing.T) {
 	refused := func(try func(context.Context) error, message string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			if err := try(ctx); err == nil || !strings.Contains(err.Error(), message) {
-				return fmt.Errorf("got %v, waiting for %q", err, message)
+				return fmt.Errorf("got %s, waiting for %q", says(err), message)
 			}
 			return nil
 		}
