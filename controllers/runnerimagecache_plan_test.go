@@ -1,0 +1,186 @@
+package controllers
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/cloudformation"
+)
+
+func TestRunnerRefusal(t *testing.T) {
+	const role = "arn:aws:iam::123456789012:role/other"
+	older := func(uid types.UID, by time.Duration) v1alpha1.RunnerImageCache {
+		return v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(noon.Add(-by))}}
+	}
+	for name, test := range map[string]struct {
+		change  func(*v1alpha1.RunnerImageCache)
+		sameID  []v1alpha1.RunnerImageCache
+		allowed []string
+		want    string
+	}{
+		"in order":                       {nil, nil, nil, ""},
+		"itself among those of its ID":   {nil, []v1alpha1.RunnerImageCache{older("m", 0)}, nil, ""},
+		"one was first":                  {nil, []v1alpha1.RunnerImageCache{older("z", time.Second)}, nil, v1alpha1.ReasonRunnerIDInUse},
+		"one came later":                 {nil, []v1alpha1.RunnerImageCache{older("a", -time.Second)}, nil, ""},
+		"in the same second, by UID":     {nil, []v1alpha1.RunnerImageCache{older("a", 0)}, nil, v1alpha1.ReasonRunnerIDInUse},
+		"another provider":               {func(r *v1alpha1.RunnerImageCache) { r.Spec.Provider = v1alpha1.ProviderGCP }, nil, nil, v1alpha1.ReasonUnsupportedProvider},
+		"a role that may not be used":    {func(r *v1alpha1.RunnerImageCache) { r.Spec.AssumeRoleARN = role }, nil, []string{role + "2"}, v1alpha1.ReasonAssumeRoleNotAllowed},
+		"a role that may be used":        {func(r *v1alpha1.RunnerImageCache) { r.Spec.AssumeRoleARN = role }, nil, []string{role}, ""},
+		"a role where nothing is spoken": {func(r *v1alpha1.RunnerImageCache) { r.Spec.AssumeRoleARN = role }, nil, nil, v1alpha1.ReasonAssumeRoleNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runner := testRunner(func(r *v1alpha1.RunnerImageCache) { r.UID, r.CreationTimestamp = "m", metav1.NewTime(noon) })
+			if test.change != nil {
+				test.change(runner)
+			}
+			got := ""
+			if err := runnerRefusal(runner, test.sameID, test.allowed); err != nil {
+				got, _ = reasonOf(err)
+			}
+			if got != test.want {
+				t.Errorf("refused for %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAllowedRoles(t *testing.T) {
+	allowed, err := ParseAllowedRoles([]string{"a=arn:aws:iam::1:role/x", "*=arn:aws:iam::1:role/all", "a=arn:aws:iam::1:role/y"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := allowedRoles(allowed, "a"), allowedRoles(allowed, "b"); len(a) != 3 || len(b) != 1 {
+		t.Errorf("namespace a may use %v and b %v; want three and the one for all", a, b)
+	}
+	for _, bad := range []string{"a", "=arn:aws:iam::1:role/x", "a=role"} {
+		if _, err := ParseAllowedRoles([]string{bad}); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestStackVersions(t *testing.T) {
+	for version, outdated := range map[string]bool{"": true, "0": true, "0.9": true, "1": false, "v1": false, "1.4": false, "12": false, "new": true} {
+		err := stackProblem("runner-stack", &cloudformation.Stack{Version: version})
+		if (err != nil) != outdated {
+			t.Errorf("version %q: %v; outdated %v is wanted", version, err, outdated)
+		}
+		if reason, _ := reasonOf(err); err != nil && reason != v1alpha1.ReasonStackOutdated {
+			t.Errorf("version %q: reason %s", version, reason)
+		}
+	}
+}
+
+func TestRunnerStatusKeepsTheTimeOfTagsThatDidNotChange(t *testing.T) {
+	runner := testRunner(func(r *v1alpha1.RunnerImageCache) { r.Spec.StackName = "runner-stack" })
+	readAt := metav1.NewTime(noon)
+	runner.Status.StackTagsReadAt = &readAt
+	identity := &aws.Identity{AccountID: "123456789012", PrincipalARN: "arn:aws:iam::123456789012:role/controller", Partition: "aws"}
+	facts := func(tags map[string]string) *runnerFacts {
+		return &runnerFacts{now: noon.Add(time.Hour), identity: identity, stack: &cloudformation.Stack{Tags: tags, Version: "1"}}
+	}
+	same := runnerStatus(runner, facts(map[string]string{"team": "core"}))
+	if !same.StackTagsReadAt.Equal(&readAt) {
+		t.Errorf("the same tags read again changed the time to %s: a status write for every reading", same.StackTagsReadAt)
+	}
+	other := runnerStatus(runner, facts(map[string]string{"team": "edge"}))
+	if !other.StackTagsReadAt.After(noon) || valueOf(other.StackTags[0].Value) != "edge" {
+		t.Errorf("other tags are shown as %v of %s", other.StackTags, other.StackTagsReadAt)
+	}
+	failed := runnerStatus(runner, &runnerFacts{now: noon, identity: identity, stackErr: errors.New("no answer")})
+	if len(failed.StackTags) != 1 {
+		t.Error("a stack that could not be read takes the tags away")
+	}
+}
+
+func TestVisitsAreDue(t *testing.T) {
+	for name, test := range map[string]struct {
+		visit visit
+		want  bool
+	}{
+		"never":              {visit{}, true},
+		"just now":           {visit{generation: 1, at: noon.Add(-time.Second)}, false},
+		"an interval ago":    {visit{generation: 1, at: noon.Add(-time.Minute)}, true},
+		"of an older spec":   {visit{generation: 0, at: noon.Add(-time.Second)}, true},
+		"failed just now":    {visit{generation: 1, at: noon.Add(-time.Second), err: errors.New("no")}, false},
+		"failed a while ago": {visit{generation: 1, at: noon.Add(-3 * time.Second), err: errors.New("no")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.visit.due(1, noon, time.Minute); got != test.want {
+				t.Errorf("due = %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestProjectRefusal(t *testing.T) {
+	ready := metav1.Condition{Type: v1alpha1.ConditionAccountReady, Status: metav1.ConditionTrue}
+	stalled := func(reason string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: reason}
+	}
+	for name, test := range map[string]struct {
+		conditions   []metav1.Condition
+		project      *v1alpha1.ProjectImageCache
+		want         string
+		wantTerminal bool
+		provider     v1alpha1.Provider
+	}{
+		"a runner that is ready":                    {[]metav1.Condition{ready}, testProject(neverMade), "", false, ""},
+		"a runner that reaches no account":          {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
+		"an old stack, nothing made yet":            {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(neverMade), v1alpha1.ReasonWaitingForRunner, false, ""},
+		"an old stack, made long ago":               {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(), "", false, ""},
+		"another's runner ID, made long ago":        {[]metav1.Condition{ready, stalled(v1alpha1.ReasonRunnerIDInUse)}, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
+		"a runner of another provider, even if old": {[]metav1.Condition{ready}, testProject(), v1alpha1.ReasonUnsupportedProvider, true, v1alpha1.ProviderLinux},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runner := testRunner(func(r *v1alpha1.RunnerImageCache) {
+				r.Status.Conditions = test.conditions
+				if test.provider != "" {
+					r.Spec.Provider = test.provider
+				}
+			})
+			err := projectRefusal(test.project, runner)
+			got := ""
+			if err != nil {
+				got, _ = reasonOf(err)
+			}
+			if got != test.want || isStalled(err) != test.wantTerminal {
+				t.Errorf("refused for %q (%v), want %q, terminal %v", got, err, test.want, test.wantTerminal)
+			}
+		})
+	}
+}
+
+func TestCountDue(t *testing.T) {
+	at := func(before time.Duration) *metav1.Time { stamp := metav1.NewTime(noon.Add(-before)); return &stamp }
+	published := func(before time.Duration) []v1alpha1.DevcontainerImage {
+		return []v1alpha1.DevcontainerImage{{Status: v1alpha1.DevcontainerImageStatus{Role: v1alpha1.RoleBuilder, FinishedAt: at(before), Image: &v1alpha1.CachedImage{}}}}
+	}
+	for name, test := range map[string]struct {
+		known    *v1alpha1.ImageStatistics
+		requests []v1alpha1.DevcontainerImage
+		wait     time.Duration
+		wanted   bool
+	}{
+		"nothing published":               {nil, nil, 0, false},
+		"the first image":                 {nil, published(time.Second), 0, true},
+		"another, soon after a count":     {&v1alpha1.ImageStatistics{ReadAt: at(20 * time.Second)}, published(time.Second), 40 * time.Second, true},
+		"another, long after a count":     {&v1alpha1.ImageStatistics{ReadAt: at(time.Hour)}, published(time.Second), 0, true},
+		"counted since":                   {&v1alpha1.ImageStatistics{ReadAt: at(time.Second)}, published(time.Hour), 0, false},
+		"the oldest has expired":          {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), 0, true},
+		"the oldest expired, and counted": {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute / 2), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wait, wanted := countDue(test.known, test.requests, noon, time.Minute)
+			if wait != test.wait || wanted != test.wanted {
+				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
+			}
+		})
+	}
+}
