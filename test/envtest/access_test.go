@@ -109,9 +109,6 @@ func TestAccessIsAsDocumented(t *testing.T) {
 		user := role + "-of-" + namespace
 		bind(t, namespace, "imagecache-"+role, user)
 		first := right{"get", "imagecache.dev", "runnerimagecaches", ""}
-		if role == "runner" {
-			first.resource = "devcontainerimages"
-		}
 		eventually(t, func(context.Context) error {
 			if !may(t, user, namespace, first) {
 				return fmt.Errorf("%s may not %s yet", user, first)
