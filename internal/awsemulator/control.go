@@ -107,6 +107,19 @@ func (s *Server) control(what string, r *http.Request) (any, error) {
 		return map[string]time.Time{"now": s.options.Clock.Now()}, nil
 	case "POST lifecycle":
 		return map[string]int{"expired": s.RunLifecycle()}, nil
+	case "POST images/age":
+		var in struct {
+			Repository string `json:"repository"`
+			By         string `json:"by"`
+		}
+		if err := read(&in); err != nil {
+			return nil, err
+		}
+		d, err := time.ParseDuration(in.By)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("by must be a positive duration such as 720h")
+		}
+		return map[string]int{"aged": s.AgeImages(in.Repository, d)}, nil
 	case "POST layers/vanish":
 		var in struct {
 			Repository string `json:"repository"`

@@ -253,6 +253,8 @@ func TestControlSurface(t *testing.T) {
 		{"POST", "faults", `{"code":"x"}`, 400, "operation"},
 		{"POST", "rates", `{"operation":"ecr:PutImage","perSecond":0}`, 400, "perSecond"},
 		{"POST", "lifecycle", "", 200, `"expired": 0`},
+		{"POST", "images/age", `{"by":"soon"}`, 400, "positive"},
+		{"POST", "images/age", `{"by":"1h"}`, 200, `"aged": 0`},
 		{"POST", "layers/vanish", `{}`, 200, `"vanished": 0`},
 		{"GET", "nonsense", "", 404, "docs/emulator.md"},
 	} {

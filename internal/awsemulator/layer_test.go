@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -124,4 +125,24 @@ func TestLayersThatNoImageNamesCanVanish(t *testing.T) {
 	if n := s.VanishLayers(""); n != 0 {
 		t.Errorf("%d layers vanished, but an image names the one that came back", n)
 	}
+}
+
+// Uploads end with their repository, and after a day.
+func TestUploadsEndWithTheirRepositoryAndWithTime(t *testing.T) {
+	ctx := context.Background()
+	clock := awsemulator.FrozenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	c := root(t, start(t, awsemulator.Options{Clock: clock}))
+	repo := aws.String("app")
+	part := func(id *string) error {
+		_, err := c.ecr.UploadLayerPart(ctx, &ecr.UploadLayerPartInput{RepositoryName: repo, UploadId: id, LayerPartBlob: []byte("x"), PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(0)})
+		return err
+	}
+	createRepository(t, c, "app")
+	first := must(c.ecr.InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: repo})).UploadId
+	must(c.ecr.DeleteRepository(ctx, &ecr.DeleteRepositoryInput{RepositoryName: repo}))
+	createRepository(t, c, "app")
+	wantCode(t, part(first), "UploadNotFoundException")
+	second := must(c.ecr.InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: repo})).UploadId
+	clock.Advance(49 * time.Hour)
+	wantCode(t, part(second), "UploadNotFoundException")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 
 	"imagecache.dev/internal/awsemulator"
@@ -180,5 +181,27 @@ func TestLifecyclePolicyArchives(t *testing.T) {
 	d := must(c.ecr.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app"), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}})).ImageDetails
 	if len(d) != 1 || d[0].ImageStatus != types.ImageStatusArchived || d[0].LastArchivedAt == nil {
 		t.Errorf("image %+v, want it archived", d)
+	}
+}
+
+func TestAgedImagesExpireAndSessionsStay(t *testing.T) {
+	ctx := context.Background()
+	s := start(t, awsemulator.Options{RootMayAssumeRoles: true})
+	c := root(t, s)
+	arn := role(t, s, "r", allow(`"ecr:*"`, "*"))
+	session := assume(t, s, c, &sts.AssumeRoleInput{RoleArn: &arn})
+	createRepository(t, c, "app")
+	pushImage(t, s, c, "app", "v1")
+	text := lifecycle(rule(1, `"tagStatus":"any",`+in30, expire))
+	must(c.ecr.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: aws.String("app"), LifecyclePolicyText: &text}))
+	if n := s.AgeImages("app", 31*day); n != 1 {
+		t.Errorf("%d images aged, want 1", n)
+	}
+	d := must(session.ecr.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app")})).ImageDetails[0]
+	if age := s.Clock().Now().Sub(*d.ImagePushedAt); age < 31*day {
+		t.Errorf("pushed %v ago", age)
+	}
+	if n := s.RunLifecycle(); n != 1 {
+		t.Errorf("%d images expired, want 1", n)
 	}
 }

@@ -161,6 +161,12 @@ func (s *Server) LoseLayer(repository, digest string) bool {
 	return s.registry.LoseLayer(repository, digest)
 }
 
+// AgeImages moves the push times of a repository's images into the past ("" for all repositories), and says how many there are. Unlike
+// moving the clock it ends no sessions.
+func (s *Server) AgeImages(repository string, by time.Duration) int {
+	return s.registry.AgeImages(repository, by)
+}
+
 // RunLifecycle applies all lifecycle policies now, and says how many images they expired.
 func (s *Server) RunLifecycle() int { return s.registry.RunLifecycle() }
 

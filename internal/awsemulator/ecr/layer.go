@@ -15,8 +15,9 @@ import (
 )
 
 type upload struct {
-	id   string
-	repo *repository
+	id      string
+	repo    *repository
+	started time.Time
 
 	mu       sync.Mutex
 	content  *blob.Upload
@@ -183,9 +184,30 @@ func (r *Registry) initiateLayerUpload(c *caller.Caller, in *initiateIn) (*initi
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{id: newUploadID(), repo: p, content: r.blobs.NewUpload()}
+	u := &upload{id: newUploadID(), repo: p, started: c.Now, content: r.blobs.NewUpload()}
 	r.uploads[u.id] = u
 	return &initiateOut{u.id, partSize}, nil
+}
+
+// forget takes the uploads that are chosen off the list. Callers hold the write lock, and cancel them once it is free: whoever writes
+// to an upload holds its lock while waiting for the registry's.
+func (r *Registry) forget(chosen func(*upload) bool) []*upload {
+	var out []*upload
+	for id, u := range r.uploads {
+		if chosen(u) {
+			delete(r.uploads, id)
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+func cancel(uploads []*upload) {
+	for _, u := range uploads {
+		u.mu.Lock()
+		u.content.Cancel()
+		u.mu.Unlock()
+	}
 }
 
 // uploading finds an upload for an action on it.

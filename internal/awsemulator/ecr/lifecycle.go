@@ -73,8 +73,8 @@ func (r *Registry) deleteLifecyclePolicy(c *caller.Caller, in *repositoryIn) (*l
 	return out, nil
 }
 
-// Tick applies what time does: lifecycle policies once in every period of the emulator's clock, and the loss of old layers that no
-// image names. ECR acts within 24 hours after an image becomes eligible.
+// Tick applies what time does: lifecycle policies once in every period of the emulator's clock, and the loss of uploads that nobody
+// finished and of old layers that no image names. ECR acts within 24 hours after an image becomes eligible.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 func (r *Registry) Tick() {
 	now := r.settings.Clock.Now()
@@ -85,19 +85,42 @@ func (r *Registry) Tick() {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	var stale []*upload
 	if since := now.Sub(r.swept); since >= r.settings.LifecycleEvery {
 		// As of the end of the last whole period: nobody need have called for the policies to have run then.
 		r.swept = now.Add(-(since % r.settings.LifecycleEvery))
 		r.sweep(r.swept)
+		stale = r.forget(func(u *upload) bool { return u.started.Add(day).Before(now) })
 	}
+	r.mu.Unlock()
+	cancel(stale)
 }
+
+const day = 24 * time.Hour
 
 // RunLifecycle applies all lifecycle policies now, and says how many images they expired.
 func (r *Registry) RunLifecycle() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sweep(r.settings.Clock.Now())
+}
+
+// AgeImages moves the push times of a repository's images into the past, and says how many there are: old images without a clock
+// that ends all sessions too. An empty name means all repositories.
+func (r *Registry) AgeImages(name string, by time.Duration) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, p := range r.repos {
+		if name != "" && p.name != name {
+			continue
+		}
+		for _, img := range p.images {
+			img.pushed = img.pushed.Add(-by)
+			n++
+		}
+	}
+	return n
 }
 
 func (r *Registry) sweep(now time.Time) int {
@@ -107,7 +130,7 @@ func (r *Registry) sweep(now time.Time) int {
 			n += p.applyLifecycle(now)
 			p.lifecycle.ran = now
 		}
-		r.vanish(p, now.Add(-24*time.Hour))
+		r.vanish(p, now.Add(-day))
 	}
 	return n
 }

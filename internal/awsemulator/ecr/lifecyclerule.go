@@ -230,7 +230,7 @@ func (s selection) tagged(tags []string) bool {
 }
 
 func (s selection) due(img *image, position int, now time.Time) bool {
-	age := time.Duration(s.CountNumber) * 24 * time.Hour
+	age := time.Duration(s.CountNumber) * day
 	switch s.CountType {
 	case countMoreThan:
 		return position >= s.CountNumber

@@ -191,14 +191,21 @@ type deleteRepositoryIn struct {
 }
 
 func (r *Registry) deleteRepository(c *caller.Caller, in *deleteRepositoryIn) (*repositoryOut, error) {
+	out, orphans, err := r.removeRepository(c, in)
+	cancel(orphans)
+	return out, err
+}
+
+// removeRepository also returns the uploads that it cut off, to be cancelled once the lock is free.
+func (r *Registry) removeRepository(c *caller.Caller, in *deleteRepositoryIn) (*repositoryOut, []*upload, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, err := r.open(c, "DeleteRepository", in.RegistryID, in.RepositoryName)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(p.images) > 0 && !in.Force {
-		return nil, apierror.New("RepositoryNotEmptyException",
+		return nil, nil, apierror.New("RepositoryNotEmptyException",
 			"The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", p.name, r.settings.Account)
 	}
 	for _, l := range p.layers {
@@ -206,13 +213,7 @@ func (r *Registry) deleteRepository(c *caller.Caller, in *deleteRepositoryIn) (*
 	}
 	delete(r.repos, p.name)
 	r.dropName(p.name)
-	for id, u := range r.uploads {
-		if u.repo == p {
-			delete(r.uploads, id)
-		}
-	}
-	out := &repositoryOut{r.json(p)}
-	return out, nil
+	return &repositoryOut{r.json(p)}, r.forget(func(u *upload) bool { return u.repo == p }), nil
 }
 
 // Tagged is a resource with its tags, for Resource Groups Tagging.
