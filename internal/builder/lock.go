@@ -46,10 +46,13 @@ func lock(ctx context.Context, store string, logs io.Writer) (unlock func(), err
 	}
 }
 
+// lockParent is where all processes find the same locks, whatever TMPDIR each has.
+const lockParent = "/tmp"
+
 // openLock opens the store's lock file in a folder that belongs to this user
 // alone, so that nobody else can hold or replace it.
 func openLock(store string) (*os.File, error) {
-	folder := filepath.Join(os.TempDir(), fmt.Sprintf("imagecache-locks-%d", os.Getuid()))
+	folder := filepath.Join(lockParent, fmt.Sprintf("imagecache-locks-%d", os.Getuid()))
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}

@@ -1,0 +1,46 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheLockLetsOneBuildInAStore(t *testing.T) {
+	store := t.Name() + t.TempDir()
+	unlock, err := lock(t.Context(), store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := lock(t.Context(), store+" another", nil)
+	if err != nil {
+		t.Fatalf("the lock of another store: %v", err)
+	}
+	other()
+
+	var logs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 3*lockInterval)
+	defer cancel()
+	if _, err := lock(ctx, store, &logs); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("lock while another holds it: %v", err)
+	}
+	if got := logs.String(); strings.Count(got, "Waiting for another build") != 1 {
+		t.Errorf("said %q, want once that it waits", got)
+	}
+
+	taken := make(chan error, 1)
+	go func() {
+		again, err := lock(t.Context(), store, nil)
+		if err == nil {
+			again()
+		}
+		taken <- err
+	}()
+	time.AfterFunc(lockInterval, unlock)
+	if err := <-taken; err != nil {
+		t.Errorf("lock after the other: %v", err)
+	}
+}
