@@ -38,7 +38,7 @@ func TestExitCodesAreDistinct(t *testing.T) {
 
 func TestFailuresAreOneLine(t *testing.T) {
 	var out bytes.Buffer
-	exitCode(errors.New("build:\n  line one\n\tline two\n"), &out)
+	exitCode(errors.New("build:\n  line one\n\tline two"), &out)
 	wantOutput(t, "standard error", out.String(), "imagecache: build: line one line two")
 }
 

@@ -83,7 +83,7 @@ func unpack(root *os.Root, stream io.Reader) error {
 	archive := tar.NewReader(stream)
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 
 	"imagecache.dev/internal/runner"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Clocks that differ by more than clockWarning are odd; AWS refuses signatures that are clockFailure off:
@@ -63,7 +63,7 @@ func clusterFindings(ctx context.Context, config *rest.Config, namespace string,
 	return f.list, true
 }
 
-// ask asks the API server for its version, and returns the time that it says it is.
+// ask asks the API server for its version, and returns the time that it says it is; zero if it says none.
 func ask(ctx context.Context, config *rest.Config) (time.Time, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -85,11 +85,11 @@ func ask(ctx context.Context, config *rest.Config) (time.Time, error) {
 	if response.StatusCode == http.StatusUnauthorized {
 		return time.Time{}, fmt.Errorf("the cluster does not accept these credentials")
 	}
-	said, err := http.ParseTime(response.Header.Get("Date"))
-	if err != nil {
-		return time.Time{}, nil // an API server that does not tell the time
+	date := response.Header.Get("Date")
+	if date == "" {
+		return time.Time{}, nil
 	}
-	return said, nil
+	return http.ParseTime(date)
 }
 
 func (f *findings) clock(said, now time.Time) {

@@ -47,7 +47,11 @@ func (f *findings) conditions(conditions []metav1.Condition, generation, observe
 		f.add("controller", ResultFailed, "the controller has not looked at it", "see whether the manager runs, and whether it watches this namespace")
 		return
 	}
-	f.is(observed >= generation, "controller", "the controller has seen the latest spec", "see whether the manager runs: it has not looked at the latest spec")
+	if observed >= generation {
+		f.ok("controller", "it has seen the latest spec")
+	} else {
+		f.add("controller", ResultFailed, "it has not looked at the latest spec", "see whether the manager runs")
+	}
 	for _, condition := range conditions {
 		if abnormal[condition.Type] || condition.Type == v1alpha1.ConditionReady && len(conditions) > 1 {
 			continue

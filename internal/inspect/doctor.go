@@ -53,7 +53,7 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 	list = append(list, projectFindings(project, d.Now())...)
 	list = append(list, registryFindings(ctx, d.Client, project)...)
 	if d.AWS {
-		list = append(list, awsFindings(ctx, d.Client, cache, project)...)
+		list = append(list, awsFindings(ctx, cache, project)...)
 	}
 	return list
 }

@@ -45,7 +45,7 @@ func registryFindings(ctx context.Context, c client.Reader, project *v1alpha1.Pr
 }
 
 // awsFindings looks at AWS with the person's own credentials: the roles, the repository and its settings.
-func awsFindings(ctx context.Context, c client.Client, cache *v1alpha1.RunnerImageCache, project *v1alpha1.ProjectImageCache) []Finding {
+func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project *v1alpha1.ProjectImageCache) []Finding {
 	f := &findings{area: areaAWS}
 	ctx, cancel := context.WithTimeout(ctx, awsTimeout)
 	defer cancel()

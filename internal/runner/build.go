@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"imagecache.dev/internal/builder"
 )
 
@@ -17,6 +18,7 @@ func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
 		return 0, p.engineErr
 	}
 	took, err := p.runBuilder(ctx)
+	p.took = took
 	if err != nil {
 		return took, err
 	}

@@ -45,6 +45,7 @@ type preparation struct {
 	engineErr error // why there is no engine, where a hit needs none
 	store     Store
 	localName string
+	took      time.Duration // of the build
 	saved     *savedImage
 
 	report *reporter // nil until the request is made
@@ -218,7 +219,7 @@ func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, e
 	}
 	if image.Status.CacheResult != v1alpha1.CacheBypassed {
 		p.notice(next.Why)
-		return p.buildOnly(ctx, OutcomeBuilt, next.Why)
+		return p.buildMeanwhile(ctx, next.Why)
 	}
 	if p.subject.isCompose() {
 		p.notice("Docker Compose configurations are not cached; start the environment as without the cache")

@@ -24,10 +24,14 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 		p.reportFailure(ctx, took, err)
 		return nil, err
 	}
-	p.result.Outcome = OutcomeBuilt
+	return p.publishBuilt(ctx, image, lease, took)
+}
 
+// publishBuilt publishes what was built, or says why it can't be.
+func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (*Result, error) {
+	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
-	err = p.publish(ctx, image, lease, took)
+	err := p.publish(ctx, image, lease, took)
 	p.result.Seconds.Publish = seconds(time.Since(began))
 	if interrupted(ctx) {
 		return nil, context.Cause(ctx)

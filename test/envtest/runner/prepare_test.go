@@ -240,6 +240,30 @@ func TestUnknownIsNeitherHitNorMiss(t *testing.T) {
 	}
 }
 
+func TestLateAnswerIsStillPublished(t *testing.T) {
+	w := newWorld(t)
+	publish := w.publisher("registry.example", 0)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		if image.Status.CacheResult == "" {
+			return nil
+		}
+		return publish(ctx, image)
+	})
+	w.engine.during = func(ctx context.Context) error {
+		image := w.theRequest()
+		w.lease(ctx, &image)
+		w.setStatus(ctx, &image, *builderStatus(&image))
+		return w.untilRenewed(ctx)
+	}
+	request := w.request()
+	request.LookupTimeout = 200 * time.Millisecond
+	result := w.mustPrepare(request)
+	if result.Outcome != runner.OutcomePublished || result.Role != v1alpha1.RoleBuilder {
+		t.Errorf("result %+v", result)
+	}
+	w.noticedOnce(t)
+}
+
 func TestFailedPullIsBuiltHere(t *testing.T) {
 	w := newWorld(t)
 	w.secret(pullSecret, "registry.example")

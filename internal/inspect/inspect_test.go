@@ -1,0 +1,92 @@
+package inspect
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+func TestRunnerFindings(t *testing.T) {
+	cache := &v1alpha1.RunnerImageCache{
+		ObjectMeta: metav1.ObjectMeta{Generation: 2},
+		Spec:       v1alpha1.RunnerImageCacheSpec{Provider: v1alpha1.ProviderGCP, Cache: v1alpha1.CacheDisabled},
+		Status: v1alpha1.RunnerImageCacheStatus{ObservedGeneration: 1, Conditions: []metav1.Condition{
+			condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonRoleNotOwned, "sums up"),
+			condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonRoleNotOwned, "sums up"),
+			condition(v1alpha1.ConditionAccountReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "account 1"),
+			condition(v1alpha1.ConditionRolesReady, metav1.ConditionFalse, v1alpha1.ReasonRoleNotOwned, "somebody else's"),
+			condition(v1alpha1.ConditionTagsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, ""),
+		}},
+	}
+	want := []Finding{
+		{"Runner", "provider", ResultFailed, "GCP", "only AWS EC2 runners cache"},
+		{"Runner", "cache", ResultFailed, "Disabled", "set spec.cache of the RunnerImageCache to Enabled"},
+		{"Runner", "controller", ResultFailed, "it has not looked at the latest spec", "see whether the manager runs"},
+		{"Runner", "AccountReady", ResultOK, "account 1", ""},
+		{"Runner", "RolesReady", ResultFailed, "RoleNotOwned: somebody else's", "remove the role, or use spec.roles of type Provided"},
+		{"Runner", "TagsReady", ResultWarning, "Progressing", "wait a moment, and look again"},
+	}
+	if diff := cmp.Diff(want, runnerFindings(cache)); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestProjectFindings(t *testing.T) {
+	at := func(expires time.Time) *v1alpha1.CredentialReference {
+		return &v1alpha1.CredentialReference{SecretName: "s", ExpiresAt: metav1.NewTime(expires)}
+	}
+	tests := map[string]struct {
+		status v1alpha1.ProjectImageCacheStatus
+		want   []Result
+	}{
+		"never looked at":     {v1alpha1.ProjectImageCacheStatus{}, []Result{ResultFailed, ResultSkipped}},
+		"valid credentials":   {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(time.Hour))}, []Result{ResultFailed, ResultOK}},
+		"expired credentials": {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(-time.Hour))}, []Result{ResultFailed, ResultFailed}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []Result
+			for _, finding := range projectFindings(&v1alpha1.ProjectImageCache{Status: test.status}, noon) {
+				got = append(got, finding.Result)
+				if finding.Result == ResultFailed && finding.Advice == "" {
+					t.Errorf("no advice: %+v", finding)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("results (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	tests := map[string]struct {
+		said time.Time
+		want Result
+	}{
+		"the same":         {noon, ResultOK},
+		"half a minute":    {noon.Add(30 * time.Second), ResultOK},
+		"a minute behind":  {noon.Add(-time.Minute), ResultWarning},
+		"six minutes off":  {noon.Add(6 * time.Minute), ResultFailed},
+		"no time was told": {time.Time{}, ResultSkipped},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := &findings{area: areaCluster}
+			f.clock(test.said, noon)
+			if got := f.list[0].Result; got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"context"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// lateAnswer looks out, while an environment builds because it would not wait any longer, for an answer that makes it
+// the builder after all. It then holds the Lease, so that nobody else builds the same image once more.
+type lateAnswer struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// image and lease are set before done is closed, if that answer came.
+	image *v1alpha1.DevcontainerImage
+	lease *renewer
+}
+
+func (p *preparation) awaitLateAnswer(ctx context.Context) *lateAnswer {
+	watching, cancel := context.WithCancel(ctx)
+	late := &lateAnswer{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(late.done)
+		for {
+			image, deleted := p.watch.state()
+			if deleted {
+				return
+			}
+			if decide(image).Step == stepBuildAndPublish {
+				late.image = image
+				late.lease = renew(ctx, p.runner.Client, image, renewEvery)
+				return
+			}
+			select {
+			case <-watching.Done():
+				return
+			case <-p.watch.changed:
+			}
+		}
+	}()
+	return late
+}
+
+// came ends the looking out, and says whether the answer came.
+func (l *lateAnswer) came() bool {
+	l.cancel()
+	<-l.done
+	return l.lease != nil
+}
+
+// buildMeanwhile builds for this environment, and publishes if it is the builder by then.
+func (p *preparation) buildMeanwhile(ctx context.Context, reason string) (*Result, error) {
+	late := p.awaitLateAnswer(ctx)
+	result, err := p.buildOnly(ctx, OutcomeBuilt, reason)
+	if !late.came() {
+		return result, err
+	}
+	defer late.lease.stop()
+	if err != nil {
+		return result, err
+	}
+	p.result.CacheResult, p.result.Role = late.image.Status.CacheResult, late.image.Status.Role
+	return p.publishBuilt(ctx, late.image, late.lease, p.took)
+}

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+
+	"imagecache.dev/internal/localcluster"
+)
+
+// secondRunner makes another runner with a project of the same name, and returns its kubeconfig.
+func secondRunner(t *testing.T, cluster *localcluster.Cluster) string {
+	t.Helper()
+	const second = "runner-second"
+	kubeconfig, err := cluster.RunnerNamespace(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := filepath.Join(t.TempDir(), "objects.yaml")
+	const yaml = `
+apiVersion: imagecache.dev/v1alpha1
+kind: RunnerImageCache
+metadata: {name: second}
+spec: {runnerID: second, region: us-east-1}
+---
+apiVersion: imagecache.dev/v1alpha1
+kind: ProjectImageCache
+metadata: {name: shop}
+spec: {runnerRef: {name: second}, projectID: shop}
+`
+	if err := os.WriteFile(objects, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Apply(t.Context(), second, objects); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Kubectl(t.Context(), "wait", "-n", second, "--for=condition=Ready", "--timeout=60s", "ric/second", "pic/shop"); err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
+}
+
+func TestTwoRunnersAtOnceShareNothing(t *testing.T) {
+	folder := dockerfileWorkspace(t, t.Name())
+	first, second := newMachine(t), newMachine(t)
+	second.env = append(second.env, "KUBECONFIG="+secondRunner(t, cluster))
+	results := make(chan ran, 2)
+	for _, m := range []*machine{first, second} {
+		go func() { results <- m.prepare(folder, "two-1") }()
+	}
+	for range 2 {
+		wants(t, <-results, codePublished)
+	}
+	hit := second.prepare(folder, "two-2")
+	wants(t, hit, codeHit, "gitpod-runner-second/projects/shop/image-build@sha256:")
+}
+
+func TestPrepareOnATerminal(t *testing.T) {
+	folder := dockerfileWorkspace(t, t.Name())
+	wants(t, newMachine(t).prepare(folder, "tty-1"), codePublished)
+	m := newMachine(t)
+	command := m.command(filepath.Join(programs(), "imagecache"), "prepare", folder, "--project", project, "--environment", "tty-2")
+	command.Env = append(command.Env, "TERM=xterm", "NO_COLOR=")
+	terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = terminal.Close() }()
+	shown := &output{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := terminal.Read(buffer)
+			_, _ = shown.Write(buffer[:n])
+			if err != nil { // how a terminal ends when its last user does
+				return
+			}
+		}
+	}()
+	if err := command.Wait(); err != nil {
+		t.Fatalf("%v:\n%s", err, shown)
+	}
+	<-done
+	for _, want := range []string{"\x1b[1mCreating dev container\x1b[0m", "\x1b[32m✓\x1b[0m ", "\r\x1b[K", savedLine, "Image:  imagecache.local/shop:", "Result: hit"} {
+		if !strings.Contains(shown.String(), want) {
+			t.Errorf("no %q in %q", want, shown)
+		}
+	}
+}
