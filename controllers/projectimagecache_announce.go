@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"imagecache.dev/api/v1alpha1"
@@ -10,6 +12,10 @@ import (
 // it is put right.
 func (r *ProjectImageCacheReconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts *projectFacts) {
 	announceReady(r.Recorder, project, before.Conditions, project.Status.Conditions)
+	if facts.invalidated > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesInvalidated", "DeleteImages",
+			"removed %d images that were published before %s", facts.invalidated, project.Spec.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+	}
 	if facts.repository == nil || facts.plan.empty() {
 		return
 	}

@@ -45,7 +45,7 @@ func (r *ProjectImageCacheReconciler) forget(uid types.UID) {
 }
 
 // count reads how many images a project has, once something was published since the last time or the oldest has expired,
-// and not more often than StatisticsInterval. It returns when to count next; zero means when something is published.
+// and not more often than StatisticsInterval; and removes those that invalidatePushedBefore makes invalid. It returns when to count next; zero means when something is published.
 // Figures are no reason to hold up a project: a count that fails is made again later.
 func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, facts *projectFacts) time.Duration {
 	if facts.repository == nil {
@@ -58,9 +58,12 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 		return 0
 	}
 	interval := orDefault(r.StatisticsInterval, time.Minute)
-	wait, wanted := countDue(project.Status.Images, requests.Items, facts.now, interval)
+	wait, wanted := countDue(project, requests.Items, facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait
+	}
+	if mayHoldInvalidated(project) {
+		r.forgetCount(project.UID)
 	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
 		facts.statistics = made
@@ -70,7 +73,12 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 	if err != nil {
 		return interval
 	}
-	facts.statistics = statistics(images, retentionDaysOf(project), r.PricePerGBMonth, facts.now)
+	stay, invalidated := splitInvalidated(project, images)
+	if err := target.images.Delete(ctx, facts.desired.name, invalidated...); err != nil {
+		return interval
+	}
+	facts.invalidated = len(invalidated)
+	facts.statistics = statistics(stay, retentionDaysOf(project), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0
 }
@@ -84,6 +92,12 @@ func (r *ProjectImageCacheReconciler) countedBefore(project *v1alpha1.ProjectIma
 		return nil
 	}
 	return made.DeepCopy()
+}
+
+func (r *ProjectImageCacheReconciler) forgetCount(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.counted, uid)
 }
 
 func (r *ProjectImageCacheReconciler) rememberCount(uid types.UID, made *v1alpha1.ImageStatistics) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/ecr"
 )
 
 // expiryDelay is within how much time after an image's end ECR removes it:
@@ -11,7 +12,8 @@ import (
 const expiryDelay = 24 * time.Hour
 
 // countDue says whether a project's images are to be counted, and in how long at the earliest.
-func countDue(known *v1alpha1.ImageStatistics, requests []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+func countDue(project *v1alpha1.ProjectImageCache, requests []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
@@ -20,13 +22,43 @@ func countDue(known *v1alpha1.ImageStatistics, requests []v1alpha1.DevcontainerI
 	if known != nil && known.OldestExpiresAt != nil && len(requests) > 0 && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
 		wanted = wanted || readAt.Before(known.OldestExpiresAt.Add(expiryDelay))
 	}
-	if !wanted {
+	switch {
+	case mayHoldInvalidated(project):
+		// A person waits for these to go.
+		return 0, true
+	case !wanted:
 		return 0, false
-	}
-	if readAt.IsZero() {
+	case readAt.IsZero():
 		return 0, true
 	}
 	return max(readAt.Add(interval).Sub(now), 0), true
+}
+
+// mayHoldInvalidated says whether a project may have images that were published before invalidatePushedBefore: it was
+// set since the last pass, or the oldest image that was counted is one.
+func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
+	before, known := project.Spec.InvalidatePushedBefore, project.Status.Images
+	switch {
+	case before == nil:
+		return false
+	case known == nil || project.Status.ObservedGeneration != project.Generation:
+		return true
+	case known.OldestExpiresAt == nil:
+		return false
+	}
+	return known.OldestExpiresAt.AddDate(0, 0, -int(retentionDaysOf(project))).Before(before.Time)
+}
+
+// splitInvalidated are a project's images that stay, and the digests of those that were published too early.
+func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay []ecr.Image, invalidated []string) {
+	for _, image := range images {
+		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
+			invalidated = append(invalidated, image.Digest)
+			continue
+		}
+		stay = append(stay, image)
+	}
+	return stay, invalidated
 }
 
 // publishedSince says whether a builder finished at or after a time, which is of whole seconds.

@@ -35,6 +35,8 @@ type projectFacts struct {
 
 	// statistics are nil where the images were not counted in this pass.
 	statistics *v1alpha1.ImageStatistics
+	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
+	invalidated int
 }
 
 // err is what holds the project up: the first part that failed. Tags without room are shown and hold up nothing.

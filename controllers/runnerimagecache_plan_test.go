@@ -177,7 +177,8 @@ func TestCountDue(t *testing.T) {
 		"the oldest expired, and counted": {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute / 2), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wait, wanted := countDue(test.known, test.requests, noon, time.Minute)
+			project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.Images = test.known })
+			wait, wanted := countDue(project, test.requests, noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
 			}

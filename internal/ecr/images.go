@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -106,19 +107,22 @@ func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []
 	return missing, nil
 }
 
-// Delete removes the image with all its tags. One that is gone already is a success.
-func (i *Images) Delete(ctx context.Context, repository, digest string) error {
-	out, err := i.api.BatchDeleteImage(ctx, &awsecr.BatchDeleteImageInput{
-		RepositoryName: &repository,
-		ImageIds:       []types.ImageIdentifier{{ImageDigest: &digest}},
-	})
-	if err != nil {
-		return fmt.Errorf("delete the image: %w", err)
-	}
-	i.facts.forget(repository, digest)
-	for _, failure := range out.Failures {
-		if failure.FailureCode != types.ImageFailureCodeImageNotFound {
-			return fmt.Errorf("delete the image %s: %s: %s", digest, failure.FailureCode, awssdk.ToString(failure.FailureReason))
+// Delete removes images with all their tags, a hundred a call. Those that are gone already are a success.
+func (i *Images) Delete(ctx context.Context, repository string, digests ...string) error {
+	for page := range slices.Chunk(digests, maxImageIDs) {
+		ids := make([]types.ImageIdentifier, len(page))
+		for n := range page {
+			ids[n].ImageDigest = &page[n]
+			i.facts.forget(repository, page[n])
+		}
+		out, err := i.api.BatchDeleteImage(ctx, &awsecr.BatchDeleteImageInput{RepositoryName: &repository, ImageIds: ids})
+		if err != nil {
+			return fmt.Errorf("delete images: %w", err)
+		}
+		for _, failure := range out.Failures {
+			if failure.FailureCode != types.ImageFailureCodeImageNotFound {
+				return fmt.Errorf("delete images: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason))
+			}
 		}
 	}
 	return nil

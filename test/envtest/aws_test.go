@@ -17,6 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
@@ -30,6 +35,7 @@ import (
 	"imagecache.dev/controllers"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/awsemulator"
+	awsecr "imagecache.dev/internal/ecr"
 	awsgrants "imagecache.dev/internal/sts"
 )
 
@@ -357,3 +363,46 @@ func (c aheadClock) Now() time.Time                  { return time.Now().Add(tim
 func (c aheadClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromObject(object) }
+
+// putImage publishes an image of one layer in a project's repository, as the controller's role, which alone may.
+func (c *cloud) putImage(t *testing.T, project *v1alpha1.ProjectImageCache, tag string) {
+	t.Helper()
+	controller, err := aws.NewProvider(t.Context(), aws.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := controller.Clients(aws.Target{Region: c.Region()})
+	image, err := random.Image(500, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := name.NewRepository(project.Status.Repository.URI, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := c.ecr.GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := remote.WithAuth(authn.FromConfig(authn.AuthConfig{Auth: *token.AuthorizationData[0].AuthorizationToken}))
+	for _, layer := range append(layers, static.NewLayer(config, "application/vnd.docker.container.image.v1+json")) {
+		if err := remote.WriteLayer(repository, layer, auth); err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifest, err := image.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := awsecr.NewImages(clients).Put(t.Context(), project.Status.Repository.Name, tag, manifest, "application/vnd.docker.distribution.manifest.v2+json"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -170,6 +170,28 @@ func TestImagesAreCounted(t *testing.T) {
 	g.Expect(account.Calls().Count("ecr:DescribeImages")).To(Equal(1))
 }
 
+func TestInvalidatedImagesAreRemoved(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, managerSettings{})
+	create(t, runnerObject(namespace, "r1"))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	account.putImage(t, project, "old")
+	time.Sleep(1100 * time.Millisecond) // times in the API have whole seconds
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"invalidatePushedBefore":"`+time.Now().UTC().Format(time.RFC3339)+`"}}`))
+	g.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(kube.Get(context.Background(), keyOf(project), project)).To(Succeed())
+		g.Expect(project.Status.Images).NotTo(BeNil())
+		g.Expect(*project.Status.Images.Count).To(BeZero())
+		g.Expect(notes(namespace, "ImagesInvalidated")).To(HaveLen(1))
+	}, soon, tick).Should(Succeed())
+	listed, err := account.ecr.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: &project.Status.Repository.Name})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(listed.ImageDetails).To(BeEmpty())
+}
+
 func TestProjectOfAnotherAccountIsReachedByItsRole(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, allowAll)
