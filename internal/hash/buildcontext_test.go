@@ -192,6 +192,18 @@ func TestBuildContextRefuses(t *testing.T) {
 	}
 }
 
+func TestASpecialFileThatNothingTakesIsNoError(t *testing.T) {
+	workspace := workspaceOf(t, map[string]string{".devcontainer.json": inContext, "Dockerfile": "FROM a\nCOPY *.md src /x/\n", "a.md": "", "src/b": "", ".dockerignore": "src/fifo"})
+	for _, name := range []string{"fifo", "src/fifo"} {
+		if err := syscall.Mkfifo(filepath.Join(workspace, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"a.md", "src/b"}, contextPaths(t, workspace)); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+}
+
 func TestAnUnreadableFileIsAnError(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")

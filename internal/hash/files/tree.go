@@ -73,10 +73,7 @@ func (t *Tree) takeName(name string, filter *filter) error {
 	if err != nil {
 		return err
 	}
-	kind, err := kindOf(resolved, info.Mode())
-	if err != nil {
-		return err
-	}
+	kind := kindOf(info.Mode())
 	if kind != Folder {
 		return t.add(resolved, kind)
 	}
@@ -117,6 +114,9 @@ func (t *Tree) addBelow(top string, entry visit) error {
 func (t *Tree) add(name string, kind Kind) error {
 	if _, found := t.found[name]; found || name == "." {
 		return nil
+	}
+	if kind == special {
+		return fmt.Errorf("%s: %w", name, ErrSpecial)
 	}
 	t.found[name] = struct{}{}
 	if err := t.limits.checkEntries(len(t.found)); err != nil {
@@ -168,16 +168,19 @@ func within(name, folder string) bool {
 	return folder == "." || name == folder || strings.HasPrefix(name, folder+"/")
 }
 
-func kindOf(name string, mode fs.FileMode) (Kind, error) {
+// special is what can't be taken: a device, a fifo or a socket.
+const special Kind = ""
+
+func kindOf(mode fs.FileMode) Kind {
 	switch mode.Type() {
 	case 0:
-		return File, nil
+		return File
 	case fs.ModeDir:
-		return Folder, nil
+		return Folder
 	case fs.ModeSymlink:
-		return Symlink, nil
+		return Symlink
 	}
-	return "", fmt.Errorf("%s: %w", name, ErrSpecial)
+	return special
 }
 
 // filter is what --exclude and --parents leave of a folder; nil leaves all.

@@ -51,7 +51,7 @@ func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on fu
 		return fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.limits.Entries)
 	}
 	for _, child := range children {
-		entry := visit{path: join(name, child.name), below: join(below, child.name)}
+		entry := visit{path: join(name, child.name), below: join(below, child.name), kind: kindOf(child.mode)}
 		visible, inside, here, err := t.ignore.match(entry.path, above)
 		if err != nil {
 			return err
@@ -60,9 +60,6 @@ func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on fu
 			continue
 		}
 		entry.visible = visible
-		if entry.kind, err = kindOf(entry.path, child.mode); err != nil {
-			return err
-		}
 		descend, err := on(entry)
 		if err != nil {
 			return err
