@@ -47,7 +47,8 @@ func (w *driftWatch) compare(ctx context.Context) {
 	for n := range runners.Items {
 		runner := &runners.Items[n]
 		var projects v1alpha1.ProjectImageCacheList
-		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace), client.MatchingFields{indexProjectRunner: runner.Name})
+		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace),
+			client.MatchingFields{indexProjectRunner: runner.Name}, client.UnsafeDisableDeepCopy)
 		if err != nil || !anyToCompare(projects.Items, runner) {
 			continue
 		}

@@ -20,7 +20,7 @@ import (
 // manager is the product's own program, as a process of its own.
 type manager struct {
 	command *exec.Cmd
-	ended   chan error
+	ended   chan struct{} // closed once the process has ended
 }
 
 // startManager starts bin/manager against the world.
@@ -45,8 +45,11 @@ func (w *world) startManager(folder string) (*manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start bin/manager (make build makes it): %w", err)
 	}
-	m := &manager{command: command, ended: make(chan error, 1)}
-	go func() { m.ended <- command.Wait() }()
+	m := &manager{command: command, ended: make(chan struct{})}
+	go func() {
+		defer close(m.ended)
+		_ = command.Wait() // it is told to end, and that is how it ends
+	}()
 	return m, nil
 }
 
@@ -62,7 +65,7 @@ func (w *world) writeKubeconfig(path string) error {
 	return nil
 }
 
-// stop ends the manager, by force if it doesn't go in ten seconds.
+// stop ends the manager, by force if it doesn't go in ten seconds. It may be called again.
 func (m *manager) stop() error {
 	if err := m.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop the manager: %w", err)
@@ -71,8 +74,12 @@ func (m *manager) stop() error {
 	case <-m.ended:
 		return nil
 	case <-time.After(10 * time.Second):
-		return m.command.Process.Kill()
 	}
+	if err := m.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end the manager: %w", err)
+	}
+	<-m.ended
+	return nil
 }
 
 // memory is a line of the process's status in MB: VmRSS, what it holds, or VmHWM, the most that it ever held.
