@@ -29,6 +29,7 @@ func addClusterFlags(command *cobra.Command) *cluster {
 			_ = ours.SetAnnotation(flag.Name, annotationNoVariable, nil)
 		}
 	})
+	ours.VisitAll(func(flag *pflag.Flag) { _ = ours.SetAnnotation(flag.Name, annotationCluster, nil) })
 	command.Flags().AddFlagSet(ours)
 	return &cluster{flags: flags}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// clusterFlags are kubectl's flags. They have no variables of ours, except those that a runner sets.
+// annotationNoVariable marks flags without a variable: kubectl's, but for those that a runner sets.
 const annotationNoVariable = "imagecache.dev/no-variable"
 
 // variableOf is the environment variable that stands for a flag.

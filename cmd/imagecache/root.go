@@ -51,6 +51,7 @@ The first environment with a configuration builds the image and publishes it; ev
 	root.SetOut(streams.out)
 	root.SetErr(streams.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
 	root.AddCommand(
 		newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),

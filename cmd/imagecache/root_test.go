@@ -75,6 +75,17 @@ func TestFlagsOfPrepareHaveVariablesInTheirHelp(t *testing.T) {
 	}
 }
 
+func TestClusterFlagsAreApartInTheHelp(t *testing.T) {
+	_, stdout, _ := inPipe(t, "", "prepare", "--help")
+	own, ofCluster, found := strings.Cut(stdout, "Cluster Flags:\n")
+	if !found || !strings.Contains(own, "--project") || strings.Contains(own, "--kubeconfig") || !strings.Contains(ofCluster, "--kubeconfig") {
+		t.Errorf("help:\n%s", stdout)
+	}
+	if _, stdout, _ := inPipe(t, "", "version", "--help"); strings.Contains(stdout, "Cluster Flags") {
+		t.Errorf("help of version:\n%s", stdout)
+	}
+}
+
 func TestAsKubectlPlugin(t *testing.T) {
 	root := newRoot(streams{}, "/usr/local/bin/kubectl-imagecache")
 	if got := root.CommandPath(); got != "kubectl imagecache" {

@@ -182,7 +182,7 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 	}
 	p.subject.key = key
 	p.localName = p.request.localName(p.subject)
-	p.result.Platform = key.Platform
+	p.result.Platform, p.result.Warnings = key.Platform, key.Warnings
 	if !p.subject.isCompose() {
 		p.result.Hash = key.Hash
 	}
@@ -286,7 +286,11 @@ func (p *preparation) subjectText() string {
 	if p.subject.isCompose() {
 		return text
 	}
-	return fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)
+	text = fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)
+	if count := len(p.subject.key.Warnings); count > 0 {
+		text += fmt.Sprintf("; %d not in the hash, see imagecache hash --explain", count)
+	}
+	return text
 }
 
 // interrupted says whether the run as a whole was stopped.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/hash"
 )
 
 // Outcome is what an environment got.
@@ -44,6 +45,8 @@ type Result struct {
 
 	SavedSeconds int64 `json:"savedSeconds,omitempty"`
 	Seconds      Times `json:"seconds"`
+	// Warnings are what the build takes and the hash does not cover.
+	Warnings []hash.Warning `json:"warnings,omitempty"`
 	// Notices are the sentences about what the cache could not do.
 	Notices []string `json:"notices,omitempty"`
 }

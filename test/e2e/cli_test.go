@@ -126,6 +126,17 @@ func TestCredentialHelperLogsIn(t *testing.T) {
 	wants(t, m.finish(pull), 0)
 }
 
+func TestAsAPluginOfKubectl(t *testing.T) {
+	plugins := t.TempDir()
+	if err := os.Symlink(filepath.Join(programs(), "imagecache"), filepath.Join(plugins, "kubectl-imagecache")); err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t)
+	plugin := m.command(filepath.Join(assets(), "kubectl"), "imagecache", "projects", "-n", namespace, "--kubeconfig", cluster.AdminKubeconfig)
+	plugin.Env = append(plugin.Env, "PATH="+plugins+":"+os.Getenv("PATH"))
+	wants(t, m.finish(plugin), 0, "HIT RATE", project)
+}
+
 func TestPullIntoAFolderNeedsNoEngine(t *testing.T) {
 	folder := dockerfileWorkspace(t, t.Name())
 	wants(t, newMachine(t).prepare(folder, "oci-1"), codePublished)

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// annotationCluster marks the flags that say how to reach the cluster.
+const annotationCluster = "imagecache.dev/cluster"
+
+// usageTemplate is cobra's, with the cluster's flags apart from a command's own.
+func usageTemplate(original string) string {
+	cobra.AddTemplateFunc("ownFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, false) })
+	cobra.AddTemplateFunc("clusterFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, true) })
+	const all = "{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
+	const apart = "{{ownFlags .LocalFlags}}{{with clusterFlags .LocalFlags}}\n\nCluster Flags:\n{{.}}{{end}}"
+	return strings.Replace(original, all, apart, 1)
+}
+
+// flagUsages describes the flags that are, or are not, of the cluster.
+func flagUsages(flags *pflag.FlagSet, ofCluster bool) string {
+	chosen := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if _, marked := flag.Annotations[annotationCluster]; marked == ofCluster {
+			chosen.AddFlag(flag)
+		}
+	})
+	return strings.TrimRight(chosen.FlagUsages(), "\n ")
+}
