@@ -260,7 +260,7 @@ func (h *harness) secrets(kind string) []string {
 func (h *harness) deleteImage(repository, digest string) {
 	h.t.Helper()
 	client := ecr.New(ecr.Options{
-		Region: h.aws.Region(), BaseEndpoint: ptr.To(h.aws.URL()),
+		Region: h.aws.Region(), BaseEndpoint: ptr.To(h.aws.URL()), RetryMaxAttempts: 10, // faults are for the controller
 		Credentials: credentials.NewStaticCredentialsProvider(h.aws.AccessKeyID(), h.aws.SecretAccessKey(), ""),
 	})
 	_, err := client.BatchDeleteImage(h.ctx, &ecr.BatchDeleteImageInput{
