@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -108,7 +109,7 @@ func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	if builder != nil && builder.Status.Image != nil && builder.Status.FinishedAt != nil && builder.Status.ConfigHash == p.status.ConfigHash {
+	if hasBuilt(builder, p) {
 		p.status.Image = builder.Status.Image.DeepCopy()
 		return p.handOver(v1alpha1.ReasonImageFound, "built by environment "+builder.Spec.EnvironmentID)
 	}
@@ -120,6 +121,28 @@ func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
 		return r.waitFor(ctx, p, lease)
 	}
 	return r.succeed(ctx, p)
+}
+
+// A waiter is woken by the end of its builder's request and of its lease. Both are found by the waiter's status, which the
+// cache may not show yet when they come: so a new waiter looks once more soon, and each again at times.
+const (
+	newWaiterLooks = 250 * time.Millisecond
+	waiterLooks    = 30 * time.Second
+)
+
+func (p *pass) waitForBuilder() error {
+	after := waiterLooks
+	if p.image.Status.Role != v1alpha1.RoleWaiter {
+		after = newWaiterLooks
+	}
+	return waitingf(v1alpha1.ReasonWaitingForBuilder, after, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+}
+
+// hasBuilt says whether a builder ended with the image that a waiter waits for: one of its hash, and not the very image
+// that the waiter's answer said is to be replaced, which a builder that still held its lease may have made before.
+func hasBuilt(builder *v1alpha1.DevcontainerImage, waiter *pass) bool {
+	return builder != nil && builder.Status.Image != nil && builder.Status.FinishedAt != nil &&
+		builder.Status.ConfigHash == waiter.status.ConfigHash && builder.Status.Image.Digest != waiter.status.ReplacesDigest
 }
 
 // waitFor waits for a lease's holder. A holder that no longer exists can't give the lease back, so it is taken away.
@@ -143,7 +166,7 @@ func (r *DevcontainerImageReconciler) waitFor(ctx context.Context, p *pass, leas
 	if err != nil {
 		return fmt.Errorf("read builder: %w", err)
 	}
-	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+	return p.waitForBuilder()
 }
 
 // succeed follows a builder that is gone: its image is used if it is there, and else the waiter contends itself.
@@ -167,7 +190,7 @@ func (r *DevcontainerImageReconciler) succeed(ctx context.Context, p *pass) erro
 	if err := r.contend(ctx, p); err != nil || p.status.Role == v1alpha1.RoleBuilder {
 		return err
 	}
-	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+	return p.waitForBuilder()
 }
 
 // builderRequest is the builder's request as the cache has it, or nil.

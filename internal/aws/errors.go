@@ -71,6 +71,8 @@ var deniedCodes = map[string]bool{
 var notFoundCodes = map[string]bool{
 	"RepositoryNotFoundException":       true,
 	"ImageNotFoundException":            true,
+	"LayersNotFoundException":           true,
+	"LayerInaccessibleException":        true,
 	"LifecyclePolicyNotFoundException":  true,
 	"RepositoryPolicyNotFoundException": true,
 	"NoSuchEntity":                      true,
