@@ -142,3 +142,21 @@ func (s *session) credentialHelper() error {
 	s.password = answer.Secret
 	return s.all(check{args: []string{"skopeo", "list-tags", "--tls-verify=false", "--creds", answer.Username + ":" + answer.Secret, "docker://" + s.emulator.host + "/" + repository}, wants: []string{"v1"}})
 }
+
+func (s *session) crane() error {
+	c := func(args ...string) []string { return append([]string{s.craneProgram}, args...) }
+	image := s.emulator.host + "/" + repository
+	archive := filepath.Join(s.work, "crane.tar")
+	return s.all(
+		check{args: c("ls", "--insecure", image), env: []string{"REGISTRY_AUTH_FILE=" + filepath.Join(s.work, "none.json")}, fails: "UNAUTHORIZED"},
+		check{args: c("auth", "login", "--insecure", "--username", "AWS", "--password-stdin", s.emulator.host), stdin: s.password},
+		check{args: c("ls", "--insecure", image), wants: []string{"v1", "docker"}},
+		check{args: c("digest", "--insecure", image+":v1"), wants: []string{"sha256:"}},
+		check{args: c("pull", "--insecure", image+":v1", archive)},
+		check{args: c("push", "--insecure", archive, s.emulator.host+"/other:from-crane")},
+		check{args: c("push", "--insecure", archive, image+":v1"), fails: "immutable"},
+		check{args: c("validate", "--insecure", "--remote", s.emulator.host+"/other:from-crane"), wants: []string{"PASS"}},
+		check{args: c("copy", "--insecure", image+":docker", s.emulator.host+"/other:copied")},
+		check{args: c("manifest", "--insecure", s.emulator.host+"/other:copied"), wants: []string{"application/vnd.docker.distribution.manifest.v2+json"}},
+	)
+}

@@ -16,9 +16,10 @@ import (
 func main() {
 	emulator := flag.String("emulator", "", "the program aws-emulator")
 	helper := flag.String("helper", "", "the program docker-credential-ecr-login")
+	crane := flag.String("crane", "", "the program crane")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *emulator, *helper)
+	err := run(ctx, *emulator, *helper, *crane)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "test-clients:", err)
@@ -26,9 +27,12 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, emulator, helper string) (err error) {
+func run(ctx context.Context, emulator, helper, crane string) (err error) {
 	// The clients run in a folder of their own.
 	if helper, err = filepath.Abs(helper); err != nil {
+		return err
+	}
+	if crane, err = filepath.Abs(crane); err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp("", "test-clients-")
@@ -41,7 +45,7 @@ func run(ctx context.Context, emulator, helper string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.stop()) }()
-	s := &session{ctx: ctx, emulator: e, work: work, helper: helper}
+	s := &session{ctx: ctx, emulator: e, work: work, helper: helper, craneProgram: crane}
 	// podman and skopeo stumble over an authentication file that is named and not there.
 	if err := os.WriteFile(filepath.Join(work, "auth.json"), []byte("{}"), 0o600); err != nil {
 		return err
@@ -51,7 +55,7 @@ func run(ctx context.Context, emulator, helper string) (err error) {
 		return err
 	}
 	began := time.Now()
-	for _, client := range []func() error{s.aws, s.skopeo, s.podman, s.credentialHelper} {
+	for _, client := range []func() error{s.aws, s.skopeo, s.podman, s.crane, s.credentialHelper} {
 		if err := client(); err != nil {
 			return err
 		}

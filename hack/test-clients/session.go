@@ -14,13 +14,14 @@ import (
 
 // session is one run against one emulator.
 type session struct {
-	ctx      context.Context
-	emulator *emulatorProcess
-	work     string
-	helper   string
-	layout   string // OCI layout of the test image
-	password string // of the registry, from "aws ecr get-login-password"
-	checks   int
+	ctx          context.Context
+	emulator     *emulatorProcess
+	work         string
+	helper       string
+	craneProgram string
+	layout       string // OCI layout of the test image
+	password     string // of the registry, from "aws ecr get-login-password"
+	checks       int
 }
 
 // check runs a program once. With fails == "" it must succeed and its output have all of wants; else it must fail, and say fails.

@@ -207,13 +207,14 @@ func (d *Document) ValidateIdentity() error {
 }
 
 // ValidateTrust tells what a role's trust policy must not have.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 func (d *Document) ValidateTrust() error {
 	for _, s := range d.Statements {
 		if s.Resource != nil || s.NotResource != nil {
 			return errors.New("has prohibited field Resource")
 		}
-		if s.Principal == nil && s.NotPrincipal == nil {
-			return errors.New("missing required field Principal")
+		if s.Principal == nil {
+			return errors.New("missing required field Principal") // NotPrincipal can't stand in a trust policy
 		}
 		for _, a := range append(append([]string{}, s.Action...), s.NotAction...) {
 			if a != "*" && !strings.HasPrefix(strings.ToLower(a), "sts:") {
@@ -229,6 +230,9 @@ func (d *Document) ValidateResourceBased() error {
 	for _, s := range d.Statements {
 		if s.Principal == nil && s.NotPrincipal == nil {
 			return errors.New("missing required field Principal")
+		}
+		if s.NotPrincipal != nil && s.Allow {
+			return errors.New("NotPrincipal is supported with effect Deny alone")
 		}
 	}
 	return nil

@@ -59,6 +59,9 @@ func TestValidateTellsWhatOneKindOfPolicyForbids(t *testing.T) {
 		{"trust policy", trust.ValidateTrust(), true},
 		{"trust policy as identity policy", trust.ValidateIdentity(), false},
 		{"trust of another service's action", doc(t, `{"Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:PutImage"}}`).ValidateTrust(), false},
+		{"trust with NotPrincipal", doc(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}}`).ValidateTrust(), false},
+		{"resource policy with NotPrincipal", doc(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"ecr:PutImage"}}`).ValidateResourceBased(), true},
+		{"resource policy that allows NotPrincipal", doc(t, `{"Statement":{"Effect":"Allow","NotPrincipal":{"AWS":"123456789012"},"Action":"ecr:PutImage"}}`).ValidateResourceBased(), false},
 		{"resource without ARN", doc(t, statement(`"Action":"*","Resource":"team/app"`)).ValidateIdentity(), false},
 	} {
 		if (tc.err == nil) != tc.ok {

@@ -87,7 +87,10 @@ func explicitDeny(r *Request, p *Policies) (Decision, bool) {
 				if s.Allow || !s.applies(r) {
 					continue
 				}
-				if source == ResourceBased && !s.speaksOf(&r.Caller) {
+				// A deny with NotPrincipal reaches whoever has a boundary, even those that it excepts.
+				// https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+				bounded := s.NotPrincipal != nil && p.Boundary != nil
+				if source == ResourceBased && !bounded && !s.speaksOf(&r.Caller) {
 					continue
 				}
 				return Decision{Explicit: true, Source: source, Sid: s.Sid}, true

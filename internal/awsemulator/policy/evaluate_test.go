@@ -135,6 +135,11 @@ func TestNotPrincipalExceptsWhomItNamesInAllForms(t *testing.T) {
 			}
 		})
 	}
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+	bounded := Policies{Identity: docs(t, allowAll), Boundary: doc(t, allowAll), Resource: deny(`"` + account + `","` + roleARN + `","` + session + `"`)}
+	if d := Evaluate(Request{Caller: builder, Action: "ecr:PutImage", Resource: repoARN, Context: Context{}}, bounded); d.Allowed {
+		t.Error("a role with a boundary is excepted from a NotPrincipal deny")
+	}
 }
 
 func statement(fields string) string {
@@ -166,7 +171,10 @@ func TestActionsAndResourcesMatch(t *testing.T) {
 		{"resource exactly", `"Action":"*","Resource":"` + repoARN + `"`, "ecr:PutImage", repoARN, true},
 		{"wildcard in the last part takes slashes", `"Action":"*","Resource":"arn:aws:ecr:us-east-1:123456789012:repository/*"`, "ecr:PutImage", repoARN, true},
 		{"wildcard for region and account", `"Action":"*","Resource":"arn:aws:ecr:*:*:repository/team/app"`, "ecr:PutImage", repoARN, true},
-		{"a wildcard does not reach over a colon", `"Action":"*","Resource":"arn:aws:ecr:*:repository/team/app"`, "ecr:PutImage", repoARN, false},
+		{"a star that ends a part reaches over colons", `"Action":"*","Resource":"arn:aws:ecr:*:repository/team/app"`, "ecr:PutImage", repoARN, true},
+		{"a star inside a part does not", `"Action":"*","Resource":"arn:aws:ecr:us-*t/team/app"`, "ecr:PutImage", repoARN, false},
+		{"a star inside a part takes that part", `"Action":"*","Resource":"arn:aws:ecr:us-*-1:123456789012:repository/*/app"`, "ecr:PutImage", repoARN, true},
+		{"a question mark is no colon", `"Action":"*","Resource":"arn:aws:ecr?us-east-1:123456789012:repository/team/app"`, "ecr:PutImage", repoARN, false},
 		{"another account", `"Action":"*","Resource":"arn:aws:ecr:us-east-1:999999999999:repository/*"`, "ecr:PutImage", repoARN, false},
 		{"an incomplete ARN that ends in a wildcard", `"Action":"*","Resource":"arn:aws:ecr:*"`, "ecr:PutImage", repoARN, true},
 		{"a repository's ARN is not the operation's star", `"Action":"*","Resource":"` + repoARN + `"`, "ecr:GetAuthorizationToken", "*", false},

@@ -88,5 +88,11 @@ func FuzzPatternMatch(f *testing.F) {
 		if got := compilePattern(pattern, false, true).match(text, false); got != want {
 			t.Errorf("pattern %q, text %q: %v, want %v", pattern, text, got, want)
 		}
+		// Where no colon is concerned, a resource matches as a text does.
+		if !strings.Contains(text, ":") {
+			if got := compilePattern(pattern, false, true).matchResource(text); got != want {
+				t.Errorf("resource pattern %q, text %q: %v, want %v", pattern, text, got, want)
+			}
+		}
 	})
 }

@@ -213,23 +213,57 @@ func (p pattern) segments(n int) []pattern {
 	return out
 }
 
-// matchARN compares two ARNs part by part: each of the six parts may have wildcards, and no wildcard
-// but one in the last part reaches over a colon.
+// matchResource compares a Resource element with an ARN. A wildcard stays inside its part of the ARN, but for a star that ends a part:
+// that one may reach over colons.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html#reference_policies_elements_resource_wildcards
+func (p pattern) matchResource(text string) bool {
+	failed := make([]bool, (len(p)+1)*(len(text)+1)) // tried in vain, by piece and offset
+	var from func(pi, ti int) bool
+	from = func(pi, ti int) bool {
+		if pi == len(p) {
+			return ti == len(text)
+		}
+		at := pi*(len(text)+1) + ti
+		if failed[at] {
+			return false
+		}
+		ok := false
+		switch x := p[pi]; x.kind {
+		case literal:
+			ok = strings.HasPrefix(text[ti:], x.text) && from(pi+1, ti+len(x.text))
+		case anyOne:
+			ok = ti < len(text) && text[ti] != ':' && from(pi+1, min(len(text), ti+runeLen(text[ti])))
+		case anyRun:
+			for end := ti; ; end++ {
+				if ok = from(pi+1, end); ok || end == len(text) || (text[end] == ':' && !p.endsPart(pi)) {
+					break
+				}
+			}
+		case variable: // not resolved: matches nothing
+		}
+		failed[at] = !ok
+		return ok
+	}
+	return from(0, 0)
+}
+
+// endsPart says whether a run of stars is the last of a part of an ARN, or of the pattern.
+func (p pattern) endsPart(pi int) bool {
+	for pi++; pi < len(p) && p[pi].kind == anyRun; {
+		pi++
+	}
+	return pi == len(p) || (p[pi].kind == literal && strings.HasPrefix(p[pi].text, ":"))
+}
+
+// matchARN compares two ARNs as the Arn operators do, part by part: each of the six parts may have wildcards, and none but the last
+// reaches over a colon.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_ARN
 func (p pattern) matchARN(arn string) bool {
 	if len(p) == 1 && p[0].kind == anyRun {
 		return true
 	}
 	const parts = 6
-	want := p.segments(parts)
-	if len(want) < parts {
-		// An incomplete ARN that ends in a wildcard takes everything to the right.
-		last := want[len(want)-1]
-		if len(last) == 0 || last[len(last)-1].kind != anyRun {
-			return false
-		}
-	}
-	have := strings.SplitN(arn, ":", len(want))
+	want, have := p.segments(parts), strings.SplitN(arn, ":", parts)
 	if len(have) != len(want) {
 		return false
 	}

@@ -25,7 +25,7 @@ func (s *Statement) matchesResource(resource string, c Context) bool {
 	}
 	for _, p := range s.resource {
 		resolved, ok := p.resolve(c)
-		if ok && resolved.matchARN(resource) {
+		if ok && resolved.matchResource(resource) {
 			return s.Resource != nil
 		}
 	}
