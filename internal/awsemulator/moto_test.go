@@ -46,18 +46,20 @@ func moto(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Skipf("moto_server does not start: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // killed at the end, or it said on stderr what is wrong
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended
+		<-ended
 	})
 	url := "http://127.0.0.1:" + port
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Skipf("moto_server ends at once: %v", err)
+		case <-ended:
+			t.Skip("moto_server ends at once")
 		default:
 		}
 		res, err := http.Get(url + "/moto-api/data.json")
