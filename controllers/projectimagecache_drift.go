@@ -2,8 +2,8 @@ package controllers
 
 import (
 	"context"
-	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -24,16 +24,8 @@ func (*driftWatch) NeedLeaderElection() bool { return true }
 
 // Start runs until ctx ends.
 func (w *driftWatch) Start(ctx context.Context) error {
-	ticker := time.NewTicker(w.reconciler.driftInterval())
-	defer ticker.Stop()
-	for {
-		w.compare(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+	wait.UntilWithContext(ctx, w.compare, w.reconciler.driftInterval())
+	return nil
 }
 
 // compare looks once at the repositories of all runners.

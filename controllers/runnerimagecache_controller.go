@@ -80,21 +80,25 @@ func (r *RunnerImageCacheReconciler) observe(ctx context.Context, runner *v1alph
 	if err := r.Client.List(ctx, &sameID, client.MatchingFields{indexRunnerID: runner.Spec.RunnerID}); err != nil {
 		return fmt.Errorf("list runners of the same ID: %w", err)
 	}
-	if facts.refused = runnerRefusal(runner, sameID.Items, allowedRoles(r.AllowedRoles, runner.Namespace)); facts.refused != nil {
-		return nil
+	facts.refused = runnerRefusal(runner, sameID.Items, allowedRoles(r.AllowedRoles, runner.Namespace))
+	if facts.refused == nil {
+		r.lookAtAWS(ctx, runner, facts)
 	}
+	return nil
+}
+
+func (r *RunnerImageCacheReconciler) lookAtAWS(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) {
 	identity, err := r.AWS.Clients(targetOf(runner)).Identity(ctx)
-	if err == nil {
-		err = accountProblem(runner, identity)
-	}
 	if facts.accountErr = err; err != nil {
-		return nil
+		return
+	}
+	if facts.accountErr = accountProblem(runner, identity); facts.accountErr != nil {
+		return
 	}
 	facts.identity = &identity
 	visits := r.visitsOf(runner.UID)
 	r.lookAtStack(ctx, runner, visits, facts)
 	r.lookAtRoles(ctx, runner, visits, facts)
-	return nil
 }
 
 // lookAtStack reads the runner's stack, if that is due.
