@@ -91,11 +91,11 @@ func TestLimitLetsEverythingThroughUntilAWSThrottles(t *testing.T) {
 	}
 }
 
-func TestCallersThatAreSentAwayComeBackOneByOne(t *testing.T) {
-	l, now := &limit{rate: 1}, time.Unix(1_700_000_000, 0)
+func TestCallersThatAreSentAwayComeBackOneByOneAndSoon(t *testing.T) {
+	l, now := &limit{rate: 20}, time.Unix(1_700_000_000, 0)
 	seen := map[time.Duration]bool{}
 	sent := 0
-	for range 50 {
+	for range 100 {
 		pause, ok := l.take(now)
 		if ok {
 			continue
@@ -104,10 +104,13 @@ func TestCallersThatAreSentAwayComeBackOneByOne(t *testing.T) {
 		if seen[pause] {
 			t.Errorf("two callers are told to come back after %s", pause)
 		}
+		if pause > maxAway+maxTurnWait {
+			t.Errorf("a caller is told to come back after %s, when the rate may long be another", pause)
+		}
 		seen[pause] = true
 	}
-	if sent < 45 {
-		t.Errorf("%d of 50 callers were sent away, want nearly all at one call a second", sent)
+	if sent < 75 {
+		t.Errorf("%d of 100 callers were sent away, want nearly all but those of the first second", sent)
 	}
 }
 
