@@ -10,13 +10,15 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// CacheOptions are what the manager's cache keeps: of leases only those of builders, and of requests everything but
+// CacheOptions are what the manager's cache keeps: of leases and Secrets only our own (of Secrets the metadata alone), and of requests everything but
 // contents that are read once, past the cache.
 func CacheOptions() cache.Options {
+	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&coordinationv1.Lease{}:       {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&coordinationv1.Lease{}:       {Label: ours},
+			&corev1.Secret{}:              {Label: ours},
 			&v1alpha1.DevcontainerImage{}: {Transform: stripContents},
 		},
 	}

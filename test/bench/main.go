@@ -18,8 +18,10 @@ import (
 	"time"
 
 	"imagecache.dev/test/bench/answer"
+	"imagecache.dev/test/bench/awsemulator"
 	"imagecache.dev/test/bench/controlplane"
 	"imagecache.dev/test/bench/figure"
+	"imagecache.dev/test/bench/hash"
 )
 
 type benchmark struct {
@@ -31,6 +33,8 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
+	{"hash", hash.Run},
+	{"awsemulator", awsemulator.Run},
 }
 
 func main() {
