@@ -32,12 +32,13 @@ func (f *facts) is(kind string, status metav1.ConditionStatus, reason, message s
 }
 
 // part records a positive condition: True without an error, and else False with the error's reason and sentence.
-func (f *facts) part(kind string, err error, message string) *facts {
+func (f *facts) part(kind string, err error, message string) {
 	if err == nil {
-		return f.is(kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
+		f.is(kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
+		return
 	}
 	reason, text := reasonOf(err)
-	return f.is(kind, metav1.ConditionFalse, reason, text)
+	f.is(kind, metav1.ConditionFalse, reason, text)
 }
 
 // summary records Ready with its two companions of kstatus: Stalled where only a person can help, Reconciling while the

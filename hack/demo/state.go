@@ -139,8 +139,8 @@ func runsIn(pid int, dir string) bool {
 
 // end asks a process to end and waits for it.
 func end(pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return nil //nolint:nilerr // it has ended already
+	if syscall.Kill(pid, syscall.SIGTERM) != nil {
+		return nil // it has ended already
 	}
 	for range 100 {
 		if syscall.Kill(pid, 0) != nil {

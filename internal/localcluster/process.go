@@ -44,7 +44,9 @@ func start(dir, name string, env []string, program string, args ...string) (*pro
 	}
 	p := &process{name: name, logPath: logPath, command: command, done: make(chan struct{})}
 	go func() {
-		p.err = command.Wait()
+		if p.err = command.Wait(); p.err == nil {
+			p.err = errors.New("exit status 0")
+		}
 		close(p.done)
 	}()
 	return p, nil
@@ -76,7 +78,7 @@ func (p *process) until(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended (%v): %s", p.name, p.err, p.lastLine())
+			return fmt.Errorf("%s ended (%w): %s", p.name, p.err, p.lastLine())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready (%w; last: %w); its log is %s", p.name, ctx.Err(), last, p.logPath)
 		case <-tick.C:
