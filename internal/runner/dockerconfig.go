@@ -79,8 +79,8 @@ func (c *dockerConfig) merge(other dockerConfig) {
 	}
 }
 
-// prefer lays our credentials over the user's. With a store of the user's, docker looks into the file only for a
-// registry whose helper is named and empty; podman knows no stores, and fails with such an entry.
+// prefer lays our credentials over the user's. With a store of the user's, docker and whoever uses its library look into
+// the file only for a registry whose helper is named and empty; podman knows no stores, and fails with such an entry.
 func (c *dockerConfig) prefer(ours dockerConfig, forDocker bool) {
 	c.merge(dockerConfig{Auths: ours.Auths})
 	if !forDocker || c.CredsStore == "" {

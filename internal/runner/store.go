@@ -33,7 +33,7 @@ type Store interface {
 type EngineStore struct{ Engine builder.Engine }
 
 func (s EngineStore) pull(ctx context.Context, reference, name string, secret []byte, output io.Writer) error {
-	folder, err := privateConfig(secret, s.Engine.Name() == builder.Docker)
+	folder, err := privateConfig(secret, s.Engine.Name() != builder.Podman)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,20 @@ func TestImageWithLocalFeature(t *testing.T) {
 	}
 }
 
+func TestEmbeddedBuilderNeedsNoEngine(t *testing.T) {
+	folder := workspace(t, map[string]string{".devcontainer.json": `{"image": "` + base + `", "remoteUser": "root"} // ` + t.Name()})
+	without := newMachine(t)
+	without.env = append(without.env, "PATH=/nonexistent", "IMAGECACHE_EMBEDDED_STORE="+t.TempDir())
+	wants(t, without.prepare(folder, "em-0"), codeFailed, "imagecache: no builder on this machine")
+	wants(t, without.prepare(folder, "em-1", "--builder", "embedded"), codePublished)
+	with := newMachine(t)
+	hit := with.prepare(folder, "em-2", "-o", "name")
+	wants(t, hit, codeHit)
+	if shown := with.run("podman", "run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "echo", "runs"); strings.TrimSpace(shown.stdout) != "runs" {
+		t.Errorf("the pulled image does not run: %v", shown)
+	}
+}
+
 func TestRebuildPullsAndNeverPublishes(t *testing.T) {
 	folder := dockerfileWorkspace(t, t.Name())
 	wants(t, newMachine(t).prepare(folder, "rb-1", "--trigger", "Rebuild"), codeBuilt, "never publishes")
