@@ -39,14 +39,15 @@ type preparation struct {
 	steps   steps
 	result  *Result
 
-	subject   subject
-	project   *v1alpha1.ProjectImageCache
-	engine    builder.Engine
-	engineErr error // why there is no engine, where a hit needs none
-	store     Store
-	localName string
-	took      time.Duration // of the build
-	saved     *savedImage
+	subject     subject
+	hashOptions hash.Options
+	project     *v1alpha1.ProjectImageCache
+	engine      builder.Engine
+	engineErr   error // why there is no engine, where a hit needs none
+	store       Store
+	localName   string
+	took        time.Duration // of the build
+	saved       *savedImage
 
 	report *reporter // nil until the request is made
 	watch  *watcher
@@ -169,14 +170,14 @@ func (p *preparation) findProject(ctx context.Context) error {
 
 // makeKey computes the hash, with the inputs that the project asks for.
 func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
-	options := hash.Options{Platform: p.request.Platform}
+	p.hashOptions = hash.Options{Platform: p.request.Platform}
 	if project != nil {
 		p.result.Project = project.Name
 		for _, input := range project.Spec.KeyInputs {
-			options.Inputs = append(options.Inputs, string(input))
+			p.hashOptions.Inputs = append(p.hashOptions.Inputs, string(input))
 		}
 	}
-	key, err := hash.Compute(ctx, p.subject.configuration, options)
+	key, err := hash.Compute(ctx, p.subject.configuration, p.hashOptions)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/publication"
 )
 
@@ -53,7 +55,11 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	if err := lease.confirm(ctx); err != nil {
 		return causeOr(ctx, err)
 	}
-	built, err := p.candidate(ctx, image, took)
+	err := p.confirmKey(ctx)
+	var built *candidate
+	if err == nil {
+		built, err = p.candidate(ctx, image, took)
+	}
 	if err != nil {
 		p.reportFailure(ctx, took, err)
 		return causeOr(ctx, err)
@@ -69,6 +75,23 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 		return causeOr(ctx, err)
 	}
 	return causeOr(ctx, p.followPublication(ctx, image, built))
+}
+
+// confirmKey makes sure that what was built is what was hashed: an image must not be published under the hash of files
+// that were changed while it was built.
+func (p *preparation) confirmKey(ctx context.Context) error {
+	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
+	if err != nil {
+		return fmt.Errorf("confirm hash: %w", err)
+	}
+	key, err := hash.Compute(ctx, configuration, p.hashOptions)
+	if err != nil {
+		return fmt.Errorf("confirm hash: %w", err)
+	}
+	if key.Hash != p.subject.key.Hash {
+		return errors.New("the configuration, or what its hash covers, changed while it was built")
+	}
+	return nil
 }
 
 // candidate is the built image, ready to be published.

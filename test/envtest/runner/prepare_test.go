@@ -175,6 +175,22 @@ func TestLostLeaseIsNotPublished(t *testing.T) {
 	}
 }
 
+func TestWhatChangedWhileItWasBuiltIsNotPublished(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	w.engine.during = func(context.Context) error {
+		w.write(".devcontainer/devcontainer.json", `{"image": "base"} // edited`)
+		return nil
+	}
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || !strings.Contains(w.noticedOnce(t), "changed while it was built") {
+		t.Errorf("result %+v", result)
+	}
+	if report := w.theRequest().Spec.Build; report == nil || report.Outcome != v1alpha1.BuildFailed {
+		t.Errorf("report %+v, so that the next one builds", report)
+	}
+}
+
 func TestFailedBuildIsReported(t *testing.T) {
 	w := newWorld(t)
 	w.control(w.publisher("registry.example", 0))
