@@ -16,16 +16,26 @@ type dockerConfig struct {
 	CredsStore  string                     `json:"credsStore,omitempty"`
 	HTTPHeaders map[string]string          `json:"HttpHeaders,omitempty"`
 	Proxies     json.RawMessage            `json:"proxies,omitempty"`
+	// CurrentContext says which engine docker talks to, by a name below the folder contexts.
+	CurrentContext string `json:"currentContext,omitempty"`
+}
+
+// contextsFolder is where docker keeps its contexts, beside the configuration file.
+const contextsFolder = "contexts"
+
+// dockerFolder is the folder of a user's Docker configuration; empty where there can be none.
+func dockerFolder(environment func(string) string, home string) string {
+	if folder := environment("DOCKER_CONFIG"); folder != "" || home == "" {
+		return folder
+	}
+	return filepath.Join(home, ".docker")
 }
 
 // userConfigPaths are where a user's own registry credentials may be, the most important one last.
 func userConfigPaths(environment func(string) string, home string) []string {
 	var paths []string
-	switch folder := environment("DOCKER_CONFIG"); {
-	case folder != "":
+	if folder := dockerFolder(environment, home); folder != "" {
 		paths = append(paths, filepath.Join(folder, "config.json"))
-	case home != "":
-		paths = append(paths, filepath.Join(home, ".docker", "config.json"))
 	}
 	switch file := environment("REGISTRY_AUTH_FILE"); {
 	case file != "":
@@ -77,6 +87,9 @@ func (c *dockerConfig) merge(other dockerConfig) {
 	if other.Proxies != nil {
 		c.Proxies = other.Proxies
 	}
+	if other.CurrentContext != "" {
+		c.CurrentContext = other.CurrentContext
+	}
 }
 
 // prefer lays our credentials over the user's. With a store of the user's, docker and whoever uses its library look into
@@ -118,9 +131,28 @@ func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 	if folder, err = os.MkdirTemp("", "imagecache-credentials-"); err != nil { // mode 0700
 		return "", fmt.Errorf("write registry credentials: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "config.json"), content, 0o600); err != nil {
+	err = os.WriteFile(filepath.Join(folder, "config.json"), content, 0o600)
+	if err == nil {
+		err = linkContexts(dockerFolder(os.Getenv, home), folder)
+	}
+	if err != nil {
 		_ = os.RemoveAll(folder)
 		return "", fmt.Errorf("write registry credentials: %w", err)
 	}
 	return folder, nil
+}
+
+// linkContexts lets docker find the user's contexts, so that it talks to the same engine as without us.
+func linkContexts(users, private string) error {
+	if users == "" {
+		return nil
+	}
+	contexts, err := filepath.Abs(filepath.Join(users, contextsFolder))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(contexts); err != nil {
+		return nil //nolint:nilerr // a user without contexts
+	}
+	return os.Symlink(contexts, filepath.Join(private, contextsFolder))
 }

@@ -26,7 +26,8 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 	write(filepath.Join(home, "docker", "config.json"), `{
 		"auths": {"ours.example": {"auth": "dXNlcjp1c2Vy"}, "private.example": {"auth": "YTpi"}},
 		"credHelpers": {"ours.example": "users-own", "other.example": "pass"},
-		"credsStore": "desktop", "plugins": {"x": {}}}`)
+		"credsStore": "desktop", "currentContext": "colima", "plugins": {"x": {}}}`)
+	write(filepath.Join(home, "docker", "contexts", "meta", "c"), "context")
 	write(filepath.Join(home, "auth.json"), `{"auths": {"podman.example": {"auth": "Yzpk"}}}`)
 	ours := []byte(`{"auths": {"ours.example": {"auth": "b3VyczpvdXJz"}}}`)
 
@@ -40,9 +41,9 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 		want      dockerConfig
 	}{
 		"docker is told not to ask the store for ours": {true, dockerConfig{
-			Auths: auths, CredsStore: "desktop", CredHelpers: map[string]string{"other.example": "pass", "ours.example": ""}}},
+			Auths: auths, CredsStore: "desktop", CurrentContext: "colima", CredHelpers: map[string]string{"other.example": "pass", "ours.example": ""}}},
 		"podman": {false, dockerConfig{
-			Auths: auths, CredsStore: "desktop", CredHelpers: map[string]string{"other.example": "pass"}}},
+			Auths: auths, CredsStore: "desktop", CurrentContext: "colima", CredHelpers: map[string]string{"other.example": "pass"}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,6 +62,15 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 			info, err := os.Stat(folder)
 			if err != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("the folder has mode %v (%v), want 0700", info.Mode().Perm(), err)
+			}
+			if _, err := os.Stat(filepath.Join(folder, "contexts", "meta", "c")); err != nil {
+				t.Errorf("docker would not find the user's contexts: %v", err)
+			}
+			if err := os.RemoveAll(folder); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(home, "docker", "contexts", "meta", "c")); err != nil {
+				t.Errorf("removing the private configuration removed the user's contexts: %v", err)
 			}
 		})
 	}
