@@ -182,13 +182,20 @@ func (r *Roles) create(ctx context.Context, desired Role) error {
 	return nil
 }
 
-// Delete removes a role and its policy. What is gone already is a success. Ask first whose the role is.
+// revocationName is the inline policy that whoever revokes a role's sessions adds to it:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
+const revocationName = "AWSRevokeOlderSessions"
+
+// Delete removes a role, its policy, and a revocation of its sessions. What is gone already is a success. Ask first whose
+// the role is.
 func (r *Roles) Delete(ctx context.Context, name string) error {
-	_, err := r.api.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policyName)})
-	if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
-		return fmt.Errorf("delete the policy of role %s: %w", name, err)
+	for _, policy := range []string{policyName, revocationName} {
+		_, err := r.api.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policy)})
+		if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
+			return fmt.Errorf("delete the policy %s of role %s: %w", policy, name, err)
+		}
 	}
-	_, err = r.api.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: &name})
+	_, err := r.api.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: &name})
 	if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
 		return fmt.Errorf("delete role %s: %w", name, err)
 	}
