@@ -48,12 +48,15 @@ func (r *ProjectImageCacheReconciler) converge(ctx context.Context, project *v1a
 }
 
 // observe looks at a repository that was there before: first in the inventory that all projects share, and closer, at
-// the repository alone, only where that shows something to do.
+// the repository alone, only where that shows something to do or can't be read.
 func (r *ProjectImageCacheReconciler) observe(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, f *projectFacts) (seenRepository, error) {
-	if err := target.inventory.Fresh(ctx, 2*r.driftInterval()); err != nil {
-		return seenRepository{}, err
+	var seen seenRepository
+	err := target.inventory.Fresh(ctx, 2*r.driftInterval())
+	if err == nil {
+		seen.Repository = target.inventory.Get(f.desired.name)
+	} else {
+		log.FromContext(ctx).V(1).Info("Looking at the repository alone, because the inventory can't be read", "error", aws.Message(err))
 	}
-	seen := seenRepository{Repository: target.inventory.Get(f.desired.name)}
 	if seen.Repository == nil || drifted(project, f.desired, seen.Repository) {
 		actual, err := target.repositories.Describe(ctx, f.desired.name)
 		if err != nil {

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -49,6 +50,8 @@ func (w *driftWatch) compare(ctx context.Context) {
 			err := w.reconciler.targets.of(target).inventory.Fresh(ctx, w.reconciler.driftInterval()/2)
 			if read[target] = err == nil; err != nil {
 				log.FromContext(ctx).Info("Could not read the inventory; trying again", "region", target.Region, "error", aws.Message(err))
+				w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, "DriftNotSeen", "ReadInventory",
+					"repositories are not compared with what is wanted of them: %s", aws.Message(err))
 			}
 		}
 		if read[target] {

@@ -97,6 +97,20 @@ func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, time.Minute, tick).Should(Succeed())
 }
 
+func TestProjectsDoWithoutTheInventory(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, strings.ReplaceAll(leastPrivilege(t), `, "tag:GetResources"`, ""))
+	startManager(t, namespace, managerSettings{driftInterval: time.Second})
+	create(t, runnerObject(namespace, "r1"))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"retentionDays":9}}`))
+	g.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
+	g.Eventually(func() int { return account.lifecycleDays(context.Background(), project.Status.Repository.Name) }, soon, tick).Should(Equal(9))
+	g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+	g.Eventually(func() []string { return notes(namespace, "DriftNotSeen") }, soon, tick).Should(ContainElement(ContainSubstring("tag:GetResources")))
+}
+
 func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
