@@ -41,7 +41,7 @@ func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.Devconta
 	if err != nil {
 		p.result.Reason = err.Error()
 		p.notice("the image was built, and is not published: " + err.Error())
-		return p.result, nil
+		return p.result, nil //nolint:nilerr // the environment has its image
 	}
 	p.result.Outcome = OutcomePublished
 	return p.result, nil
