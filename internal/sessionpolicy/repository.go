@@ -7,10 +7,13 @@ import (
 
 var (
 	publishActions = []string{"ecr:BatchDeleteImage", "ecr:PutImage", "ecr:UpdateImageStorageClass"}
+	// Deletion is a setting, because whoever could delete and make the repository again would have one without this
+	// policy.
 	settingActions = []string{
 		"ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:DeleteRepositoryPolicy", "ecr:PutImageTagMutability",
-		"ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy", "ecr:TagResource", "ecr:UntagResource",
+		"ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy",
 	}
+	tagActions  = []string{"ecr:TagResource", "ecr:UntagResource"}
 	readActions = []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 )
 
@@ -36,10 +39,14 @@ type RepositoryAccess struct {
 func Repository(access RepositoryAccess) string {
 	readers := slices.Concat([]string{access.ControllerARN}, access.Readers)
 	slices.Sort(readers[1:])
+	root := fmt.Sprintf("arn:%s:iam::%s:root", access.Partition, access.AccountID)
+	ourTags := notARN(access.ControllerARN, root)
+	ourTags["ForAnyValue:StringLike"] = map[string]any{"aws:TagKeys": []string{"imagecache.dev/*", ProjectTag}}
 	statements := []statement{
 		deny("PublishOnlyByController", publishActions, notARN(access.ControllerARN)),
-		deny("ConfigureOnlyByController", settingActions,
-			notARN(access.ControllerARN, fmt.Sprintf("arn:%s:iam::%s:root", access.Partition, access.AccountID))),
+		deny("ConfigureOnlyByController", settingActions, notARN(access.ControllerARN, root)),
+		// The account's own tools may set tags of their own.
+		deny("OwnTagsOnlyByController", tagActions, ourTags),
 	}
 	if access.PullRoleARN == "" {
 		statements = append(statements, deny("PullOnlyByReaders", readActions, notARN(readers...)))

@@ -90,3 +90,17 @@ func requestObject(namespace, environment, project string) *v1alpha1.Devcontaine
 }
 
 func ptrTo[T any](value T) *T { return &value }
+
+func TestRepositoryIsEncryptedAsAsked(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, managerSettings{})
+	create(t, runnerObject(namespace, "r1"))
+	const key = "arn:aws:kms:us-east-1:123456789012:key/0190f1a2-7b3c-7d4e-8f5a-6b7c8d9e0f1a"
+	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
+		s.Encryption = v1alpha1.Encryption{Type: v1alpha1.EncryptionKMS, KMSKeyARN: key}
+	}))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	repository, _ := account.repository(t.Context(), project.Status.Repository.Name)
+	g.Expect(*repository.Repositories[0].EncryptionConfiguration.KmsKey).To(Equal(key))
+}
