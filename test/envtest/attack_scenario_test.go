@@ -45,11 +45,12 @@ func newBattlefield(t *testing.T) *battlefield {
 	account := startCloud(t, battleground, allowAll)
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	w := &battlefield{
-		harness: &harness{ctx: t.Context(), namespace: newNamespace(t), aws: account.Server, settings: controllers.Settings{Clock: clock, PricePerGBMonth: 0.10}},
+		harness: &harness{ctx: t.Context(), config: restConfig, logs: &logBuffer{}, namespace: newNamespace(t), aws: account.Server, settings: controllers.Settings{Clock: clock, PricePerGBMonth: 0.10}},
 		lab:     &lab{cloud: account, controller: "arn:aws:iam::" + account.AccountID() + ":role/imagecache-controller"},
 		account: account, clock: clock,
 	}
 	w = w.of(t)
+	t.Cleanup(w.findNoCredentials)
 	w.startManager()
 	t.Cleanup(func() { w.stop() })
 	w.runner("demo")

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -36,12 +37,15 @@ type harness struct {
 	aws       *awsemulator.Server
 	stop      func()
 	settings  controllers.Settings
+	// config is how the manager reaches the API server, and logs all that it logs.
+	config *rest.Config
+	logs   *logBuffer
 }
 
 // newHarness makes the world and starts the manager. Everything ends with the test.
 func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Settings)) *harness {
 	t.Helper()
-	h := &harness{WithT: NewWithT(t), t: t, ctx: t.Context()}
+	h := &harness{WithT: NewWithT(t), t: t, ctx: t.Context(), config: restConfig, logs: &logBuffer{}}
 	h.SetDefaultEventuallyTimeout(patience)
 	h.SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 
@@ -63,6 +67,7 @@ func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Se
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	h.Expect(kube.Create(h.ctx, namespace)).To(Succeed())
 	h.namespace = namespace.Name
+	t.Cleanup(h.findNoCredentials)
 	h.startManager()
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -73,8 +78,9 @@ func (h *harness) startManager() {
 	h.t.Helper()
 	cacheOptions := controllers.CacheOptions()
 	cacheOptions.DefaultNamespaces = map[string]cache.Config{h.namespace: {}}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+	mgr, err := ctrl.NewManager(h.config, ctrl.Options{
 		Scheme:     scheme,
+		Logger:     h.logs.logger(),
 		Cache:      cacheOptions,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: controllerconfig.Controller{SkipNameValidation: ptr.To(true)},
