@@ -1,128 +1,94 @@
 package controllers
 
 import (
-	"errors"
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"imagecache.dev/api/v1alpha1"
 )
 
-// lasting are credentials with so much of their life left.
-func lasting(left time.Duration) *v1alpha1.CredentialReference {
-	return &v1alpha1.CredentialReference{SecretName: "p1-pull", ExpiresAt: metav1.NewTime(noon.Add(left))}
-}
-
 func TestPlanPull(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	credentials := func(left time.Duration) *v1alpha1.CredentialReference {
+		return &v1alpha1.CredentialReference{SecretName: "s", ExpiresAt: metav1.NewTime(now.Add(left))}
+	}
 	for name, test := range map[string]struct {
-		in   pullInput
-		want pullAction
+		in     pullInput
+		action pullAction
+		next   time.Duration
 	}{
-		"nobody asks":                    {pullInput{}, pullKeep},
-		"the first asks":                 {pullInput{asked: true}, pullGrant},
-		"the first asks, switched off":   {pullInput{asked: true, disabled: true}, pullKeep},
-		"new":                            {pullInput{asked: true, current: lasting(time.Hour)}, pullKeep},
-		"after 59 % of its life":         {pullInput{asked: true, current: lasting(25 * time.Minute)}, pullKeep},
-		"after 71 % of its life":         {pullInput{asked: true, current: lasting(17 * time.Minute)}, pullGrant},
-		"old, nobody asks":               {pullInput{current: lasting(time.Minute)}, pullKeep},
-		"run out, nobody asks":           {pullInput{current: lasting(0)}, pullRemove},
-		"run out, somebody asks":         {pullInput{asked: true, current: lasting(-time.Hour)}, pullGrant},
-		"new, switched off":              {pullInput{asked: true, disabled: true, current: lasting(time.Hour)}, pullRemove},
-		"new, its Secret was removed":    {pullInput{asked: true, lost: true, current: lasting(time.Hour)}, pullGrant},
-		"not asked for, Secret removed":  {pullInput{lost: true, current: lasting(time.Hour)}, pullKeep},
-		"switched off, run out, ignored": {pullInput{disabled: true, current: lasting(-time.Hour)}, pullRemove},
+		"nobody asked":                       {pullInput{}, pullKeep, 0},
+		"the first environment asks":         {pullInput{asked: true}, pullGrant, 0},
+		"asked while switched off":           {pullInput{asked: true, disabled: true}, pullKeep, 0},
+		"switched off":                       {pullInput{asked: true, disabled: true, current: credentials(time.Hour)}, pullRemove, 0},
+		"too early":                          {pullInput{asked: true, current: credentials(25 * time.Minute)}, pullKeep, refreshAt(credentials(25*time.Minute).ExpiresAt, "u").Sub(now)},
+		"due":                                {pullInput{asked: true, current: credentials(17 * time.Minute)}, pullGrant, 0},
+		"run out":                            {pullInput{asked: true, current: credentials(-time.Minute)}, pullGrant, 0},
+		"the Secret was removed":             {pullInput{asked: true, lost: true, current: credentials(time.Hour)}, pullGrant, 0},
+		"nobody asks any more":               {pullInput{current: credentials(17 * time.Minute)}, pullKeep, 17 * time.Minute},
+		"nobody asks, and they have run out": {pullInput{current: credentials(0)}, pullRemove, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.in.now, test.in.uid = noon, "uid-1"
+			test.in.uid, test.in.now = "u", now
 			action, next := planPull(test.in)
-			if action != test.want {
-				t.Errorf("planPull = %s, want %s", action, test.want)
-			}
-			if action == pullKeep && test.in.current != nil && next <= 0 {
-				t.Errorf("credentials are kept and not looked at again (%s)", next)
+			if action != test.action || action == pullKeep && next != test.next {
+				t.Errorf("%s, next in %s; want %s, %s", action, next, test.action, test.next)
 			}
 		})
 	}
 }
 
-func TestCredentialsAreReplacedBetweenSixtyAndSeventyPercent(t *testing.T) {
-	seen := map[time.Time]bool{}
-	for _, uid := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		at := refreshAt(metav1.NewTime(noon.Add(pullDuration)), types.UID(uid))
-		if share := at.Sub(noon).Seconds() / pullDuration.Seconds(); share < 0.6 || share > 0.7 {
-			t.Errorf("replaced after %.0f %% of their life", 100*share)
+// TestRefreshesAreSpread looks at when 1,000 projects, whose credentials were made in the same second, ask for others.
+func TestRefreshesAreSpread(t *testing.T) {
+	made := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	minutes := map[int]int{}
+	for n := range 1000 {
+		at := refreshAt(metav1.NewTime(made.Add(pullDuration)), types.UID(fmt.Sprintf("8f14e45f-ceea-467f-a8a2-%012d", n))).Sub(made)
+		if at < 36*time.Minute || at > 42*time.Minute {
+			t.Fatalf("refreshed after %s; want 60 to 70 %% of an hour", at)
 		}
-		seen[at] = true
+		minutes[int(at.Minutes())]++
 	}
-	if len(seen) < 6 {
-		t.Errorf("8 projects are refreshed at %d different times", len(seen))
+	for minute := 36; minute < 42; minute++ {
+		if minutes[minute] < 80 {
+			t.Errorf("%d of 1,000 in minute %d; want them spread: %v", minutes[minute], minute, minutes)
+		}
 	}
 }
 
-func TestPullAsked(t *testing.T) {
-	ref := &v1alpha1.ProjectReference{Name: "p1"}
-	finished := metav1.NewTime(noon.Add(-time.Hour))
-	request := func(created time.Duration, change func(*v1alpha1.DevcontainerImage)) []v1alpha1.DevcontainerImage {
-		r := v1alpha1.DevcontainerImage{
-			ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(noon.Add(-created))},
-			Spec:       v1alpha1.DevcontainerImageSpec{ProjectRef: ref},
-		}
-		if change != nil {
-			change(&r)
-		}
-		return []v1alpha1.DevcontainerImage{r}
+// TestTenThousandIdleProjectsCostNothing has no way to AWS at all, so that a call would end the test.
+func TestTenThousandIdleProjectsCostNothing(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
 	}
-	end := func(r *v1alpha1.DevcontainerImage) { r.Status.FinishedAt = &finished }
-	for name, test := range map[string]struct {
-		requests []v1alpha1.DevcontainerImage
-		at       string
-		want     bool
-	}{
-		"no request":                  {nil, "", false},
-		"one at work":                 {request(48*time.Hour, nil), "", true},
-		"one of today":                {request(time.Hour, end), "", true},
-		"one of the day before":       {request(25*time.Hour, end), "", false},
-		"a Compose configuration":     {request(0, func(r *v1alpha1.DevcontainerImage) { r.Spec.ConfigurationType = v1alpha1.ConfigurationCompose }), "", false},
-		"bypassed":                    {request(0, func(r *v1alpha1.DevcontainerImage) { r.Status.CacheResult = v1alpha1.CacheBypassed }), "", false},
-		"a running environment asked": {nil, noon.Add(-time.Hour).Format(time.RFC3339), true},
-		"it asked long ago":           {nil, noon.Add(-25 * time.Hour).Format(time.RFC3339), false},
-		"an annotation without time":  {nil, "yes", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationPullRequestedAt: test.at}}}
-			if got := pullAsked(project, test.requests, noon); got != test.want {
-				t.Errorf("pullAsked = %v, want %v", got, test.want)
-			}
-		})
+	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "demo"}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(runner).
+		WithIndex(&v1alpha1.DevcontainerImage{}, indexDCIProject, func(client.Object) []string { return nil }).Build()
+	r := &PullCredentialsReconciler{
+		Client: c, Clock: clocktesting.NewFakePassiveClock(time.Now()),
+		granted: map[types.UID]v1alpha1.CredentialReference{}, lost: map[types.UID]bool{},
 	}
-}
-
-func TestPullCondition(t *testing.T) {
-	failure := errors.New("no")
-	for name, test := range map[string]struct {
-		facts pullFacts
-		want  string
-	}{
-		"nobody asks":        {pullFacts{action: pullKeep}, ""},
-		"granted":            {pullFacts{action: pullGrant, current: lasting(time.Hour)}, "True/Succeeded"},
-		"never granted":      {pullFacts{action: pullGrant, err: failure}, "False/AWSError"},
-		"not replaced":       {pullFacts{action: pullGrant, current: lasting(time.Minute), err: failure}, "False/RefreshFailed"},
-		"run out":            {pullFacts{action: pullGrant, current: lasting(-time.Minute), err: failure}, "False/CredentialsExpired"},
-		"switched off":       {pullFacts{action: pullRemove, disabled: true}, "False/Disabled"},
-		"removed, as unused": {pullFacts{action: pullRemove}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			test.facts.now = noon
-			got := ""
-			if condition := pullCondition(1, test.facts); condition != nil {
-				got = string(condition.Status) + "/" + condition.Reason
-			}
-			if got != test.want {
-				t.Errorf("pullCondition = %q, want %q", got, test.want)
-			}
-		})
+	for n := range 10_000 {
+		project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("p%d", n), UID: types.UID(fmt.Sprint(n))}}
+		project.Spec.RunnerRef.Name = "demo"
+		project.Status.Repository = &v1alpha1.RepositoryStatus{Name: "r"}
+		result, err := r.Reconcile(context.Background(), project)
+		if err != nil || result != (ctrl.Result{}) {
+			t.Fatalf("project %d: %+v, %v; want to be left alone until somebody asks", n, result, err)
+		}
+	}
+	if len(r.granted) != 0 {
+		t.Errorf("%d projects take memory", len(r.granted))
 	}
 }

@@ -1,12 +1,14 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"imagecache.dev/internal/aws"
@@ -14,98 +16,115 @@ import (
 	"imagecache.dev/internal/sessionpolicy"
 )
 
-const (
-	runnerID = "r1"
-	project  = "p1"
-)
+const anything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
 
-// start starts an account with a pull role that trusts its root user, and a Granter that acts as that.
-func start(t *testing.T, options awsemulator.Options) (*Granter, aws.Target, string) {
+// newGranter starts an account with a role that may be assumed.
+func newGranter(t *testing.T, options awsemulator.Options) (*Granter, *awsemulator.Server, string) {
 	t.Helper()
 	options.RootMayAssumeRoles = true
-	server, err := awsemulator.Start(options)
+	account, err := awsemulator.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = server.Close() }) // the test is over
-	for variable, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-		"AWS_ACCESS_KEY_ID": server.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": server.SecretAccessKey(),
+	t.Cleanup(func() { _ = account.Close() }) // the test is over
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": account.URL(), "AWS_ACCESS_KEY_ID": account.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": account.SecretAccessKey(),
+		"AWS_REGION": account.Region(), "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 	} {
-		t.Setenv(variable, value)
+		t.Setenv(name, value)
+	}
+	api := awsiam.NewFromConfig(awssdk.Config{
+		Region: account.Region(), BaseEndpoint: awssdk.String(account.URL()),
+		Credentials: credentials.NewStaticCredentialsProvider(account.AccessKeyID(), account.SecretAccessKey(), ""),
+	})
+	trust := sessionpolicy.Trust("arn:aws:iam::"+account.AccountID()+":root", account.AccountID(), "aws")
+	role, err := api.CreateRole(t.Context(), &awsiam.CreateRoleInput{RoleName: awssdk.String("pull"), AssumeRolePolicyDocument: &trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.PutRolePolicy(t.Context(), &awsiam.PutRolePolicyInput{RoleName: awssdk.String("pull"), PolicyName: awssdk.String("p"), PolicyDocument: awssdk.String(anything)}); err != nil {
+		t.Fatal(err)
 	}
 	provider, err := aws.NewProvider(t.Context(), aws.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := aws.Target{Region: server.Region()}
-	clients := provider.Clients(target)
-	name := sessionpolicy.RoleName(runnerID, server.Region(), sessionpolicy.PurposePull)
-	made, err := clients.IAM.CreateRole(t.Context(), &awsiam.CreateRoleInput{
-		RoleName: &name, AssumeRolePolicyDocument: awssdk.String(sessionpolicy.Trust("arn:aws:iam::"+server.AccountID()+":root", server.AccountID(), "aws")),
-	})
+	account.Calls().Reset()
+	return NewGranter(provider), account, *role.Role.Arn
+}
+
+func TestGrantIsAPasswordUntilTheEarlierEnd(t *testing.T) {
+	g, account, role := newGranter(t, awsemulator.Options{})
+	began := time.Now()
+	password, err := g.Grant(t.Context(), aws.Target{}, Request{RoleARN: role, SessionName: "pull-x", Project: "shop", Policy: anything, Duration: 30 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = clients.IAM.PutRolePolicy(t.Context(), &awsiam.PutRolePolicyInput{
-		RoleName: &name, PolicyName: awssdk.String("p"), PolicyDocument: awssdk.String(sessionpolicy.PullRole("aws", server.Region(), server.AccountID(), runnerID)),
-	})
-	if err != nil {
+	if password.Username != "AWS" || password.Registry != account.RegistryHost() || password.Password != account.IssuedPasswords()[0] {
+		t.Errorf("user %s at %s", password.Username, password.Registry)
+	}
+	if left := password.ExpiresAt.Sub(began); left < 29*time.Minute || left > 31*time.Minute {
+		t.Errorf("it lasts %s, and the session 30 min", left)
+	}
+	if n := account.Calls().Total(); n != 2 {
+		t.Errorf("%d calls, want 2", n)
+	}
+}
+
+func TestGrantWithTooLongAPolicyMakesNoCall(t *testing.T) {
+	g, account, role := newGranter(t, awsemulator.Options{})
+	policy := strings.Repeat(" ", maxPolicy+1-len(anything)) + anything
+	_, err := g.Grant(t.Context(), aws.Target{}, Request{RoleARN: role, Project: "shop", Policy: policy})
+	if !errors.Is(err, ErrPolicyTooLong) || account.Calls().Total() != 0 {
+		t.Errorf("%v, %d calls", err, account.Calls().Total())
+	}
+	if _, err := g.Grant(t.Context(), aws.Target{}, Request{RoleARN: role, Project: "shop", Policy: policy[1:]}); err != nil {
+		t.Errorf("of the longest policy: %v", err)
+	}
+}
+
+func TestPackedPolicyThatIsTooLargeIsToldApart(t *testing.T) {
+	g, _, role := newGranter(t, awsemulator.Options{PackedPolicyLimit: 20})
+	_, err := g.Grant(t.Context(), aws.Target{}, Request{RoleARN: role, Project: "shop", Policy: anything})
+	if !errors.Is(err, ErrPackedTooLarge) || !strings.Contains(err.Error(), "disableSessionTags") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGrantForARoleThatTrustsNobodyIsDenied(t *testing.T) {
+	g, _, _ := newGranter(t, awsemulator.Options{})
+	_, err := g.Grant(t.Context(), aws.Target{}, Request{RoleARN: "arn:aws:iam::123456789012:role/none", Project: "shop", Policy: anything})
+	if aws.ClassOf(err) != aws.ClassAccessDenied {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestErrorsHoldNoPassword(t *testing.T) {
+	for _, token := range []string{"c2VjcmV0", "secret!"} {
+		if _, err := decode(token); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), token) {
+			t.Errorf("decode(%q): %v", token, err)
+		}
+	}
+}
+
+func TestCheckMakesASessionThatMayDoNothing(t *testing.T) {
+	g, account, role := newGranter(t, awsemulator.Options{})
+	if err := g.Check(context.Background(), aws.Target{}, role); err != nil {
 		t.Fatal(err)
 	}
-	return NewGranter(provider), target, *made.Role.Arn
-}
-
-func request(role string) Request {
-	arn := sessionpolicy.RepositoryARN("aws", "us-east-1", "123456789012", sessionpolicy.RepositoryName(runnerID, project))
-	return Request{RoleARN: role, SessionName: "pull/env 1", Project: project, Policy: sessionpolicy.Pull(arn, time.Now().Add(time.Hour)), Duration: time.Hour}
-}
-
-func TestGrantGivesAPasswordThatEndsWithItsSession(t *testing.T) {
-	granter, target, role := start(t, awsemulator.Options{})
-	password, err := granter.Grant(t.Context(), target, request(role))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if password.Username != "AWS" || password.Password == "" || password.Registry == "" || strings.Contains(password.Registry, "/") {
-		t.Errorf("user %q at registry %q with a password of %d characters", password.Username, password.Registry, len(password.Password))
-	}
-	if left := time.Until(password.ExpiresAt); left > time.Hour || left < 58*time.Minute {
-		t.Errorf("the password says that it lasts %s, want the session's hour and not the token's twelve", left)
-	}
-}
-
-func TestCheckTellsWhetherARoleCanBeAssumed(t *testing.T) {
-	granter, target, role := start(t, awsemulator.Options{})
-	if err := granter.Check(t.Context(), target, role); err != nil {
-		t.Errorf("a role that trusts the caller: %v", err)
-	}
-	if err := granter.Check(t.Context(), target, role+"-none"); aws.ClassOf(err) != aws.ClassAccessDenied {
-		t.Errorf("a role that isn't there: %v, want class AccessDenied", err)
-	}
-}
-
-func TestPoliciesThatAreTooLargeAreToldApart(t *testing.T) {
-	granter, target, role := start(t, awsemulator.Options{PackedPolicyLimit: 50})
-	long := request(role)
-	long.Policy = strings.Repeat(" ", 2049)
-	if _, err := granter.Grant(t.Context(), target, long); !errors.Is(err, ErrPolicyTooLong) {
-		t.Errorf("2,049 characters: %v, want ErrPolicyTooLong", err)
-	}
-	if _, err := granter.Grant(t.Context(), target, request(role)); !errors.Is(err, ErrPackedTooLarge) {
-		t.Errorf("a packed size beyond the limit: %v, want ErrPackedTooLarge", err)
+	if len(account.IssuedPasswords()) != 0 {
+		t.Error("it got a password")
 	}
 }
 
 func TestSessionNames(t *testing.T) {
+	long := "push-" + strings.Repeat("e", 60) + "-" + strings.Repeat("n", 60)
 	for text, want := range map[string]string{
-		"push-env-1":      "push-env-1",
-		"pull/team a/env": "pull-team-a-env",
-		"":                "--",
-		"x":               "x-",
-		"käse":            "k-se",
-		strings.Repeat("a", 40) + strings.Repeat("b", 40): strings.Repeat("a", 31) + "-" + strings.Repeat("b", 31),
+		"pull-ns-shop": "pull-ns-shop",
+		"pull/ns shop": "pull-ns-shop",
+		"":             "--",
+		"ü":            "--",
+		long:           long[:31] + "-" + long[len(long)-31:],
 	} {
 		if got := sessionName(text); got != want {
 			t.Errorf("sessionName(%q) = %q, want %q", text, got, want)
