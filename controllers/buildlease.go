@@ -39,7 +39,18 @@ type buildLeases struct {
 
 	mu   sync.Mutex
 	seen map[types.UID]renewal
+	// claimed are leases that this process knows of and its cache doesn't yet, so that a crowd asks the API server once.
+	claimed map[types.NamespacedName]claim
 }
+
+// claim is a lease as it was when this process made or read it.
+type claim struct {
+	lease *coordinationv1.Lease
+	at    time.Time
+}
+
+// claimLag is how long the cache may take to show a lease that was made.
+const claimLag = 2 * time.Second
 
 // renewal is the last state of a lease that was seen, and when.
 type renewal struct {
@@ -51,7 +62,7 @@ func newBuildLeases(c client.Client, live client.Reader, clock clock.PassiveCloc
 	if duration <= 0 {
 		duration = defaultBuildLease
 	}
-	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}}
+	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}, claimed: map[types.NamespacedName]claim{}}
 }
 
 // buildLeaseName is the name of the lease for a hash in a repository.
@@ -106,6 +117,9 @@ func (l *buildLeases) claim(ctx context.Context, image *v1alpha1.DevcontainerIma
 		return nil, fmt.Errorf("claim build lease: %w", err)
 	}
 	l.note(lease)
+	l.mu.Lock()
+	l.claimed[client.ObjectKeyFromObject(lease)] = claim{lease: lease, at: l.clock.Now()}
+	l.mu.Unlock()
 	return lease, nil
 }
 
@@ -121,16 +135,22 @@ func (l *buildLeases) read(ctx context.Context, namespace, name string) (*coordi
 	return lease, nil
 }
 
-// cached returns a lease as the cache has it, or nil.
+// cached returns a lease as this process knows it without asking, or nil.
 func (l *buildLeases) cached(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
-	lease := &coordinationv1.Lease{}
-	if err := l.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, lease); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, nil
-		}
+	lease, key := &coordinationv1.Lease{}, types.NamespacedName{Namespace: namespace, Name: name}
+	err := l.client.Get(ctx, key, lease)
+	if err == nil {
+		return lease, nil
+	}
+	if !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("read build lease: %w", err)
 	}
-	return lease, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known, ok := l.claimed[key]; ok && l.clock.Since(known.at) < claimLag {
+		return known.lease.DeepCopy(), nil
+	}
+	return nil, nil
 }
 
 // remove deletes a lease as it was read. One that is gone is success; one that changed since is a conflict.
@@ -166,6 +186,10 @@ func (l *buildLeases) forget(lease *coordinationv1.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.seen, lease.UID)
+	key := client.ObjectKeyFromObject(lease)
+	if known, ok := l.claimed[key]; ok && known.lease.UID == lease.UID {
+		delete(l.claimed, key)
+	}
 }
 
 // remaining is how long a lease still runs; zero or less if it has run out.

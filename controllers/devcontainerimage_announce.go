@@ -19,8 +19,8 @@ func (r *DevcontainerImageReconciler) announce(image *v1alpha1.DevcontainerImage
 		if seconds := r.Clock.Since(image.CreationTimestamp.Time).Seconds(); seconds >= 0 {
 			answerSeconds.WithLabelValues(string(after.CacheResult)).Observe(seconds)
 		}
-		// A hit is told by the status alone: an event would be one more write for each environment that starts.
-		if after.CacheResult == v1alpha1.CacheMiss {
+		// Hits and waiters are told by their status alone: an event would be one more write for each environment.
+		if after.CacheResult == v1alpha1.CacheMiss && after.Role != v1alpha1.RoleWaiter {
 			r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
 		}
 	}

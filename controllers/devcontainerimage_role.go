@@ -43,12 +43,15 @@ func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) erro
 	if err != nil {
 		return err
 	}
-	if lease == nil || holds(p.image, lease) {
-		// The finalizer comes first: whoever holds a lease can't disappear without giving it back.
-		if err := r.addFinalizer(ctx, p); err != nil {
+	if lease == nil {
+		if lease, err = r.leases.claim(ctx, p.image, name, p.status.ConfigHash); err != nil {
 			return err
 		}
-		if lease, err = r.leases.claim(ctx, p.image, name, p.status.ConfigHash); err != nil {
+	}
+	if holds(p.image, lease) {
+		// From here on the request can't disappear without giving the lease back. If this process dies before that,
+		// waiters find the holder gone.
+		if err := r.addFinalizer(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -155,8 +158,11 @@ func (r *DevcontainerImageReconciler) waitFor(ctx context.Context, p *pass, leas
 		}
 		p.status.Builder = builderOf(lease, others)
 	}
-	holder := &v1alpha1.DevcontainerImage{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: name}, holder)
+	holder, key := &v1alpha1.DevcontainerImage{}, types.NamespacedName{Namespace: p.image.Namespace, Name: name}
+	err := r.Client.Get(ctx, key, holder)
+	if apierrors.IsNotFound(err) || err == nil && !holds(holder, lease) {
+		err = r.Live.Get(ctx, key, holder) // the cache may be behind
+	}
 	if apierrors.IsNotFound(err) || err == nil && !holds(holder, lease) {
 		if err := r.leases.remove(ctx, lease); err != nil {
 			return err

@@ -23,9 +23,9 @@ import (
 
 // Limits of a reconciler's queue.
 const (
-	// requestWorkers is how many requests are answered at once. They mostly wait for AWS, and those that wait together
-	// share one call.
-	requestWorkers = 100
+	// requestWorkers is how many requests are answered at once. They mostly wait, for AWS or the API server, and those
+	// that look up together share one call: a morning's thousand environments of one project cost a dozen.
+	requestWorkers = 1000
 	// passTimeout bounds one pass, calls to AWS included.
 	passTimeout = time.Minute
 	// retryFirst and retryMost bound the pause after an error.

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// window is how long a lookup waits for others of the same repository to join it, while another lookup of that repository
-// is on its way. One that comes alone doesn't wait.
-const window = 3 * time.Millisecond
+// window is how long a lookup waits at most for the one before it. A lookup that comes alone starts at once; those that
+// come while it is on its way go together when it ends, or when the window has passed.
+const window = 20 * time.Millisecond
 
 // lookupTimeout bounds a batch with all its calls.
 const lookupTimeout = 20 * time.Second
@@ -81,7 +81,6 @@ func (b *batcher) join(repository, tag string) *batch {
 		if b.running[repository] == 0 {
 			pause = 0
 		}
-		b.running[repository]++
 		current.timer = time.AfterFunc(pause, func() { b.start(current) })
 		b.pending[repository] = current
 	}
@@ -91,12 +90,19 @@ func (b *batcher) join(repository, tag string) *batch {
 		current.tags = append(current.tags, tag)
 	}
 	if len(current.tags) == maxImageIDs {
-		delete(b.pending, repository)
-		if current.timer.Stop() {
-			go b.start(current)
-		}
+		b.startNow(current)
 	}
 	return current
+}
+
+// startNow starts a batch that still waits for its turn. The lock is held.
+func (b *batcher) startNow(waiting *batch) {
+	if b.pending[waiting.repository] == waiting {
+		delete(b.pending, waiting.repository)
+	}
+	if waiting.timer.Stop() {
+		go b.start(waiting)
+	}
 }
 
 func (b *batcher) start(current *batch) {
@@ -104,6 +110,7 @@ func (b *batcher) start(current *batch) {
 	if b.pending[current.repository] == current {
 		delete(b.pending, current.repository)
 	}
+	b.running[current.repository]++
 	b.mu.Unlock()
 	defer b.end(current)
 	defer current.cancel()
@@ -115,12 +122,16 @@ func (b *batcher) start(current *batch) {
 	current.answers, current.err = b.run(current.ctx, current.repository, current.tags)
 }
 
-// end notes that a batch is over.
+// end notes that a batch is over, and lets those go that gathered meanwhile.
 func (b *batcher) end(current *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.running[current.repository]--; b.running[current.repository] == 0 {
-		delete(b.running, current.repository)
+	if b.running[current.repository]--; b.running[current.repository] > 0 {
+		return
+	}
+	delete(b.running, current.repository)
+	if next := b.pending[current.repository]; next != nil {
+		b.startNow(next)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"golang.org/x/sync/singleflight"
 
 	"imagecache.dev/internal/aws"
 )
@@ -57,6 +58,7 @@ type Images struct {
 	http   awssdk.HTTPClient
 	facts  *factCache
 	lookup *batcher
+	reads  singleflight.Group // of configurations, by repository and digest
 }
 
 // NewImages makes the Images of a target.

@@ -199,7 +199,13 @@ func (i *Images) readConfigs(ctx context.Context, repository string, images map[
 			continue
 		}
 		group.Go(func() error {
-			image.Config, image.ConfigErr = i.readConfig(ctx, repository, image.Manifest)
+			if known, ok := i.facts.get(repository, image.Digest); ok { // by a batch that ran beside this one
+				image.Config = known.Config
+				return nil
+			}
+			if image.Config, image.ConfigErr = i.readConfig(ctx, repository, image.Manifest); image.ConfigErr == nil {
+				i.Remember(repository, *image)
+			}
 			return nil
 		})
 	}
@@ -224,6 +230,20 @@ func (i *Images) readConfig(ctx context.Context, repository string, manifest []b
 	if named.Config.Size > maxConfig {
 		return nil, fmt.Errorf("the configuration has %d bytes, more than %d", named.Config.Size, maxConfig)
 	}
+	// Batches that run side by side read a configuration once.
+	content, err, _ := i.reads.Do(repository+"@"+digest, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		return i.readBlob(ctx, repository, digest)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return content.([]byte), nil
+}
+
+// readBlob returns the bytes of a blob that an image references.
+func (i *Images) readBlob(ctx context.Context, repository, digest string) ([]byte, error) {
 	out, err := i.api.GetDownloadUrlForLayer(ctx, &awsecr.GetDownloadUrlForLayerInput{RepositoryName: &repository, LayerDigest: &digest})
 	if err != nil {
 		return nil, fmt.Errorf("get the configuration's address: %w", err)
