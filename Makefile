@@ -91,7 +91,7 @@ bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/benc
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
-test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine $(GOTESTSUM) $(REAP)
+test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator $(GOTESTSUM) $(REAP)
 
 ##@ Build
 
@@ -108,10 +108,12 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs 
 	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers
 
 .PHONY: docs
-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from the API types.
+docs: $(CRD_REF_DOCS) ## Generate docs/api.md, docs/cli.md and docs/troubleshooting.md.
 	@mkdir -p docs
 	@$(CRD_REF_DOCS) --source-path=api/v1alpha1 --config=hack/crd-ref-docs.yaml --renderer=markdown \
 		--log-level=ERROR --output-path=docs/api.md
+	@go run ./hack/reasons api/v1alpha1/conditions.go docs/troubleshooting.md
+	@go run ./cmd/imagecache docs docs/cli.md
 
 .PHONY: fmt
 fmt: ## Format all Go code.
@@ -127,7 +129,7 @@ verify: tools ## Fail if anything generated, formatted or tidied would change, o
 
 .PHONY: clean
 clean: ## Remove everything that was built and installed here.
-	@rm -rf $(BIN) hack/tools/devcontainer/node_modules
+	@rm -rf $(BIN) hack/tools/devcontainer/node_modules hack/tools/iam/node_modules
 
 ##@ Tools
 
@@ -141,6 +143,10 @@ kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: 5 to 
 .PHONY: devcontainer-cli
 devcontainer-cli: ## Install the dev container CLI.
 	@hack/devcontainer-cli.sh $(BIN)
+
+.PHONY: iam-evaluator
+iam-evaluator: ## Install the IAM evaluator that the policies are held against.
+	@hack/iam-evaluator.sh --install
 
 .PHONY: container-engine
 container-engine: ## Make sure that there are docker or podman, and a static busybox for base images.
