@@ -61,10 +61,30 @@ func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) erro
 	}
 	p.status.Builder = builderOf(lease, others)
 	p.status.Role = v1alpha1.RoleWaiter
-	if holds(p.image, lease) {
+	if !holds(p.image, lease) {
+		return nil
+	}
+	published, err := r.publishedMeanwhile(ctx, p, repository)
+	if err == nil && !published {
 		p.status.Role = v1alpha1.RoleBuilder
 	}
-	return nil
+	return err
+}
+
+// publishedMeanwhile looks the image up again, now that nobody else can build it: the builder before may have published it
+// after this request was answered. It takes the image over if it is usable.
+func (r *DevcontainerImageReconciler) publishedMeanwhile(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (bool, error) {
+	found, err := r.find(ctx, p, repository)
+	if err != nil || found == nil || found.Digest == p.status.ReplacesDigest {
+		return false, err
+	}
+	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)
+	if unusable != publication.Usable {
+		p.status.ReplacesDigest = found.Digest
+		return false, nil
+	}
+	p.status.Image = p.cachedImage(found, about.BuildSeconds)
+	return true, nil
 }
 
 // builderOf describes the holder of a build lease from the project's requests.
@@ -102,6 +122,9 @@ func (r *DevcontainerImageReconciler) addFinalizer(ctx context.Context, p *pass)
 func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
 	if err := r.resolve(ctx, p); err != nil {
 		return err
+	}
+	if p.status.Image != nil {
+		return p.handOver(v1alpha1.ReasonImageFound, "built by another environment")
 	}
 	if p.image.Spec.Build != nil {
 		p.end.publication = &fate{reason: v1alpha1.ReasonNotBuilder, message: "another environment builds for the cache; this image is used where it was built"}
@@ -175,28 +198,15 @@ func (r *DevcontainerImageReconciler) waitFor(ctx context.Context, p *pass, leas
 	return p.waitForBuilder()
 }
 
-// succeed follows a builder that is gone: its image is used if it is there, and else the waiter contends itself.
+// succeed follows a builder that is gone: the waiter contends for the lease, and builds unless the image is there.
 func (r *DevcontainerImageReconciler) succeed(ctx context.Context, p *pass) error {
-	repository, err := repositoryOf(p.project)
-	if err != nil {
-		return err
-	}
-	found, err := r.find(ctx, p, repository)
-	if err != nil {
-		return err
-	}
-	if found != nil && found.Digest != p.status.ReplacesDigest {
-		unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)
-		if unusable == publication.Usable {
-			p.status.Image = p.cachedImage(found, about.BuildSeconds)
-			return p.handOver(v1alpha1.ReasonImageFound, "built by environment "+about.Environment)
-		}
-		p.status.ReplacesDigest = found.Digest
-	}
 	if err := r.contend(ctx, p); err != nil || p.status.Role == v1alpha1.RoleBuilder {
 		return err
 	}
-	return p.waitForBuilder()
+	if p.status.Image != nil {
+		return p.handOver(v1alpha1.ReasonImageFound, "built by another environment")
+	}
+	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
 }
 
 // builderRequest is the builder's request as the cache has it, or nil.
