@@ -22,6 +22,8 @@ import (
 	"imagecache.dev/test/bench/controlplane"
 	"imagecache.dev/test/bench/figure"
 	"imagecache.dev/test/bench/hash"
+	"imagecache.dev/test/bench/projects"
+	"imagecache.dev/test/bench/publish"
 )
 
 type benchmark struct {
@@ -33,8 +35,10 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
+	{"publish", publish.Run},
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
+	{"projects", projects.Run},
 }
 
 func main() {
