@@ -49,11 +49,18 @@ if [[ $1 == --events ]]; then
 	for part in "${@:2}"; do
 		echo "running $part tests" >bin/test-part
 		test_part "$part" || status=1
+		# What was tried against the cache, one line an attack. Descriptor 3 is the terminal.
+		if [[ $part == envtest && -s $IMAGECACHE_ATTACKS ]]; then
+			cat "$IMAGECACHE_ATTACKS" >&3
+		fi
 	done
 	exit $status
 fi
 
 mkdir -p bin
+export IMAGECACHE_ATTACKS=$PWD/bin/attacks.txt
+rm -f "$IMAGECACHE_ATTACKS"
+exec 3>&2
 echo "starting" >bin/test-part
 heartbeat bin/test-part &
 heart=$!
