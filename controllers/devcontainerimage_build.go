@@ -35,6 +35,10 @@ func (r *DevcontainerImageReconciler) build(ctx context.Context, p *pass) error 
 		p.fail(v1alpha1.ReasonBuildFailed, message)
 		return nil
 	}
+	// Switched off since the request was answered: nothing new is pushed.
+	if reason, message, off := bypass(&p.image.Spec, p.runner); off {
+		return r.reject(ctx, p, reason, message)
+	}
 	if reason, message, refused := refusal(p.project, p.image.Spec.Build); refused {
 		return r.reject(ctx, p, reason, message)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,17 +26,14 @@ import (
 type DevcontainerImageReconciler struct {
 	Client   client.Client
 	Live     client.Reader // reads past the cache
-	AWS      *aws.Provider
 	Granter  *sts.Granter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// BuildLease is how long a builder keeps its lease without renewing it. Zero: 45 s.
 	BuildLease time.Duration
 
-	leases *buildLeases
-
-	mu     sync.Mutex
-	images map[aws.Target]*ecr.Images
+	targets *awsTargets
+	leases  *buildLeases
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages,verbs=get;list;watch;patch;update;delete
@@ -204,16 +200,7 @@ func (r *DevcontainerImageReconciler) resolve(ctx context.Context, p *pass) erro
 
 // imagesOf is the ECR of a runner's account and region.
 func (r *DevcontainerImageReconciler) imagesOf(runner *v1alpha1.RunnerImageCache) *ecr.Images {
-	target := targetOf(runner)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.images == nil {
-		r.images = map[aws.Target]*ecr.Images{}
-	}
-	if r.images[target] == nil {
-		r.images[target] = ecr.NewImages(r.AWS.Clients(target))
-	}
-	return r.images[target]
+	return r.targets.of(targetOf(runner)).images
 }
 
 // targetOf is where a runner's AWS calls go.

@@ -26,7 +26,9 @@ const projectWorkers = 32
 
 // SetupWithManager registers the reconciler, what wakes it, and the watch for drift.
 func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.targets = newAWSTargets(r.AWS, r.Clock)
+	if r.targets == nil {
+		r.targets = newAWSTargets(r.AWS, r.Clock)
+	}
 	r.swept, r.counted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).

@@ -57,8 +57,12 @@ func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1al
 		return outcome(ctx, fmt.Errorf("list the project's requests: %w", err), 0)
 	}
 	facts := pullFacts{now: r.Clock.Now(), disabled: runner.Spec.Cache == v1alpha1.CacheDisabled, current: r.current(project)}
+	lost, err := r.isLost(ctx, project)
+	if err != nil {
+		return outcome(ctx, err, 0)
+	}
 	action, next := planPull(pullInput{
-		uid: project.UID, now: facts.now, disabled: facts.disabled, lost: r.isLost(project.UID),
+		uid: project.UID, now: facts.now, disabled: facts.disabled, lost: lost,
 		asked: pullAsked(project, requests.Items, facts.now), current: facts.current,
 	})
 	facts.action = action
@@ -169,10 +173,23 @@ func (r *PullCredentialsReconciler) forget(uid types.UID) {
 	delete(r.lost, uid)
 }
 
-func (r *PullCredentialsReconciler) isLost(uid types.UID) bool {
+// isLost says whether the Secret that the status shows was removed by somebody else: seen by the watch, or, of one that
+// an earlier manager made, by its absence. The cache may not show yet what this manager made.
+func (r *PullCredentialsReconciler) isLost(ctx context.Context, project *v1alpha1.ProjectImageCache) (bool, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lost[uid]
+	_, made := r.granted[project.UID]
+	lost := r.lost[project.UID]
+	r.mu.Unlock()
+	if lost || made || project.Status.PullCredentials == nil {
+		return lost, nil
+	}
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Status.PullCredentials.SecretName}, secret)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("look for the pull secret: %w", err)
+	}
+	return err != nil, nil
 }
 
 // announce tells of credentials that can't be replaced, and of the end of that; ordinary refreshes are no news.

@@ -66,6 +66,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if err != nil {
 		return fmt.Errorf("--allow-assume-role: %w", err)
 	}
+	targets := newAWSTargets(provider, s.Clock)
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&RunnerImageCacheReconciler{
@@ -74,14 +75,15 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		},
 		&ProjectImageCacheReconciler{
 			Client: mgr.GetClient(), AWS: provider, Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth,
+			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, targets: targets,
 		},
 		&PullCredentialsReconciler{
 			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock,
 		},
+		&EvictionReconciler{Client: mgr.GetClient(), Recorder: recorder, targets: targets},
 		&DevcontainerImageReconciler{
-			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
-			BuildLease: s.BuildLease,
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
+			BuildLease: s.BuildLease, targets: targets,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

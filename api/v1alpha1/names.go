@@ -21,6 +21,10 @@ const (
 	// pull credentials. They are refreshed while it is recent.
 	AnnotationPullRequestedAt = "imagecache.dev/pull-requested-at"
 
+	// AnnotationEvict on a ProjectImageCache names hashes, separated by commas, whose images are to be removed from the
+	// repository. The controller takes each out of the annotation once it is done. `imagecache evict` writes it.
+	AnnotationEvict = "imagecache.dev/evict"
+
 	// Finalizer holds an object until what it made in AWS is removed or left, as the object says.
 	Finalizer = "imagecache.dev/aws"
 )

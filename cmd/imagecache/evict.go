@@ -111,7 +111,7 @@ func askToEvict(ctx context.Context, c client.Client, cache *v1alpha1.ProjectIma
 	if slices.Contains(asked, hash) {
 		return nil
 	}
-	cache.Annotations[catalog.AnnotationEvict] = strings.Join(append(asked, hash), ",")
+	cache.Annotations[v1alpha1.AnnotationEvict] = strings.Join(append(asked, hash), ",")
 	err := c.Patch(ctx, cache, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return fmt.Errorf("evict image: %w", runner.ClusterError(err))
@@ -129,7 +129,7 @@ func isEvicted(ctx context.Context, c client.Reader, key types.NamespacedName, h
 
 // evictions are the hashes that the controller is asked to evict and has not yet.
 func evictions(cache *v1alpha1.ProjectImageCache) []string {
-	value := cache.Annotations[catalog.AnnotationEvict]
+	value := cache.Annotations[v1alpha1.AnnotationEvict]
 	if value == "" {
 		return nil
 	}
