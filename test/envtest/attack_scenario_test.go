@@ -113,7 +113,7 @@ func (h *harness) passwordIn(secretName string) authn.AuthConfig {
 	return authn.AuthConfig{Username: logins[0].Username, Password: logins[0].Password}
 }
 
-// builderOf takes a request to the end of its build.
+// builds takes a request to the end of its build.
 func (w *battlefield) builds(project, environment string, edit ...func(*v1.ConfigFile)) *environment {
 	w.t.Helper()
 	e := w.ask(project, environment, hashOf(environment))

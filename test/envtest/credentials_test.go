@@ -156,3 +156,35 @@ func TestRevokedSessionsEndAndAreReplaced(t *testing.T) {
 	_, err = account.GetRole(h.ctx, &iam.GetRoleInput{RoleName: &name})
 	h.Expect(err).To(HaveOccurred())
 }
+
+func TestPullSecretThatWasRemovedWhileNoManagerRanIsMadeAgain(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	project := h.project("shop", "demo")
+	e := h.ask("shop", "e-1", hashOf("a"))
+	e.publish()
+	e.finished()
+	secret := h.pullSecretOf(project)
+	h.stop()
+	h.Expect(kube.Delete(h.ctx, secret)).To(Succeed())
+	h.startManager()
+	h.Eventually(func() error { return h.refresh(secret) }).Should(Succeed())
+	h.Expect(e.works(secret)).To(Succeed())
+}
+
+// TestCacheThatIsSwitchedOffDuringABuildPublishesNothing switches off while one environment builds and another uploads.
+func TestCacheThatIsSwitchedOffDuringABuildPublishesNothing(t *testing.T) {
+	h := newHarness(t)
+	demo := h.runner("demo")
+	h.project("shop", "demo")
+	uploads, builds := h.builder("shop", "uploads", hashOf("a")), h.builder("shop", "builds", hashOf("b"))
+	uploads.report()
+	uploads.granted()
+	h.Expect(mergePatch(t, kube, demo, `{"spec":{"tier":"Enterprise","cache":"Disabled"}}`)).To(Succeed())
+	uploads.reason(uploads.request, v1alpha1.ConditionPublished, v1alpha1.ReasonCacheDisabled)
+	h.Eventually(func() []string { return h.secrets(v1alpha1.CredentialsPush) }).Should(BeEmpty())
+	builds.report()
+	builds.reason(builds.request, v1alpha1.ConditionPublished, v1alpha1.ReasonCacheDisabled)
+	builds.finished()
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero())
+}
