@@ -139,17 +139,19 @@ func runsIn(pid int, dir string) bool {
 
 // end asks a process to end and waits for it.
 func end(pid int) error {
-	if syscall.Kill(pid, syscall.SIGTERM) != nil {
-		return nil // it has ended already
-	}
-	for range 100 {
-		if syscall.Kill(pid, 0) != nil {
-			return nil
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for range 100 {
+			if !signalled(pid, signal) {
+				return nil
+			}
+			time.Sleep(100 * time.Millisecond)
+			signal = 0 // only asks whether it is there
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("end process %d: %w", pid, err)
-	}
-	return nil
+	return fmt.Errorf("process %d does not end", pid)
+}
+
+// signalled sends a signal, and says whether there was a process to take it.
+func signalled(pid int, signal syscall.Signal) bool {
+	return syscall.Kill(pid, signal) == nil
 }
