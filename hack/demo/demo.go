@@ -69,8 +69,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	d.summary(time.Since(began))
 	if d.keep {
-		kept = true
-		return d.leave()
+		kept = true // also if the settings can't be written: what runs is noted first
+		return d.leave(ctx)
 	}
 	return nil
 }

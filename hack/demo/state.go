@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,19 +95,47 @@ func copyLogs(dir, to string) error {
 const pidsFile = "pids"
 
 // leave says how to look around in what stays, and how to end it.
-func (d *demo) leave() error {
+func (d *demo) leave(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(d.dir, pidsFile), []byte(strings.Join(d.cluster.PIDs(), "\n")+"\n"), 0o600); err != nil {
 		return fmt.Errorf("note the processes: %w", err)
 	}
-	d.screen.step("Everything is left running. Look around:")
+	settings, err := d.writeSettings(ctx)
+	if err != nil {
+		return err
+	}
+	d.screen.step("Everything is left running")
 	d.screen.line("export KUBECONFIG=" + d.cluster.AdminKubeconfig)
-	d.screen.line("export PATH=" + assetsFolder(d.root) + ":" + filepath.Join(d.root, "bin") + ":$PATH")
-	d.screen.line("kubectl get ric,pic,dci -n " + namespace)
-	d.screen.line("curl -s " + d.cluster.Metrics + " | grep ^imagecache_")
-	d.screen.line("env " + strings.Join(d.cluster.AWSEnvironment(), " ") + " aws ecr describe-repositories")
+	d.screen.line("")
+	d.screen.line("Or all settings at once, for a shell in which to look around and to try your own workspace:")
+	d.screen.line("  . " + settings)
+	d.screen.line("  kubectl get imagecache -n " + namespace)
+	d.screen.line("  imagecache prepare YOUR-WORKSPACE --project shop --environment mine-1")
+	d.screen.line("  curl -s " + d.cluster.Metrics + " | grep ^imagecache_")
+	d.screen.line("  aws ecr describe-repositories      # if you have the aws command")
 	d.screen.line("")
 	d.screen.line("End it with: make demo-stop")
 	return nil
+}
+
+// writeSettings writes a file for a shell to read: the cluster, AWS, and a container engine's settings of its own.
+func (d *demo) writeSettings(ctx context.Context) (path string, err error) {
+	env, err := d.environment(ctx, "mine")
+	if err != nil {
+		return "", err
+	}
+	env = append(env, d.cluster.AWSEnvironment()...)
+	env = append(env, "KUBECONFIG="+d.cluster.AdminKubeconfig, "IMAGECACHE_NAMESPACE="+namespace)
+	var file strings.Builder
+	fmt.Fprintf(&file, "export PATH='%s:%s':\"$PATH\"\n", assetsFolder(d.root), filepath.Join(d.root, "bin"))
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		fmt.Fprintf(&file, "export %s='%s'\n", name, value)
+	}
+	path = filepath.Join(d.dir, "env")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		return "", fmt.Errorf("write settings: %w", err)
+	}
+	return path, nil
 }
 
 // stopKept ends what an earlier demo left running, if it did.
