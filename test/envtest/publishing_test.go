@@ -3,7 +3,6 @@ package envtest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -477,11 +476,14 @@ func TestPublicationIsOneCall(t *testing.T) {
 	e.finished()
 	var writes []string
 	for _, call := range h.aws.Calls().All() {
-		if call.Protocol == "json" && (strings.HasSuffix(call.Operation, "Image") || strings.Contains(call.Operation, "Upload")) {
-			writes = append(writes, fmt.Sprint(call.Operation))
+		switch call.Operation {
+		case "ecr:PutImage", "ecr:BatchDeleteImage", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload":
+			if call.Protocol == "json" { // the runner's uploads go through the registry
+				writes = append(writes, call.Operation)
+			}
 		}
 	}
-	h.Expect(writes).To(Equal([]string{"ecr:BatchGetImage", "ecr:PutImage"}), "one lookup and one put")
+	h.Expect(writes).To(Equal([]string{"ecr:PutImage"}))
 	out, err := h.root().BatchGetImage(h.ctx, &ecr.BatchGetImageInput{RepositoryName: awssdk.String(e.repositoryName()), ImageIds: []ecrtypes.ImageIdentifier{{ImageTag: awssdk.String(hashOf("a"))}}})
 	h.Expect(err).NotTo(HaveOccurred())
 	manifest, err := e.image.RawManifest()
