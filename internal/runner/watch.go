@@ -49,6 +49,9 @@ func (w *watcher) run(ctx context.Context, version string) {
 	const longest = 5 * time.Second
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
+		if version == "" {
+			version = w.reread(ctx)
+		}
 		stream, err := w.client.Watch(ctx, &v1alpha1.DevcontainerImageList{}, selectObject(w.key, version)...)
 		if err == nil {
 			var seen bool
@@ -64,6 +67,25 @@ func (w *watcher) run(ctx context.Context, version string) {
 			pause = min(2*pause, longest)
 		}
 	}
+}
+
+// reread gets the object itself, where the watch can't go on from what it saw last, and returns its version; empty where
+// it can't be read now.
+func (w *watcher) reread(ctx context.Context) string {
+	image := &v1alpha1.DevcontainerImage{}
+	err := w.client.Get(ctx, w.key, image)
+	switch {
+	case apierrors.IsNotFound(err):
+		w.mu.Lock()
+		last := w.image
+		w.mu.Unlock()
+		w.set(last, true)
+		return ""
+	case err != nil:
+		return ""
+	}
+	w.set(image, false)
+	return image.ResourceVersion
 }
 
 // read takes the events of one stream until it ends. It returns the version to go on from, empty for a new beginning.
