@@ -85,6 +85,7 @@ func startCloud(t *testing.T, options awsemulator.Options, policy string) *cloud
 		Server: emulator, config: root,
 		ecr: ecr.NewFromConfig(root), iam: iam.NewFromConfig(root), sts: sts.NewFromConfig(root), stacks: cloudformation.NewFromConfig(root),
 	}
+	suiteAccounts = append(suiteAccounts, emulator)
 	c.actAs(t, "imagecache-controller", policy)
 	emulator.Calls().Reset()
 	return c

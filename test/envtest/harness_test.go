@@ -57,6 +57,7 @@ func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Se
 	var err error
 	h.aws, err = awsemulator.Start(options)
 	h.Expect(err).NotTo(HaveOccurred())
+	suiteAccounts = append(suiteAccounts, h.aws)
 	t.Cleanup(func() { _ = h.aws.Close() }) // the test is over
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": h.aws.URL(), "AWS_ACCESS_KEY_ID": h.aws.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": h.aws.SecretAccessKey(),

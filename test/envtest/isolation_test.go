@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/awsemulator"
 )
 
 // logBuffer is all that a manager logs, at every level.
@@ -48,6 +50,35 @@ func (b *logBuffer) String() string {
 
 func (b *logBuffer) logger() logr.Logger {
 	return zap.New(zap.WriteTo(b), zap.Level(zapcore.Level(-10)))
+}
+
+// suiteLogs is what the managers log that have no buffer of their own, and suiteAccounts the AWS accounts that there were.
+var (
+	suiteLogs     logBuffer
+	suiteAccounts []*awsemulator.Server
+)
+
+// password is what registry passwords of the emulator look like.
+var password = regexp.MustCompile(`[0-9a-f]{96}`)
+
+// suiteCredentials counts the passwords of all accounts, and keys of sessions, in suiteLogs.
+func suiteCredentials() int {
+	issued := map[string]bool{}
+	for _, account := range suiteAccounts {
+		for _, password := range account.IssuedPasswords() {
+			issued[password] = true
+		}
+	}
+	logged, found := suiteLogs.String(), 0
+	for _, word := range password.FindAllString(logged, -1) {
+		if issued[word] {
+			found++
+		}
+	}
+	for _, key := range keysOfSessions {
+		found += strings.Count(logged, key)
+	}
+	return found
 }
 
 // keysOfSessions is how the emulator's session keys and tokens begin. They never leave the controllers' memory.
@@ -118,6 +149,7 @@ func TestCredentialsAreFoundWhereTheyAre(t *testing.T) {
 	h.project("shop", "demo")
 	h.ask("shop", "e-1", hashOf("a")).publish()
 	issued := h.aws.IssuedPasswords()
+	h.Expect(password.FindString(issued[0])).To(Equal(issued[0]), "passwords of the emulator look as suiteCredentials expects")
 	h.Expect(len(issued)).To(BeNumerically(">=", 2), "one to push and one to pull")
 	h.Expect(h.logs.String()).To(ContainSubstring("Granted upload rights"), "the log is searched")
 	leak := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "leak"}, Data: map[string]string{"x": issued[0]}}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -34,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	log.SetLogger(logr.Discard()) // a harness keeps what its manager logs
+	log.SetLogger(suiteLogs.logger())
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return 1, fmt.Errorf("register types: %w", err)
@@ -61,5 +60,9 @@ func run(m *testing.M) (code int, err error) {
 	if kube, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {
 		return 1, fmt.Errorf("make a client: %w", err)
 	}
-	return m.Run(), nil
+	code = m.Run()
+	if found := suiteCredentials(); found > 0 {
+		return 1, fmt.Errorf("%d credentials are in what the managers logged", found)
+	}
+	return code, nil
 }
