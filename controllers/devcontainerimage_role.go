@@ -143,7 +143,7 @@ func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	if lease != nil {
+	if lease != nil && !holds(p.image, lease) { // its own it may have from a pass that was broken off
 		return r.waitFor(ctx, p, lease)
 	}
 	return r.succeed(ctx, p)
