@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -65,6 +66,7 @@ func NewProvider(ctx context.Context, options Options) (*Provider, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithHTTPClient(client),
 		config.WithRetryer(newRetryer),
+		config.WithAPIOptions([]func(*middleware.Stack) error{PlainBodies}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS SDK's configuration: %w", err)

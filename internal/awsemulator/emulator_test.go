@@ -17,10 +17,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
+	imagecacheaws "imagecache.dev/internal/aws"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -48,6 +50,9 @@ func start(t *testing.T, o awsemulator.Options) *awsemulator.Server {
 	return s
 }
 
+// plainBodies: with no retries, a test would see the connections that smithy-go makes net/http close.
+var plainBodies = []func(*middleware.Stack) error{imagecacheaws.PlainBodies}
+
 // connect makes clients that do not retry, so that a test sees each answer.
 func connect(t *testing.T, s *awsemulator.Server, key, secret, token string) clients {
 	t.Helper()
@@ -55,6 +60,7 @@ func connect(t *testing.T, s *awsemulator.Server, key, secret, token string) cli
 		config.WithRegion(s.Region()), config.WithBaseEndpoint(s.URL()),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, token)),
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		config.WithAPIOptions(plainBodies),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
 	if err != nil {
 		t.Fatal(err)

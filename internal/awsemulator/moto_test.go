@@ -76,7 +76,8 @@ func connectURL(t *testing.T, url, key, secret string) clients {
 	t.Helper()
 	c, err := config.LoadDefaultConfig(context.Background(), config.WithRegion("us-east-1"), config.WithBaseEndpoint(url),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
-		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
+		config.WithAPIOptions(plainBodies), config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
