@@ -102,7 +102,7 @@ func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, repo
 	if !meta.IsStatusConditionTrue(p.project.Status.Conditions, v1alpha1.ConditionRepositoryPolicyReady) {
 		return waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not closed to others yet", p.project.Name)
 	}
-	if p.image.Spec.UploadAttempt == nil && p.status.PushCredentials != nil || !r.uploadIsNews(p) {
+	if !r.uploadIsNews(p) {
 		return r.awaitUpload(ctx, p)
 	}
 	missing, err := r.imagesOf(p.runner).MissingBlobs(ctx, repository.Name, built.Blobs)
