@@ -108,12 +108,13 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs 
 	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers
 
 .PHONY: docs
-docs: $(CRD_REF_DOCS) ## Generate docs/api.md, docs/cli.md and docs/troubleshooting.md.
+docs: $(CRD_REF_DOCS) ## Generate docs/api.md, docs/cli.md, docs/troubleshooting.md and docs/metrics.md.
 	@mkdir -p docs
 	@$(CRD_REF_DOCS) --source-path=api/v1alpha1 --config=hack/crd-ref-docs.yaml --renderer=markdown \
 		--log-level=ERROR --output-path=docs/api.md
 	@go run ./hack/reasons api/v1alpha1/conditions.go docs/troubleshooting.md
 	@go run ./cmd/imagecache docs docs/cli.md
+	@go run ./hack/metrics docs/metrics.md
 
 .PHONY: fmt
 fmt: ## Format all Go code.

@@ -34,6 +34,7 @@ type DevcontainerImageReconciler struct {
 
 	targets *awsTargets
 	leases  *buildLeases
+	census  *census
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages,verbs=get;list;watch;patch;update;delete
@@ -112,9 +113,11 @@ func (r *DevcontainerImageReconciler) afterwards(ctx context.Context, p *pass) (
 		err := r.Client.Delete(ctx, p.image, client.Preconditions{UID: &p.image.UID})
 		return 0, client.IgnoreNotFound(err)
 	}
+	before := p.image.Status.DeepCopy()
 	if err := r.patchStatus(ctx, p.withLateReports()); err != nil {
 		return 0, err
 	}
+	r.announce(p.image, before)
 	return due.Sub(p.now), r.tidyUp(ctx, p)
 }
 
@@ -166,6 +169,7 @@ func (r *DevcontainerImageReconciler) patchStatus(ctx context.Context, p *pass) 
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, p.image, patch); err != nil {
 		if apierrors.IsNotFound(err) {
+			p.image.Status = before.Status // nothing was written, so that there is nothing to tell
 			return nil
 		}
 		return fmt.Errorf("patch status: %w", err)

@@ -96,6 +96,9 @@ func (p *pass) withLateReports() *pass {
 		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
 		p.status.ObservedGeneration = p.image.Generation
 	}
+	if pull := p.image.Spec.Pull; pull != nil {
+		meta.SetStatusCondition(&p.status.Conditions, pulled(pull, p.image.Generation))
+	}
 	if p.image.Spec.Build != nil && meta.FindStatusCondition(p.status.Conditions, v1alpha1.ConditionPublished) == nil {
 		meta.SetStatusCondition(&p.status.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, ObservedGeneration: p.image.Generation,
@@ -103,6 +106,22 @@ func (p *pass) withLateReports() *pass {
 		})
 	}
 	return p
+}
+
+// pulled is the condition that a report of a pull comes to.
+func pulled(pull *v1alpha1.PullReport, generation int64) metav1.Condition {
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionPulled, Status: metav1.ConditionTrue, ObservedGeneration: generation,
+		Reason: v1alpha1.ReasonSucceeded, Message: "the runner pulled the image",
+	}
+	if pull.Outcome != v1alpha1.PullSucceeded {
+		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonPullFailed
+		condition.Message = "the runner could not pull the image"
+		if pull.Message != "" {
+			condition.Message = shorten(pull.Message)
+		}
+	}
+	return condition
 }
 
 // lookupFailure names a failed lookup. What is being waited for keeps its own reason.

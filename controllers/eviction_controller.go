@@ -60,6 +60,7 @@ func (r *EvictionReconciler) evict(ctx context.Context, project *v1alpha1.Projec
 		if err := images.Delete(ctx, repository.Name, found.Digest); err != nil {
 			return fmt.Errorf("evict image: %w", err)
 		}
+		imagesRemoved.WithLabelValues(project.Namespace, removedEvicted).Inc()
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "Evicted", "Evict", "the image of hash %s was removed as asked", hash)
 	}
 	return r.strike(ctx, project, hashes)

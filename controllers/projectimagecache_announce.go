@@ -30,6 +30,7 @@ func (r *ProjectImageCacheReconciler) announce(project *v1alpha1.ProjectImageCac
 		return
 	}
 	for _, found := range facts.plan.found {
+		drift.WithLabelValues(project.Namespace, found.action).Inc()
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventDriftCorrected, found.action, "repository %s was put right: %s", name, found.text)
 	}
 }

@@ -18,6 +18,8 @@ import (
 type driftWatch struct {
 	reconciler *ProjectImageCacheReconciler
 	wake       chan<- event.TypedGenericEvent[*v1alpha1.ProjectImageCache]
+	// blind are the targets whose inventory could not be read the last time.
+	blind map[aws.Target]bool
 }
 
 // NeedLeaderElection keeps the watch to the replica that reconciles.
@@ -48,16 +50,30 @@ func (w *driftWatch) compare(ctx context.Context) {
 		target := targetOf(runner)
 		if _, asked := read[target]; !asked {
 			err := w.reconciler.targets.of(target).inventory.Fresh(ctx, w.reconciler.driftInterval()/2)
-			if read[target] = err == nil; err != nil {
-				log.FromContext(ctx).Info("Could not read the inventory; trying again", "region", target.Region, "error", aws.Message(err))
-				w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, "DriftNotSeen", "ReadInventory",
-					"repositories are not compared with what is wanted of them: %s", aws.Message(err))
-			}
+			read[target] = err == nil
+			w.announce(ctx, runner, target, err)
 		}
 		if read[target] {
 			w.wakeDrifted(ctx, runner, projects.Items)
 		}
 	}
+}
+
+// announce counts a comparison, and tells of the first of several that failed.
+func (w *driftWatch) announce(ctx context.Context, runner *v1alpha1.RunnerImageCache, target aws.Target, err error) {
+	if err == nil {
+		delete(w.blind, target)
+		comparisons.WithLabelValues(target.Region, outcomeSucceeded).Inc()
+		return
+	}
+	comparisons.WithLabelValues(target.Region, outcomeFailed).Inc()
+	log.FromContext(ctx).Info("Could not read the inventory; trying again", "region", target.Region, "error", aws.Message(err))
+	if w.blind[target] {
+		return
+	}
+	w.blind[target] = true
+	w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, "DriftNotSeen", "ReadInventory",
+		"repositories are not compared with what is wanted of them: %s", aws.Message(err))
 }
 
 // anyToCompare says whether a runner has repositories, so that accounts without any are not asked.

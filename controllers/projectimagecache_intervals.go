@@ -78,6 +78,7 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 		return interval
 	}
 	facts.invalidated = len(invalidated)
+	imagesRemoved.WithLabelValues(project.Namespace, removedInvalidated).Add(float64(facts.invalidated))
 	facts.statistics = statistics(stay, retentionDaysOf(project), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0

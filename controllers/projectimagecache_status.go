@@ -91,9 +91,11 @@ func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *fa
 	return conditions.summary(paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can cache images")
 }
 
+// gigabyte is what ECR's price is for.
+const gigabyte = 1 << 30
+
 // statistics add up a project's images.
 func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
-	const gigabyte = 1 << 30
 	var bytes int64
 	var oldest time.Time
 	for _, image := range images {

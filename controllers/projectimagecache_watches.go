@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
 )
 
 // projectWorkers is how many projects are worked on at once; they mostly wait for AWS.
@@ -48,7 +49,7 @@ func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return fmt.Errorf("set up controller for ProjectImageCache: %w", err)
 	}
-	if err := mgr.Add(&driftWatch{reconciler: r, wake: wake}); err != nil {
+	if err := mgr.Add(&driftWatch{reconciler: r, wake: wake, blind: map[aws.Target]bool{}}); err != nil {
 		return fmt.Errorf("set up the watch for drift: %w", err)
 	}
 	return nil

@@ -74,7 +74,7 @@ func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1al
 	if err := patchProjectStatus(ctx, r.Client, project, pullStatus(project, facts)); err != nil {
 		return outcome(ctx, err, 0)
 	}
-	r.announce(project, before)
+	r.announce(project, before, facts)
 	if action == pullGrant && facts.err == nil {
 		next = max(refreshAt(facts.current.ExpiresAt, project.UID).Sub(facts.now), time.Second)
 	}
@@ -190,19 +190,4 @@ func (r *PullCredentialsReconciler) isLost(ctx context.Context, project *v1alpha
 		return false, fmt.Errorf("look for the pull secret: %w", err)
 	}
 	return err != nil, nil
-}
-
-// announce tells of credentials that can't be replaced, and of the end of that; ordinary refreshes are no news.
-func (r *PullCredentialsReconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus) {
-	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionPullCredentialsReady)
-	is := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
-	if is == nil || (was != nil && was.Reason == is.Reason) {
-		return
-	}
-	switch {
-	case is.Status == metav1.ConditionTrue:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "PullCredentialsReady", "Grant", "%s", is.Message)
-	case !isOrdinaryWait(is.Reason):
-		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, is.Reason, "Grant", "%s", is.Message)
-	}
 }

@@ -73,6 +73,7 @@ func (r *RunnerImageCacheReconciler) keepRole(ctx context.Context, runner *v1alp
 	if plan.Create {
 		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "made role %s", desired.Name)
 	} else {
+		drift.WithLabelValues(runner.Namespace, driftRole).Inc()
 		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, eventDriftCorrected, "EnsureRole", "put role %s right", desired.Name)
 	}
 	return nil

@@ -66,7 +66,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if err != nil {
 		return fmt.Errorf("--allow-assume-role: %w", err)
 	}
-	targets := newAWSTargets(provider, s.Clock)
+	targets, census := newAWSTargets(provider, s.Clock), newCensus(s.Clock)
+	if err := census.follow(ctx, mgr); err != nil {
+		return err
+	}
+	censusMetrics.source.Store(&censusSource{census: census, elected: mgr.Elected(), pricePerGBMonth: s.PricePerGBMonth})
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&RunnerImageCacheReconciler{
@@ -83,7 +87,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		&EvictionReconciler{Client: mgr.GetClient(), Recorder: recorder, targets: targets},
 		&DevcontainerImageReconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
-			BuildLease: s.BuildLease, targets: targets,
+			BuildLease: s.BuildLease, targets: targets, census: census,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -36,6 +36,9 @@ const (
 	// ConditionPushCredentialsRemoved (DevcontainerImage) is False while upload rights exist for this build, and True
 	// from their removal on. It is absent where none were ever made.
 	ConditionPushCredentialsRemoved = "PushCredentialsRemoved"
+	// ConditionPulled (DevcontainerImage) is True when the runner reported that it pulled status.image, and False when it
+	// could not and built for itself. It is absent until the runner reports.
+	ConditionPulled = "Pulled"
 )
 
 // Reasons that more than one kind uses.
@@ -196,6 +199,9 @@ const (
 	// ReasonSecretsInBuild: a value of the runner's environment reaches the build and is not in the key, so the image
 	// is used where it was built. Add LocalEnv to the project's keyInputs.
 	ReasonSecretsInBuild = "SecretsInBuild"
+	// ReasonPullFailed: the runner could not pull the cached image and built for itself; the message is its own. See
+	// whether it reaches the registry and whether the project's pull credentials are valid.
+	ReasonPullFailed = "PullFailed"
 	// ReasonRemoved: the upload rights are gone. Nothing to do.
 	ReasonRemoved = "Removed"
 	// ReasonGranted: upload rights exist until the time in the message. Nothing to do.

@@ -16,6 +16,8 @@ import (
 type callMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	throttle *prometheus.CounterVec
+	postpone *prometheus.CounterVec
 }
 
 func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
@@ -29,6 +31,14 @@ func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
 			Help:    "How long AWS took to answer a request, by service and operation.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"service", "operation"}),
+		throttle: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "imagecache_aws_throttles_total",
+			Help: "Requests that AWS answered with one of its codes for too many requests, by service and operation. They are among the requests.",
+		}, []string{"service", "operation"}),
+		postpone: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "imagecache_aws_postponed_calls_total",
+			Help: "Calls that were not made yet, so as to keep under the rate that AWS let through before, by service and operation.",
+		}, []string{"service", "operation"}),
 	}
 	if registerer == nil {
 		return m, nil
@@ -37,7 +47,13 @@ func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
 	if m.requests, err = registered(registerer, m.requests); err != nil {
 		return nil, err
 	}
-	m.duration, err = registered(registerer, m.duration)
+	if m.duration, err = registered(registerer, m.duration); err != nil {
+		return nil, err
+	}
+	if m.throttle, err = registered(registerer, m.throttle); err != nil {
+		return nil, err
+	}
+	m.postpone, err = registered(registerer, m.postpone)
 	return m, err
 }
 
@@ -61,7 +77,12 @@ func (m *callMetrics) install(stack *middleware.Stack) error {
 		) {
 			ctx, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
-			return next.HandleInitialize(ctx, in)
+			out, metadata, err := next.HandleInitialize(ctx, in)
+			if later := (*LaterError)(nil); errors.As(err, &later) {
+				service, operation, _ := strings.Cut(later.Operation, " ")
+				m.postpone.WithLabelValues(service, operation).Inc()
+			}
+			return out, metadata, err
 		})
 	measure := middleware.DeserializeMiddlewareFunc("imagecache:Metrics",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
@@ -69,7 +90,13 @@ func (m *callMetrics) install(stack *middleware.Stack) error {
 		) {
 			start := time.Now()
 			out, metadata, err := next.HandleDeserialize(ctx, in)
-			service, operation := strings.ToLower(awsmiddleware.GetServiceID(ctx)), awsmiddleware.GetOperationName(ctx)
+			service, operation := nameOf(ctx)
+			// Both begin at zero with the operation's first request, so that a query tells none from not known.
+			throttled := m.throttle.WithLabelValues(service, operation)
+			m.postpone.WithLabelValues(service, operation)
+			if isThrottle(err) {
+				throttled.Inc()
+			}
 			m.requests.WithLabelValues(service, operation, answerCode(err)).Inc()
 			m.duration.WithLabelValues(service, operation).Observe(time.Since(start).Seconds())
 			return out, metadata, err
@@ -81,6 +108,11 @@ func (m *callMetrics) install(stack *middleware.Stack) error {
 		return fmt.Errorf("install the metrics: %w", err)
 	}
 	return nil
+}
+
+// nameOf is which operation of which service a call is for.
+func nameOf(ctx context.Context) (service, operation string) {
+	return strings.ToLower(awsmiddleware.GetServiceID(ctx)), awsmiddleware.GetOperationName(ctx)
 }
 
 func answerCode(err error) string {
