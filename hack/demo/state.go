@@ -103,6 +103,14 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	prometheus, err := d.cluster.PrometheusConfig(ctx, "5s")
+	if err != nil {
+		return err
+	}
+	token, err := d.cluster.MetricsReader(ctx)
+	if err != nil {
+		return err
+	}
 	d.screen.step("Everything is left running")
 	d.screen.line("export KUBECONFIG=" + d.cluster.AdminKubeconfig)
 	d.screen.line("")
@@ -110,7 +118,8 @@ func (d *demo) leave(ctx context.Context) error {
 	d.screen.line("  . " + settings)
 	d.screen.line("  kubectl get imagecache -n " + namespace)
 	d.screen.line("  imagecache prepare YOUR-WORKSPACE --project shop --environment mine-1")
-	d.screen.line("  curl -s " + d.cluster.Metrics + " | grep ^imagecache_")
+	d.screen.line("  curl -sk -H \"Authorization: Bearer $(cat " + token + ")\" " + d.cluster.Metrics + " | grep ^imagecache_")
+	d.screen.line("  prometheus --config.file=" + prometheus + " --storage.tsdb.path=" + filepath.Join(d.dir, "prometheus"))
 	d.screen.line("  aws ecr describe-repositories      # if you have the aws command")
 	d.screen.line("")
 	d.screen.line("End it with: make demo-stop")

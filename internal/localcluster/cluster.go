@@ -19,6 +19,9 @@ import (
 // startTimeout bounds the start of the whole cluster, tools being built already.
 const startTimeout = 2 * time.Minute
 
+// managerNamespace is where the manager's service account is, and what else is its own.
+const managerNamespace = "imagecache-system"
+
 // Options say where the programs are and where the cluster keeps its state.
 type Options struct {
 	// Assets is the folder with kube-apiserver, etcd and kubectl.
@@ -31,6 +34,8 @@ type Options struct {
 	Dir string
 	// Region is the AWS region, by default us-east-1.
 	Region string
+	// LeaderElection makes the manager lead before it works, as in production.
+	LeaderElection bool
 }
 
 // Cluster is a running cluster. Stop ends it.
@@ -44,7 +49,7 @@ type Cluster struct {
 
 	// AdminKubeconfig is the path of a kubeconfig that may do anything.
 	AdminKubeconfig string
-	// Metrics is the URL of the manager's metrics.
+	// Metrics is the URL of the manager's metrics, for those whom Kubernetes authorises: see MetricsReader.
 	Metrics string
 }
 
@@ -82,7 +87,7 @@ func Start(ctx context.Context, options Options) (c *Cluster, err error) {
 
 // install applies the API, its admission policies and the roles, as a user would.
 func (c *Cluster) install(ctx context.Context) error {
-	if err := c.Namespace(ctx, "imagecache-system"); err != nil {
+	if err := c.Namespace(ctx, managerNamespace); err != nil {
 		return err
 	}
 	for _, folder := range []string{"crd", "rbac", "admission"} {
@@ -97,7 +102,7 @@ func (c *Cluster) install(ctx context.Context) error {
 
 // StartManager runs the manager, as its own service account and its own role in AWS.
 func (c *Cluster) StartManager(ctx context.Context) error {
-	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, "imagecache-system", "imagecache-manager")
+	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, managerNamespace, "imagecache-manager")
 	if err != nil {
 		return err
 	}
@@ -106,10 +111,11 @@ func (c *Cluster) StartManager(ctx context.Context) error {
 		return err
 	}
 	env := append(c.aws.environment(), "KUBECONFIG="+kubeconfig)
-	c.Metrics = "http://127.0.0.1:" + ports[0] + "/metrics"
+	c.Metrics = "https://127.0.0.1:" + ports[0] + "/metrics"
 	c.manager, err = start(c.dir, "manager", env, filepath.Join(c.options.Programs, "manager"),
-		"--metrics-bind-address", "127.0.0.1:"+ports[0], "--metrics-secure=false",
-		"--health-probe-bind-address", "127.0.0.1:"+ports[1], "--log-level", "debug")
+		"--metrics-bind-address", "127.0.0.1:"+ports[0], "--health-probe-bind-address", "127.0.0.1:"+ports[1],
+		"--leader-elect="+strconv.FormatBool(c.options.LeaderElection), "--leader-election-namespace", managerNamespace,
+		"--log-level", "debug")
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,15 @@ func (c *Cluster) writeKubeconfig(name, token, namespace string) (string, error)
 // ServiceAccountKubeconfig writes a kubeconfig with which its reader is a service account, and returns its path. The
 // token lasts for a day.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, account string) (string, error) {
+	token, err := c.ServiceAccountToken(ctx, namespace, account)
+	if err != nil {
+		return "", err
+	}
+	return c.writeKubeconfig(namespace+"-"+account, token, namespace)
+}
+
+// ServiceAccountToken returns a token of a service account, which lasts for a day.
+func (c *Cluster) ServiceAccountToken(ctx context.Context, namespace, account string) (string, error) {
 	clients, err := kubernetes.NewForConfig(c.kubernetes.admin)
 	if err != nil {
 		return "", fmt.Errorf("make client: %w", err)
@@ -39,5 +48,5 @@ func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, accou
 	if err != nil {
 		return "", fmt.Errorf("get token of service account %s/%s: %w", namespace, account, err)
 	}
-	return c.writeKubeconfig(namespace+"-"+account, token.Status.Token, namespace)
+	return token.Status.Token, nil
 }
