@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,11 +34,27 @@ func (p *program) Ready() error {
 }
 
 func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
-	c := command{path: p.path, arguments: []string{"pull", "--quiet", reference}, environment: withCredentials(dockerConfigDir), logs: logs}
+	arguments := []string{"pull", "--quiet"}
+	if p.name == Podman && isLoopback(reference) {
+		arguments = append(arguments, "--tls-verify=false")
+	}
+	c := command{path: p.path, arguments: append(arguments, reference), environment: withCredentials(dockerConfigDir), logs: logs}
 	if err := c.run(ctx); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
 	return nil
+}
+
+// isLoopback says whether an image's registry is at an address of this machine. docker takes plain HTTP there by itself:
+// https://docs.docker.com/reference/cli/dockerd/#insecure-registries
+func isLoopback(reference string) bool {
+	parsed, err := name.ParseReference(reference)
+	if err != nil {
+		return false
+	}
+	host, _, _ := strings.Cut(parsed.Context().RegistryStr(), ":")
+	address := net.ParseIP(host)
+	return address != nil && address.IsLoopback()
 }
 
 func (p *program) Tag(ctx context.Context, source, target string) error {

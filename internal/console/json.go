@@ -9,26 +9,30 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// JSONLines writes events as JSON, one a line, each with its time. It is safe for concurrent use.
+// JSONLines writes events as JSON, one a line, each with its time. Of the progress of a step it writes one a second, and
+// the last. It is safe for concurrent use.
 type JSONLines struct {
-	mu  sync.Mutex
-	out *json.Encoder
-	now func() time.Time
+	mu    sync.Mutex
+	out   *json.Encoder
+	paces paces
 }
 
 // NewJSONLines makes a log of JSON lines.
 func NewJSONLines(out io.Writer) *JSONLines {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	return &JSONLines{out: encoder, now: time.Now}
+	return &JSONLines{out: encoder, paces: newPaces()}
 }
 
 // Emit writes an event.
 func (j *JSONLines) Emit(event runner.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if event.Kind == runner.EventProgress && !j.paces.due(event, programPace) && event.DoneBytes != event.TotalBytes {
+		return
+	}
 	_ = j.out.Encode(struct {
 		Time time.Time `json:"time"`
 		runner.Event
-	}{j.now().UTC(), event})
+	}{j.paces.now().UTC(), event})
 }

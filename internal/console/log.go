@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"imagecache.dev/internal/runner"
 )
@@ -26,7 +27,6 @@ type Style struct {
 type Log struct {
 	out   io.Writer
 	style Style
-	now   func() time.Time
 
 	mu sync.Mutex
 	// shown is whether the last line is one that will be written over.
@@ -34,11 +34,12 @@ type Log struct {
 	// drawn is when it was last written, so that progress does not flood the terminal.
 	drawn time.Time
 	texts map[string]string
+	paces paces
 }
 
 // NewLog makes a log of lines.
 func NewLog(out io.Writer, style Style) *Log {
-	return &Log{out: out, style: style, now: time.Now, texts: map[string]string{}}
+	return &Log{out: out, style: style, texts: map[string]string{}, paces: newPaces()}
 }
 
 // brief are the steps that end so soon that plain lines tell of their end alone.
@@ -56,12 +57,12 @@ func (l *Log) Emit(event runner.Event) {
 		if !l.style.Terminal && !brief[event.Step] {
 			l.line("  " + event.Text)
 		}
-		l.redraw(event.Text, true)
+		l.redraw(event.Text, "", true)
 	case runner.EventProgress:
-		l.redraw(l.texts[event.Step]+"  "+progressBar(event.DoneBytes, event.TotalBytes), event.DoneBytes == event.TotalBytes)
+		l.progress(event)
 	case runner.EventOutput:
 		l.line(l.style.dim("    │ " + event.Text))
-		l.redraw(l.texts[event.Step], false)
+		l.redraw(l.texts[event.Step], "", false)
 	case runner.EventFinished:
 		l.line(fmt.Sprintf("  %s %s%s", l.style.Mark(MarkOK), event.Text, l.style.dim(took(event.Seconds))))
 	case runner.EventFailed:
@@ -92,15 +93,34 @@ func (l *Log) erase() {
 	}
 }
 
-// redraw shows what is going on in a line that the next one replaces.
-func (l *Log) redraw(text string, now bool) {
+// progress shows how far a transfer is: as a bar on a terminal, else in a line now and then, so that a reader of the log
+// sees that a long one goes on.
+func (l *Log) progress(event runner.Event) {
+	finished := event.DoneBytes == event.TotalBytes
+	if l.style.Terminal {
+		l.redraw(l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes), finished)
+		return
+	}
+	if l.paces.due(event, plainPace) && !finished {
+		l.line("    " + progressText(event.DoneBytes, event.TotalBytes))
+	}
+}
+
+// redraw shows what is going on in a line that the next one replaces: a text, cut to the terminal's width, and its end.
+func (l *Log) redraw(text, end string, now bool) {
 	const often = 100 * time.Millisecond
-	if !l.style.Terminal || text == "" || !now && l.shown && l.now().Sub(l.drawn) < often {
+	if !l.style.Terminal || text == "" || !now && l.shown && l.paces.now().Sub(l.drawn) < often {
 		return
 	}
 	l.erase()
-	_, _ = io.WriteString(l.out, l.style.dim(cut("  … "+text, l.style.Width-1)))
-	l.shown, l.drawn = true, l.now()
+	room := l.style.Width - 1
+	if length := utf8.RuneCountInString(end); length < room {
+		text = cut("  … "+text, room-length) + end
+	} else {
+		text = cut("  … "+text, room)
+	}
+	_, _ = io.WriteString(l.out, l.style.dim(text))
+	l.shown, l.drawn = true, l.paces.now()
 }
 
 // progressBar draws how far a transfer is.
@@ -109,10 +129,17 @@ func progressBar(done, total int64) string {
 	if total <= 0 {
 		return megabytes(done)
 	}
+	filled := int(width * min(done, total) / total)
+	return fmt.Sprintf("[%s%s] %s", strings.Repeat("█", filled), strings.Repeat("░", width-filled), progressText(done, total))
+}
+
+// progressText says how far a transfer is.
+func progressText(done, total int64) string {
+	if total <= 0 {
+		return megabytes(done)
+	}
 	done = min(done, total)
-	filled := int(width * done / total)
-	return fmt.Sprintf("[%s%s] %3d %%  %s / %s", strings.Repeat("█", filled), strings.Repeat("░", width-filled),
-		100*done/total, megabytes(done), megabytes(total))
+	return fmt.Sprintf("%3d %%  %s / %s", 100*done/total, megabytes(done), megabytes(total))
 }
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

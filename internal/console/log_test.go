@@ -29,7 +29,7 @@ func show(style Style) string {
 	var out bytes.Buffer
 	log := NewLog(&out, style)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	log.now = func() time.Time { now = now.Add(time.Second); return now }
+	log.paces.now = func() time.Time { now = now.Add(time.Second); return now }
 	for _, event := range build {
 		log.Emit(event)
 	}
@@ -91,13 +91,13 @@ func TestLinesThatAreWrittenOverFitTheTerminal(t *testing.T) {
 func TestJSONLines(t *testing.T) {
 	var out bytes.Buffer
 	log := NewJSONLines(&out)
-	log.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	log.paces.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 	for _, event := range build {
 		log.Emit(event)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != len(build) {
-		t.Fatalf("%d lines, want %d", len(lines), len(build))
+	if want := len(build) - 1; len(lines) != want {
+		t.Fatalf("%d lines, want %d: all but the progress, which began a moment ago", len(lines), want)
 	}
 	if want := `{"time":"2026-01-02T03:04:05Z","event":"Section","text":"Creating dev container"}`; lines[0] != want {
 		t.Errorf("got  %s\nwant %s", lines[0], want)
@@ -106,5 +106,100 @@ func TestJSONLines(t *testing.T) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("line %q is no JSON", line)
 		}
+	}
+}
+
+// transfer is a pull of 100 MB with a progress each hundredth of a second.
+func transfer(emit func(runner.Event), at *time.Time, took time.Duration) {
+	const size, step = 100_000_000, 10 * time.Millisecond
+	emit(runner.Event{Kind: runner.EventStarted, Step: "Pull", Text: "Pulling " + strings.Repeat("a-long-name/", 20)})
+	for passed := step; passed <= took; passed += step {
+		*at = at.Add(step)
+		emit(runner.Event{Kind: runner.EventProgress, Step: "Pull", DoneBytes: int64(size * float64(passed) / float64(took)), TotalBytes: size})
+	}
+	emit(runner.Event{Kind: runner.EventFinished, Step: "Pull", Text: "Pulled 100.0 MB", Seconds: took.Seconds()})
+}
+
+func TestProgressDoesNotFloodALog(t *testing.T) {
+	tests := map[string]struct {
+		took time.Duration
+		make func(out *bytes.Buffer, now func() time.Time) func(runner.Event)
+		// lines are all that is written, lines that were written over included.
+		least, most int
+	}{
+		"a pipe, quick": {5 * time.Second, plainLog, 2, 2},
+		"a pipe, slow":  {35 * time.Second, plainLog, 5, 5},
+		"a terminal":    {5 * time.Second, terminalLog, 45, 60},
+		"a program":     {5 * time.Second, jsonLog, 7, 8},
+	}
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
+			var out bytes.Buffer
+			at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			transfer(test.make(&out, func() time.Time { return at }), &at, test.took)
+			if lines := strings.Count(out.String(), "\n") + strings.Count(out.String(), "\r"); lines < test.least || lines > test.most {
+				t.Errorf("%d lines, want %d to %d:\n%s", lines, test.least, test.most, out.String())
+			}
+			if !strings.Contains(out.String(), "100.0 MB") {
+				t.Errorf("the end is missing:\n%s", out.String())
+			}
+		})
+	}
+}
+
+func plainLog(out *bytes.Buffer, now func() time.Time) func(runner.Event) {
+	log := NewLog(out, Style{})
+	log.paces.now = now
+	return log.Emit
+}
+
+func terminalLog(out *bytes.Buffer, now func() time.Time) func(runner.Event) {
+	log := NewLog(out, Style{Terminal: true, Width: 80})
+	log.paces.now = now
+	return log.Emit
+}
+
+func jsonLog(out *bytes.Buffer, now func() time.Time) func(runner.Event) {
+	log := NewJSONLines(out)
+	log.paces.now = now
+	return func(event runner.Event) {
+		event.Text = strings.ReplaceAll(event.Text, "\n", " ")
+		log.Emit(event)
+	}
+}
+
+func TestABarFitsBesideALongName(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	transfer(terminalLog(&out, func() time.Time { return at }), &at, time.Second)
+	bars := 0
+	for part := range strings.SplitSeq(out.String(), "\r\x1b[K") {
+		line, _, _ := strings.Cut(part, "\n")
+		if !strings.HasPrefix(line, "  … ") {
+			continue
+		}
+		if columns := len([]rune(line)); columns > 79 {
+			t.Errorf("%d columns: %q", columns, line)
+		}
+		if strings.Contains(line, "█") && strings.HasSuffix(line, "/ 100.0 MB") {
+			bars++
+		}
+	}
+	if bars == 0 {
+		t.Errorf("no bar in %q", out.String())
+	}
+}
+
+func TestALongTransferInAPipeIsALineNowAndThen(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	transfer(plainLog(&out, func() time.Time { return at }), &at, 25*time.Second)
+	const want = `
+     40 %  40.0 MB / 100.0 MB
+     80 %  80.0 MB / 100.0 MB
+  ✓ Pulled 100.0 MB  25.0 s
+`
+	if _, got, _ := strings.Cut(out.String(), "\n"); "\n"+got != want {
+		t.Errorf("got:\n%s\nwant:%s", got, want)
 	}
 }

@@ -173,12 +173,12 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 		blobs = append(blobs, blob)
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	sending := &upload{repository: repository, auth: auth, pause: time.Second, progress: step.progress}
+	sending := &upload{repository: repository, auth: auth, pause: time.Second, meter: meter{progress: step.progress}}
 	if err := sending.run(ctx, blobs); err != nil {
 		step.failed(err.Error())
 		return err
 	}
-	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.total)))
+	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.meter.total)))
 	return nil
 }
 

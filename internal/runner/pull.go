@@ -2,7 +2,12 @@ package runner
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"imagecache.dev/api/v1alpha1"
 )
@@ -12,7 +17,7 @@ import (
 func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	step := p.steps.start("Pull", "Pulling "+image.Status.Image.Reference)
 	began := time.Now()
-	err := p.pullImage(ctx, image, step)
+	got, err := p.pullImage(ctx, image, step)
 	took := time.Since(began)
 	if interrupted(ctx) {
 		step.failed("interrupted")
@@ -27,11 +32,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 		p.notice("the cached image can't be pulled, so it is built here: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "PullFailed: "+err.Error())
 	}
-	text := "Pulled"
-	if bytes := image.Status.Image.SizeBytes; bytes != nil {
-		text += " " + megabytes(*bytes)
-	}
-	step.finished(text)
+	step.finished(got.text(image.Status.Image.SizeBytes))
 	built := int64(0)
 	if image.Status.Image.BuildSeconds != nil {
 		built = *image.Status.Image.BuildSeconds
@@ -47,12 +48,49 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	return p.result, nil
 }
 
-func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.DevcontainerImage, step *running) error {
+// pull is one transfer of an image out of the cache.
+type pull struct {
+	reference, name string
+	secret          []byte // a Docker configuration with our credentials
+	output          io.Writer
+	progress        func(done, total int64)
+
+	// done of total bytes came from the registry; both zero where that is not known.
+	done, total int64
+}
+
+// source is the image in its registry, with the credentials for it.
+func (p *pull) source() (name.Digest, authn.Authenticator, error) {
+	digest, err := name.NewDigest(p.reference)
+	if err != nil {
+		return digest, nil, fmt.Errorf("pull image: %w", err)
+	}
+	auth, err := AuthenticatorFor(p.secret, digest.Context().RegistryStr())
+	return digest, auth, err
+}
+
+// text says what was pulled. sizeBytes is what the cache says of the image, if it does.
+func (p *pull) text(sizeBytes *int64) string {
+	switch {
+	case p.total > 0 && p.done < p.total:
+		return fmt.Sprintf("Pulled %s of %s, the rest was here", megabytes(p.done), megabytes(p.total))
+	case p.total > 0:
+		return "Pulled " + megabytes(p.total)
+	case sizeBytes != nil:
+		return "Pulled " + megabytes(*sizeBytes)
+	}
+	return "Pulled"
+}
+
+func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.DevcontainerImage, step *running) (*pull, error) {
 	secret, err := CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	output := &outputLines{events: p.steps.events, step: step.name}
 	defer output.flush()
-	return p.store.pull(ctx, image.Status.Image.Reference, p.localName, secret, output)
+	got := &pull{
+		reference: image.Status.Image.Reference, name: p.localName, secret: secret, output: output, progress: step.progress,
+	}
+	return got, p.store.pull(ctx, got)
 }

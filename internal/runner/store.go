@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -17,12 +16,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/relay"
 )
 
 // Store is where an environment takes its image from: an engine's image store, or a folder.
 type Store interface {
-	// pull gets an image from its registry under a name. secret is the Docker configuration with our credentials.
-	pull(ctx context.Context, reference, name string, secret []byte, output io.Writer) error
+	// pull gets an image from its registry under a name, and tells how far it is.
+	pull(ctx context.Context, pull *pull) error
 	// put takes an image that an engine built, under a name.
 	put(ctx context.Context, image v1.Image, name string) error
 	// shown is how a person names the image in here.
@@ -32,8 +32,43 @@ type Store interface {
 // EngineStore is an engine's image store.
 type EngineStore struct{ Engine builder.Engine }
 
-func (s EngineStore) pull(ctx context.Context, reference, name string, secret []byte, output io.Writer) error {
-	folder, err := privateConfig(secret, s.Engine.Name() != builder.Podman)
+// pull lets the engine pull through a relay, which knows how far it is. Where that does not work, for example because the
+// engine is on another machine, the engine pulls by itself.
+func (s EngineStore) pull(ctx context.Context, p *pull) error {
+	if err := s.pullRelayed(ctx, p); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
+		return err
+	}
+	p.done, p.total = 0, 0 // what came is not known
+	return nil
+}
+
+func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
+	image, auth, err := p.source()
+	if err != nil {
+		return err
+	}
+	through, err := relay.Start(ctx, image, auth, p.progress)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = through.Close() }()
+	login, err := through.DockerConfig()
+	if err != nil {
+		return err
+	}
+	if err := s.pullAs(ctx, through.Reference(), p.name, login, nil); err != nil {
+		return err
+	}
+	p.done, p.total = through.Bytes()
+	return s.Engine.Remove(ctx, through.Reference()) // the image keeps the name that it was given
+}
+
+// pullAs pulls with a login and gives the image a name.
+func (s EngineStore) pullAs(ctx context.Context, reference, name string, login []byte, output io.Writer) error {
+	folder, err := privateConfig(login, s.Engine.Name() != builder.Podman)
 	if err != nil {
 		return err
 	}
@@ -60,12 +95,8 @@ type LayoutStore struct{ Folder string }
 // https://github.com/opencontainers/image-spec/blob/main/annotations.md
 const annotationName = "org.opencontainers.image.ref.name"
 
-func (s LayoutStore) pull(ctx context.Context, reference, imageName string, secret []byte, _ io.Writer) error {
-	digest, err := name.NewDigest(reference)
-	if err != nil {
-		return fmt.Errorf("pull image: %w", err)
-	}
-	auth, err := AuthenticatorFor(secret, digest.Context().RegistryStr())
+func (s LayoutStore) pull(ctx context.Context, p *pull) error {
+	digest, auth, err := p.source()
 	if err != nil {
 		return err
 	}
@@ -73,7 +104,15 @@ func (s LayoutStore) pull(ctx context.Context, reference, imageName string, secr
 	if err != nil {
 		return fmt.Errorf("pull image: %w", err)
 	}
-	return s.put(ctx, image, imageName)
+	metered, err := newMeteredImage(image, p.progress)
+	if err != nil {
+		return fmt.Errorf("pull image: %w", err)
+	}
+	if err := s.put(ctx, metered, p.name); err != nil {
+		return err
+	}
+	p.done, p.total = metered.meter.done.Load(), metered.meter.total
+	return nil
 }
 
 // put replaces an image of the same name.

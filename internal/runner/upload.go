@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -23,15 +21,19 @@ const (
 	uploadTries = 5
 )
 
+// Upload puts blobs into a repository, those that it has already left out.
+func Upload(ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer) error {
+	sending := &upload{repository: repository, auth: auth, pause: time.Second}
+	return sending.run(ctx, blobs)
+}
+
 // upload puts blobs into a repository, those that it has already left out, and tells how many bytes are done.
 type upload struct {
 	repository name.Repository
 	auth       authn.Authenticator
 	// pause before the second try; it doubles with each further one.
-	pause    time.Duration
-	progress func(done, total int64)
-	done     atomic.Int64
-	total    int64
+	pause time.Duration
+	meter meter
 }
 
 // run uploads all blobs, or returns the first error that trying again does not help.
@@ -41,7 +43,7 @@ func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
 		if err != nil {
 			return fmt.Errorf("upload image: %w", err)
 		}
-		u.total += size
+		u.meter.total += size
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
@@ -55,7 +57,7 @@ func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
 }
 
 func (u *upload) blob(ctx context.Context, blob v1.Layer) error {
-	metered := &meteredLayer{Layer: blob, upload: u}
+	metered := &meteredLayer{Layer: blob, meter: &u.meter}
 	pause := u.pause
 	for try := 1; ; try++ {
 		err := remote.WriteLayer(u.repository, metered, remote.WithContext(ctx), remote.WithAuth(u.auth))
@@ -85,50 +87,4 @@ func uploadAgain(err error) bool {
 		return true
 	}
 	return answered.StatusCode >= http.StatusInternalServerError
-}
-
-// meteredLayer counts the bytes of a layer that are read for an upload.
-type meteredLayer struct {
-	v1.Layer
-	upload *upload
-	read   int64
-}
-
-// Compressed begins at the first byte again: what an earlier try had sent no longer counts.
-func (l *meteredLayer) Compressed() (io.ReadCloser, error) {
-	content, err := l.Layer.Compressed()
-	if err != nil {
-		return nil, err
-	}
-	l.count(-l.read)
-	return &meteredReader{ReadCloser: content, layer: l}, nil
-}
-
-func (l *meteredLayer) count(bytes int64) {
-	l.read += bytes
-	done := l.upload.done.Add(bytes)
-	if l.upload.progress != nil {
-		l.upload.progress(done, l.upload.total)
-	}
-}
-
-// complete counts what the repository had already.
-func (l *meteredLayer) complete() error {
-	size, err := l.Size()
-	if err != nil {
-		return err
-	}
-	l.count(size - l.read)
-	return nil
-}
-
-type meteredReader struct {
-	io.ReadCloser
-	layer *meteredLayer
-}
-
-func (r *meteredReader) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.layer.count(int64(n))
-	return n, err
 }

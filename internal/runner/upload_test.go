@@ -84,11 +84,11 @@ func TestUploadPutsAllBlobsAndTellsProgress(t *testing.T) {
 	layers := someLayers(t, 6, 50_000)
 	var mu sync.Mutex
 	var last, most int64
-	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond, progress: func(done, total int64) {
+	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond, meter: meter{progress: func(done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		last, most = max(last, done), total
-	}}
+	}}}
 	if err := sending.run(context.Background(), layers); err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +123,8 @@ func TestUploadGoesOnAfterABreak(t *testing.T) {
 			t.Errorf("blob %d is not in the registry", i)
 		}
 	}
-	if done := sending.done.Load(); done != sending.total {
-		t.Errorf("%d of %d bytes count as done", done, sending.total)
+	if done := sending.meter.done.Load(); done != sending.meter.total {
+		t.Errorf("%d of %d bytes count as done", done, sending.meter.total)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"imagecache.dev/test/bench/hash"
 	"imagecache.dev/test/bench/projects"
 	"imagecache.dev/test/bench/publish"
+	"imagecache.dev/test/bench/transfer"
 )
 
 type benchmark struct {
@@ -36,6 +37,7 @@ var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
 	{"publish", publish.Run},
+	{"transfer", transfer.Run},
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},

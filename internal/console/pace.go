@@ -1,0 +1,38 @@
+package console
+
+import (
+	"time"
+
+	"imagecache.dev/internal/runner"
+)
+
+// How often the progress of one step is told.
+const (
+	// plainPace is for lines that stay.
+	plainPace = 10 * time.Second
+	// programPace is for programs, which show it to somebody.
+	programPace = time.Second
+)
+
+// paces keeps progress from flooding a log. It is not safe for concurrent use.
+type paces struct {
+	now  func() time.Time
+	told map[string]time.Time // by step
+}
+
+func newPaces() paces { return paces{now: time.Now, told: map[string]time.Time{}} }
+
+// due says whether the progress of a step is to be told: a pace after it was last told, or after the step began.
+func (p paces) due(event runner.Event, pace time.Duration) bool {
+	now := p.now()
+	last, known := p.told[event.Step]
+	switch {
+	case !known:
+		p.told[event.Step] = now
+		return false
+	case now.Sub(last) < pace:
+		return false
+	}
+	p.told[event.Step] = now
+	return true
+}

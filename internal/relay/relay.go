@@ -1,0 +1,129 @@
+// Package relay lets a container engine pull one image through this process, which so knows how many bytes have come.
+//
+// Engines say how far a pull is to a terminal alone, each in its own way. A relay is a registry on loopback with a
+// single image: the manifest is held here, blobs are passed on from their registry as they are asked for, so an engine
+// leaves out the layers that it has. It takes one login, made for it, so nobody else on the machine can read the image,
+// and the registry's own credentials are not given to the engine.
+package relay
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// user is the name in the relay's login.
+const user = "imagecache"
+
+// headerTimeout bounds how long a client may take to say what it wants.
+const headerTimeout = 10 * time.Second
+
+// Relay serves one image. Close ends it.
+type Relay struct {
+	image    name.Digest
+	password string
+	progress func(done, total int64)
+
+	mediaType string
+	manifest  []byte
+	sizes     map[string]int64 // of the blobs, by digest
+	total     int64
+	// upstream makes authenticated requests to the image's registry.
+	upstream *http.Client
+
+	listener net.Listener
+	server   *http.Server
+	done     atomic.Int64
+	telling  sync.Mutex
+}
+
+// Start reads the manifest of an image, and serves the image until Close. ctx is that of all requests to its registry.
+// progress is told how many bytes of all have been passed on, one call at a time; it may be nil.
+func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, progress func(done, total int64)) (*Relay, error) {
+	r := &Relay{image: image, password: rand.Text(), progress: progress, sizes: map[string]int64{}}
+	if err := r.read(ctx, auth); err != nil {
+		return nil, fmt.Errorf("relay %s: %w", image, err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("relay %s: %w", image, err)
+	}
+	r.listener = listener
+	r.server = &http.Server{
+		Handler:           http.HandlerFunc(r.serve),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          log.New(io.Discard, "", 0), // engines try TLS first
+	}
+	go func() { _ = r.server.Serve(listener) }() // ends with Close
+	return r, nil
+}
+
+// read gets the manifest, and the sizes of what it names.
+func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
+	repository := r.image.Context()
+	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth,
+		transport.NewRetry(remote.DefaultTransport), []string{repository.Scope(transport.PullScope)})
+	if err != nil {
+		return err
+	}
+	r.upstream = &http.Client{Transport: authenticated}
+	found, err := remote.Get(r.image, remote.WithContext(ctx), remote.WithTransport(authenticated))
+	if err != nil {
+		return err
+	}
+	if !found.MediaType.IsImage() {
+		return fmt.Errorf("it is no image but %s", found.MediaType)
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
+	if err != nil {
+		return fmt.Errorf("read manifest: %w", err)
+	}
+	r.mediaType, r.manifest = string(found.MediaType), found.Manifest
+	for _, blob := range append(manifest.Layers, manifest.Config) {
+		if _, twice := r.sizes[blob.Digest.String()]; !twice {
+			r.sizes[blob.Digest.String()] = blob.Size
+			r.total += blob.Size
+		}
+	}
+	return nil
+}
+
+// Reference is the image's name for an engine on this machine.
+func (r *Relay) Reference() string {
+	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.image.DigestStr())
+}
+
+// DockerConfig is a Docker configuration with the login.
+func (r *Relay) DockerConfig() ([]byte, error) {
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + r.password))
+	return json.Marshal(map[string]any{"auths": map[string]any{r.listener.Addr().String(): map[string]string{"auth": auth}}})
+}
+
+// Bytes is how many bytes have been passed on, of how many the image has.
+func (r *Relay) Bytes() (done, total int64) { return r.done.Load(), r.total }
+
+// Close ends the relay, and with it what is being passed on.
+func (r *Relay) Close() error {
+	if err := r.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("end relay: %w", err)
+	}
+	return nil
+}

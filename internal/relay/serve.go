@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"crypto/subtle"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// copyBuffer is how much is passed on at a time.
+const copyBuffer = 256 << 10
+
+// serve answers what clients ask to pull an image:
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull
+func (r *Relay) serve(w http.ResponseWriter, request *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if given, password, _ := request.BasicAuth(); given != user || subtle.ConstantTimeCompare([]byte(password), []byte(r.password)) != 1 {
+		w.Header().Set("WWW-Authenticate", `Basic realm="imagecache"`)
+		http.Error(w, "this relay is for one pull alone", http.StatusUnauthorized)
+		return
+	}
+	if request.Method != http.MethodGet && request.Method != http.MethodHead {
+		http.Error(w, "this relay takes nothing", http.StatusMethodNotAllowed)
+		return
+	}
+	if request.URL.Path == "/v2/" {
+		return
+	}
+	wanted, ofImage := strings.CutPrefix(request.URL.Path, "/v2/"+r.image.Context().RepositoryStr()+"/")
+	if !ofImage {
+		http.NotFound(w, request)
+		return
+	}
+	if wanted == "manifests/"+r.image.DigestStr() {
+		r.serveManifest(w, request)
+		return
+	}
+	digest, isBlob := strings.CutPrefix(wanted, "blobs/")
+	if _, known := r.sizes[digest]; !isBlob || !known {
+		http.NotFound(w, request)
+		return
+	}
+	r.serveBlob(w, request, digest)
+}
+
+func (r *Relay) serveManifest(w http.ResponseWriter, request *http.Request) {
+	w.Header().Set("Content-Type", r.mediaType)
+	w.Header().Set("Docker-Content-Digest", r.image.DigestStr())
+	w.Header().Set("Content-Length", strconv.Itoa(len(r.manifest)))
+	if request.Method == http.MethodGet {
+		_, _ = w.Write(r.manifest)
+	}
+}
+
+// passedOn are the headers of a blob's request and answer that both sides see.
+var (
+	passedOnRequest = []string{"Range", "If-Range"}
+	passedOnAnswer  = []string{"Content-Length", "Content-Range", "Content-Type", "Accept-Ranges", "Etag"}
+)
+
+// serveBlob passes a blob on. Where it breaks off, the client's connection does too, and the client asks for the rest.
+func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest string) {
+	repository := r.image.Context()
+	address := repository.Scheme() + "://" + repository.RegistryStr() + "/v2/" + repository.RepositoryStr() + "/blobs/" + digest
+	wanted, err := http.NewRequestWithContext(request.Context(), request.Method, address, nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	copyHeaders(wanted.Header, request.Header, passedOnRequest)
+	answer, err := r.upstream.Do(wanted)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	copyHeaders(w.Header(), answer.Header, passedOnAnswer)
+	w.WriteHeader(answer.StatusCode)
+	out := io.Writer(w)
+	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
+		out = &meter{out: w, relay: r}
+	}
+	// The wrapper hides ReadFrom and WriteTo, which would pass the buffer by.
+	if _, err := io.CopyBuffer(out, struct{ io.Reader }{answer.Body}, make([]byte, copyBuffer)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func copyHeaders(to, from http.Header, names []string) {
+	for _, name := range names {
+		if value := from.Get(name); value != "" {
+			to.Set(name, value)
+		}
+	}
+}
+
+// meter counts what a client has taken.
+type meter struct {
+	out   io.Writer
+	relay *Relay
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	n, err := m.out.Write(p)
+	m.relay.count(int64(n))
+	return n, err
+}
+
+// count tells how far the pull is. A part that is asked for again does not make it more than all.
+func (r *Relay) count(bytes int64) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	done := min(r.done.Load()+bytes, r.total)
+	r.done.Store(done)
+	if r.progress != nil {
+		r.progress(done, r.total)
+	}
+}

@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// meter counts the bytes of a transfer, and tells of them one call at a time.
+type meter struct {
+	progress func(done, total int64) // may be nil
+	total    int64
+	done     atomic.Int64
+	telling  sync.Mutex
+}
+
+func (m *meter) count(bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	done := m.done.Add(bytes)
+	if m.progress != nil {
+		m.progress(done, m.total)
+	}
+}
+
+// meteredLayer counts the bytes of a layer that are read for a transfer.
+type meteredLayer struct {
+	v1.Layer
+	meter *meter
+	read  int64
+}
+
+// Compressed begins at the first byte again: what an earlier try had sent no longer counts.
+func (l *meteredLayer) Compressed() (io.ReadCloser, error) {
+	content, err := l.Layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	l.count(-l.read)
+	return &meteredReader{ReadCloser: content, layer: l}, nil
+}
+
+func (l *meteredLayer) count(bytes int64) {
+	l.read += bytes
+	l.meter.count(bytes)
+}
+
+// complete counts what the other side had already.
+func (l *meteredLayer) complete() error {
+	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	l.count(size - l.read)
+	return nil
+}
+
+type meteredReader struct {
+	io.ReadCloser
+	layer *meteredLayer
+}
+
+func (r *meteredReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.layer.count(int64(n))
+	return n, err
+}
+
+// meteredImage counts the bytes of an image's layers that are read.
+type meteredImage struct {
+	v1.Image
+	meter  *meter
+	layers []v1.Layer
+}
+
+func newMeteredImage(image v1.Image, progress func(done, total int64)) (*meteredImage, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	metered := &meteredImage{Image: image, meter: &meter{progress: progress}}
+	for _, layer := range layers {
+		size, err := layer.Size()
+		if err != nil {
+			return nil, err
+		}
+		metered.meter.total += size
+		metered.layers = append(metered.layers, &meteredLayer{Layer: layer, meter: metered.meter})
+	}
+	return metered, nil
+}
+
+func (i *meteredImage) Layers() ([]v1.Layer, error) { return i.layers, nil }

@@ -1,0 +1,200 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/builder"
+)
+
+// pullOf is a pull of a published image of three layers, with the blobs that its registry was asked for.
+func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
+	t.Helper()
+	asked = &atomic.Int32{}
+	host := startRegistry(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			asked.Add(1)
+		}
+		return false
+	})
+	image, err := random.Image(100_000, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", "amd64"
+	if image, err = mutate.ConfigFile(mutate.MediaType(image, types.DockerManifestSchema2), config); err != nil {
+		t.Fatal(err)
+	}
+	repository := repositoryAt(t, host)
+	if err := remote.Write(repository.Tag("1"), image); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]any{"auth": []byte("AWS:password")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pull{reference: repository.Digest(digest.String()).Name(), name: "imagecache.local/web:1", secret: secret, output: io.Discard}, image, asked
+}
+
+// progressOf makes a pull tell how far it is.
+func progressOf(p *pull) (told *atomic.Int64) {
+	told = &atomic.Int64{}
+	p.progress = func(done, _ int64) { told.Store(max(told.Load(), done)) }
+	return told
+}
+
+func embeddedEngine(t *testing.T) (engine builder.Engine, folder string) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), "store")
+	t.Setenv(builder.StoreVariable, folder)
+	engine, err := builder.Find(t.Context(), builder.Embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine, folder
+}
+
+// namesIn are the names of the images in a layout.
+func namesIn(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range manifest.Manifests {
+		names = append(names, image.Annotations[annotationName])
+	}
+	return names
+}
+
+func TestAPullIntoAnEngineTellsHowFarItIs(t *testing.T) {
+	wanted, image, asked := pullOf(t)
+	told := progressOf(wanted)
+	engine, folder := embeddedEngine(t)
+	if err := (EngineStore{engine}).pull(t.Context(), wanted); err != nil {
+		t.Fatal(err)
+	}
+	if wanted.done != wanted.total || wanted.total < 300_000 || told.Load() != wanted.done {
+		t.Errorf("%d of %d bytes, told %d", wanted.done, wanted.total, told.Load())
+	}
+	if asked.Load() != 4 {
+		t.Errorf("%d blobs were asked for, want each once", asked.Load())
+	}
+	if names := namesIn(t, folder); len(names) != 1 || names[0] != wanted.name {
+		t.Errorf("names %q, want that of the request alone", names)
+	}
+	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := image.ConfigName()
+	if got, err := stored.ConfigName(); got != want || err != nil {
+		t.Errorf("pulled %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestWhatWasPulled(t *testing.T) {
+	size := int64(45_200_000)
+	tests := map[string]struct {
+		pull pull
+		size *int64
+		want string
+	}{
+		"all of it":        {pull{done: 45_000_000, total: 45_000_000}, &size, "Pulled 45.0 MB"},
+		"what was missing": {pull{done: 1_500_000, total: 45_000_000}, &size, "Pulled 1.5 MB of 45.0 MB, the rest was here"},
+		"by the engine":    {pull{}, &size, "Pulled 45.2 MB"},
+		"nothing known":    {pull{}, nil, "Pulled"},
+	}
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
+			if got := test.pull.text(test.size); got != test.want {
+				t.Errorf("it says %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// elsewhere is an engine on another machine, which can't reach our loopback.
+type elsewhere struct {
+	builder.Engine
+	pulls []string
+}
+
+func (e *elsewhere) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
+	e.pulls = append(e.pulls, reference)
+	if len(e.pulls) == 1 {
+		return errors.New("dial tcp: connection refused")
+	}
+	return e.Engine.Pull(ctx, reference, dockerConfigDir, logs)
+}
+
+func TestAnEngineThatCanNotReachTheRelayPullsByItself(t *testing.T) {
+	wanted, _, _ := pullOf(t)
+	engine, _ := embeddedEngine(t)
+	away := &elsewhere{Engine: engine}
+	if err := (EngineStore{away}).pull(t.Context(), wanted); err != nil {
+		t.Fatal(err)
+	}
+	if len(away.pulls) != 2 || away.pulls[1] != wanted.reference {
+		t.Errorf("pulls %q, want the last of %s", away.pulls, wanted.reference)
+	}
+	if text := wanted.text(nil); text != "Pulled" {
+		t.Errorf("it says %q, and how much came is not known", text)
+	}
+}
+
+func TestAPullIntoAFolderTellsHowFarItIs(t *testing.T) {
+	wanted, _, _ := pullOf(t)
+	told := progressOf(wanted)
+	store := LayoutStore{Folder: filepath.Join(t.TempDir(), "images")}
+	for n, want := range []string{"Pulled 30", "Pulled 0.0 kB of 30"} {
+		if err := store.pull(t.Context(), wanted); err != nil {
+			t.Fatal(err)
+		}
+		if text := wanted.text(nil); !strings.HasPrefix(text, want) {
+			t.Errorf("pull %d says %q, want %q", n+1, text, want)
+		}
+	}
+	if told.Load() < 300_000 {
+		t.Errorf("told %d bytes", told.Load())
+	}
+	if names := namesIn(t, store.Folder); len(names) != 1 || names[0] != wanted.name {
+		t.Errorf("names %q", names)
+	}
+}
+
+func TestAPullOfNoDigestIsRefused(t *testing.T) {
+	wanted := &pull{reference: "registry.example/r:tag"}
+	var bad *name.ErrBadName
+	if _, _, err := wanted.source(); !errors.As(err, &bad) {
+		t.Errorf("error %v", err)
+	}
+}
