@@ -67,6 +67,22 @@ func (r *renewer) stop() {
 	<-r.done
 }
 
+// released is the holder of a Lease that was given back. No request can hold it, so the controller takes the upload rights
+// away and lets another one build, at once and not when the Lease has run out.
+const released = "released/by-its-builder"
+
+// release gives the Lease back, if it is still ours.
+func (r *renewer) release(ctx context.Context) error {
+	r.stop()
+	err := persist(ctx, func(ctx context.Context) error {
+		return r.write(ctx, func(lease *coordinationv1.Lease) { lease.Spec.HolderIdentity = ptr.To(released) })
+	})
+	if err != nil {
+		return fmt.Errorf("release build lease: %w", err)
+	}
+	return nil
+}
+
 func (r *renewer) run(ctx context.Context, every time.Duration) {
 	defer close(r.done)
 	ticker := time.NewTicker(every)
@@ -86,8 +102,13 @@ func (r *renewer) run(ctx context.Context, every time.Duration) {
 	}
 }
 
-// once writes a new renewal time, if the Lease is still ours. A conflict is transient: the Lease is read again.
+// once writes a new renewal time, if the Lease is still ours.
 func (r *renewer) once(ctx context.Context) error {
+	return r.write(ctx, func(lease *coordinationv1.Lease) { lease.Spec.RenewTime = ptr.To(metav1.NowMicro()) })
+}
+
+// write changes the Lease if it is still ours. A conflict is transient: the Lease is read again.
+func (r *renewer) write(ctx context.Context, change func(*coordinationv1.Lease)) error {
 	lease := &coordinationv1.Lease{}
 	err := r.client.Get(ctx, r.lease, lease)
 	if apierrors.IsNotFound(err) || err == nil && ptr.Deref(lease.Spec.HolderIdentity, "") != r.holder {
@@ -97,7 +118,7 @@ func (r *renewer) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lease.Spec.RenewTime = ptr.To(metav1.NowMicro())
+	change(lease)
 	err = r.client.Update(ctx, lease)
 	if apierrors.IsNotFound(err) {
 		r.lost.Store(true)

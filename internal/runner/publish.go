@@ -74,7 +74,7 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	if err := p.report.build(ctx, report); err != nil {
 		return causeOr(ctx, err)
 	}
-	return causeOr(ctx, p.followPublication(ctx, image, built))
+	return causeOr(ctx, p.followPublication(ctx, image, built, lease))
 }
 
 // confirmKey makes sure that what was built is what was hashed: an image must not be published under the hash of files
@@ -110,9 +110,11 @@ func (p *preparation) candidate(ctx context.Context, image *v1alpha1.Devcontaine
 	return built, built.check(want)
 }
 
-// followPublication does what the status asks for until the image is published, or will not be.
-func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate) error {
+// followPublication does what the status asks for until the image is published, or will not be. Where it is this side that
+// can't go on, the lease is given back. Once all is uploaded the controller needs nobody any more.
+func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *renewer) error {
 	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
+	uploaded := false
 	step := p.steps.start("Publish", "Publishing")
 	for {
 		current, deleted := p.watch.state()
@@ -131,8 +133,10 @@ func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.Dev
 			step.failed(next.Why)
 			return errors.New(next.Why)
 		case publishUpload:
+			uploaded = false
 			if err := p.uploadMissing(ctx, current, built); err != nil {
-				step.failed(err.Error())
+				step.failed(causeOr(ctx, err).Error())
+				p.lastReport(ctx, lease.release)
 				return err
 			}
 			attempt++
@@ -140,10 +144,14 @@ func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.Dev
 				step.failed(err.Error())
 				return err
 			}
+			uploaded = true
 		}
 		select {
 		case <-ctx.Done():
 			step.failed(context.Cause(ctx).Error())
+			if !uploaded {
+				p.lastReport(ctx, lease.release)
+			}
 			return context.Cause(ctx)
 		case <-p.watch.changed:
 		}
@@ -175,7 +183,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
 	sending := &upload{repository: repository, auth: auth, pause: time.Second, meter: meter{progress: step.progress}}
 	if err := sending.run(ctx, blobs); err != nil {
-		step.failed(err.Error())
+		step.failed(causeOr(ctx, err).Error())
 		return err
 	}
 	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.meter.total)))

@@ -54,6 +54,28 @@ func TestReportOfALostBuilderIsNotPublished(t *testing.T) {
 	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
 }
 
+// A runner that is interrupted while it uploads gives its lease back: see internal/runner/lease.go.
+func TestLeaseThatIsGivenBackEndsUploadRightsAndLetsAnotherBuild(t *testing.T) {
+	h := newHarness(t) // leases last as long as in production, so nothing here waits for one to run out
+	h.runner("demo")
+	h.project("shop", "demo")
+	gone := h.ask("shop", "e-1", hashOf("a"))
+	gone.role(v1alpha1.RoleBuilder)
+	waiter := h.ask("shop", "e-2", hashOf("a"))
+	waiter.role(v1alpha1.RoleWaiter)
+	gone.build()
+	gone.report()
+	gone.granted()
+	lease := gone.lease()
+	lease.Spec.HolderIdentity = ptr.To("released/by-its-builder")
+	h.Expect(kube.Update(h.ctx, lease)).To(Succeed())
+	waiter.role(v1alpha1.RoleBuilder)
+	gone.reason(gone.request, v1alpha1.ConditionPublished, v1alpha1.ReasonNotBuilder)
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+	later := h.ask("shop", "e-3", hashOf("a"))
+	later.role(v1alpha1.RoleWaiter)
+}
+
 func TestManagerThatDiesLosesNothing(t *testing.T) {
 	h := newHarness(t)
 	h.runner("demo")

@@ -3,6 +3,8 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -221,6 +223,69 @@ func TestInterruptedBuildIsReported(t *testing.T) {
 	report := w.theRequest().Spec.Build
 	if report == nil || report.Outcome != v1alpha1.BuildFailed || report.Message != "interrupted" {
 		t.Errorf("report %+v", report)
+	}
+}
+
+// uploading is a world whose registry stops taking anything as soon as an upload has begun, and what then happens.
+func uploading(t *testing.T, then func()) *world {
+	t.Helper()
+	w := newWorld(t)
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodHead:
+			out.WriteHeader(http.StatusNotFound)
+		case http.MethodPost:
+			then()
+			out.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	t.Cleanup(server.Close)
+	w.control(w.publisher(strings.TrimPrefix(server.URL, "http://"), 1))
+	return w
+}
+
+func TestInterruptedUploadGivesTheLeaseBack(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := uploading(t, func() { cancel(runner.ErrInterrupted) })
+	if _, err := w.prepare(ctx, w.request()); !errors.Is(err, runner.ErrInterrupted) {
+		t.Errorf("error %v", err)
+	}
+	if holder := ptr.Deref(w.theLease(t.Context()).Spec.HolderIdentity, ""); holder != "released/by-its-builder" {
+		t.Errorf("the lease is still held by %q, and with it are the upload rights", holder)
+	}
+}
+
+func TestRegistryThatRefusesAnUploadStopsNobody(t *testing.T) {
+	w := uploading(t, func() {})
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "not published: upload image: ") || !strings.Contains(notice, "403") {
+		t.Errorf("notice %q", notice)
+	}
+	if holder := ptr.Deref(w.theLease(t.Context()).Spec.HolderIdentity, ""); holder != "released/by-its-builder" {
+		t.Errorf("the lease is still held by %q, so others wait for nothing", holder)
+	}
+}
+
+func TestPublishTimeoutStopsNobody(t *testing.T) {
+	w := newWorld(t)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		if image.Status.CacheResult != "" {
+			return nil // the manager is gone
+		}
+		w.lease(ctx, image)
+		return builderStatus(image)
+	})
+	request := w.request()
+	request.PublishTimeout = 500 * time.Millisecond
+	result := w.mustPrepare(request)
+	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "it was not done within") {
+		t.Errorf("notice %q", notice)
 	}
 }
 
