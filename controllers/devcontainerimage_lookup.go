@@ -137,7 +137,7 @@ func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, deci
 	if decided.reason != v1alpha1.ReasonImageNotFound {
 		return nil
 	}
-	others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
+	others, err := r.requestsOf(ctx, p.image, indexPublishedProject, p.image.Spec.ProjectRef.Name)
 	if err != nil {
 		return err
 	}
@@ -147,15 +147,9 @@ func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, deci
 	return nil
 }
 
-// requestsOf lists the requests of the namespace that an index holds under a value. They are the cache's own objects,
-// not copies: read only.
+// requestsOf lists the requests of the namespace that an index holds under a value: read only, as listRequests says.
 func (r *DevcontainerImageReconciler) requestsOf(ctx context.Context, image *v1alpha1.DevcontainerImage, index, value string) ([]v1alpha1.DevcontainerImage, error) {
-	var list v1alpha1.DevcontainerImageList
-	err := r.Client.List(ctx, &list, client.InNamespace(image.Namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil, fmt.Errorf("list requests by %s: %w", index, err)
-	}
-	return list.Items, nil
+	return listRequests(ctx, r.Client, image.Namespace, index, value)
 }
 
 // expectation is what an image under the request's hash has to be.

@@ -122,7 +122,8 @@ func sameProject(a, b *v1alpha1.DevcontainerImage) bool {
 	return a.Spec.ProjectRef != nil && b.Spec.ProjectRef != nil && a.Spec.ProjectRef.Name == b.Spec.ProjectRef.Name
 }
 
-// expectedBuildSeconds is how long a build may take: what the project's latest one took, or nil where none is known.
+// expectedBuildSeconds is how long a build may take: what the latest of the project's published ones took, or nil where
+// none is known.
 func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
 	var latest *v1alpha1.DevcontainerImage
 	for i := range others {

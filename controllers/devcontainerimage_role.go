@@ -55,11 +55,9 @@ func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) erro
 			return err
 		}
 	}
-	others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
-	if err != nil {
+	if p.status.Builder, err = r.describeBuilder(ctx, p, lease); err != nil {
 		return err
 	}
-	p.status.Builder = builderOf(lease, others)
 	p.status.Role = v1alpha1.RoleWaiter
 	if !holds(p.image, lease) {
 		return nil
@@ -87,22 +85,25 @@ func (r *DevcontainerImageReconciler) publishedMeanwhile(ctx context.Context, p 
 	return true, nil
 }
 
-// builderOf describes the holder of a build lease from the project's requests.
-func builderOf(lease *coordinationv1.Lease, others []v1alpha1.DevcontainerImage) *v1alpha1.BuilderReference {
+// describeBuilder says about the holder of a build lease what those who wait for it want to know.
+func (r *DevcontainerImageReconciler) describeBuilder(ctx context.Context, p *pass, lease *coordinationv1.Lease) (*v1alpha1.BuilderReference, error) {
+	published, err := r.requestsOf(ctx, p.image, indexPublishedProject, p.image.Spec.ProjectRef.Name)
+	if err != nil {
+		return nil, err
+	}
 	builder := &v1alpha1.BuilderReference{
 		Name:            holderName(lease),
 		LeaseName:       lease.Name,
-		ExpectedSeconds: expectedBuildSeconds(others),
+		ExpectedSeconds: expectedBuildSeconds(published),
 	}
 	if lease.Spec.AcquireTime != nil {
 		builder.StartedAt = metaTime(lease.Spec.AcquireTime.Truncate(1e9))
 	}
-	for i := range others {
-		if others[i].Name == builder.Name {
-			builder.EnvironmentID = others[i].Spec.EnvironmentID
-		}
+	request, err := r.cachedRequest(ctx, p, builder.Name)
+	if request != nil {
+		builder.EnvironmentID = request.Spec.EnvironmentID
 	}
-	return builder
+	return builder, err
 }
 
 func (r *DevcontainerImageReconciler) addFinalizer(ctx context.Context, p *pass) error {
@@ -131,7 +132,7 @@ func (r *DevcontainerImageReconciler) wait(ctx context.Context, p *pass) error {
 		p.finish(v1alpha1.ReasonLocalBuild, "the environment did not wait and built for itself")
 		return nil
 	}
-	builder, err := r.builderRequest(ctx, p)
+	builder, err := r.cachedRequest(ctx, p, p.status.Builder.Name)
 	if err != nil {
 		return err
 	}
@@ -175,11 +176,11 @@ func hasBuilt(builder *v1alpha1.DevcontainerImage, waiter *pass) bool {
 func (r *DevcontainerImageReconciler) waitFor(ctx context.Context, p *pass, lease *coordinationv1.Lease) error {
 	name := holderName(lease)
 	if name != p.status.Builder.Name {
-		others, err := r.requestsOf(ctx, p.image, indexDCIProject, p.image.Spec.ProjectRef.Name)
+		described, err := r.describeBuilder(ctx, p, lease)
 		if err != nil {
 			return err
 		}
-		p.status.Builder = builderOf(lease, others)
+		p.status.Builder = described
 	}
 	holder, key := &v1alpha1.DevcontainerImage{}, types.NamespacedName{Namespace: p.image.Namespace, Name: name}
 	err := r.Client.Get(ctx, key, holder)
@@ -209,15 +210,15 @@ func (r *DevcontainerImageReconciler) succeed(ctx context.Context, p *pass) erro
 	return waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
 }
 
-// builderRequest is the builder's request as the cache has it, or nil.
-func (r *DevcontainerImageReconciler) builderRequest(ctx context.Context, p *pass) (*v1alpha1.DevcontainerImage, error) {
-	builder := &v1alpha1.DevcontainerImage{}
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: p.status.Builder.Name}, builder)
+// cachedRequest is another request of the namespace as the cache has it, or nil.
+func (r *DevcontainerImageReconciler) cachedRequest(ctx context.Context, p *pass, name string) (*v1alpha1.DevcontainerImage, error) {
+	request := &v1alpha1.DevcontainerImage{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: name}, request)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get builder: %w", err)
+		return nil, fmt.Errorf("get request %s: %w", name, err)
 	}
-	return builder, nil
+	return request, nil
 }

@@ -89,26 +89,26 @@ func builderEnded() predicate.Predicate {
 
 // waitersOfBuilder are the unfinished requests of a builder's hash.
 func (r *DevcontainerImageReconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexDCIHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
+	return r.unfinished(ctx, object.GetNamespace(), indexOpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
 }
 
 // requestsOfProject are the unfinished requests of a project.
 func (r *DevcontainerImageReconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexDCIProject, object.GetName())
+	return r.unfinished(ctx, object.GetNamespace(), indexOpenProject, object.GetName())
 }
 
-// unfinished are the requests under an index's value to which something is left to do.
+// unfinished are the requests that an index of unfinished ones holds under a value.
 func (r *DevcontainerImageReconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
-	var list v1alpha1.DevcontainerImageList
-	err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)
-	if err != nil || value == "" {
+	if value == "" {
 		return nil
 	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		if list.Items[i].Status.FinishedAt == nil {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-		}
+	images, err := listRequests(ctx, r.Client, namespace, index, value)
+	if err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(images))
+	for i := range images {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&images[i])})
 	}
 	return requests
 }
@@ -118,7 +118,7 @@ func (r *DevcontainerImageReconciler) unfinished(ctx context.Context, namespace,
 func (r *DevcontainerImageReconciler) leaseHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {
-		for _, request := range r.unfinished(ctx, lease.Namespace, indexDCIHash, lease.Annotations[annotationHash]) {
+		for _, request := range r.unfinished(ctx, lease.Namespace, indexOpenHash, lease.Annotations[annotationHash]) {
 			q.Add(request)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 )
@@ -51,14 +50,12 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 	if facts.repository == nil {
 		return 0
 	}
-	var requests v1alpha1.DevcontainerImageList
-	err := r.Client.List(ctx, &requests, client.InNamespace(project.Namespace),
-		client.MatchingFields{indexDCIProject: project.Name}, client.UnsafeDisableDeepCopy)
+	published, err := listRequests(ctx, r.Client, project.Namespace, indexPublishedProject, project.Name)
 	if err != nil {
 		return 0
 	}
 	interval := orDefault(r.StatisticsInterval, time.Minute)
-	wait, wanted := countDue(project, requests.Items, facts.now, interval)
+	wait, wanted := countDue(project, published, facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait
 	}

@@ -11,15 +11,16 @@ import (
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 const expiryDelay = 24 * time.Hour
 
-// countDue says whether a project's images are to be counted, and in how long at the earliest.
-func countDue(project *v1alpha1.ProjectImageCache, requests []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+// countDue says whether a project's images are to be counted, and in how long at the earliest. published are the retained
+// requests that published; that there are usable pull credentials says that somebody asked within the last day.
+func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
 	}
-	wanted = publishedSince(requests, readAt)
-	if known != nil && known.OldestExpiresAt != nil && len(requests) > 0 && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
+	wanted = publishedSince(published, readAt)
+	if known != nil && known.OldestExpiresAt != nil && usablePullCredentials(project, now) != nil && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
 		wanted = wanted || readAt.Before(known.OldestExpiresAt.Add(expiryDelay))
 	}
 	switch {
@@ -61,12 +62,10 @@ func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (
 	return stay, invalidated
 }
 
-// publishedSince says whether a builder finished at or after a time, which is of whole seconds.
-func publishedSince(requests []v1alpha1.DevcontainerImage, since time.Time) bool {
-	for n := range requests {
-		request := &requests[n]
-		if request.Status.Role == v1alpha1.RoleBuilder && request.Status.FinishedAt != nil && request.Status.Image != nil &&
-			!request.Status.FinishedAt.Time.Before(since) {
+// publishedSince says whether one of the requests that published finished at or after a time, which is of whole seconds.
+func publishedSince(published []v1alpha1.DevcontainerImage, since time.Time) bool {
+	for n := range published {
+		if !published[n].Status.FinishedAt.Time.Before(since) {
 			return true
 		}
 	}

@@ -33,6 +33,9 @@ type PullCredentialsReconciler struct {
 	// granted are credentials that were made, so that a status that could not be written doesn't cost another grant.
 	granted map[types.UID]v1alpha1.CredentialReference
 	lost    map[types.UID]bool
+	// asked is when the newest request of each project was created. It is told by the watch, whose first events are of
+	// all requests that there are, so that nobody searches through what is finished.
+	asked map[types.NamespacedName]time.Time
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches;runnerimagecaches;devcontainerimages,verbs=get;list;watch
@@ -50,11 +53,9 @@ func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1al
 	if err != nil || runner == nil || project.Status.Repository == nil {
 		return outcome(ctx, err, 0)
 	}
-	var requests v1alpha1.DevcontainerImageList
-	err = r.Client.List(ctx, &requests, client.InNamespace(project.Namespace),
-		client.MatchingFields{indexDCIProject: project.Name}, client.UnsafeDisableDeepCopy)
+	open, err := listRequests(ctx, r.Client, project.Namespace, indexOpenProject, project.Name)
 	if err != nil {
-		return outcome(ctx, fmt.Errorf("list the project's requests: %w", err), 0)
+		return outcome(ctx, err, 0)
 	}
 	facts := pullFacts{now: r.Clock.Now(), disabled: runner.Spec.Cache == v1alpha1.CacheDisabled, current: r.current(project)}
 	lost, err := r.isLost(ctx, project)
@@ -63,7 +64,7 @@ func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1al
 	}
 	action, next := planPull(pullInput{
 		uid: project.UID, now: facts.now, disabled: facts.disabled, lost: lost,
-		asked: pullAsked(project, requests.Items, facts.now), current: facts.current,
+		asked: pullAsked(project, r.lastAsked(project, facts.now), open, facts.now), current: facts.current,
 	})
 	facts.action = action
 	r.act(ctx, project, runner, &facts)
@@ -157,6 +158,29 @@ func (r *PullCredentialsReconciler) isNews(project *v1alpha1.ProjectImageCache, 
 	shown := project.Status.PullCredentials
 	return shown == nil || !shown.ExpiresAt.Equal(&facts.current.ExpiresAt) ||
 		!meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
+}
+
+// noteAsked records that a request of a project was created.
+func (r *PullCredentialsReconciler) noteAsked(request *v1alpha1.DevcontainerImage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	project := types.NamespacedName{Namespace: request.Namespace, Name: request.Spec.ProjectRef.Name}
+	if at := request.CreationTimestamp.Time; at.After(r.asked[project]) {
+		r.asked[project] = at
+	}
+}
+
+// lastAsked is when a project's newest request was created; zero if that is too long ago to count.
+func (r *PullCredentialsReconciler) lastAsked(project *v1alpha1.ProjectImageCache, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := client.ObjectKeyFromObject(project)
+	at, known := r.asked[key]
+	if known && now.Sub(at) >= pullAskedFor {
+		delete(r.asked, key)
+		return time.Time{}
+	}
+	return at
 }
 
 func (r *PullCredentialsReconciler) remember(uid types.UID, granted v1alpha1.CredentialReference) {

@@ -62,13 +62,17 @@ func refreshAt(expiresAt metav1.Time, uid types.UID) time.Time {
 	return expiresAt.Add(-time.Duration((1 - lived) * float64(pullDuration)))
 }
 
-// pullAsked says whether environments of a project need pull credentials: one is at it, or asked not long ago.
-func pullAsked(project *v1alpha1.ProjectImageCache, requests []v1alpha1.DevcontainerImage, now time.Time) bool {
+// pullAsked says whether environments of a project need pull credentials: one is at it, or asked not long ago. last is
+// when the project's newest request was created, open are those that are not finished.
+func pullAsked(project *v1alpha1.ProjectImageCache, last time.Time, open []v1alpha1.DevcontainerImage, now time.Time) bool {
+	if now.Sub(last) < pullAskedFor {
+		return true
+	}
 	if at, err := time.Parse(time.RFC3339, project.Annotations[v1alpha1.AnnotationPullRequestedAt]); err == nil && now.Sub(at) < pullAskedFor {
 		return true
 	}
-	for n := range requests {
-		if asksForPull(&requests[n], now) {
+	for n := range open {
+		if asksForPull(&open[n], now) {
 			return true
 		}
 	}

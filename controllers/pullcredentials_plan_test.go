@@ -74,7 +74,7 @@ func TestTenThousandIdleProjectsCostNothing(t *testing.T) {
 	}
 	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "demo"}}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(runner).
-		WithIndex(&v1alpha1.DevcontainerImage{}, indexDCIProject, func(client.Object) []string { return nil }).Build()
+		WithIndex(&v1alpha1.DevcontainerImage{}, indexOpenProject, func(client.Object) []string { return nil }).Build()
 	r := &PullCredentialsReconciler{
 		Client: c, Clock: clocktesting.NewFakePassiveClock(time.Now()),
 		granted: map[types.UID]v1alpha1.CredentialReference{}, lost: map[types.UID]bool{},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,7 +28,7 @@ const pullWorkers = 32
 
 // SetupWithManager registers the reconciler and what wakes it.
 func (r *PullCredentialsReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.granted, r.lost = map[types.UID]v1alpha1.CredentialReference{}, map[types.UID]bool{}
+	r.granted, r.lost, r.asked = map[types.UID]v1alpha1.CredentialReference{}, map[types.UID]bool{}, map[types.NamespacedName]time.Time{}
 	projects := &ProjectImageCacheReconciler{Client: r.Client}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("pullcredentials").
@@ -52,7 +53,12 @@ func (r *PullCredentialsReconciler) SetupWithManager(mgr ctrl.Manager) error {
 func (r *PullCredentialsReconciler) asks() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool {
-			return asksForPull(e.Object.(*v1alpha1.DevcontainerImage), r.Clock.Now())
+			request := e.Object.(*v1alpha1.DevcontainerImage)
+			if !asksForPull(request, r.Clock.Now()) {
+				return false
+			}
+			r.noteAsked(request)
+			return true
 		},
 		UpdateFunc:  func(event.UpdateEvent) bool { return false },
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
