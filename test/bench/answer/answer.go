@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	goslices "slices"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,8 +27,16 @@ import (
 // awsLatency is how long the emulator takes to answer a look-up, as ECR does within its region.
 const awsLatency = 10 * time.Millisecond
 
-// rounds is how many requests are measured at each level.
-const rounds = 300
+// level is one measurement: how many requests are on their way at once, and how many are made in all.
+type level struct{ atOnce, requests int }
+
+var levels = []level{{1, 500}, {10, 1000}, {50, 2000}}
+
+// slices is in how many parts each level is measured, ours and the floor in turn, so that both see the same machine.
+const slices = 10
+
+// Each side has a namespace of its own, and sees only that.
+const ours, floor = "ours", "floor"
 
 // configHash is the hash of the workspace, under which there is an image.
 var configHash string
@@ -47,13 +56,10 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := w.StartManager(); err != nil {
+	if err := errors.Join(w.StartManager(ours), w.Namespace(ctx, ours), w.Namespace(ctx, floor)); err != nil {
 		return nil, err
 	}
-	if err := w.Namespace(ctx, "ours"); err != nil {
-		return nil, err
-	}
-	project, err := w.Project(ctx, "ours", "shop")
+	project, err := w.Project(ctx, ours, "shop")
 	if err != nil {
 		return nil, err
 	}
@@ -62,42 +68,33 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 		return nil, err
 	}
 	w.AWS.Faults().Add(awsemulator.Fault{Operation: "ecr:BatchGetImage", Latency: awsLatency})
-	ours := map[int][]time.Duration{}
-	for _, atOnce := range levels {
-		if ours[atOnce], err = measure(ctx, w, "ours", atOnce); err != nil {
-			return nil, err
-		}
-	}
-	process, err := measureProcess(ctx, w, "ours", dir)
+	bare, err := startFloor(ctx, w, floor, project.Status.Repository.Name, hit)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.StopManager(); err != nil {
-		return nil, err
-	}
-	if err := w.Namespace(ctx, "floor"); err != nil {
-		return nil, err
-	}
-	stop, err := startFloor(ctx, w, "floor", project.Status.Repository.Name, hit)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
-	for _, atOnce := range levels {
-		floor, err := measure(ctx, w, "floor", atOnce)
-		if err != nil {
-			return nil, err
+	defer func() { err = errors.Join(err, bare.stop()) }()
+	for _, level := range levels {
+		took := map[string][]time.Duration{}
+		for slice := range slices {
+			for _, namespace := range []string{ours, floor} {
+				measured, err := measure(ctx, w, namespace, level, slice)
+				if err != nil {
+					return figures, err
+				}
+				took[namespace] = append(took[namespace], measured...)
+			}
 		}
-		figures = append(figures, compare(atOnce, ours[atOnce], floor)...)
-		if atOnce == 1 {
-			figures = append(figures, beside(process, floor)...)
+		figures = append(figures, compare(level.atOnce, took[ours], took[floor])...)
+		if level.atOnce == 1 {
+			process, err := measureProcess(ctx, w, ours, dir)
+			if err != nil {
+				return figures, err
+			}
+			figures = append(figures, beside(process, took[floor])...)
 		}
 	}
 	return figures, nil
 }
-
-// levels are how many requests are on their way at once.
-var levels = []int{1, 10, 50}
 
 func compare(atOnce int, ours, floor []time.Duration) []figure.Figure {
 	var figures []figure.Figure
@@ -123,59 +120,33 @@ func beside(process, floor []time.Duration) []figure.Figure {
 	}
 }
 
-// measure creates requests, a number at once, and times each until the answer is seen.
-func measure(ctx context.Context, w *world.World, namespace string, atOnce int) ([]time.Duration, error) {
+// measure makes one slice of a level's requests, so many at once, and times each until the answer is seen.
+func measure(ctx context.Context, w *world.World, namespace string, level level, slice int) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	answers := &arrivals{times: map[string]chan time.Time{}}
-	events, err := follow(ctx, w, namespace)
-	if err != nil {
+	if err := follow(ctx, w, namespace, answers.see); err != nil {
 		return nil, err
 	}
-	defer events.Stop()
-	go answers.follow(events)
 
 	var mu sync.Mutex
 	var took []time.Duration
-	var failure error
-	var workers sync.WaitGroup
-	for worker := range atOnce {
-		workers.Go(func() {
-			for round := range max(rounds/atOnce, 6) {
-				passed, err := one(ctx, w, namespace, fmt.Sprintf("e-%d-%d-%d", atOnce, worker, round), answers)
+	group, ctx := errgroup.WithContext(ctx)
+	for worker := range level.atOnce {
+		group.Go(func() error {
+			for round := range level.requests / slices / level.atOnce {
+				passed, err := one(ctx, w, namespace, fmt.Sprintf("e-%d-%d-%d-%d", level.atOnce, slice, worker, round), answers)
+				if err != nil {
+					return err
+				}
 				mu.Lock()
 				took = append(took, passed)
-				failure = firstOf(failure, err)
 				mu.Unlock()
-				if err != nil {
-					return
-				}
 			}
+			return nil
 		})
 	}
-	workers.Wait()
-	return took, failure
-}
-
-// follow watches a namespace's requests from now on.
-func follow(ctx context.Context, w *world.World, namespace string) (watch.Interface, error) {
-	list := &v1alpha1.DevcontainerImageList{}
-	if err := w.Client.List(ctx, list, client.InNamespace(namespace), client.Limit(1)); err != nil {
-		return nil, fmt.Errorf("list requests: %w", err)
-	}
-	from := &client.ListOptions{Namespace: namespace, Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}}
-	events, err := w.Client.Watch(ctx, &v1alpha1.DevcontainerImageList{}, from)
-	if err != nil {
-		return nil, fmt.Errorf("watch requests: %w", err)
-	}
-	return events, nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+	return took, group.Wait()
 }
 
 // one times one request.
@@ -189,8 +160,19 @@ func one(ctx context.Context, w *world.World, namespace, name string, answers *a
 	case at := <-arrived:
 		return at.Sub(began), nil
 	case <-ctx.Done():
-		return 0, fmt.Errorf("request %s has no answer: %w", name, ctx.Err())
+		return 0, unanswered(w, namespace, name)
 	}
+}
+
+// unanswered says how far a request came whose answer was not seen in time.
+func unanswered(w *world.World, namespace, name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	request := &v1alpha1.DevcontainerImage{}
+	if err := w.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, request); err != nil {
+		return fmt.Errorf("no answer to request %s was seen, and it can't be read: %w", name, err)
+	}
+	return fmt.Errorf("no answer to request %s was seen; its result is %q, its conditions are %v", name, request.Status.CacheResult, request.Status.Conditions)
 }
 
 func request(namespace, name string) *v1alpha1.DevcontainerImage {
@@ -216,20 +198,18 @@ func (a *arrivals) expect(name string) <-chan time.Time {
 	return a.times[name]
 }
 
-func (a *arrivals) follow(events watch.Interface) {
-	for event := range events.ResultChan() {
-		request, ok := event.Object.(*v1alpha1.DevcontainerImage)
-		if !ok || request.Status.CacheResult == "" {
-			continue
-		}
-		now := time.Now()
-		a.mu.Lock()
-		arrived := a.times[request.Name]
-		delete(a.times, request.Name)
-		a.mu.Unlock()
-		if arrived != nil {
-			arrived <- now
-		}
+// see takes the time of a request's first state with an answer.
+func (a *arrivals) see(_ watch.EventType, request *v1alpha1.DevcontainerImage) {
+	if request.Status.CacheResult == "" {
+		return
+	}
+	now := time.Now()
+	a.mu.Lock()
+	arrived := a.times[request.Name]
+	delete(a.times, request.Name)
+	a.mu.Unlock()
+	if arrived != nil {
+		arrived <- now
 	}
 }
 
@@ -237,7 +217,7 @@ func quantile(all []time.Duration, rank float64) time.Duration {
 	if len(all) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(all))
+	sorted := goslices.Sorted(goslices.Values(all))
 	return sorted[min(len(sorted)-1, int(rank*float64(len(sorted))))]
 }
 

@@ -13,6 +13,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/test/bench/figure"
+	"imagecache.dev/test/bench/world"
 )
 
 // What the ECR controller of AWS Controllers for Kubernetes costs on the same kind of emulator, in calls a repository.
@@ -31,47 +32,48 @@ const (
 // Run creates projects by the thousand and reads the emulator's call log and the manager's memory. It takes some
 // minutes.
 func Run(ctx context.Context) (figures []figure.Figure, err error) {
-	w, err := start()
+	started, err := world.Start()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, w.stop()) }()
+	defer func() { err = errors.Join(err, started.Close()) }()
+	w := account{started}
 	folder, err := os.MkdirTemp("", "bench-projects-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	m, err := w.startManager(folder)
+	m, err := w.StartProcess(folder)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.stop()) }()
+	defer func() { err = errors.Join(err, m.Stop()) }()
 	if err := w.apply(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context, *manager) ([]figure.Figure, error){w.throttled, w.unthrottled} {
+	for _, part := range []func(context.Context, *world.Process) ([]figure.Figure, error){w.throttled, w.unthrottled} {
 		measured, err := part(ctx, m)
 		figures = append(figures, measured...)
 		if err != nil {
 			return figures, err
 		}
 	}
-	if err := m.stop(); err != nil {
+	if err := m.Stop(); err != nil {
 		return figures, err
 	}
-	restarted, err := w.startManager(folder)
+	restarted, err := w.StartProcess(folder)
 	if err != nil {
 		return figures, err
 	}
-	defer func() { err = errors.Join(err, restarted.stop()) }()
+	defer func() { err = errors.Join(err, restarted.Stop()) }()
 	measured, err := w.atRest(ctx, restarted)
 	return append(figures, measured...), err
 }
 
 // throttled creates a thousand projects where AWS lets ten through a second.
-func (w *world) throttled(ctx context.Context, _ *manager) ([]figure.Figure, error) {
-	w.account.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond})
-	defer w.account.Faults().Clear()
+func (w account) throttled(ctx context.Context, _ *world.Process) ([]figure.Figure, error) {
+	w.AWS.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond})
+	defer w.AWS.Faults().Clear()
 	alarms, err := w.watchAlarms(ctx)
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (w *world) throttled(ctx context.Context, _ *manager) ([]figure.Figure, err
 		return nil, err
 	}
 	took := time.Since(began).Seconds()
-	refused := float64(w.account.Calls().Errors("ecr:CreateRepository"))
+	refused := float64(w.AWS.Calls().Errors("ecr:CreateRepository"))
 	figures := []figure.Figure{
 		figure.Figure{
 			Name: "projects: 1,000 where AWS allows 10 creations a second", Value: took, Unit: "s", Goal: 1.3, Better: figure.Lower,
@@ -98,12 +100,8 @@ func (w *world) throttled(ctx context.Context, _ *manager) ([]figure.Figure, err
 }
 
 // watchAlarms counts, until its result is called, how often a condition fails that isn't an ordinary wait.
-func (w *world) watchAlarms(ctx context.Context) (stop func() int, err error) {
-	watcher, err := client.NewWithWatch(w.config, client.Options{Scheme: w.scheme})
-	if err != nil {
-		return nil, fmt.Errorf("make a watching client: %w", err)
-	}
-	stream, err := watcher.Watch(ctx, &v1alpha1.ProjectImageCacheList{}, client.InNamespace(namespace))
+func (w account) watchAlarms(ctx context.Context) (stop func() int, err error) {
+	stream, err := w.Client.Watch(ctx, &v1alpha1.ProjectImageCacheList{}, client.InNamespace(namespace))
 	if err != nil {
 		return nil, fmt.Errorf("watch projects: %w", err)
 	}
@@ -135,9 +133,9 @@ func alarmsOf(project *v1alpha1.ProjectImageCache) int {
 }
 
 // unthrottled creates projects up to ten thousand.
-func (w *world) unthrottled(ctx context.Context, m *manager) ([]figure.Figure, error) {
+func (w account) unthrottled(ctx context.Context, m *world.Process) ([]figure.Figure, error) {
 	const count = many - few
-	w.account.Calls().Reset()
+	w.AWS.Calls().Reset()
 	began := time.Now()
 	if err := w.createProjects(ctx, "free", count); err != nil {
 		return nil, err
@@ -146,11 +144,11 @@ func (w *world) unthrottled(ctx context.Context, m *manager) ([]figure.Figure, e
 		return nil, err
 	}
 	took := time.Since(began).Seconds()
-	peak, err := m.memory("VmHWM")
+	peak, err := m.Memory("VmHWM")
 	if err != nil {
 		return nil, err
 	}
-	counts := w.account.Calls().Counts()
+	counts := w.AWS.Calls().Counts()
 	// What a drift pass costs, which may fall into this time, is measured by itself.
 	creating := counts["ecr:CreateRepository"] + counts["ecr:PutLifecyclePolicy"] + counts["ecr:SetRepositoryPolicy"]
 	return []figure.Figure{
@@ -164,15 +162,15 @@ func (w *world) unthrottled(ctx context.Context, m *manager) ([]figure.Figure, e
 }
 
 // atRest looks at a manager that was started with ten thousand projects as they should be.
-func (w *world) atRest(ctx context.Context, m *manager) ([]figure.Figure, error) {
-	w.account.Calls().Reset()
-	if err := wait(ctx, func() (bool, error) { return w.account.Calls().Count("ecr:DescribeRepositories") > 0, nil }); err != nil {
+func (w account) atRest(ctx context.Context, m *world.Process) ([]figure.Figure, error) {
+	w.AWS.Calls().Reset()
+	if err := wait(ctx, func() (bool, error) { return w.AWS.Calls().Count("ecr:DescribeRepositories") > 0, nil }); err != nil {
 		return nil, err
 	}
 	if err := w.idle(ctx, 10*time.Second); err != nil {
 		return nil, err
 	}
-	counts := w.account.Calls().Counts()
+	counts := w.AWS.Calls().Counts()
 	// Ten thousand repositories are ten pages and a hundred pages of tags; other calls would be of single repositories.
 	drift := 0
 	for operation, calls := range counts {
@@ -183,7 +181,7 @@ func (w *world) atRest(ctx context.Context, m *manager) ([]figure.Figure, error)
 		}
 	}
 	passes := float64(counts["ecr:DescribeRepositories"]) / (many / 1000)
-	memory, err := m.memory("VmRSS")
+	memory, err := m.Memory("VmRSS")
 	if err != nil {
 		return nil, err
 	}

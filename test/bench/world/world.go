@@ -1,5 +1,5 @@
-// Package world is what benchmarks of the controllers measure in: a real API server, AWS on loopback, and a manager in
-// this process.
+// Package world is what benchmarks of the controllers measure in: a real API server, AWS on loopback, and a manager, in
+// this process or in one of its own.
 package world
 
 import (
@@ -18,15 +18,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	controllerconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -59,7 +55,7 @@ func Start() (w *World, err error) {
 	}
 	w.setEnvironment()
 	w.plane = &envtest.Environment{
-		BinaryAssetsDirectory: os.Getenv("KUBEBUILDER_ASSETS"),
+		BinaryAssetsDirectory: assets(),
 		CRDDirectoryPaths:     []string{filepath.Join("config", "crd")},
 		ErrorIfCRDPathMissing: true,
 	}
@@ -73,13 +69,26 @@ func Start() (w *World, err error) {
 	return w, nil
 }
 
-// setEnvironment points the SDK at the emulator.
-func (w *World) setEnvironment() {
-	w.environment = map[string]*string{}
-	for name, value := range map[string]string{
+// assets is the folder of kube-apiserver and etcd.
+func assets() string {
+	if folder := os.Getenv("KUBEBUILDER_ASSETS"); folder != "" {
+		return folder
+	}
+	return filepath.Join("bin", "k8s")
+}
+
+// settings are the SDK's ordinary ones, for a program that shall reach the world's AWS.
+func (w *World) settings() map[string]string {
+	return map[string]string{
 		"AWS_ENDPOINT_URL": w.AWS.URL(), "AWS_ACCESS_KEY_ID": w.AWS.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": w.AWS.SecretAccessKey(),
 		"AWS_REGION": w.AWS.Region(), "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
-	} {
+	}
+}
+
+// setEnvironment points the SDK of this process at the emulator.
+func (w *World) setEnvironment() {
+	w.environment = map[string]*string{}
+	for name, value := range w.settings() {
 		w.environment[name] = nil
 		if before, set := os.LookupEnv(name); set {
 			w.environment[name] = &before
@@ -87,35 +96,6 @@ func (w *World) setEnvironment() {
 		_ = os.Setenv(name, value) // these names and values are always valid
 	}
 }
-
-// StartManager runs all controllers in this process.
-func (w *World) StartManager() error {
-	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
-		Scheme:     w.Scheme,
-		Cache:      controllers.CacheOptions(),
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: controllerconfig.Controller{SkipNameValidation: ptr.To(true)},
-	})
-	if err != nil {
-		return fmt.Errorf("make manager: %w", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Settings{}); err != nil {
-		cancel()
-		return fmt.Errorf("set up controllers: %w", err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	w.stopManager = func() error {
-		cancel()
-		w.stopManager = func() error { return nil }
-		return <-done
-	}
-	return nil
-}
-
-// StopManager ends the controllers.
-func (w *World) StopManager() error { return w.stopManager() }
 
 // Close ends everything.
 func (w *World) Close() error {

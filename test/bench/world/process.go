@@ -1,8 +1,7 @@
-package projects
+package world
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,14 +16,14 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// manager is the product's own program, as a process of its own.
-type manager struct {
+// Process is the product's own program, as a process of its own.
+type Process struct {
 	command *exec.Cmd
 	ended   chan struct{} // closed once the process has ended
 }
 
-// startManager starts bin/manager against the world.
-func (w *world) startManager(folder string) (*manager, error) {
+// StartProcess starts bin/manager against the world. folder takes its kubeconfig and its log.
+func (w *World) StartProcess(folder string) (*Process, error) {
 	kubeconfig := filepath.Join(folder, "kubeconfig")
 	if err := w.writeKubeconfig(kubeconfig); err != nil {
 		return nil, err
@@ -45,18 +44,18 @@ func (w *world) startManager(folder string) (*manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start bin/manager (make build makes it): %w", err)
 	}
-	m := &manager{command: command, ended: make(chan struct{})}
+	p := &Process{command: command, ended: make(chan struct{})}
 	go func() {
-		defer close(m.ended)
+		defer close(p.ended)
 		_ = command.Wait() // it is told to end, and that is how it ends
 	}()
-	return m, nil
+	return p, nil
 }
 
-func (w *world) writeKubeconfig(path string) error {
+func (w *World) writeKubeconfig(path string) error {
 	config := clientcmdapi.NewConfig()
-	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: w.config.Host, CertificateAuthorityData: w.config.CAData}
-	config.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: w.config.CertData, ClientKeyData: w.config.KeyData}
+	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: w.Config.Host, CertificateAuthorityData: w.Config.CAData}
+	config.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: w.Config.CertData, ClientKeyData: w.Config.KeyData}
 	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench"}
 	config.CurrentContext = "bench"
 	if err := clientcmd.WriteToFile(*config, path); err != nil {
@@ -65,26 +64,26 @@ func (w *world) writeKubeconfig(path string) error {
 	return nil
 }
 
-// stop ends the manager, by force if it doesn't go in ten seconds. It may be called again.
-func (m *manager) stop() error {
-	if err := m.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// Stop ends the manager, by force if it doesn't go in ten seconds. It may be called again.
+func (p *Process) Stop() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop the manager: %w", err)
 	}
 	select {
-	case <-m.ended:
+	case <-p.ended:
 		return nil
 	case <-time.After(10 * time.Second):
 	}
-	if err := m.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end the manager: %w", err)
 	}
-	<-m.ended
+	<-p.ended
 	return nil
 }
 
-// memory is a line of the process's status in MB: VmRSS, what it holds, or VmHWM, the most that it ever held.
-func (m *manager) memory(line string) (float64, error) {
-	file, err := os.Open(fmt.Sprintf("/proc/%d/status", m.command.Process.Pid))
+// Memory is a line of the process's status in MB: VmRSS, what it holds, or VmHWM, the most that it ever held.
+func (p *Process) Memory(line string) (float64, error) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("read the manager's memory: %w", err)
 	}
@@ -102,15 +101,4 @@ func (m *manager) memory(line string) (float64, error) {
 		return kilobytes / 1024, nil
 	}
 	return 0, fmt.Errorf("the manager's status has no line %s", line)
-}
-
-// idle waits until AWS was not called for a while.
-func (w *world) idle(ctx context.Context, quiet time.Duration) error {
-	last, since := -1, time.Now()
-	return wait(ctx, func() (bool, error) {
-		if total := w.account.Calls().Total(); total != last {
-			last, since = total, time.Now()
-		}
-		return time.Since(since) >= quiet, nil
-	})
 }
