@@ -2,7 +2,7 @@
 //
 //	bench [-o FILE] [NAME...]
 //
-// A benchmark is a package below this one with a function Run, named in the list benchmarks.
+// A benchmark is a function of a package below this one, named in the list benchmarks.
 package main
 
 import (
@@ -36,6 +36,7 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
+	{"finished", answer.RunFinished},
 	{"publish", publish.Run},
 	{"transfer", transfer.Run},
 	{"hash", hash.Run},

@@ -74,10 +74,10 @@ func publish(ctx context.Context, w *world.World, uri string) error {
 	if err != nil || len(token.AuthorizationData) == 0 {
 		return errors.Join(errors.New("get registry password"), err)
 	}
-	return write(ctx, uri, image, awssdk.ToString(token.AuthorizationData[0].AuthorizationToken))
+	return push(ctx, uri, image, awssdk.ToString(token.AuthorizationData[0].AuthorizationToken))
 }
 
-func write(ctx context.Context, uri string, image v1.Image, auth string) error {
+func push(ctx context.Context, uri string, image v1.Image, auth string) error {
 	tag, err := name.NewTag(uri+":"+configHash, name.Insecure)
 	if err != nil {
 		return err

@@ -116,6 +116,9 @@ func (w *World) Close() error {
 	return errors.Join(errs...)
 }
 
+// EtcdURL is where the API server's store is.
+func (w *World) EtcdURL() string { return w.plane.ControlPlane.Etcd.URL.String() }
+
 // Namespace makes a namespace.
 func (w *World) Namespace(ctx context.Context, name string) error {
 	if err := w.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
