@@ -1,8 +1,11 @@
 package controllers
 
 import (
+	"unique"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +34,9 @@ func stripContents(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
+	if isAtRest(image) && image.Status.Role != v1alpha1.RoleBuilder {
+		return remainder(image), nil
+	}
 	image.ManagedFields = nil
 	delete(image.Annotations, corev1.LastAppliedConfigAnnotation)
 	if image.Spec.Configuration != nil {
@@ -40,4 +46,34 @@ func stripContents(object any) (any, error) {
 		image.Spec.Build.Manifest, image.Spec.Build.Config = "", ""
 	}
 	return image, nil
+}
+
+// remainder is what is kept of a request that is at rest and published nothing: what tells when it was made, by whom,
+// and when it is to be removed. There may be a hundred thousand of them. No patch is ever made of one: whatever gives
+// a request something to do, a late report or its deletion, makes the cache keep it whole again.
+func remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
+	return &v1alpha1.DevcontainerImage{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: unique.Make(image.Namespace).Value(), Name: image.Name, UID: image.UID,
+			ResourceVersion: image.ResourceVersion, Generation: image.Generation, CreationTimestamp: image.CreationTimestamp,
+		},
+		Spec: v1alpha1.DevcontainerImageSpec{
+			ProjectRef:    projectReference(image.Spec.ProjectRef),
+			EnvironmentID: image.Spec.EnvironmentID, TTLSecondsAfterFinished: image.Spec.TTLSecondsAfterFinished,
+			Trigger:           unique.Make(image.Spec.Trigger).Value(),
+			ConfigurationType: unique.Make(image.Spec.ConfigurationType).Value(),
+		},
+		Status: v1alpha1.DevcontainerImageStatus{
+			ObservedGeneration: image.Status.ObservedGeneration, FinishedAt: image.Status.FinishedAt,
+			CacheResult: unique.Make(image.Status.CacheResult).Value(), Role: unique.Make(image.Status.Role).Value(),
+		},
+	}
+}
+
+// projectReference is a reference whose name is held once for all requests of a project.
+func projectReference(reference *v1alpha1.ProjectReference) *v1alpha1.ProjectReference {
+	if reference == nil {
+		return nil
+	}
+	return &v1alpha1.ProjectReference{Name: unique.Make(reference.Name).Value()}
 }

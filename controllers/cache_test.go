@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -111,4 +112,47 @@ func TestCacheKeepsLeasesOfBuildersOnly(t *testing.T) {
 		return
 	}
 	t.Error("all leases of the cluster are kept")
+}
+
+func TestCacheKeepsLittleOfARequestAtRest(t *testing.T) {
+	at := metav1.NewTime(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
+	finished := func(change func(*v1alpha1.DevcontainerImage)) *v1alpha1.DevcontainerImage {
+		image := &v1alpha1.DevcontainerImage{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e-1", UID: "u", ResourceVersion: "7", Generation: 2, CreationTimestamp: at, Labels: map[string]string{"a": "b"}},
+			Spec: v1alpha1.DevcontainerImageSpec{
+				ProjectRef: &v1alpha1.ProjectReference{Name: "web"}, EnvironmentID: "e-1", Trigger: v1alpha1.TriggerEnvironmentCreated,
+				ConfigurationType: v1alpha1.ConfigurationImage, ConfigHash: "00", TTLSecondsAfterFinished: ptr.To(int32(60)),
+				Inputs: []v1alpha1.KeyInput{{Name: "Dockerfile", Digest: "sha256:00"}},
+			},
+			Status: v1alpha1.DevcontainerImageStatus{
+				ObservedGeneration: 2, FinishedAt: &at, CacheResult: v1alpha1.CacheHit, Explanation: "found", Image: &v1alpha1.CachedImage{Digest: "sha256:00"},
+				Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady}},
+			},
+		}
+		change(image)
+		return image
+	}
+	want := &v1alpha1.DevcontainerImage{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e-1", UID: "u", ResourceVersion: "7", Generation: 2, CreationTimestamp: at},
+		Spec: v1alpha1.DevcontainerImageSpec{
+			ProjectRef: &v1alpha1.ProjectReference{Name: "web"}, EnvironmentID: "e-1", Trigger: v1alpha1.TriggerEnvironmentCreated,
+			ConfigurationType: v1alpha1.ConfigurationImage, TTLSecondsAfterFinished: ptr.To(int32(60)),
+		},
+		Status: v1alpha1.DevcontainerImageStatus{ObservedGeneration: 2, FinishedAt: &at, CacheResult: v1alpha1.CacheHit},
+	}
+	if diff := cmp.Diff(any(want), transform(t, finished(func(*v1alpha1.DevcontainerImage) {}))); diff != "" {
+		t.Errorf("what is kept of a request at rest (-want +got):\n%s", diff)
+	}
+	for name, change := range map[string]func(*v1alpha1.DevcontainerImage){
+		"one that is not finished":    func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = nil },
+		"one with a late report":      func(i *v1alpha1.DevcontainerImage) { i.Generation = 3 },
+		"one that holds something":    func(i *v1alpha1.DevcontainerImage) { i.Finalizers = []string{v1alpha1.Finalizer} },
+		"one that is being deleted":   func(i *v1alpha1.DevcontainerImage) { i.DeletionTimestamp = &at },
+		"a builder, which has inputs": func(i *v1alpha1.DevcontainerImage) { i.Status.Role = v1alpha1.RoleBuilder },
+	} {
+		image := finished(change)
+		if diff := cmp.Diff(any(image.DeepCopy()), transform(t, image)); diff != "" {
+			t.Errorf("%s is not kept whole (-want +got):\n%s", name, diff)
+		}
+	}
 }

@@ -113,6 +113,9 @@ func (r *DevcontainerImageReconciler) afterwards(ctx context.Context, p *pass) (
 		err := r.Client.Delete(ctx, p.image, client.Preconditions{UID: &p.image.UID})
 		return 0, client.IgnoreNotFound(err)
 	}
+	if isAtRest(p.image) {
+		return due.Sub(p.now), nil
+	}
 	before := p.image.Status.DeepCopy()
 	if err := r.patchStatus(ctx, p.withLateReports()); err != nil {
 		return 0, err

@@ -92,9 +92,9 @@ func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 // withLateReports takes into the status what the runner reports once the request is finished: what a pull saved, and a
 // build that was never to be published.
 func (p *pass) withLateReports() *pass {
+	p.status.ObservedGeneration = p.image.Generation
 	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
 		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
-		p.status.ObservedGeneration = p.image.Generation
 	}
 	if pull := p.image.Spec.Pull; pull != nil {
 		meta.SetStatusCondition(&p.status.Conditions, pulled(pull, p.image.Generation))

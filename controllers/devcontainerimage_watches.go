@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -43,7 +44,7 @@ func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.leases = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease)
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("devcontainerimage").
-		For(&v1alpha1.DevcontainerImage{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletionStarted()))).
+		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(r.waitersOfBuilder), builder.WithPredicates(builderEnded())).
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
@@ -60,15 +61,34 @@ func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// deletionStarted passes the update that marks an object as being deleted, which changes no generation of objects whose
-// spec stays.
-func deletionStarted() predicate.Predicate {
-	return predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return false },
-		DeleteFunc:  func(event.DeleteEvent) bool { return false },
-		GenericFunc: func(event.GenericEvent) bool { return false },
-		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+// behind is the priority of what nobody waits for; requests that are answered have 0.
+const behind = -100
+
+// requestHandler wakes requests to which something is left to do: new ones at once, even if a manager that starts finds
+// them among a hundred thousand that are finished. Of those each waits, without a pass, for the time of its removal.
+func (r *DevcontainerImageReconciler) requestHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	add := func(q queue, object client.Object, options priorityqueue.AddOpts) {
+		// The default queue of controller-runtime is one with priorities.
+		q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			image, options := e.Object.(*v1alpha1.DevcontainerImage), priorityqueue.AddOpts{Priority: ptr.To(0)}
+			if !isOpen(image) {
+				options.Priority = ptr.To(behind)
+			}
+			if isAtRest(image) {
+				options.After = max(dueAt(image).Sub(r.Clock.Now()), 0)
+			}
+			add(q, image, options)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
+			deleted := e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+			if changed || deleted {
+				add(q, e.ObjectNew, priorityqueue.AddOpts{Priority: ptr.To(0)})
+			}
 		},
 	}
 }

@@ -83,6 +83,12 @@ func when(o client.Object, belongs func(*v1alpha1.DevcontainerImage) bool, value
 
 func isOpen(image *v1alpha1.DevcontainerImage) bool { return image.Status.FinishedAt == nil }
 
+// isAtRest says whether nothing is left to do about a request but to remove it in time.
+func isAtRest(image *v1alpha1.DevcontainerImage) bool {
+	return image.Status.FinishedAt != nil && image.Status.ObservedGeneration == image.Generation &&
+		len(image.Finalizers) == 0 && image.DeletionTimestamp.IsZero()
+}
+
 // hasPublished says whether a request ended as a builder whose image is in the repository.
 func hasPublished(image *v1alpha1.DevcontainerImage) bool {
 	return image.Status.Role == v1alpha1.RoleBuilder && image.Status.FinishedAt != nil && image.Status.Image != nil

@@ -105,6 +105,19 @@ func followed(runner *v1alpha1.RunnerImageCache) []any {
 	}
 }
 
+// deletionStarted passes the update that marks an object as being deleted, which changes no generation of objects whose
+// spec stays.
+func deletionStarted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+	}
+}
+
 // abandoned passes the update with which a person lets go of an object.
 func abandoned() predicate.Predicate {
 	return predicate.Funcs{
