@@ -7,8 +7,10 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/test/bench/figure"
 	"imagecache.dev/test/bench/world"
 )
@@ -38,14 +40,26 @@ func RunFinished(ctx context.Context) (figures []figure.Figure, err error) {
 		return nil, err
 	}
 	// The restart: one environment asked while no manager ran, another asks as soon as one does.
+	answers := &arrivals{times: map[string]chan time.Time{}}
+	served := make(chan struct{})
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err = follow(watching, w, ours, func(event watch.EventType, seen *v1alpha1.DevcontainerImage) {
+		answers.see(event, seen)
+		if event == watch.Added && seen.Name == "before" {
+			close(served)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	if err := w.Client.Create(ctx, request(ours, "before")); err != nil {
 		return nil, fmt.Errorf("create request: %w", err)
 	}
-	answers := &arrivals{times: map[string]chan time.Time{}}
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if err := follow(watching, w, ours, answers.see); err != nil {
-		return nil, err
+	select {
+	case <-served: // the API server has taken in all that was written past it
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 	before, after := answers.expect("before"), answers.expect("after")
 	began := time.Now()
