@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"k8s.io/apimachinery/pkg/watch"
@@ -36,6 +37,9 @@ func RunFinished(ctx context.Context) (figures []figure.Figure, err error) {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if configHash, err = newWorkspace(ctx, filepath.Join(folder, "workspace")); err != nil {
+		return nil, err
+	}
 	if err := fill(ctx, w); err != nil {
 		return nil, err
 	}

@@ -12,10 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/runner"
@@ -53,7 +49,7 @@ func newWorkspace(ctx context.Context, folder string) (string, error) {
 // measureProcess times, from the start of the program, until it has told that the cache has the image.
 func measureProcess(ctx context.Context, w *world.World, namespace, dir string) ([]time.Duration, error) {
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := writeKubeconfig(kubeconfig, w.Config, namespace); err != nil {
+	if err := w.WriteKubeconfig(kubeconfig, namespace); err != nil {
 		return nil, err
 	}
 	var took []time.Duration
@@ -98,13 +94,4 @@ func decision(ctx context.Context, command *exec.Cmd) (time.Duration, error) {
 		return 0, fmt.Errorf("the answer is %q, want a hit", text)
 	}
 	return took, nil
-}
-
-func writeKubeconfig(file string, config *rest.Config, namespace string) error {
-	content := clientcmdapi.NewConfig()
-	content.Clusters["bench"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	content.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData, Token: config.BearerToken}
-	content.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench", Namespace: namespace}
-	content.CurrentContext = "bench"
-	return clientcmd.WriteToFile(*content, file)
 }

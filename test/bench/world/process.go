@@ -25,7 +25,7 @@ type Process struct {
 // StartProcess starts bin/manager against the world. folder takes its kubeconfig and its log.
 func (w *World) StartProcess(folder string) (*Process, error) {
 	kubeconfig := filepath.Join(folder, "kubeconfig")
-	if err := w.writeKubeconfig(kubeconfig); err != nil {
+	if err := w.WriteKubeconfig(kubeconfig, ""); err != nil {
 		return nil, err
 	}
 	command := exec.Command(filepath.Join("bin", "manager"))
@@ -52,11 +52,12 @@ func (w *World) StartProcess(folder string) (*Process, error) {
 	return p, nil
 }
 
-func (w *World) writeKubeconfig(path string) error {
+// WriteKubeconfig writes a file by which programs reach the API server, in a namespace or, if that is empty, in default.
+func (w *World) WriteKubeconfig(path, namespace string) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: w.Config.Host, CertificateAuthorityData: w.Config.CAData}
 	config.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: w.Config.CertData, ClientKeyData: w.Config.KeyData}
-	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench"}
+	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench", Namespace: namespace}
 	config.CurrentContext = "bench"
 	if err := clientcmd.WriteToFile(*config, path); err != nil {
 		return fmt.Errorf("write kubeconfig: %w", err)
