@@ -92,14 +92,15 @@ func retentionOf(project *v1alpha1.ProjectImageCache) time.Duration {
 }
 
 // mayPublish says whether a request may ever become a builder: the initial build of an environment's creation, and not
-// the second such request of one environment. others are the environment's requests of the project.
+// the second such request of one environment. others are requests among which are all of the environment's.
 func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
 	if image.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated {
 		return "a rebuild never publishes", false
 	}
 	for i := range others {
 		other := &others[i]
-		if other.UID == image.UID || other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
+		if other.UID == image.UID || other.Spec.EnvironmentID != image.Spec.EnvironmentID ||
+			other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
 			continue
 		}
 		// Requests of one second have no order but their names', so one that builds already counts as the first.

@@ -17,7 +17,7 @@ import (
 
 // assignRole says what the environment does about a miss: build and publish, wait for who does, or build for itself.
 func (r *DevcontainerImageReconciler) assignRole(ctx context.Context, p *pass) error {
-	siblings, err := r.requestsOf(ctx, p.image, indexDCIEnvironment, p.image.Spec.EnvironmentID)
+	siblings, err := r.requestsOf(ctx, p.image, indexEnvironment, environmentShare(p.image.Spec.EnvironmentID))
 	if err != nil {
 		return err
 	}

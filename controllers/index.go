@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
+	"strconv"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -12,7 +14,8 @@ import (
 // Names of the cache's indexes. Requests are kept long after they are finished, so those that are looked for while
 // somebody waits have indexes of their own: what it takes to find them does not grow with what is finished.
 const (
-	indexDCIEnvironment = "spec.environmentID"
+	// indexEnvironment holds requests by a share of their environments' IDs, see environmentShare.
+	indexEnvironment = "share/spec.environmentID"
 	// indexOpenProject and indexOpenHash hold the unfinished requests of a project, and of a hash.
 	indexOpenProject = "unfinished/spec.projectRef.name"
 	indexOpenHash    = "unfinished/status.configHash"
@@ -29,8 +32,8 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		field  string
 		value  func(client.Object) string
 	}{
-		{&v1alpha1.DevcontainerImage{}, indexDCIEnvironment, func(o client.Object) string {
-			return o.(*v1alpha1.DevcontainerImage).Spec.EnvironmentID
+		{&v1alpha1.DevcontainerImage{}, indexEnvironment, func(o client.Object) string {
+			return environmentShare(o.(*v1alpha1.DevcontainerImage).Spec.EnvironmentID)
 		}},
 		{&v1alpha1.DevcontainerImage{}, indexOpenProject, func(o client.Object) string {
 			return when(o, isOpen, projectName)
@@ -82,6 +85,14 @@ func when(o client.Object, belongs func(*v1alpha1.DevcontainerImage) bool, value
 }
 
 func isOpen(image *v1alpha1.DevcontainerImage) bool { return image.Status.FinishedAt == nil }
+
+// environmentShare puts an environment into one of 4,096 shares. Almost every finished request is its environment's only
+// one, and an index with an entry for each takes as much memory as the requests themselves.
+func environmentShare(environmentID string) string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(environmentID)) // never fails
+	return strconv.FormatUint(uint64(sum.Sum32()%4096), 16)
+}
 
 // isAtRest says whether nothing is left to do about a request but to remove it in time.
 func isAtRest(image *v1alpha1.DevcontainerImage) bool {

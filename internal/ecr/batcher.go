@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// window is how long a lookup waits at most for the one before it. A lookup that comes alone starts at once; those that
-// come while it is on its way go together when it ends, or when the window has passed.
-const window = 20 * time.Millisecond
+// window is how long a lookup waits at most for each batch of its repository that is on its way. A lookup that comes
+// alone starts at once; those that come meanwhile go together when the others end, or when the windows have passed. So
+// the more lookups AWS is slow to answer, the fewer new ones are sent: of a crowd, in a second, no more than twenty.
+const window = 5 * time.Millisecond
 
 // lookupTimeout bounds a batch with all its calls.
 const lookupTimeout = 20 * time.Second
@@ -77,10 +78,7 @@ func (b *batcher) join(repository, tag string) *batch {
 	if current == nil {
 		current = &batch{repository: repository, known: map[string]bool{}, done: make(chan struct{})}
 		current.ctx, current.cancel = context.WithTimeout(context.Background(), lookupTimeout)
-		pause := window
-		if b.running[repository] == 0 {
-			pause = 0
-		}
+		pause := time.Duration(b.running[repository]) * window
 		current.timer = time.AfterFunc(pause, func() { b.start(current) })
 		b.pending[repository] = current
 	}
