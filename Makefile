@@ -1,5 +1,5 @@
 # Everything that is built or installed goes into folders that git ignores:
-# bin/ and node_modules/. The versions of the tools are in hack/tools.
+# bin/, dist/ and node_modules/. The versions of the tools are in hack/tools.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +15,8 @@ CRD_REF_DOCS := $(BIN)/crd-ref-docs
 KUSTOMIZE := $(BIN)/kustomize
 GOTESTSUM := $(BIN)/gotestsum
 GOLANGCI_LINT := $(BIN)/golangci-lint
+HELM := $(BIN)/helm
+KO := $(BIN)/ko
 REAP := $(BIN)/reap
 
 # What tests and demo run. Set KUBEBUILDER_ASSETS to use a kube-apiserver, etcd
@@ -64,7 +66,7 @@ test-unit: $(GOTESTSUM) $(REAP) ## Run the tests that need no cluster.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit
 
 .PHONY: test-envtest
-test-envtest: $(KUBE_ASSETS) $(GOTESTSUM) $(REAP) ## Run the tests against a real kube-apiserver.
+test-envtest: build $(KUBE_ASSETS) $(GOTESTSUM) $(HELM) $(KUSTOMIZE) $(REAP) ## Run the tests against a real kube-apiserver.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh envtest
 
 .PHONY: test-e2e
@@ -91,21 +93,30 @@ bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/benc
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
-test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator $(GOTESTSUM) $(REAP)
+test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 
 .PHONY: build
 build: ## Build manager, imagecache and aws-emulator into bin/.
-	@hack/go-build.sh programs . -trimpath -o $(BIN)/ ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
+	@CGO_ENABLED=0 hack/go-build.sh programs . -trimpath -ldflags '$(if $(VERSION),-X imagecache.dev/internal/buildinfo.version=$(VERSION))' -o $(BIN)/ ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
+
+.PHONY: images
+images: $(KO) ## Build the images into dist/images, or push them to KO_DOCKER_REPO; VERSION is their tag.
+	@hack/images.sh dist
+
+.PHONY: release
+release: $(KO) $(HELM) $(KUSTOMIZE) ## Push images to KO_DOCKER_REPO, and make install.yaml and chart of VERSION in dist.
+	@hack/release.sh dist
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC from the markers.
+generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC, and the chart's copies.
 	@$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@rm -rf api/v1alpha1/applyconfiguration
 	@$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(CONTROLLER_GEN) crd output:crd:dir=config/crd paths=./api/v1alpha1
 	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers
+	@hack/chart-files.sh
 
 .PHONY: docs
 docs: $(CRD_REF_DOCS) ## Generate docs/api.md, docs/cli.md, docs/troubleshooting.md and docs/metrics.md.
@@ -130,12 +141,12 @@ verify: tools ## Fail if anything generated, formatted or tidied would change, o
 
 .PHONY: clean
 clean: ## Remove everything that was built and installed here.
-	@rm -rf $(BIN) hack/tools/devcontainer/node_modules hack/tools/iam/node_modules
+	@rm -rf $(BIN) dist hack/tools/devcontainer/node_modules hack/tools/iam/node_modules
 
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOTESTSUM) $(GOLANGCI_LINT) ## Build all tools into bin/; the linters take minutes, once.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOTESTSUM) $(GOLANGCI_LINT) $(HELM) $(KO) ## Build all tools into bin/; the linters take minutes, once.
 
 .PHONY: kube-assets
 kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: 5 to 6 minutes.
@@ -171,10 +182,16 @@ $(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.su
 		sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 	@touch $@
 
+$(HELM): TOOL := helm.sh/helm/v4/cmd/helm
+$(KO): TOOL := github.com/google/ko
+$(HELM) $(KO): $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@CGO_ENABLED=0 hack/go-build.sh $(@F) hack/tools/$* -trimpath -ldflags '-s -w' -o $@ $(TOOL)
+	@touch $@
+
 $(REAP): $(wildcard hack/reap/*.go) go.mod
 	@go build -o $@ ./hack/reap
 	@touch $@
 
 .PHONY: $(BIN)/demo
 $(BIN)/demo:
-	@hack/go-build.sh demo . -trimpath -o $@ ./hack/demo
+	@CGO_ENABLED=0 hack/go-build.sh demo . -trimpath -o $@ ./hack/demo

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/internal/buildinfo"
 )
 
 func command() *cobra.Command {
@@ -26,6 +27,7 @@ Once it is ready it prints one line, "listening on http://127.0.0.1:PORT", and s
   aws ecr create-repository --repository-name demo
 
 http://127.0.0.1:PORT/_emulator/ steers faults, the clock and the log of calls.`,
+		Version:       buildinfo.Text(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

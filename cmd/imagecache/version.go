@@ -2,15 +2,12 @@ package main
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"imagecache.dev/internal/buildinfo"
 	"imagecache.dev/internal/hash"
 )
-
-// version is set by the linker in releases.
-var version = ""
 
 // versionInfo is what `imagecache version -o json` prints.
 type versionInfo struct {
@@ -23,17 +20,10 @@ type versionInfo struct {
 }
 
 func currentVersion() versionInfo {
-	info := versionInfo{Version: textOr(version, "development"), HashVersion: hash.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	built, ok := debug.ReadBuildInfo()
-	if !ok {
-		return info
+	return versionInfo{
+		Version: buildinfo.Version(), Commit: buildinfo.Commit(), HashVersion: hash.Version,
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
-	for _, setting := range built.Settings {
-		if setting.Key == "vcs.revision" {
-			info.Commit = setting.Value
-		}
-	}
-	return info
 }
 
 func newVersion(streams streams) *cobra.Command {

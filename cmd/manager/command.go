@@ -20,6 +20,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
+	"imagecache.dev/internal/buildinfo"
 )
 
 // settings are the manager's flags.
@@ -44,6 +45,7 @@ func newCommand() *cobra.Command {
 Kubernetes is reached as kubectl reaches it (KUBECONFIG, or the pod's service account), and AWS by the SDK's ordinary
 settings (environment, shared configuration, IRSA, Pod Identity).`,
 		Example:       "  manager --leader-elect --metrics-bind-address :8443",
+		Version:       buildinfo.Text(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
