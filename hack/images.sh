@@ -6,13 +6,15 @@
 # With KO_DOCKER_REPO they are pushed there, as KO_DOCKER_REPO/manager and so on, and FOLDER/images.txt lists their
 # references; without, they go into FOLDER/images, an OCI image layout. The SBOMs are in FOLDER/sbom either way.
 #
-# VERSION is what the programs say of themselves and the images' tag. KO_DEFAULTBASEIMAGE is the base image (.ko.yaml).
+# IMAGES names the programs to build, all three unless told. VERSION is what they say of themselves, and the images' tag.
+# KO_DEFAULTBASEIMAGE is the base image (.ko.yaml).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
 dist=$(cd "$1" && pwd)
 version=${VERSION:-}
+read -ra programs <<<"${IMAGES:-manager imagecache aws-emulator}"
 
 export LDFLAGS=
 if [[ -n $version ]]; then
@@ -28,4 +30,4 @@ else
 	arguments+=(--push=false --oci-layout-path="$dist/images")
 fi
 mkdir -p "$dist/sbom"
-bin/ko build "${arguments[@]}" ./cmd/manager ./cmd/imagecache ./cmd/aws-emulator
+bin/ko build "${arguments[@]}" "${programs[@]/#/./cmd/}"

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/go-logr/zapr"
 	"github.com/spf13/cobra"
@@ -95,6 +96,10 @@ func run(ctx context.Context, s settings) error {
 	return nil
 }
 
+// drain is how long reconciliations may go on once the program is asked to end: less than terminationGracePeriodSeconds
+// of the pod, so that the lease is released before the pod is killed.
+var drain = 20 * time.Second
+
 func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 	// The API server's own priority and fairness decides how fast a client may be.
 	config.QPS, config.Burst = -1, -1
@@ -116,7 +121,8 @@ func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 		LeaderElection:                s.leaderElection,
 		LeaderElectionID:              "manager.imagecache.dev",
 		LeaderElectionNamespace:       s.leaseNamespace,
-		LeaderElectionReleaseOnCancel: true,
+		LeaderElectionReleaseOnCancel: true, // run returns, and the program ends, right after
+		GracefulShutdownTimeout:       &drain,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up manager: %w", err)
@@ -130,10 +136,16 @@ func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// cachesSynced is ready once the first list of every kind has arrived.
+// probePatience is how long a probe waits for an answer: less than the second that Kubernetes waits for it.
+const probePatience = 500 * time.Millisecond
+
+// cachesSynced is ready once the first list of every kind has arrived: also in a replica that does not lead, so that one
+// which is ready can take over at once.
 func cachesSynced(mgr ctrl.Manager) healthz.Checker {
 	return func(request *http.Request) error {
-		if !mgr.GetCache().WaitForCacheSync(request.Context()) {
+		ctx, cancel := context.WithTimeout(request.Context(), probePatience)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
 			return fmt.Errorf("caches are not synced yet")
 		}
 		return nil
