@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.."
 files=charts/devcontainer-image-cache/files
 rm -rf "$files"
 for folder in crd rbac admission prometheus; do
-	[[ -d config/$folder ]] || continue
 	mkdir -p "$files/$folder"
 	for file in config/"$folder"/*.yaml; do
 		[[ $file == */kustomization.yaml ]] || cp "$file" "$files/$folder/"

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,7 @@ import (
 // TestChartRendersWhatConfigDefaultRenders holds the chart, with its default values, against config/default, object by
 // object. What may differ is in this file, with the reason; everything else is an error.
 func TestChartRendersWhatConfigDefaultRenders(t *testing.T) {
-	config := objects(t, must(t, "", filepath.Join(root, "bin", "kustomize"), "build", filepath.Join(root, "config", "default")))
+	config := kustomize(t, "default")
 	fromChart := objects(t, helm(t, templateArgs()...))
 
 	// Helm makes the namespace before a release, with --create-namespace, and refuses one that is in the release.
@@ -31,6 +32,41 @@ func TestChartRendersWhatConfigDefaultRenders(t *testing.T) {
 			t.Errorf("%s (-config +chart):\n%s", key, diff)
 		}
 	}
+}
+
+// TestMonitoringIsThatOfConfigPrometheus: off by default, because the Prometheus operator's kinds may not be there.
+func TestMonitoringIsThatOfConfigPrometheus(t *testing.T) {
+	without := render(t, "{}")
+	with := render(t, `metrics: {serviceMonitor: {enabled: true, labels: {release: kube}}, prometheusRule: {enabled: true, labels: {role: alerts}}}`)
+	config := kustomize(t, "prometheus")
+	if len(with) != len(without)+len(config) {
+		t.Errorf("%d objects more, not %d", len(with)-len(without), len(config))
+	}
+	for key, wanted := range config {
+		if without[key] != nil {
+			t.Errorf("%s is there by default", key)
+		}
+		got := with[key]
+		for name, value := range map[string]string{"ServiceMonitor": "release=kube", "PrometheusRule": "role=alerts"} {
+			label, text, _ := strings.Cut(value, "=")
+			if wanted["kind"] == name {
+				if below(got, "metadata", "labels")[label] != text {
+					t.Errorf("%s has not the label %s: %v", key, value, below(got, "metadata", "labels"))
+				}
+				delete(below(got, "metadata", "labels"), label)
+			}
+		}
+		removeReleaseMarks(t, key, wanted, got)
+		if diff := cmp.Diff(wanted, got); diff != "" {
+			t.Errorf("%s (-config +chart):\n%s", key, diff)
+		}
+	}
+}
+
+// kustomize renders a folder of config.
+func kustomize(t *testing.T, folder string) map[string]object {
+	t.Helper()
+	return objects(t, must(t, "", filepath.Join(root, "bin", "kustomize"), "build", filepath.Join(root, "config", folder)))
 }
 
 // removeReleaseMarks takes from a chart's object what tells that it belongs to a release.

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,7 +15,7 @@ import (
 // TestManagerPassesTheRestrictedProfile creates the manager's pod in a namespace with the labels of config/default's, where
 // the API server's own admission decides; and the same pod with one right more, which it refuses.
 func TestManagerPassesTheRestrictedProfile(t *testing.T) {
-	config := objects(t, must(t, "", filepath.Join(root, "bin", "kustomize"), "build", filepath.Join(root, "config", "default")))
+	config := kustomize(t, "default")
 	home := decode[corev1.Namespace](t, config["Namespace /"+namespace])
 	home.Name = "restricted"
 	if home.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
@@ -42,7 +41,7 @@ func TestManagerPassesTheRestrictedProfile(t *testing.T) {
 
 // TestManagerPodIsBounded looks at what the restricted profile does not ask for.
 func TestManagerPodIsBounded(t *testing.T) {
-	config := objects(t, must(t, "", filepath.Join(root, "bin", "kustomize"), "build", filepath.Join(root, "config", "default")))
+	config := kustomize(t, "default")
 	deployment := decode[appsv1.Deployment](t, config[deploymentKey])
 	pod := deployment.Spec.Template.Spec
 	container := pod.Containers[0]
