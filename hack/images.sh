@@ -22,12 +22,17 @@ if [[ -n $version ]]; then
 fi
 
 rm -rf "$dist/sbom" "$dist/images" "$dist/images.txt"
+mkdir -p "$dist/sbom" bin
 arguments=(--base-import-paths --sbom=spdx --sbom-dir="$dist/sbom" --tags="${version:-latest}")
 if [[ -n ${KO_DOCKER_REPO:-} ]]; then
-	arguments+=(--image-refs="$dist/images.txt")
+	bin/ko build "${arguments[@]}" "${programs[@]/#/./cmd/}" >"$dist/images.txt"
+	cat "$dist/images.txt"
 else
-	export KO_DOCKER_REPO=imagecache.local
-	arguments+=(--push=false --oci-layout-path="$dist/images")
+	# ko takes the layout's path for a repository's name, so it has to be in lower case.
+	layout=bin/ko-layout.$$
+	trap 'rm -rf "$layout"' EXIT
+	KO_DOCKER_REPO=imagecache.local bin/ko build "${arguments[@]}" --push=false --oci-layout-path="$layout" \
+		"${programs[@]/#/./cmd/}" >/dev/null
+	mv "$layout" "$dist/images"
+	echo "$dist/images"
 fi
-mkdir -p "$dist/sbom"
-bin/ko build "${arguments[@]}" "${programs[@]/#/./cmd/}"

@@ -32,7 +32,8 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, filepath.Join(next, "files", "crd", "imagecache.dev_projectimagecaches.yaml"), "kind: CustomResourceDefinition\nmetadata:\n", "kind: CustomResourceDefinition\nmetadata:\n  labels: {of-the-next: version}\n")
-	helm(t, "upgrade", release, next, "--namespace", namespace, "--set", fromSource, "--set", "replicas=3")
+	// What kubectl applied once it owns still, as the API server sees it.
+	helm(t, "upgrade", release, next, "--namespace", namespace, "--set", fromSource, "--set", "replicas=3", "--force-conflicts")
 	if got := get(t, "deployment/imagecache-manager", "{.spec.replicas}"); got != "3" {
 		t.Errorf("after the upgrade there are %s replicas, not 3", got)
 	}
