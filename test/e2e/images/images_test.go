@@ -136,7 +136,7 @@ func checkProgram(t *testing.T, architecture string, program []byte) {
 		return
 	}
 	path := filepath.Join(t.TempDir(), "manager")
-	if err := os.WriteFile(path, program, 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(path, program, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for flag, wanted := range map[string]string{"--version": "manager version " + version, "--help": "--leader-elect"} {
