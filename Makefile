@@ -93,7 +93,7 @@ bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/benc
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
-test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
+test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 

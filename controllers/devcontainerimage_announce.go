@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,6 +86,7 @@ func fateOf(status *v1alpha1.DevcontainerImageStatus) *metav1.Condition {
 
 // announceFate tells how a build ended for the cache.
 func (r *DevcontainerImageReconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav1.Condition) {
+	message := fate.Message
 	builds.WithLabelValues(image.Namespace, fate.Reason).Inc()
 	if build := image.Spec.Build; build != nil && build.DurationSeconds != nil {
 		buildSeconds.WithLabelValues(string(build.Outcome)).Observe(float64(*build.DurationSeconds))
@@ -95,13 +95,14 @@ func (r *DevcontainerImageReconciler) announceFate(image *v1alpha1.DevcontainerI
 		publishedBytes.WithLabelValues(image.Namespace).Add(float64(sizeOf(image)))
 		if image.Status.ReplacesDigest != "" {
 			imagesRemoved.WithLabelValues(image.Namespace, removedReplaced).Inc()
+			message += ", in place of " + image.Status.ReplacesDigest
 		}
 	}
 	kind := corev1.EventTypeNormal
 	if fate.Status != metav1.ConditionTrue && fate.Reason != v1alpha1.ReasonAdopted && image.Status.Role == v1alpha1.RoleBuilder {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(image, nil, kind, fate.Reason, "Publish", "%s", fmt.Sprint(fate.Message))
+	r.Recorder.Eventf(image, nil, kind, fate.Reason, "Publish", "%s", message)
 }
 
 // announcePull tells how the pull went that a runner reported.

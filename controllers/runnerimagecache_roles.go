@@ -111,6 +111,7 @@ func (r *RunnerImageCacheReconciler) removeRoles(ctx context.Context, runner *v1
 			return fmt.Errorf("remove the runner's roles: %w", err)
 		}
 		log.FromContext(ctx).Info("Removed role", "role", role.Name)
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleRemoved", "Delete", "removed role %s", role.Name)
 	}
 	return nil
 }

@@ -35,7 +35,9 @@ while IFS= read -r module; do
 	(cd "$(dirname "$module")" && go mod tidy -diff) || fail "$module is not tidy: run \"go mod tidy\" there"
 done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')
 
-bin/kustomize build config/default >/dev/null || fail "config/default can't be rendered"
+for folder in config/default config/prometheus config/grafana; do
+	bin/kustomize build "$folder" >/dev/null || fail "$folder can't be rendered"
+done
 
 go vet ./... || fail "go vet found something"
 make --no-print-directory lint || fail "the linters found something"

@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/console"
 	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/textfile"
 )
 
 // Output formats of prepare.
@@ -41,6 +42,7 @@ type prepare struct {
 	withoutCluster string
 	output         string
 	exitCode       bool
+	metricsFile    string
 }
 
 func newPrepare(streams streams) *cobra.Command {
@@ -91,6 +93,7 @@ func (p *prepare) addFlags(command *cobra.Command) {
 	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take before the image is just used")
 	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be asked at all: fail, or build here")
 	flags.StringVarP(&p.output, "output", "o", "", "name, json (one object at the end) or jsonl (events, one a line); the log then goes to standard error")
+	flags.StringVar(&p.metricsFile, "metrics-file", "", "a file FOLDER/NAME.prom of node_exporter's textfile collector, to which this run's metrics are added")
 	flags.BoolVar(&p.exitCode, "exit-code", false, "tell hit, published, built and bypassed apart by the exit code")
 }
 
@@ -105,6 +108,11 @@ func (p *prepare) complete(workspace string) error {
 	case "fail":
 	default:
 		return usageError("--without-cluster is fail or build, not %q", p.withoutCluster)
+	}
+	if p.metricsFile != "" {
+		if err := textfile.Check(p.metricsFile); err != nil {
+			return usageError("--metrics-file: %v", err)
+		}
 	}
 	switch p.output {
 	case outputText, outputName, outputJSON, outputJSONLines:
@@ -140,7 +148,7 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		FindStore:    p.findStore(),
 		Events:       p.events(),
 	}
-	result, err := prepared.Prepare(ctx, p.request)
+	result, err := p.measured(prepared, func() (*runner.Result, error) { return prepared.Prepare(ctx, p.request) })
 	if err != nil {
 		return errors.Join(p.printFailure(err), err)
 	}
@@ -151,6 +159,21 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		return outcomeCode(code)
 	}
 	return nil
+}
+
+// measured runs a preparation, and adds what it took to the file of metrics. What goes wrong with that file is told, and
+// stops nothing.
+func (p *prepare) measured(prepared *runner.Runner, run func() (*runner.Result, error)) (*runner.Result, error) {
+	if p.metricsFile == "" {
+		return run()
+	}
+	metrics := newRunMetrics(prepared.Events)
+	prepared.Events = metrics
+	result, err := run()
+	if writeErr := metrics.write(p.metricsFile, result, err); writeErr != nil {
+		metrics.Emit(runner.Event{Kind: runner.EventNotice, Text: "this run's metrics are lost: " + writeErr.Error()})
+	}
+	return result, err
 }
 
 // layoutPrefix of --pull comes before a folder.

@@ -41,11 +41,15 @@ curl -sk -H "Authorization: Bearer $(kubectl create token -n default looker)" ht
 This page is generated from the source.
 `
 
+// runnerTitle is the title of the tool's metrics.
+const runnerTitle = "imagecache prepare"
+
 // sources are the files with metrics, each with its title; a title of "" takes those of the declarations.
 var sources = []struct{ path, title string }{
 	{"controllers/metrics.go", ""},
 	{"controllers/census_collector.go", ""},
 	{"internal/aws/metrics.go", "Requests to AWS"},
+	{"cmd/imagecache/metrics.go", runnerTitle},
 }
 
 // metric is one row.
@@ -84,6 +88,16 @@ func run(output string) error {
 	}
 	return nil
 }
+
+// runnerHead comes before the metrics of the tool.
+const runnerHead = `
+The tool ends before anybody could scrape it. With ` + "`--metrics-file FOLDER/NAME.prom`" + `, or
+` + "`IMAGECACHE_METRICS_FILE`" + `, it adds what it counted to a file that [node_exporter's textfile
+collector](https://github.com/prometheus/node_exporter#textfile-collector) reads. All runs of a machine add to one file:
+counters and histograms grow, as those of a process that never ends do. The file is replaced in one step, so that no half
+of it is ever read; beside it lies an empty ` + "`NAME.prom.lock`" + `. A file that can't be written is told in the log and
+stops no environment.
+`
 
 func writeSource(page *bytes.Buffer, title string, file *ast.File, reader reader) error {
 	if title != "" {
@@ -125,6 +139,9 @@ func (r reader) writeTable(page *bytes.Buffer, title, rest string, node ast.Node
 		return err
 	}
 	fmt.Fprintf(page, "\n## %s\n", title)
+	if title == runnerTitle {
+		page.WriteString(runnerHead)
+	}
 	if rest = strings.Join(strings.Fields(rest), " "); rest != "" {
 		fmt.Fprintf(page, "\n%s\n", rest)
 	}

@@ -45,6 +45,7 @@ type Cluster struct {
 	kubernetes *kubernetesProcesses
 	emulator   *process
 	manager    *process
+	prometheus *process
 	aws        awsAccount
 
 	// AdminKubeconfig is the path of a kubeconfig that may do anything.
@@ -130,6 +131,7 @@ func (c *Cluster) StopManager() {
 
 // Stop ends all programs.
 func (c *Cluster) Stop() {
+	c.prometheus.stop()
 	c.manager.stop()
 	c.emulator.stop()
 	if c.kubernetes != nil {

@@ -86,6 +86,26 @@ func (c *Cluster) PrometheusConfig(ctx context.Context, scrapeInterval string) (
 	return path, nil
 }
 
+// StartPrometheus runs a Prometheus with that configuration, and returns its URL. It ends with the cluster.
+func (c *Cluster) StartPrometheus(ctx context.Context, program, scrapeInterval string) (url string, err error) {
+	config, err := c.PrometheusConfig(ctx, scrapeInterval)
+	if err != nil {
+		return "", err
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return "", err
+	}
+	address := "127.0.0.1:" + ports[0]
+	c.prometheus, err = start(c.dir, "prometheus", nil, program,
+		"--config.file", config, "--storage.tsdb.path", filepath.Join(c.dir, "prometheus"), "--web.listen-address", address)
+	if err != nil {
+		return "", err
+	}
+	url = "http://" + address
+	return url, c.prometheus.until(ctx, func(ctx context.Context) error { return get(ctx, url+"/-/ready") })
+}
+
 // writeAlerts takes the alerts out of the operator's object.
 func (c *Cluster) writeAlerts() (string, error) {
 	source, err := os.ReadFile(filepath.Join(c.options.Config, "prometheus", "rules.yaml"))

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/textfile"
+)
+
+// Outcomes of runs that ended without an image; the others are the runner's.
+const (
+	outcomeFailed      = "Failed"
+	outcomeInterrupted = "Interrupted"
+)
+
+// runMetrics are the metrics of one run of prepare. It listens to the run's events, and passes them on.
+type runMetrics struct {
+	runner.Events
+	registry *prometheus.Registry
+	began    time.Time
+
+	runs     *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	steps    *prometheus.HistogramVec
+	bytes    *prometheus.CounterVec
+	saved    prometheus.Counter
+	ended    prometheus.Gauge
+
+	mu sync.Mutex
+	// transferred is how far each step's transfer was told to be.
+	transferred map[string]int64
+}
+
+func newRunMetrics(events runner.Events) *runMetrics {
+	registry := prometheus.NewRegistry()
+	factory := promauto.With(registry)
+	return &runMetrics{
+		Events: events, registry: registry, began: time.Now(), transferred: map[string]int64{},
+		runs: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "imagecache_prepare_runs_total",
+			Help: "Runs of imagecache prepare on this machine, by outcome (Hit, Published, Built, Bypassed, Failed, Interrupted).",
+		}, []string{"outcome"}),
+		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "imagecache_prepare_duration_seconds",
+			Help:    "How long environments waited for their image, by outcome.",
+			Buckets: []float64{.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
+		}, []string{"outcome"}),
+		steps: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "imagecache_prepare_step_duration_seconds",
+			Help:    "How long each step took (Read, Lookup, Wait, Pull, Build, Save, Publish, Upload), and whether it did what it should (Succeeded, Failed).",
+			Buckets: []float64{.01, .05, .1, .5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
+		}, []string{"step", "outcome"}),
+		bytes: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "imagecache_prepare_transferred_bytes_total",
+			Help: "Bytes that steps transferred (Pull, Upload), as far as the engine tells: what was there already is not among them.",
+		}, []string{"step"}),
+		saved: factory.NewCounter(prometheus.CounterOpts{
+			Name: "imagecache_prepare_saved_seconds_total",
+			Help: "Build time that hits saved: what the image took to build less its pull.",
+		}),
+		ended: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "imagecache_prepare_last_run_timestamp_seconds",
+			Help: "When the last run ended.",
+		}),
+	}
+}
+
+// Emit takes in what an event says of times and bytes.
+func (m *runMetrics) Emit(event runner.Event) {
+	switch event.Kind {
+	case runner.EventFinished:
+		m.steps.WithLabelValues(event.Step, "Succeeded").Observe(event.Seconds)
+	case runner.EventFailed:
+		m.steps.WithLabelValues(event.Step, "Failed").Observe(event.Seconds)
+	case runner.EventProgress:
+		m.mu.Lock()
+		m.transferred[event.Step] = max(m.transferred[event.Step], event.DoneBytes)
+		m.mu.Unlock()
+	}
+	m.Events.Emit(event)
+}
+
+// write counts how the run ended, and adds all to a file.
+func (m *runMetrics) write(path string, result *runner.Result, err error) error {
+	outcome := outcomeFailed
+	switch {
+	case err == nil:
+		outcome = string(result.Outcome)
+		m.saved.Add(max(0, float64(result.SavedSeconds)))
+	case errors.Is(err, runner.ErrInterrupted):
+		outcome = outcomeInterrupted
+	}
+	m.runs.WithLabelValues(outcome).Inc()
+	m.duration.WithLabelValues(outcome).Observe(time.Since(m.began).Seconds())
+	m.ended.SetToCurrentTime()
+	m.mu.Lock()
+	for step, bytes := range m.transferred {
+		m.bytes.WithLabelValues(step).Add(float64(bytes))
+	}
+	m.mu.Unlock()
+	return textfile.Add(path, m.registry)
+}

@@ -1,0 +1,152 @@
+// Package metrics runs a Prometheus against the whole system, as an operator does: with a token of a service account that may
+// read the metrics, with the alerts of config/prometheus, and with every query of config/grafana.
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"imagecache.dev/internal/containerenv"
+	"imagecache.dev/internal/localcluster"
+)
+
+const namespace = "runner-metrics"
+
+var (
+	cluster    *localcluster.Cluster
+	server     *prometheus
+	kubeconfig string // the runner's
+	base       string // reference of the base image
+	runnerFile string // the metrics of the runner's machine
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test/e2e/metrics:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func root(elements ...string) string {
+	return filepath.Join(append([]string{"..", "..", ".."}, elements...)...)
+}
+
+func run(m *testing.M) (code int, err error) {
+	programs, err := filepath.Abs(root("bin"))
+	if err != nil {
+		return 1, err
+	}
+	if err := os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, err
+	}
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		return 1, fmt.Errorf("no prometheus (make prometheus gets one): %w", err)
+	}
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if assets == "" {
+		assets = filepath.Join(programs, "k8s")
+	}
+	dir, err := os.MkdirTemp("", "imagecache-metrics-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	runnerFile = filepath.Join(dir, "imagecache.prom")
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	cluster, err = localcluster.Start(ctx, localcluster.Options{
+		Assets: assets, Programs: programs, Config: root("config"), Dir: dir, LeaderElection: true,
+	})
+	if err != nil {
+		return 1, err
+	}
+	defer cluster.Stop()
+	if err := prepareCluster(ctx); err != nil {
+		return 1, err
+	}
+	url, err := cluster.StartPrometheus(ctx, program, "1s")
+	if err != nil {
+		return 1, err
+	}
+	server = &prometheus{url: url}
+	return m.Run(), nil
+}
+
+// prepareCluster makes the runner's stack, the base image, and the runner's objects.
+func prepareCluster(ctx context.Context) error {
+	if _, err := cluster.CreateStack(ctx, "gitpod-runner-demo", root("config", "aws", "runner-stack.yaml"), nil, nil); err != nil {
+		return err
+	}
+	busybox, err := containerenv.FindBusybox()
+	if err != nil {
+		return err
+	}
+	image, err := containerenv.BaseImage(busybox)
+	if err != nil {
+		return err
+	}
+	if base, err = cluster.PushImage(ctx, "base/busybox", "stable", image); err != nil {
+		return err
+	}
+	if kubeconfig, err = cluster.RunnerNamespace(ctx, namespace); err != nil {
+		return err
+	}
+	if err := cluster.Apply(ctx, namespace, root("config", "samples", "simple.yaml")); err != nil {
+		return err
+	}
+	_, err = cluster.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/shop")
+	return err
+}
+
+// prepare gives an environment of the project its image, without a container engine, and returns what the tool printed.
+func prepare(t *testing.T, workspace, environment string, args ...string) string {
+	t.Helper()
+	credentials := t.TempDir()
+	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "imagecache", append([]string{
+		"prepare", workspace, "--project", "shop", "--environment", environment, "--builder", "embedded",
+	}, args...)...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "IMAGECACHE_EMBEDDED_STORE="+t.TempDir())
+	printed, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("prepare: %v\n%s", err, printed)
+	}
+	return string(printed)
+}
+
+// workspace is a workspace of its own: marker makes its hash another than that of all other tests.
+func workspace(t *testing.T, marker string) string {
+	t.Helper()
+	folder := t.TempDir()
+	content := fmt.Sprintf(`{"image": %q} // %s`, base, marker)
+	if err := os.WriteFile(filepath.Join(folder, ".devcontainer.json"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// promtool runs promtool in a folder, and fails with what it printed unless it is content.
+func promtool(t *testing.T, folder, stdin string, args ...string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "promtool", args...)
+	command.Dir = folder
+	command.Stdin = strings.NewReader(stdin)
+	var printed bytes.Buffer
+	command.Stdout, command.Stderr = &printed, &printed
+	if err := command.Run(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, printed.String())
+	}
+}
