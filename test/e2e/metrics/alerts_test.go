@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,15 +36,10 @@ func alerts(t *testing.T) (all []alert, file []byte) {
 			} `json:"groups"`
 		} `json:"spec"`
 	}
-	if err := yaml.UnmarshalStrict(content, &struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Metadata   any    `json:"metadata"`
-		Spec       any    `json:"spec"`
-	}{}); err != nil {
-		t.Fatal(err)
+	var whole struct {
+		Spec any `json:"spec"`
 	}
-	if err := yaml.Unmarshal(content, &object); err != nil {
+	if err := errors.Join(yaml.Unmarshal(content, &object), yaml.Unmarshal(content, &whole)); err != nil {
 		t.Fatal(err)
 	}
 	for _, group := range object.Spec.Groups {
@@ -52,7 +48,7 @@ func alerts(t *testing.T) (all []alert, file []byte) {
 	if len(all) == 0 {
 		t.Fatal("config/prometheus/rules.yaml has no alerts")
 	}
-	if file, err = yaml.Marshal(object.Spec); err != nil {
+	if file, err = yaml.Marshal(whole.Spec); err != nil {
 		t.Fatal(err)
 	}
 	return all, file

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -56,73 +57,75 @@ func TestRunnersAddTheirOwnToAFile(t *testing.T) {
 }
 
 // scrape reads the manager's metrics as whoever holds a token.
-func scrape(t *testing.T, token string) (status int, text string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cluster.Metrics, nil)
+func scrape(ctx context.Context, token string) (status int, text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cluster.Metrics, nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // as the ServiceMonitor does
+	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
+	return response.StatusCode, string(body), err
 }
 
 // exposition is what the manager exposes to whom may read it.
-func exposition(t *testing.T) (text string, families map[string]*dto.MetricFamily) {
-	t.Helper()
-	file, err := cluster.MetricsReader(t.Context())
+func exposition(ctx context.Context) (text string, families map[string]*dto.MetricFamily, err error) {
+	file, err := cluster.MetricsReader(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	token, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	status, text := scrape(t, string(token))
+	status, text, err := scrape(ctx, string(token))
+	if err != nil {
+		return "", nil, err
+	}
 	if status != http.StatusOK {
-		t.Fatalf("the metrics answer %d to whom may read them", status)
+		return "", nil, fmt.Errorf("the metrics answer %d to whom may read them", status)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err = parser.TextToMetricFamilies(strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text, families
+	return text, families, err
 }
 
 func TestMetricsAreForThoseWhomKubernetesAuthorises(t *testing.T) {
-	if status, text := scrape(t, ""); status != http.StatusUnauthorized {
-		t.Errorf("without a token the metrics answer %d, with %d bytes", status, len(text))
+	if status, _, err := scrape(t.Context(), ""); err != nil || status != http.StatusUnauthorized {
+		t.Errorf("without a token the metrics answer %d, %v", status, err)
 	}
 	token, err := cluster.ServiceAccountToken(t.Context(), namespace, "runner")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, text := scrape(t, token); status != http.StatusForbidden {
-		t.Errorf("to a runner the metrics answer %d, with %d bytes", status, len(text))
+	if status, _, err := scrape(t.Context(), token); err != nil || status != http.StatusForbidden {
+		t.Errorf("to a runner the metrics answer %d, %v", status, err)
 	}
 }
 
 func TestExpositionIsClean(t *testing.T) {
 	published(t)
-	text, _ := exposition(t)
+	text, _, err := exposition(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	promtool(t, "", text, "check", "metrics")
 }
 
 func TestReferenceHasEachMetricAndNoOther(t *testing.T) {
 	published(t)
-	_, families := exposition(t)
+	_, families, err := exposition(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	page, err := os.ReadFile(root("docs", "metrics.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -188,8 +191,11 @@ func TestRestartCountsNothingAgain(t *testing.T) {
 	if err := cluster.StartManager(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
-		_, families := exposition(t)
+	var families map[string]*dto.MetricFamily
+	eventually(t, func() (err error) {
+		if _, families, err = exposition(t.Context()); err != nil {
+			return err
+		}
 		if passes := sum(families["controller_runtime_reconcile_total"], "controller", "devcontainerimage"); passes < 2 {
 			return fmt.Errorf("the manager has looked at %g requests", passes)
 		}
@@ -198,7 +204,6 @@ func TestRestartCountsNothingAgain(t *testing.T) {
 		}
 		return nil
 	})
-	_, families := exposition(t)
 	for _, name := range []string{
 		"imagecache_lookups_total", "imagecache_builds_total", "imagecache_pulls_total", "imagecache_saved_seconds_total",
 		"imagecache_published_bytes_total", "imagecache_grants_total", "imagecache_drift_corrected_total",
