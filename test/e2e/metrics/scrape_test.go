@@ -196,8 +196,8 @@ func TestRestartCountsNothingAgain(t *testing.T) {
 		if _, families, err = exposition(t.Context()); err != nil {
 			return err
 		}
-		if passes := sum(families["controller_runtime_reconcile_total"], "controller", "devcontainerimage"); passes < 2 {
-			return fmt.Errorf("the manager has looked at %g requests", passes)
+		if passes := sum(families["controller_runtime_reconcile_total"], "controller", "projectimagecache"); passes < 1 {
+			return fmt.Errorf("the manager has looked at %g projects", passes)
 		}
 		if projects := sum(families["imagecache_projects"], "ready", "True"); projects != 1 {
 			return fmt.Errorf("the manager knows %g projects", projects)
