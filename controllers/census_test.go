@@ -60,9 +60,9 @@ func TestCensusAddsUpWhatThereIs(t *testing.T) {
 	stalled := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRepositoryNotOwned}
 	credentials := metav1.Condition{Type: v1alpha1.ConditionPullCredentialsReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
 	c.OnAdd(&v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{UID: "r", Namespace: "a"}}, true)
-	for n, minutes := range []time.Duration{30, 10} {
+	for n, left := range []time.Duration{30 * time.Minute, 10 * time.Minute} {
 		project := censusProject([]string{"p0", "p1"}[n], "a", gigabyte, ready, credentials)
-		project.Status.PullCredentials = &v1alpha1.CredentialReference{ExpiresAt: metav1.NewTime(noon.Add(minutes * time.Minute))}
+		project.Status.PullCredentials = &v1alpha1.CredentialReference{ExpiresAt: metav1.NewTime(noon.Add(left))}
 		c.OnAdd(project, true)
 	}
 	c.OnAdd(censusProject("p2", "b", 0, stalled), true)

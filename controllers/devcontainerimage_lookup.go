@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,14 +54,14 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 // find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
 // that may pass, is an error: neither hit nor miss.
 func (r *DevcontainerImageReconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
-	began := time.Now()
+	began := r.Clock.Now()
 	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
 	if err != nil {
 		err = fmt.Errorf("look up image: %w", err)
 	} else if found != nil && found.ConfigErr != nil && aws.ClassOf(found.ConfigErr) != aws.ClassNotFound {
 		found, err = nil, fmt.Errorf("read image: %w", found.ConfigErr)
 	}
-	lookupSeconds.WithLabelValues(lookupOutcome(found, err)).Observe(time.Since(began).Seconds())
+	lookupSeconds.WithLabelValues(lookupOutcome(found, err)).Observe(r.Clock.Since(began).Seconds())
 	return found, err
 }
 
