@@ -34,6 +34,8 @@ FUZZTIME ?= 10s
 # make test-unit PKG=./internal/hash/... TEST_FLAGS='-run TestKey -v'
 TEST_FLAGS ?=
 export PKG ?= ./...
+# Your own workspace for the demo, which is not changed: make demo WORKSPACE=/path/to/yours.
+WORKSPACE ?=
 # Which benchmarks to run, all unless told: make bench BENCH='hash lookup'.
 BENCH ?=
 
@@ -48,8 +50,14 @@ help: ## Show this list.
 		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build $(KUBE_ASSETS) devcontainer-cli container-engine $(BIN)/demo $(REAP) ## Take a real workspace through miss, build, publish and hit; KEEP=1 leaves all running.
+demo: export IMAGECACHE_DEMO_WORKSPACE = $(WORKSPACE)
+demo: $(BIN)/demo demo-workspace build $(KUBE_ASSETS) devcontainer-cli container-engine $(REAP) ## Take a real workspace, or WORKSPACE=yours, through miss, build, publish and hit; KEEP=1 leaves all running.
 	@IMAGECACHE_PREPARE_SECONDS=$$(($$(date +%s) - $(STARTED))) $(if $(KEEP),,$(REAP)) $(BIN)/demo
+
+# A workspace that can't be taken is said before anything is built that takes minutes.
+.PHONY: demo-workspace
+demo-workspace: $(BIN)/demo
+	@$(BIN)/demo check
 
 .PHONY: demo-stop
 demo-stop: $(BIN)/demo ## End what KEEP=1 make demo left running.
@@ -93,7 +101,7 @@ bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/benc
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
-test-env: build $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
+test-env: build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +29,8 @@ type demo struct {
 	cluster    *localcluster.Cluster
 	kubeconfig string // the runner's
 	workspace  string
-	base       string // reference of the base image
+	own        bool   // the workspace is the user's, and not to be changed
+	base       string // reference of the base image, of the demo's own workspace
 	times      []timing
 }
 
@@ -38,8 +41,9 @@ type timing struct {
 	took        time.Duration
 }
 
-func newDemo(root string, keep bool) *demo {
-	return &demo{root: root, keep: keep, screen: newScreen(os.Stdout)}
+// newDemo makes a demo of its own workspace, or of the user's.
+func newDemo(root string, keep bool, workspace string) *demo {
+	return &demo{root: root, keep: keep, workspace: workspace, own: workspace != "", screen: newScreen(os.Stdout)}
 }
 
 // run is the demo from beginning to end. What it started ends with it, unless it is kept.
@@ -62,6 +66,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 		err = errors.Join(err, removeStateFolder(d.dir))
 	}()
 	steps := []func(context.Context) error{d.start, d.apply, d.first, d.second, d.third, d.look}
+	if d.own {
+		steps = []func(context.Context) error{d.start, d.apply, d.first, d.second, d.look}
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return d.explain(err)
@@ -93,8 +100,10 @@ func (d *demo) start(ctx context.Context) error {
 		map[string]string{"team": "platform", "cost-center": "4711"}, nil); err != nil {
 		return err
 	}
-	if err := d.prepareWorkspace(ctx); err != nil {
-		return err
+	if !d.own {
+		if err := d.prepareWorkspace(ctx); err != nil {
+			return err
+		}
 	}
 	d.screen.done("all is up", time.Since(began))
 	return nil
@@ -182,12 +191,17 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 	}
 	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), "prepare", d.workspace,
 		"--project", "shop", "--environment", environment, "--exit-code")
-	d.screen.line("$ imagecache prepare . --project shop --environment " + environment)
+	shown := "."
+	if d.own {
+		shown = d.workspace
+	}
+	d.screen.line("$ imagecache prepare " + shown + " --project shop --environment " + environment)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 20 * time.Second
 	command.Env = append(os.Environ(), env...)
 	output := d.screen.indented()
-	command.Stdout, command.Stderr = output, output
+	said := &bytes.Buffer{}
+	command.Stdout, command.Stderr = output, io.MultiWriter(output, said)
 	began := time.Now()
 	err = command.Run()
 	took := time.Since(began)
@@ -199,7 +213,11 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 	if err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("run imagecache: %w", err)
 	}
-	if code := command.ProcessState.ExitCode(); code != wantCode {
+	code := command.ProcessState.ExitCode()
+	if d.own && code != wantCode {
+		return &workspaceError{d.workspace, code, strings.TrimSpace(said.String())}
+	}
+	if code != wantCode {
 		return fmt.Errorf("environment %s should be a %s, and imagecache prepare ended with exit code %d", environment, what, code)
 	}
 	d.times = append(d.times, timing{environment: environment, what: what, took: took})
@@ -210,12 +228,16 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 // environment are the variables of one environment's machine.
 func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
 	dir := filepath.Join(d.dir, "machines", name)
-	env, err := containerenv.Write(dir, containerenv.Options{
-		InsecureRegistries: []string{d.cluster.RegistryHost()},
-		StandIns:           map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")},
-	})
+	options := containerenv.Options{InsecureRegistries: []string{d.cluster.RegistryHost()}}
+	if !d.own {
+		options.StandIns = map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")}
+	}
+	env, err := containerenv.Write(dir, options)
 	if err != nil {
 		return nil, err
+	}
+	if d.own { // base images and Features come with the user's own settings and credentials
+		return append(withUsersRegistries(env), "KUBECONFIG="+d.kubeconfig), nil
 	}
 	credentials := filepath.Join(dir, "docker")
 	if err := d.cluster.WriteDockerConfig(ctx, credentials); err != nil {
@@ -245,6 +267,10 @@ func (d *demo) look(ctx context.Context) error {
 
 // explain adds to an error where the logs are, and keeps them.
 func (d *demo) explain(err error) error {
+	var workspace *workspaceError
+	if errors.As(err, &workspace) {
+		return err // no log of ours knows more
+	}
 	logs := filepath.Join(d.root, "bin", "demo-logs")
 	if copyLogs(d.dir, logs) != nil {
 		return err

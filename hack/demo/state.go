@@ -39,8 +39,16 @@ func assetsFolder(root string) string {
 	return filepath.Join(root, "bin", "k8s")
 }
 
+// stateVariable names another folder for the state, so that a test of the demo leaves a person's alone.
+const stateVariable = "IMAGECACHE_DEMO_STATE"
+
 // keptFolder is the state of the one demo that may be left running.
-func keptFolder(root string) string { return filepath.Join(root, "bin", "demo-state") }
+func keptFolder(root string) string {
+	if dir := os.Getenv(stateVariable); dir != "" {
+		return dir
+	}
+	return filepath.Join(root, "bin", "demo-state")
+}
 
 // makeStateFolder makes an empty folder for a run.
 func makeStateFolder(root string) (string, error) {
@@ -114,7 +122,7 @@ func (d *demo) leave(ctx context.Context) error {
 	d.screen.step("Everything is left running")
 	d.screen.line("export KUBECONFIG=" + d.cluster.AdminKubeconfig)
 	d.screen.line("")
-	d.screen.line("Or all settings at once, for a shell in which to look around and to try your own workspace:")
+	d.screen.line("Or all settings at once, for a shell in which to look around and to prepare workspaces:")
 	d.screen.line("  . " + settings)
 	d.screen.line("  kubectl get imagecache -n " + namespace)
 	d.screen.line("  imagecache prepare YOUR-WORKSPACE --project shop --environment mine-1")

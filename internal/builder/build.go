@@ -117,6 +117,9 @@ type answer struct {
 // failedPull is the message of a base image that can't be had; it lacks the reason.
 var failedPull = regexp.MustCompile(`^Command failed: .* pull (\S+)$`)
 
+// noBase stands in a Dockerfile for no base image. The reference CLI takes it for the name of one.
+const noBase = "scratch"
+
 // outcome makes one error of the reference CLI's answer, of what it logged,
 // and of how it ended.
 func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr error) error {
@@ -131,7 +134,11 @@ func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr
 	if a.Outcome == "success" && runErr == nil {
 		return nil
 	}
-	if match := failedPull.FindStringSubmatch(a.Message); match != nil {
+	match := failedPull.FindStringSubmatch(a.Message)
+	if match != nil && match[1] == noBase {
+		return &BuildError{Message: "the dev container CLI can't build a Dockerfile whose last stage is FROM scratch: name a base image"}
+	}
+	if match != nil {
 		if err := p.Pull(ctx, match[1], r.DockerConfigDir, nil); err != nil {
 			return &BuildError{Message: shorten(err.Error())}
 		}

@@ -124,6 +124,7 @@ func TestARealBuild(t *testing.T) {
 			"FROM " + e.Base + "\nRUN exit 3\n":          "exit status 3",
 			"FROM " + e.Base + "\nCOPY nothing /\n":      "nothing",
 			"FROM " + e.Registry + "/none:1\nRUN true\n": "none",
+			"FROM scratch\nCOPY Dockerfile /\n":          "FROM scratch: name a base image",
 		} {
 			workspace := workspaceOf(t, map[string]string{".devcontainer.json": `{"dockerFile": "Dockerfile"}`, "Dockerfile": dockerfile})
 			_, err := e.Engine.Build(ctx, builder.Request{Workspace: workspace, ImageName: "localhost/imagecache-test/failed:1"})
