@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"golang.org/x/sync/errgroup"
 )
 
 // maxSmallEntry bounds what is kept of an archive in memory: manifest and
@@ -23,18 +25,41 @@ const maxSmallEntry = 4 << 20
 type archive struct {
 	dir    string
 	small  map[string][]byte
-	layers map[string]*layer
 	links  map[string]string
+	pool   *gzipPool
+	ending errgroup.Group // layers that are read and not yet written
+
+	mu     sync.Mutex
+	layers map[string]*layer
 }
 
 // readArchive reads an image out of an archive; its layers go into dir.
 func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, error) {
-	a := &archive{dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{}}
+	a := &archive{
+		dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{},
+		pool: newGzipPool(),
+	}
+	err := a.readAll(ctx, content)
+	if endErr := a.ending.Wait(); err == nil {
+		err = endErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	_, _ = io.Copy(io.Discard, content) // padding: the writer must not find a closed pipe
+	image, err := a.image()
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	return image, nil
+}
+
+func (a *archive) readAll(ctx context.Context, content io.Reader) error {
 	reader := tar.NewReader(content)
 	for {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err == nil {
 			err = context.Cause(ctx)
@@ -43,15 +68,9 @@ func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, 
 			err = a.read(header, reader)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
+			return err
 		}
 	}
-	_, _ = io.Copy(io.Discard, content) // padding: the writer must not find a closed pipe
-	image, err := a.image()
-	if err != nil {
-		return nil, fmt.Errorf("read archive: %w", err)
-	}
-	return image, nil
 }
 
 func (a *archive) read(header *tar.Header, content io.Reader) error {
@@ -79,11 +98,29 @@ func (a *archive) read(header *tar.Header, content io.Reader) error {
 		}
 		content = bytes.NewReader(start)
 	}
-	l, err := writeLayer(content, a.dir)
+	return a.readLayer(name, content)
+}
+
+// readLayer returns when a layer is read; the next one is read while it is written.
+func (a *archive) readLayer(name string, content io.Reader) error {
+	file, err := newLayerFile(a.dir)
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", name, err)
 	}
-	a.layers[name] = l
+	if err := file.read(content, a.pool); err != nil {
+		file.drop()
+		return fmt.Errorf("layer %s: %w", name, err)
+	}
+	a.ending.Go(func() error {
+		l, err := file.finish()
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", name, err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.layers[name] = l
+		return nil
+	})
 	return nil
 }
 

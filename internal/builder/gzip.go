@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
@@ -27,23 +28,42 @@ var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 // gzipEnd is an empty last block, which closes a stream of flushed ones.
 var gzipEnd = []byte{0x03, 0x00}
 
+// gzipPool is what the writers of one archive share: goroutines, and memory
+// for blocks that wait.
+type gzipPool struct {
+	slots       chan struct{} // bounds the goroutines
+	waiting     chan struct{} // bounds the blocks that are not compressed yet
+	blocks      sync.Pool     // clearing new ones costs as much as a fifth of compressing them
+	compressors sync.Pool
+}
+
+// waitingBytes is how much may wait in memory to be compressed. podman copies
+// each layer before it writes it out: what waits is compressed meanwhile.
+const waitingBytes = 64 << 20
+
+// newGzipPool keeps all cores busy.
+func newGzipPool() *gzipPool { return gzipPoolOf(runtime.GOMAXPROCS(0), waitingBytes/gzipBlock) }
+
+func gzipPoolOf(workers, blocks int) *gzipPool {
+	return &gzipPool{slots: make(chan struct{}, workers), waiting: make(chan struct{}, blocks)}
+}
+
 // gzipWriter compresses blocks side by side into one gzip member. What it
 // writes depends on what it is given and on nothing else.
 type gzipWriter struct {
 	block, before []byte // being filled; the window before it
 	size, sum     uint32
 	queue         chan chan []byte // results in the order of the blocks
-	slots         chan struct{}    // bounds the goroutines
 	written       chan error
-	compressors   sync.Pool
+	pool          *gzipPool
 }
 
 // newGzipWriter starts writing to out; Close must be called and waits for it.
-func newGzipWriter(out io.Writer, workers int) *gzipWriter {
+func newGzipWriter(out io.Writer, pool *gzipPool) *gzipWriter {
 	w := &gzipWriter{
-		queue:   make(chan chan []byte, workers),
-		slots:   make(chan struct{}, workers),
+		queue:   make(chan chan []byte, cap(pool.waiting)),
 		written: make(chan error, 1),
+		pool:    pool,
 	}
 	go func() { w.written <- w.drain(out) }()
 	return w
@@ -71,7 +91,7 @@ func (w *gzipWriter) Write(p []byte) (int, error) {
 	w.size += uint32(len(p))
 	for rest := p; len(rest) > 0; {
 		if w.block == nil {
-			w.block = make([]byte, 0, gzipBlock)
+			w.block = w.pool.block()
 		}
 		n := min(len(rest), gzipBlock-len(w.block))
 		w.block = append(w.block, rest[:n]...)
@@ -94,27 +114,38 @@ func (w *gzipWriter) Close() error {
 
 func (w *gzipWriter) send() {
 	block, before := w.block, w.before
-	w.block, w.before = nil, block[max(0, len(block)-gzipWindow):]
+	w.block, w.before = nil, bytes.Clone(block[max(0, len(block)-gzipWindow):])
 	result := make(chan []byte, 1)
+	w.pool.waiting <- struct{}{}
 	w.queue <- result
-	w.slots <- struct{}{}
 	go func() {
-		result <- w.compress(block, before)
-		<-w.slots
+		w.pool.slots <- struct{}{}
+		result <- w.pool.compress(block, before)
+		<-w.pool.slots
+		<-w.pool.waiting
 	}()
 }
 
-func (w *gzipWriter) compress(block, before []byte) []byte {
-	var out bytes.Buffer
-	compressor, ok := w.compressors.Get().(*flate.Writer)
-	if !ok {
-		compressor, _ = flate.NewWriter(&out, gzipLevel) // fails for a wrong level only
+// block is an empty block; compress takes it back.
+func (p *gzipPool) block() []byte {
+	if block, ok := p.blocks.Get().(*[gzipBlock]byte); ok {
+		return block[:0]
 	}
-	compressor.ResetDict(&out, before)
+	return make([]byte, 0, gzipBlock)
+}
+
+func (p *gzipPool) compress(block, before []byte) []byte {
+	out := bytes.NewBuffer(make([]byte, 0, len(block)/2))
+	compressor, ok := p.compressors.Get().(*flate.Writer)
+	if !ok {
+		compressor, _ = flate.NewWriter(out, gzipLevel) // fails for a wrong level only
+	}
+	compressor.ResetDict(out, before)
 	_, writeErr := compressor.Write(block)
 	if err := errors.Join(writeErr, compressor.Flush()); err != nil {
 		panic("compressing into memory failed: " + err.Error())
 	}
-	w.compressors.Put(compressor)
+	p.compressors.Put(compressor)
+	p.blocks.Put((*[gzipBlock]byte)(block[:gzipBlock]))
 	return out.Bytes()
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -38,52 +37,90 @@ const (
 	zstdMagic = "\x28\xb5\x2f\xfd"
 )
 
-// writeLayer writes a layer, compressed or not, as a gzip file into dir.
-// One that is gzip already stays as it is.
-func writeLayer(content io.Reader, dir string) (_ *layer, err error) {
+// layerFile is a layer that is being written as a gzip file.
+type layerFile struct {
+	file             *os.File
+	compressed, diff hash.Hash
+	out              *counter
+	compressor       *gzipWriter // none for a layer that was gzip already
+}
+
+// newLayerFile makes the file of a layer in dir; finish or drop must follow.
+func newLayerFile(dir string) (*layerFile, error) {
 	file, err := os.CreateTemp(dir, "layer-")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if closeErr := file.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	compressed, diff := sha256.New(), sha256.New()
-	counted := &counter{Writer: io.MultiWriter(file, compressed)}
+	f := &layerFile{file: file, compressed: sha256.New(), diff: sha256.New()}
+	f.out = &counter{Writer: io.MultiWriter(file, f.compressed)}
+	return f, nil
+}
+
+// read takes all of a layer, compressed or not. One that is gzip already stays
+// as it is.
+func (f *layerFile) read(content io.Reader, pool *gzipPool) error {
 	buffered := bufio.NewReaderSize(content, 256<<10)
 	magic, _ := buffered.Peek(4)
 	switch {
 	case len(magic) >= 2 && string(magic[:2]) == gzipMagic:
-		err = keepLayer(buffered, counted, diff)
+		return keepLayer(buffered, f.out, f.diff)
 	case string(magic) == zstdMagic:
-		var plain *zstd.Decoder
-		if plain, err = zstd.NewReader(buffered); err == nil {
-			err = compressLayer(plain, counted, diff)
-			plain.Close()
+		plain, err := zstd.NewReader(buffered)
+		if err != nil {
+			return err
 		}
+		defer plain.Close()
+		return f.compress(plain, pool)
 	default:
-		err = compressLayer(buffered, counted, diff)
+		return f.compress(buffered, pool)
 	}
+}
+
+func (f *layerFile) compress(plain io.Reader, pool *gzipPool) error {
+	f.compressor = newGzipWriter(f.out, pool)
+	_, err := io.Copy(io.MultiWriter(f.diff, f.compressor), plain)
+	return err
+}
+
+// finish waits until all that was read is written.
+func (f *layerFile) finish() (*layer, error) {
+	if f.compressor != nil {
+		compressor := f.compressor
+		f.compressor = nil
+		if err := compressor.Close(); err != nil {
+			f.drop()
+			return nil, err
+		}
+	}
+	if err := f.file.Close(); err != nil {
+		f.drop()
+		return nil, err
+	}
+	l := &layer{digest: sumOf(f.compressed), diffID: sumOf(f.diff), size: f.out.written}
+	l.path = filepath.Join(filepath.Dir(f.file.Name()), l.digest.Hex)
+	return l, os.Rename(f.file.Name(), l.path)
+}
+
+// drop gives a layer up.
+func (f *layerFile) drop() {
+	if f.compressor != nil {
+		_ = f.compressor.Close()
+	}
+	_ = f.file.Close()
+	_ = os.Remove(f.file.Name())
+}
+
+// writeLayer writes one layer as a gzip file into dir.
+func writeLayer(content io.Reader, dir string, pool *gzipPool) (*layer, error) {
+	file, err := newLayerFile(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := &layer{digest: sumOf(compressed), diffID: sumOf(diff), size: counted.written}
-	l.path = filepath.Join(dir, l.digest.Hex)
-	return l, os.Rename(file.Name(), l.path)
-}
-
-func compressLayer(plain io.Reader, out io.Writer, diff hash.Hash) error {
-	compressor := newGzipWriter(out, runtime.GOMAXPROCS(0))
-	_, err := io.Copy(io.MultiWriter(diff, compressor), plain)
-	if closeErr := compressor.Close(); err == nil {
-		err = closeErr
+	if err := file.read(content, pool); err != nil {
+		file.drop()
+		return nil, err
 	}
-	return err
+	return file.finish()
 }
 
 // keepLayer copies a compressed layer, and decompresses it for its diff ID alone.

@@ -145,7 +145,7 @@ func (s layoutStore) saveLayer(stored v1.Layer, dir string) (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir)
+	l, err := writeLayer(content, dir, newGzipPool())
 	return l, errors.Join(err, content.Close())
 }
 

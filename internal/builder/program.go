@@ -97,16 +97,19 @@ func (p *program) Save(ctx context.Context, name, dir string) (v1.Image, error) 
 	if p.name == Podman {
 		arguments = append(arguments, "--format", "docker-archive")
 	}
-	reader, writer := io.Pipe()
+	reader, writer, err := newPipe()
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
 	c := command{path: p.path, arguments: append(arguments, name), stdout: writer}
 	done := make(chan error, 1)
 	go func() {
 		err := c.run(ctx)
+		_ = writer.Close()
 		done <- err
-		_ = writer.CloseWithError(err)
 	}()
 	image, err := readArchive(ctx, reader, dir)
-	_ = reader.CloseWithError(err)
+	_ = reader.Close() // ends an engine that still writes
 	if saveErr := <-done; saveErr != nil && err != nil {
 		err = saveErr // the reader's error only follows from it
 	}
