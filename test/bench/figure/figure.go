@@ -22,17 +22,36 @@ const (
 // Figure is one thing measured.
 type Figure struct {
 	// Name tells what was measured, in words.
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
+	Name  string
+	Value float64
 	// Unit of value and reference: "s", "ms", "MB", "calls", …
-	Unit string `json:"unit"`
+	Unit string
 	// Reference is what the value is compared with, measured in the same run or known from elsewhere. 0: nothing.
-	Reference float64 `json:"reference,omitempty"`
+	Reference float64
 	// Ratio is value divided by reference. 0: there is no reference.
-	Ratio float64 `json:"ratio,omitempty"`
+	Ratio float64
 	// Goal is for the ratio where there is one, else for the value. 0: none.
-	Goal   float64   `json:"goal,omitempty"`
-	Better Direction `json:"better"`
+	Goal   float64
+	Better Direction
+}
+
+// MarshalJSON writes the figure with all its keys; null is what there isn't.
+func (f Figure) MarshalJSON() ([]byte, error) {
+	given := func(value float64) *float64 {
+		if value == 0 {
+			return nil
+		}
+		return &value
+	}
+	return json.Marshal(struct {
+		Name      string    `json:"name"`
+		Value     float64   `json:"value"`
+		Unit      string    `json:"unit"`
+		Reference *float64  `json:"reference"`
+		Ratio     *float64  `json:"ratio"`
+		Goal      *float64  `json:"goal"`
+		Better    Direction `json:"better"`
+	}{f.Name, f.Value, f.Unit, given(f.Reference), given(f.Ratio), given(f.Goal), f.Better})
 }
 
 // Against returns the figure with a reference and the ratio to it.

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,5 +56,27 @@ func TestNoFiguresAreAnEmptyList(t *testing.T) {
 	}
 	if got := list.String(); got != "[]\n" {
 		t.Errorf("wrote %q", got)
+	}
+}
+
+func TestFiguresAreWrittenWithAllTheirKeys(t *testing.T) {
+	var list bytes.Buffer
+	err := WriteJSON(&list, []Figure{
+		{Name: "calls", Value: 0, Unit: "calls", Better: Lower},
+		Figure{Name: "rate", Value: 3, Unit: "1/s", Goal: 1.5, Better: Higher}.Against(2),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []map[string]any
+	if err := json.Unmarshal(list.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []map[string]any{
+		{"name": "calls", "value": 0.0, "unit": "calls", "reference": nil, "ratio": nil, "goal": nil, "better": "lower"},
+		{"name": "rate", "value": 3.0, "unit": "1/s", "reference": 2.0, "ratio": 1.5, "goal": 1.5, "better": "higher"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 }

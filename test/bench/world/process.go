@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,14 +23,24 @@ type Process struct {
 	ended   chan struct{} // closed once the process has ended
 }
 
-// StartProcess starts bin/manager against the world. folder takes its kubeconfig and its log.
+// arguments are those of config/manager/deployment.yaml, with addresses and a namespace that exist here.
+var arguments = []string{
+	"--leader-elect", "--leader-election-namespace=default", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0",
+}
+
+// StartProcess starts bin/manager against the world as it runs in production. folder takes its kubeconfig and its log.
+// Settings of Go's memory that this shell happens to have are left out, because the deployment has none: the manager
+// sets its own.
 func (w *World) StartProcess(folder string) (*Process, error) {
 	kubeconfig := filepath.Join(folder, "kubeconfig")
 	if err := w.WriteKubeconfig(kubeconfig, ""); err != nil {
 		return nil, err
 	}
-	command := exec.Command(filepath.Join("bin", "manager"))
-	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	command := exec.Command(filepath.Join("bin", "manager"), arguments...)
+	command.Env = slices.DeleteFunc(append(os.Environ(), "KUBECONFIG="+kubeconfig), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name == "GOGC" || name == "GOMEMLIMIT" || name == "GODEBUG" || name == "GOMAXPROCS"
+	})
 	for name, value := range w.settings() {
 		command.Env = append(command.Env, name+"="+value)
 	}
