@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
@@ -18,6 +19,9 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 )
+
+// evictionRetry is how soon an eviction is tried again that has to wait for the runner.
+const evictionRetry = 5 * time.Second
 
 // EvictionReconciler removes the images that a project's annotation names.
 type EvictionReconciler struct {
@@ -48,6 +52,10 @@ func (r *EvictionReconciler) evict(ctx context.Context, project *v1alpha1.Projec
 	if runner == nil {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there", project.Spec.RunnerRef.Name)
 	}
+	if err := projectRefusal(project, runner); err != nil {
+		// No watch of this controller tells when that is over.
+		return waitingf(v1alpha1.ReasonWaitingForRunner, evictionRetry, "%s", err.Error())
+	}
 	images := r.targets.of(targetOf(runner)).images
 	for _, hash := range hashes {
 		found, err := images.Find(ctx, repository.Name, hash)
@@ -74,8 +82,9 @@ func (r *EvictionReconciler) strike(ctx context.Context, project *v1alpha1.Proje
 	if len(left) == 0 {
 		delete(project.Annotations, v1alpha1.AnnotationEvict)
 	}
-	if err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("remove annotation: %w", client.IgnoreNotFound(err))
+	err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove annotation: %w", err)
 	}
 	return nil
 }

@@ -3,10 +3,14 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
@@ -41,10 +45,31 @@ func (r *ProjectImageCacheReconciler) converge(ctx context.Context, project *v1a
 		return
 	}
 	target.inventory.Note(*seen.Repository)
+	if seen.holderLives, f.repositoryErr = r.holderLives(ctx, project, seen.Tags[tagOwner]); f.repositoryErr != nil {
+		return
+	}
 	if f.plan, f.repositoryErr = planRepository(project, f.desired, seen); f.repositoryErr != nil {
 		return
 	}
 	r.apply(ctx, target, seen, f)
+}
+
+// holderLives says whether an owner's tag names another object of this cluster that is there and stays.
+func (r *ProjectImageCacheReconciler) holderLives(ctx context.Context, project *v1alpha1.ProjectImageCache, owner string) (bool, error) {
+	object, ours := strings.CutPrefix(owner, r.ClusterUID+"/")
+	namespace, name, ok := strings.Cut(object, "/")
+	if !ours || !ok || (namespace == project.Namespace && name == project.Name) {
+		return false, nil
+	}
+	holder := &v1alpha1.ProjectImageCache{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, holder)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the repository's owner: %w", err)
+	}
+	return holder.DeletionTimestamp.IsZero(), nil
 }
 
 // observe looks at a repository that was there before: first in the inventory that all projects share, and closer, at
@@ -72,16 +97,22 @@ func (r *ProjectImageCacheReconciler) observe(ctx context.Context, project *v1al
 	if !f.sweep {
 		return seen, nil
 	}
-	// A policy that can't be read is not known to be wrong: the sweep comes again.
+	// A policy that can't be read is not known to be wrong, so the project stays as it is: the sweep comes again.
 	lifecycle, lifecycleErr := target.repositories.LifecyclePolicy(ctx, f.desired.name)
 	policy, policyErr := target.repositories.Policy(ctx, f.desired.name)
+	if aws.ClassOf(lifecycleErr) == aws.ClassNotFound || aws.ClassOf(policyErr) == aws.ClassNotFound {
+		// The repository is gone, and the inventory doesn't know yet.
+		target.inventory.Forget(f.desired.name)
+		return seenRepository{}, nil
+	}
 	if lifecycleErr == nil {
 		seen.lifecycle = &lifecycle
 	}
 	if policyErr == nil {
 		seen.policy = &policy
 	}
-	f.swept = lifecycleErr == nil && policyErr == nil
+	f.sweepErr = firstError(lifecycleErr, policyErr)
+	f.swept = f.sweepErr == nil
 	return seen, nil
 }
 

@@ -39,7 +39,7 @@ type ProjectImageCacheReconciler struct {
 	targets *awsTargets
 
 	mu      sync.Mutex
-	swept   map[types.UID]time.Time
+	sweeps  map[types.UID]time.Time // when each project's policies are to be read next
 	counted map[types.UID]*v1alpha1.ImageStatistics
 }
 
@@ -61,15 +61,17 @@ func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1
 	if err != nil {
 		return outcome(ctx, err, 0)
 	}
+	if runner != nil && !observed(runner) && project.Status.Repository != nil {
+		// The runner's watch wakes the project in a moment. Until then it stays as ready as it was.
+		return outcome(ctx, nil, 0)
+	}
 	facts := &projectFacts{now: r.Clock.Now()}
 	next := r.work(ctx, project, runner, facts)
 	before := project.Status.DeepCopy()
 	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {
 		return outcome(ctx, err, 0)
 	}
-	if facts.swept {
-		r.markSwept(project.UID, facts.now)
-	}
+	r.noteSweep(project, facts)
 	r.announce(project, before, facts)
 	return settled(ctx, facts.err(), next)
 }
@@ -89,9 +91,7 @@ func (r *ProjectImageCacheReconciler) work(ctx context.Context, project *v1alpha
 	due := r.sweepDue(project)
 	facts.sweep = !facts.now.Before(due)
 	r.converge(ctx, project, target, facts)
-	if facts.swept {
-		due = facts.now.Add(r.sweepInterval())
-	}
+	due = r.nextSweep(project, due, facts)
 	if isStalled(facts.repositoryErr) {
 		return jittered(r.driftInterval(), project.UID)
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,6 +40,15 @@ func (r *ProjectImageCacheReconciler) finalize(ctx context.Context, project *v1a
 	return nil
 }
 
+// readsLag is for how long after a repository was made a read may not find it.
+const readsLag = 10 * time.Second
+
+// madeJustNow says whether a project's repository became ready so short a time ago that reads may not find it.
+func madeJustNow(project *v1alpha1.ProjectImageCache, now time.Time) bool {
+	ready := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionRepositoryReady)
+	return ready != nil && ready.Status == metav1.ConditionTrue && now.Sub(ready.LastTransitionTime.Time) < readsLag
+}
+
 // remove deletes the repository if the controller made it and the object asks for that; one that stays loses the owner's
 // tag, so that another object can take it over. It asks AWS whose the repository is, at this moment, before it does
 // either.
@@ -64,6 +76,9 @@ func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alp
 	target := r.targets.of(targetOf(runner))
 	desired := desiredFor(project, runner, r.ClusterUID)
 	seen, err := target.repositories.Describe(ctx, desired.name)
+	if err == nil && seen == nil && target.inventory.Get(desired.name) != nil && madeJustNow(project, r.Clock.Now()) {
+		return waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s was made a moment ago and is not to be seen yet", desired.name)
+	}
 	if err != nil || seen == nil || seen.Tags[tagOwner] != desired.owner {
 		return err
 	}
@@ -72,10 +87,11 @@ func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alp
 		log.FromContext(ctx).Info("Left repository", "repository", desired.name)
 		return target.repositories.Untag(ctx, seen.ARN, []string{tagOwner, tagOrigin})
 	}
+	// Forgotten first: a deletion whose answer is lost was one.
+	target.inventory.Forget(desired.name)
 	if err := target.repositories.Delete(ctx, desired.name); err != nil {
 		return err
 	}
-	target.inventory.Forget(desired.name)
 	log.FromContext(ctx).Info("Removed repository", "repository", desired.name)
 	r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryRemoved", "Delete", "removed repository %s", desired.name)
 	return nil

@@ -13,6 +13,9 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
+// eventDriftNotSeen is the reason of events about what could not be read, so that drift in it is not found.
+const eventDriftNotSeen = "DriftNotSeen"
+
 // driftWatch compares all repositories with what is wanted of them, again and again, and wakes the projects whose
 // repositories differ. It costs pages of the account's lists, not calls for each repository.
 type driftWatch struct {
@@ -72,7 +75,7 @@ func (w *driftWatch) announce(ctx context.Context, runner *v1alpha1.RunnerImageC
 		return
 	}
 	w.blind[target] = true
-	w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, "DriftNotSeen", "ReadInventory",
+	w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, eventDriftNotSeen, "ReadInventory",
 		"repositories are not compared with what is wanted of them: %s", aws.Message(err))
 }
 

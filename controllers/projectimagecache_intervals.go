@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
 )
 
 func (r *ProjectImageCacheReconciler) driftInterval() time.Duration {
@@ -17,29 +19,50 @@ func (r *ProjectImageCacheReconciler) sweepInterval() time.Duration {
 	return orDefault(r.SweepInterval, 24*time.Hour)
 }
 
+// sweepRetry is how long after a sweep that failed the next one comes: soon for something that is done once a day, and
+// seldom enough that a permission which is missing doesn't make every project ask all the time.
+func (r *ProjectImageCacheReconciler) sweepRetry() time.Duration { return r.sweepInterval() / 24 }
+
 // sweepDue is when a project's policies are to be read next. What the program doesn't remember, it spreads: each object
 // has its own place in the interval, so that a restart doesn't read all policies at once.
 func (r *ProjectImageCacheReconciler) sweepDue(project *v1alpha1.ProjectImageCache) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last, ok := r.swept[project.UID]; ok {
-		return last.Add(jittered(r.sweepInterval(), project.UID))
+	due, ok := r.sweeps[project.UID]
+	if !ok {
+		due = r.Clock.Now().Add(time.Duration(share(project.UID) * float64(r.sweepInterval())))
+		r.sweeps[project.UID] = due
 	}
-	first := r.Clock.Now().Add(-time.Duration((1 - share(project.UID)) * float64(r.sweepInterval())))
-	r.swept[project.UID] = first
-	return first.Add(r.sweepInterval())
+	return due
 }
 
-func (r *ProjectImageCacheReconciler) markSwept(uid types.UID, at time.Time) {
+// nextSweep is when a project's policies are to be read after a pass that found them due as told.
+func (r *ProjectImageCacheReconciler) nextSweep(project *v1alpha1.ProjectImageCache, due time.Time, facts *projectFacts) time.Time {
+	switch {
+	case facts.sweepErr != nil:
+		return facts.now.Add(r.sweepRetry())
+	case facts.swept:
+		return facts.now.Add(jittered(r.sweepInterval(), project.UID))
+	}
+	return due
+}
+
+// noteSweep remembers when a project's policies are to be read next, and tells where they could not be.
+func (r *ProjectImageCacheReconciler) noteSweep(project *v1alpha1.ProjectImageCache, facts *projectFacts) {
+	if facts.sweepErr != nil {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventDriftNotSeen, "ReadPolicies",
+			"the repository's policies are not compared with what is wanted of them: %s", aws.Message(facts.sweepErr))
+	}
+	due := r.nextSweep(project, r.sweepDue(project), facts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.swept[uid] = at
+	r.sweeps[project.UID] = due
 }
 
 func (r *ProjectImageCacheReconciler) forget(uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.swept, uid)
+	delete(r.sweeps, uid)
 	delete(r.counted, uid)
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/ecr"
@@ -100,6 +99,8 @@ type seenRepository struct {
 	*ecr.Repository
 	lifecycle *string
 	policy    *string
+	// holderLives says that another object of this cluster owns the repository by its tag, and is there.
+	holderLives bool
 }
 
 // repositoryPlan is what is to be done about a repository. The zero value: nothing, it is as it should be.
@@ -177,6 +178,13 @@ func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desi
 		// The tag was removed by hand.
 		p.origin = originOf("", project)
 		return nil
+	case owned && known:
+		// Always is for taking over once: two objects that both say so must not take it from each other for ever.
+		return terminalf(v1alpha1.ReasonRepositoryNotOwned,
+			"repository %s was taken over by %s; remove one of the two objects", desired.name, holder)
+	case owned && seen.holderLives:
+		return terminalf(v1alpha1.ReasonRepositoryNotOwned,
+			"repository %s belongs to %s, which this cluster has too; remove one of the two objects", desired.name, holder)
 	case project.Spec.AdoptionPolicy == v1alpha1.AdoptAlways, !owned && project.Spec.AdoptionPolicy == v1alpha1.AdoptIfUntagged:
 		if seen.KMSKeyARN != desired.kmsKeyARN {
 			return terminalf(v1alpha1.ReasonEncryptionMismatch,
@@ -262,11 +270,19 @@ func (p *repositoryPlan) describe(seen seenRepository, changed bool) {
 		return
 	}
 	if len(p.tag) > 0 {
-		p.note(actionSetTags, "tags were missing or other than wanted: "+strings.Join(slices.Sorted(maps.Keys(p.tag)), ", "))
+		p.found = append(p.found, missingTags(p.tag))
 	}
 	if len(p.untag) > 0 {
-		p.note(actionRemoveTags, "tags were there that are no longer wanted: "+strings.Join(p.untag, ", "))
+		p.found = append(p.found, strayTags(p.untag))
 	}
+}
+
+func missingTags(tags map[string]string) finding {
+	return finding{actionSetTags, "tags were missing or other than wanted: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
+}
+
+func strayTags(keys []string) finding {
+	return finding{actionRemoveTags, "tags were there that are no longer wanted: " + strings.Join(keys, ", ")}
 }
 
 func (p *repositoryPlan) note(action, text string) {
@@ -284,35 +300,6 @@ func foundPolicy(what, text string) string {
 func drifted(project *v1alpha1.ProjectImageCache, desired desiredRepository, shown *ecr.Repository) bool {
 	plan, err := planRepository(project, desired, seenRepository{Repository: shown})
 	return err != nil || !plan.empty()
-}
-
-// projectRefusal says why a project's repository must not be worked on: nil if it may.
-func projectRefusal(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) error {
-	stalled := meta.FindStatusCondition(runner.Status.Conditions, v1alpha1.ConditionStalled)
-	switch {
-	case runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
-		return terminalf(v1alpha1.ReasonUnsupportedProvider, "runner %s is of provider %s, which can't cache images; only %s runners can",
-			runner.Name, runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
-	case runner.Status.ObservedGeneration != runner.Generation && project.Status.Repository == nil:
-		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s has not been looked at yet", runner.Name)
-	case !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionAccountReady) || runner.Status.PullRoleARN == "":
-		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s does not reach its AWS account; see its conditions", runner.Name)
-	case stalled != nil && stalled.Status == metav1.ConditionTrue && (project.Status.Repository == nil || stopsAll(stalled.Reason)):
-		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: %s", runner.Name, stalled.Message)
-	case runner.Spec.StackName != "" && runner.Status.StackTagsReadAt == nil:
-		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the tags of runner %s's stack were not read yet; see its conditions", runner.Name)
-	}
-	return nil
-}
-
-// stopsAll knows what is wrong with a runner that makes its repositories untouchable, beyond keeping new ones from
-// being made.
-func stopsAll(reason string) bool {
-	switch reason {
-	case v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonRunnerIDInUse, v1alpha1.ReasonUnsupportedProvider, v1alpha1.ReasonAssumeRoleNotAllowed:
-		return true
-	}
-	return false
 }
 
 // tagsProblem says which tags could not be set: nil if all were.

@@ -163,6 +163,8 @@ func withPolicies(lifecycle, policy string) seenRepository {
 	return seen
 }
 
+func held(seen seenRepository) seenRepository { seen.holderLives = true; return seen }
+
 func TestRepositoriesOfOthersAreRefused(t *testing.T) {
 	kms := func(r *ecr.Repository) { r.KMSKeyARN = "arn:aws:kms:eu-central-1:123456789012:key/k" }
 	for name, test := range map[string]struct {
@@ -170,9 +172,16 @@ func TestRepositoriesOfOthersAreRefused(t *testing.T) {
 		seen    seenRepository
 		want    string
 	}{
-		"untagged, never adopt":            {testProject(neverMade), testSeen(untagged(tagOwner)), v1alpha1.ReasonRepositoryNotOwned},
-		"another's, adopt if untagged":     {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(tagged(tagOwner, "x")), v1alpha1.ReasonRepositoryNotOwned},
-		"taken over by another":            {testProject(), testSeen(tagged(tagOwner, "x")), v1alpha1.ReasonRepositoryNotOwned},
+		"untagged, never adopt":        {testProject(neverMade), testSeen(untagged(tagOwner)), v1alpha1.ReasonRepositoryNotOwned},
+		"another's, adopt if untagged": {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(tagged(tagOwner, "x")), v1alpha1.ReasonRepositoryNotOwned},
+		"taken over by another":        {testProject(), testSeen(tagged(tagOwner, "x")), v1alpha1.ReasonRepositoryNotOwned},
+		"taken over by another, Always": {
+			testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.AdoptionPolicy = v1alpha1.AdoptAlways }), testSeen(tagged(tagOwner, "x")),
+			v1alpha1.ReasonRepositoryNotOwned,
+		},
+		"of an object that is there, Always": {
+			testProject(adopting(v1alpha1.AdoptAlways)), held(testSeen(tagged(tagOwner, "cluster-1/ns/p2"))), v1alpha1.ReasonRepositoryNotOwned,
+		},
 		"to be adopted, another's key":     {testProject(adopting(v1alpha1.AdoptAlways)), testSeen(tagged(tagOwner, "x"), kms), v1alpha1.ReasonEncryptionMismatch},
 		"untagged, adopt, and another key": {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(untagged(tagOwner), kms), v1alpha1.ReasonEncryptionMismatch},
 	} {

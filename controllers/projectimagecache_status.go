@@ -23,8 +23,9 @@ type projectFacts struct {
 
 	desired desiredRepository
 	plan    *repositoryPlan
-	// sweep asks for the policies, which have no shared list, to be read; swept says that they were.
+	// sweep asks for the policies, which have no shared list, to be read; swept says that they were, and sweepErr why not.
 	sweep, swept bool
+	sweepErr     error
 
 	// repository is nil where it isn't there, or isn't this object's.
 	repository *ecr.Repository

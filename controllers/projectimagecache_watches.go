@@ -30,7 +30,7 @@ func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.targets == nil {
 		r.targets = newAWSTargets(r.AWS, r.Clock)
 	}
-	r.swept, r.counted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}
+	r.sweeps, r.counted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("projectimagecache").

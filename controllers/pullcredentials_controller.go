@@ -66,7 +66,10 @@ func (r *PullCredentialsReconciler) Reconcile(ctx context.Context, project *v1al
 		uid: project.UID, now: facts.now, disabled: facts.disabled, lost: lost,
 		asked: pullAsked(project, r.lastAsked(project, facts.now), open, facts.now), current: facts.current,
 	})
-	facts.action = action
+	if facts.action = action; action == pullGrant && !observed(runner) {
+		// The runner's watch wakes the project in a moment.
+		return outcome(ctx, nil, 0)
+	}
 	r.act(ctx, project, runner, &facts)
 	if action == pullKeep && !r.isNews(project, facts) {
 		return outcome(ctx, nil, next)

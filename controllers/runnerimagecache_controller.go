@@ -42,7 +42,11 @@ type RunnerImageCacheReconciler struct {
 }
 
 // runnerVisits are when the parts of a runner that cost calls were last looked at.
-type runnerVisits struct{ stack, roles visit }
+type runnerVisits struct {
+	stack, roles visit
+	// read is the stack as it was read last, for a pass whose status could not be written.
+	read *cloudformation.Stack
+}
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches,verbs=get;list;watch;patch;update
 // +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches/status,verbs=patch
@@ -108,7 +112,7 @@ func (r *RunnerImageCacheReconciler) lookAtStack(ctx context.Context, runner *v1
 		return
 	}
 	if !visits.stack.due(runner.Generation, facts.now, r.stackInterval()) {
-		facts.stackErr = visits.stack.err
+		facts.stack, facts.stackErr = visits.read, visits.stack.err
 		return
 	}
 	stack, err := cloudformation.Read(ctx, r.AWS.Clients(targetOf(runner)), name)
@@ -119,7 +123,7 @@ func (r *RunnerImageCacheReconciler) lookAtStack(ctx context.Context, runner *v1
 		facts.stack = stack
 		err = stackProblem(name, stack)
 	}
-	facts.stackErr = err
+	facts.stackErr, visits.read = err, facts.stack
 	visits.stack = visit{generation: runner.Generation, at: facts.now, err: err}
 }
 
@@ -153,8 +157,8 @@ func (r *RunnerImageCacheReconciler) patchStatus(ctx context.Context, runner *v1
 	before := runner.DeepCopy()
 	runner.Status = status
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, runner, patch); err != nil {
-		return fmt.Errorf("patch status: %w", client.IgnoreNotFound(err))
+	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, runner, patch)); err != nil {
+		return fmt.Errorf("patch status: %w", err)
 	}
 	return nil
 }

@@ -41,9 +41,17 @@ func (r *RunnerImageCacheReconciler) remove(ctx context.Context, runner *v1alpha
 	if projects > 0 {
 		return waitingf(v1alpha1.ReasonProjectsRemain, 0, "%d ProjectImageCaches still name this runner; delete them first", projects)
 	}
-	madeRoles := runner.Status.AccountID != "" && runner.Spec.Roles.Type != v1alpha1.RolesProvided
-	if !madeRoles {
+	if runner.Spec.Roles.Type == v1alpha1.RolesProvided || runner.Spec.Provider != v1alpha1.ProviderAWSEC2 {
 		return nil
 	}
+	if !mayAssume(runner, allowedRoles(r.AllowedRoles, runner.Namespace)) {
+		if runner.Status.AccountID == "" {
+			return nil
+		}
+		return waitingf(v1alpha1.ReasonAssumeRoleNotAllowed, r.rolesInterval(),
+			"the roles can't be removed: the manager's settings don't allow namespace %s to use %s; allow it, or set the annotation %s to let go of them",
+			runner.Namespace, runner.Spec.AssumeRoleARN, v1alpha1.AnnotationAbandon)
+	}
+	// Roles may be there although the status doesn't tell: of a pass whose status was never written.
 	return r.removeRoles(ctx, runner)
 }

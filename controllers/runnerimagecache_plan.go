@@ -56,11 +56,16 @@ func runnerRefusal(runner *v1alpha1.RunnerImageCache, sameID []v1alpha1.RunnerIm
 				"RunnerImageCache %s/%s has runnerID %s already; remove one of the two", other.Namespace, other.Name, runner.Spec.RunnerID)
 		}
 	}
-	if role := runner.Spec.AssumeRoleARN; role != "" && !slices.Contains(allowedRoles, role) {
+	if !mayAssume(runner, allowedRoles) {
 		return terminalf(v1alpha1.ReasonAssumeRoleNotAllowed,
-			"the manager's settings don't allow namespace %s to use %s; ask whoever runs the manager to allow it", runner.Namespace, role)
+			"the manager's settings don't allow namespace %s to use %s; ask whoever runs the manager to allow it", runner.Namespace, runner.Spec.AssumeRoleARN)
 	}
 	return nil
+}
+
+// mayAssume says whether the runner's account is reached by the controller's own role or by one that it may use.
+func mayAssume(runner *v1alpha1.RunnerImageCache, allowedRoles []string) bool {
+	return runner.Spec.AssumeRoleARN == "" || slices.Contains(allowedRoles, runner.Spec.AssumeRoleARN)
 }
 
 // anyNamespace stands for every namespace in the settings.
@@ -162,6 +167,37 @@ func roleClaim(name string, seen *iam.Role, owner string) error {
 	return terminalf(v1alpha1.ReasonRoleNotOwned,
 		"role %s exists and was not made for this object (its tag %s is %q); remove it, or use roles of type Provided",
 		name, tagOwner, seen.Tags[tagOwner])
+}
+
+// Actions of events about roles that drifted.
+const (
+	actionSetTrustPolicy = "SetTrustPolicy"
+	actionPutRolePolicy  = "PutRolePolicy"
+	actionSetBoundary    = "SetPermissionsBoundary"
+)
+
+// roleFindings says what was not as it should be of a role that was found, for the events.
+func roleFindings(plan iam.Plan, seen *iam.Role) []finding {
+	var found []finding
+	if plan.SetTrust {
+		found = append(found, finding{actionSetTrustPolicy, foundPolicy("trust policy", seen.Trust)})
+	}
+	if plan.PutPolicy {
+		found = append(found, finding{actionPutRolePolicy, foundPolicy("inline policy", seen.Policy)})
+	}
+	switch {
+	case plan.PutBoundary && seen.BoundaryARN == "":
+		found = append(found, finding{actionSetBoundary, "it had no permissions boundary"})
+	case plan.PutBoundary, plan.DropBoundary:
+		found = append(found, finding{actionSetBoundary, "its permissions boundary was " + seen.BoundaryARN})
+	}
+	if len(plan.Tag) > 0 {
+		found = append(found, missingTags(plan.Tag))
+	}
+	if len(plan.Untag) > 0 {
+		found = append(found, strayTags(plan.Untag))
+	}
+	return found
 }
 
 // visit is what a pass remembers of an earlier one about a part that isn't looked at each time.

@@ -136,11 +136,15 @@ func TestProjectRefusal(t *testing.T) {
 		"an old stack, nothing made yet":            {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(neverMade), v1alpha1.ReasonWaitingForRunner, false, ""},
 		"an old stack, made long ago":               {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(), "", false, ""},
 		"another's runner ID, made long ago":        {[]metav1.Condition{ready, stalled(v1alpha1.ReasonRunnerIDInUse)}, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
+		"a change that was not looked at":           {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
 		"a runner of another provider, even if old": {[]metav1.Condition{ready}, testProject(), v1alpha1.ReasonUnsupportedProvider, true, v1alpha1.ProviderLinux},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runner := testRunner(func(r *v1alpha1.RunnerImageCache) {
 				r.Status.Conditions = test.conditions
+				if name == "a change that was not looked at" {
+					r.Status.Conditions, r.Generation = []metav1.Condition{ready}, 2
+				}
 				if test.provider != "" {
 					r.Spec.Provider = test.provider
 				}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
@@ -19,6 +20,11 @@ const roleSettles = 5 * time.Second
 
 // lookAtRoles puts the runner's roles right, if that is due, and sees whether they can be assumed.
 func (r *RunnerImageCacheReconciler) lookAtRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
+	if facts.stackErr != nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
+		// Nothing is made for a stack that isn't there or is too old; what was made before is kept as it should be.
+		facts.rolesErr = waitingf(v1alpha1.ReasonProgressing, 0, "the roles are made once the stack is in order; see TagsReady")
+		return
+	}
 	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
 	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.rolesInterval()) {
 		facts.rolesErr = visits.roles.err
@@ -72,9 +78,11 @@ func (r *RunnerImageCacheReconciler) keepRole(ctx context.Context, runner *v1alp
 	log.FromContext(ctx).Info("Wrote role", "role", desired.Name, "created", plan.Create)
 	if plan.Create {
 		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "made role %s", desired.Name)
-	} else {
-		drift.WithLabelValues(runner.Namespace, driftRole).Inc()
-		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, eventDriftCorrected, "EnsureRole", "put role %s right", desired.Name)
+		return nil
+	}
+	drift.WithLabelValues(runner.Namespace, driftRole).Inc()
+	for _, found := range roleFindings(plan, seen) {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, eventDriftCorrected, found.action, "role %s was put right: %s", desired.Name, found.text)
 	}
 	return nil
 }
@@ -92,10 +100,14 @@ func (r *RunnerImageCacheReconciler) checkRole(ctx context.Context, runner *v1al
 func (r *RunnerImageCacheReconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
 	clients := r.AWS.Clients(targetOf(runner))
 	identity, err := clients.Identity(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = accountProblem(runner, identity)
 	}
-	if err := accountProblem(runner, identity); err != nil {
+	if err != nil && runner.Status.AccountID == "" {
+		// The account was never reached, so nothing was made in it.
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	roles, owner := iam.NewRoles(clients), ownerOf(r.ClusterUID, runner.Namespace, runner.Name)

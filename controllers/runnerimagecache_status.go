@@ -21,7 +21,7 @@ type runnerFacts struct {
 	// identity is nil where the account was not reached.
 	identity   *aws.Identity
 	accountErr error
-	// stack is nil where it was not read in this pass; stackErr is then that of the pass that read it last.
+	// stack is the stack as it was read last, nil where that failed; stackErr says why, or what is wrong with it.
 	stack    *cloudformation.Stack
 	stackErr error
 	rolesErr error

@@ -42,7 +42,7 @@ const (
 	AdoptNever AdoptionPolicy = "Never"
 	// It is taken over if no other object's owner tag is on it.
 	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
-	// It is taken over, whoever made it.
+	// It is taken over, whoever made it, but not from another object of this cluster, and not back from whoever took it.
 	AdoptAlways AdoptionPolicy = "Always"
 )
 
@@ -148,8 +148,9 @@ type ProjectImageCacheSpec struct {
 	Readers []string `json:"readers,omitempty"`
 
 	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
-	// IfUntagged (if no other object's owner tag is on it) or Always. A repository that this very object made is always
-	// taken up again.
+	// IfUntagged (if no other object's owner tag is on it) or Always (also from another cluster's object, which then stops
+	// writing and is Stalled; not from another object of this cluster). A repository that this very object made is always
+	// taken up again, unless somebody else took it over meanwhile.
 	// +optional
 	// +default="Never"
 	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`

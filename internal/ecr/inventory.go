@@ -21,6 +21,10 @@ import (
 // https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 const maxTagPage = 100
 
+// listsLag is for how long after something was made or removed AWS' lists may not show it. What drifts in so short a time
+// is found a little later.
+const listsLag = 5 * time.Second
+
 // inventoryTimeout bounds one reading of an inventory with all its pages.
 const inventoryTimeout = 5 * time.Minute
 
@@ -117,7 +121,8 @@ func (i *Inventory) age() time.Duration {
 	return i.clock.Since(i.readAt)
 }
 
-// read replaces what is known, but for what was noted after the reading began.
+// read replaces what is known, but for what was noted after the reading began, and for whether that is there which was
+// noted a moment before.
 func (i *Inventory) read(ctx context.Context) error {
 	began := i.clock.Now()
 	var found map[string]Repository
@@ -135,13 +140,16 @@ func (i *Inventory) read(ctx context.Context) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for name, at := range i.noted {
-		if at.Before(began) {
+		own, is := i.known[name]
+		_, shown := found[name]
+		switch {
+		case at.Add(listsLag).Before(began):
 			delete(i.noted, name)
-			continue
-		}
-		delete(found, name)
-		if own, ok := i.known[name]; ok {
+		case at.Before(began) && is == shown:
+		case is:
 			found[name] = own
+		default:
+			delete(found, name)
 		}
 	}
 	i.known, i.readAt = found, began

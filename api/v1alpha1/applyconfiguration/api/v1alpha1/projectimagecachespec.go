@@ -33,8 +33,9 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// readers are further IAM principals that may pull the project's images, such as a scanner's role; up to 20 ARNs.
 	Readers []string `json:"readers,omitempty"`
 	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
-	// IfUntagged (if no other object's owner tag is on it) or Always. A repository that this very object made is always
-	// taken up again.
+	// IfUntagged (if no other object's owner tag is on it) or Always (also from another cluster's object, which then stops
+	// writing and is Stalled; not from another object of this cluster). A repository that this very object made is always
+	// taken up again, unless somebody else took it over meanwhile.
 	AdoptionPolicy *apiv1alpha1.AdoptionPolicy `json:"adoptionPolicy,omitempty"`
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.

@@ -1,0 +1,106 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/ecr"
+)
+
+func projectOf(uid string) *v1alpha1.ProjectImageCache {
+	return testProject(func(p *v1alpha1.ProjectImageCache) { p.UID = types.UID(uid) })
+}
+
+// A manager that starts with ten thousand projects reads each one's policies once within a day, about as many in each
+// hour, and from then on no later than a day after the last time.
+func TestPoliciesAreSweptOnceADayAndNotTogether(t *testing.T) {
+	const projects = 10_000
+	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), sweeps: map[types.UID]time.Time{}}
+	var hours [24]int
+	again := map[time.Duration]int{}
+	for n := range projects {
+		project := projectOf(fmt.Sprintf("uid-%d", n))
+		due := r.sweepDue(project)
+		if wait := due.Sub(noon); wait < 0 || wait >= 24*time.Hour {
+			t.Fatalf("the first sweep comes after %s", wait)
+		}
+		hours[int(due.Sub(noon).Hours())]++
+		r.noteSweep(project, &projectFacts{now: due, swept: true})
+		next := r.sweepDue(project).Sub(due)
+		if next <= 21*time.Hour || next > 24*time.Hour {
+			t.Fatalf("the second sweep comes %s after the first", next)
+		}
+		again[next.Truncate(time.Minute)]++
+	}
+	for hour, sweeps := range hours {
+		if sweeps < projects/24/2 || sweeps > projects/24*2 {
+			t.Errorf("%d sweeps fall into hour %d, want about %d", sweeps, hour, projects/24)
+		}
+	}
+	if len(again) < 100 {
+		t.Errorf("the second sweeps fall into %d minutes of the day, want them spread", len(again))
+	}
+}
+
+// A sweep that fails is told, and comes again in an hour: not at once, for as long as a permission is missing.
+func TestSweepThatFailsIsToldAndComesAgainInAnHour(t *testing.T) {
+	recorder := events.NewFakeRecorder(1)
+	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), Recorder: recorder, sweeps: map[types.UID]time.Time{}}
+	project := projectOf("uid-1")
+	r.noteSweep(project, &projectFacts{now: noon, sweepErr: errors.New("no")})
+	if next := r.sweepDue(project).Sub(noon); next != time.Hour {
+		t.Errorf("the next sweep comes after %s, want an hour", next)
+	}
+	select {
+	case told := <-recorder.Events:
+		t.Log(told)
+	default:
+		t.Error("nobody is told")
+	}
+	r.forget(project.UID)
+	if len(r.sweeps) != 0 {
+		t.Error("a project that is gone is remembered")
+	}
+}
+
+func TestStatisticsAddUp(t *testing.T) {
+	const gigabyte = 1 << 30
+	none := statistics(nil, 30, 0.10, noon)
+	if *none.Count != 0 || *none.SizeBytes != 0 || none.EstimatedMonthlyCostUSD != "0.00" || none.OldestExpiresAt != nil {
+		t.Errorf("of nothing: %+v", none)
+	}
+	images := []ecr.Image{
+		{SizeBytes: 2 * gigabyte, PushedAt: noon.Add(-time.Hour)},
+		{SizeBytes: gigabyte / 2, PushedAt: noon.Add(-48 * time.Hour)},
+	}
+	some := statistics(images, 30, 0.10, noon)
+	if *some.Count != 2 || *some.SizeBytes != 5*gigabyte/2 || some.EstimatedMonthlyCostUSD != "0.25" {
+		t.Errorf("of two: %d, %d bytes, %s USD", *some.Count, *some.SizeBytes, some.EstimatedMonthlyCostUSD)
+	}
+	if want := noon.AddDate(0, 0, 28); !some.OldestExpiresAt.Time.Equal(want) {
+		t.Errorf("the oldest expires at %s, want %s", some.OldestExpiresAt, want)
+	}
+	if dearer := statistics(images, 30, 0.20, noon); dearer.EstimatedMonthlyCostUSD != "0.50" {
+		t.Errorf("at twice the price it costs %s USD", dearer.EstimatedMonthlyCostUSD)
+	}
+}
+
+// A change of the stack's tags is on the repositories within a minute: the runner's stack is read often enough for that,
+// and once for all of its projects.
+func TestStacksAreReadTwiceAMinute(t *testing.T) {
+	r := &RunnerImageCacheReconciler{}
+	runner := testRunner(func(r *v1alpha1.RunnerImageCache) { r.Spec.StackName = "stack" })
+	if every := r.nextLook(runner); every > 30*time.Second {
+		t.Errorf("the stack is read every %s", every)
+	}
+	if accessDeniedRetry > 30*time.Second {
+		t.Errorf("a permission that arrives acts after %s", accessDeniedRetry)
+	}
+}
