@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,7 +36,6 @@ import (
 	"imagecache.dev/controllers"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/awsemulator"
-	awsecr "imagecache.dev/internal/ecr"
 	awsgrants "imagecache.dev/internal/sts"
 )
 
@@ -60,6 +60,8 @@ type cloud struct {
 	iam    *iam.Client
 	sts    *sts.Client
 	stacks *cloudformation.Client
+	// controller acts with the session of the role that actAs made last.
+	controller *ecr.Client
 }
 
 // startCloud starts an account and points the SDK's ordinary settings of this process to it, as a role with the given
@@ -107,6 +109,9 @@ func (c *cloud) actAs(t *testing.T, name, policy string) {
 		}
 		time.Sleep(200 * time.Millisecond) // a new role takes a while to be usable
 	}
+	acting := c.config.Copy()
+	acting.Credentials = credentials.NewStaticCredentialsProvider(*session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken)
+	c.controller = ecr.NewFromConfig(acting)
 	t.Setenv("AWS_ENDPOINT_URL", c.URL())
 	t.Setenv("AWS_REGION", c.Region())
 	t.Setenv("AWS_ACCESS_KEY_ID", *session.Credentials.AccessKeyId)
@@ -232,6 +237,7 @@ type managerSettings struct {
 	stackInterval time.Duration
 	rolesInterval time.Duration
 	clock         clock.PassiveClock
+	config        *rest.Config // how the API server is reached
 }
 
 // startManager runs the reconcilers of runners, projects and pull credentials for one namespace, until the test's end
@@ -240,7 +246,10 @@ func startManager(t *testing.T, namespace string, settings managerSettings) (sto
 	t.Helper()
 	options := controllers.CacheOptions()
 	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+	if settings.config == nil {
+		settings.config = restConfig
+	}
+	mgr, err := ctrl.NewManager(settings.config, ctrl.Options{
 		Scheme: scheme, Cache: options, Metrics: server.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: awssdk.Bool(true)},
 	})
@@ -368,11 +377,6 @@ func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromO
 // putImage publishes an image of one layer in a project's repository, as the controller's role, which alone may.
 func (c *cloud) putImage(t *testing.T, project *v1alpha1.ProjectImageCache, tag string) {
 	t.Helper()
-	controller, err := aws.NewProvider(t.Context(), aws.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	clients := controller.Clients(aws.Target{Region: c.Region()})
 	image, err := random.Image(500, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +407,11 @@ func (c *cloud) putImage(t *testing.T, project *v1alpha1.ProjectImageCache, tag 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := awsecr.NewImages(clients).Put(t.Context(), project.Status.Repository.Name, tag, manifest, "application/vnd.docker.distribution.manifest.v2+json"); err != nil {
+	_, err = c.controller.PutImage(t.Context(), &ecr.PutImageInput{
+		RepositoryName: &project.Status.Repository.Name, ImageTag: &tag, ImageManifest: ptrTo(string(manifest)),
+		ImageManifestMediaType: ptrTo("application/vnd.docker.distribution.manifest.v2+json"),
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,7 +3,6 @@ package envtest
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/awsemulator"
-	"imagecache.dev/internal/sessionpolicy"
+	awsecr "imagecache.dev/internal/ecr"
 )
 
 // notes are the texts of the namespace's events with a reason.
@@ -44,63 +43,93 @@ func (c *cloud) settings(name string) string {
 	if out, err := c.ecr.GetRepositoryPolicy(ctx, &ecr.GetRepositoryPolicyInput{RepositoryName: &name}); err == nil {
 		policy = *out.PolicyText
 	}
-	return fmt.Sprint(repository.Repositories[0].ImageTagMutability, " ", c.lifecycleDays(ctx, name), " ", tags, " ", sessionpolicy.Equal(policy, policy), " ", len(policy))
+	return fmt.Sprint(repository.Repositories[0].ImageTagMutability, " ", c.lifecycleDays(ctx, name), " ", tags, " ", policy)
 }
 
+// notesOf are the texts of the events about one object with a reason.
+func notesOf(object client.Object, reason string) []string {
+	var list eventsv1.EventList
+	if err := kube.List(context.Background(), &list, client.InNamespace(object.GetNamespace())); err != nil {
+		return nil
+	}
+	var found []string
+	for _, event := range list.Items {
+		if event.Reason == reason && event.Regarding.UID == object.GetUID() {
+			found = append(found, event.Note)
+		}
+	}
+	return found
+}
+
+// Each kind of drift has a project of its own, so that its events are told apart.
 func TestDriftIsPutRightAndTold(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
 	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond, sweepInterval: time.Second, stackInterval: time.Second})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	name, arn := project.Status.Repository.Name, project.Status.Repository.ARN
-	asItShouldBe := account.settings(name)
 
-	for _, drift := range []struct {
+	for number, drift := range []struct {
 		what string
-		do   func(ctx context.Context) error
+		do   func(ctx context.Context, name, arn string) error
 		told string
 	}{
-		{"mutability switched off", func(ctx context.Context) error {
+		{"mutability switched off", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityMutable})
 			return err
 		}, "tags could be overwritten"},
-		{"a tag changed by hand", func(ctx context.Context) error {
+		{"a tag of the stack changed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.TagResource(ctx, &ecr.TagResourceInput{ResourceArn: &arn, Tags: []ecrtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
-		}, "tags were missing or other than wanted"},
-		{"a tag removed by hand", func(ctx context.Context) error {
+		}, "tags were missing or other than wanted: team"},
+		{"a tag of the stack removed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"stage"}})
 			return err
-		}, "tags were missing or other than wanted"},
-		{"the owner's tag removed by hand", func(ctx context.Context) error {
+		}, "tags were missing or other than wanted: stage"},
+		{"all tags of the stack removed by hand", func(ctx context.Context, _, arn string) error {
+			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"stage", "team"}})
+			return err
+		}, "tags were missing or other than wanted: stage, team"},
+		{"the owner's tag removed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"imagecache.dev/owner"}})
 			return err
-		}, "tags were missing or other than wanted"},
-		{"lifecycle policy removed", func(ctx context.Context) error {
+		}, "tags were missing or other than wanted: imagecache.dev/owner"},
+		{"lifecycle policy removed", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.DeleteLifecyclePolicy(ctx, &ecr.DeleteLifecyclePolicyInput{RepositoryName: &name})
 			return err
 		}, "the lifecycle policy was removed"},
-		{"repository policy edited", func(ctx context.Context) error {
+		{"lifecycle policy edited", func(ctx context.Context, name, _ string) error {
+			_, err := account.ecr.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: ptrTo(awsecr.LifecyclePolicy(300))})
+			return err
+		}, "the lifecycle policy was changed"},
+		{"repository policy removed", func(ctx context.Context, name, _ string) error {
+			_, err := account.ecr.DeleteRepositoryPolicy(ctx, &ecr.DeleteRepositoryPolicyInput{RepositoryName: &name})
+			return err
+		}, "the repository policy was removed"},
+		{"repository policy edited", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: &name, PolicyText: ptrTo(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["ecr:BatchGetImage"]}]}`)})
 			return err
 		}, "the repository policy was changed"},
-		{"repository deleted by hand", func(ctx context.Context) error {
+		{"repository deleted by hand", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.DeleteRepository(ctx, &ecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
 			return err
 		}, "the repository was gone"},
 	} {
+		project := create(t, projectObject(namespace, fmt.Sprintf("p%d", number), "r1"))
 		t.Run(drift.what, func(t *testing.T) {
 			g := NewWithT(t)
-			g.Expect(drift.do(t.Context())).To(Succeed())
+			g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+			name := project.Status.Repository.Name
+			asItShouldBe := account.settings(name)
+			g.Expect(notesOf(project, "DriftCorrected")).To(BeEmpty())
+			g.Expect(drift.do(t.Context(), name, project.Status.Repository.ARN)).To(Succeed())
 			g.Expect(account.settings(name)).NotTo(Equal(asItShouldBe))
 			g.Eventually(func() string { return account.settings(name) }, soon, tick).Should(Equal(asItShouldBe))
-			g.Eventually(func() string { return strings.Join(notes(namespace, "DriftCorrected"), "\n") }, soon, tick).Should(ContainSubstring(drift.told))
+			g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("repository " + name + " was put right: " + drift.told))
 			g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 		})
 	}
+	g.Expect(notes(namespace, "DriftNotSeen")).To(BeEmpty())
 }
 
 func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {

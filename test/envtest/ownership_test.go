@@ -81,6 +81,59 @@ func TestSecondObjectForARepositoryNeverWrites(t *testing.T) {
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 }
 
+// A new cluster takes a repository over; the old one, which is still there and says Always too, stops writing.
+func TestOldClusterStopsWritingOnceANewOneTookOver(t *testing.T) {
+	g, before, after := NewWithT(t), newNamespace(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	always := func(s *v1alpha1.ProjectImageCacheSpec) { s.AdoptionPolicy, s.ProjectID = v1alpha1.AdoptAlways, "shop" }
+	startManager(t, before, managerSettings{clusterUID: "old", driftInterval: 300 * time.Millisecond})
+	create(t, runnerObject(before, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
+	first := create(t, projectObject(before, "p1", "r1", always))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	account.putImage(t, first, "cached")
+
+	// The runner's roles stay with the old cluster until it removes them, so the new one brings its own.
+	pull, push := account.makeRole(t, "imagecache-new-pull", allowAll), account.makeRole(t, "imagecache-new-push", allowAll)
+	startManager(t, after, managerSettings{clusterUID: "new", driftInterval: 300 * time.Millisecond})
+	create(t, runnerObject(after, "r1", func(s *v1alpha1.RunnerImageCacheSpec) {
+		s.RunnerID, s.Roles = "same", v1alpha1.RunnerRoles{Type: v1alpha1.RolesProvided, PullRoleARN: pull, PushRoleARN: push}
+	}))
+	second := create(t, projectObject(after, "p1", "r1", always))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(reason(g, first, v1alpha1.ConditionStalled)).To(Equal("True/RepositoryNotOwned"))
+	}, soon, tick).Should(Succeed())
+	g.Expect(notes(after, "RepositoryAdopted")).To(HaveLen(1))
+	writes := account.writes()
+	g.Consistently(func() int { return account.writes() }, 2*time.Second, tick).Should(Equal(writes), "nobody takes it back")
+	g.Expect(kube.Delete(t.Context(), first)).To(Succeed())
+	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(first), first) }, soon, tick).ShouldNot(Succeed())
+	found, tags := account.repository(t.Context(), second.Status.Repository.Name)
+	g.Expect(found).NotTo(BeNil())
+	g.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "new/"+after+"/p1"))
+	images, err := account.ecr.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: &second.Status.Repository.Name})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(images.ImageDetails).To(HaveLen(1), "images stay")
+}
+
+// In one cluster, Always takes nothing from an object that is there.
+func TestSecondObjectForARepositoryTakesNothingEvenIfItMayAdopt(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, managerSettings{driftInterval: 300 * time.Millisecond})
+	create(t, runnerObject(namespace, "r1"))
+	first := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	account.Calls().Reset()
+	second := create(t, projectObject(namespace, "p2", "r1", func(s *v1alpha1.ProjectImageCacheSpec) { s.ProjectID, s.AdoptionPolicy = "p1", v1alpha1.AdoptAlways }))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, second, v1alpha1.ConditionStalled)).To(Equal("True/RepositoryNotOwned"))
+		g.Expect(describe(second)).To(ContainSubstring(namespace + "/p1"))
+	}, soon, tick).Should(Succeed())
+	g.Consistently(func() int { return account.writes() - account.Calls().Errors("ecr:CreateRepository") }, time.Second, tick).Should(BeZero())
+	g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+}
+
 func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
@@ -150,6 +203,7 @@ func TestDisabledRunnerKeepsWhatIsThereAndEndsPulls(t *testing.T) {
 		return *out.PolicyText
 	}
 	g.Expect(policyOf()).To(ContainSubstring("imagecache-r1-us-east-1-pull"))
+	account.putImage(t, project, "cached")
 
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cache":"Disabled"}}`))
 	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
@@ -160,6 +214,10 @@ func TestDisabledRunnerKeepsWhatIsThereAndEndsPulls(t *testing.T) {
 		g.Expect(pullSecrets(namespace)).To(BeEmpty())
 	}, soon, tick).Should(Succeed())
 	g.Expect(project.Status.PullCredentials).To(BeNil())
+	images, err := account.ecr.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: &project.Status.Repository.Name})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(images.ImageDetails).To(HaveLen(1), "what is cached stays")
+	g.Expect(account.lifecycleDays(t.Context(), project.Status.Repository.Name)).To(Equal(30), "until it expires")
 
 	patch = client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cache":"Enabled"}}`))
 	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/awsemulator"
@@ -28,13 +30,19 @@ func (c *cloud) roleAsText(name string) string {
 	}
 	policy := "none"
 	if inline, err := c.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &name, PolicyName: ptrTo("imagecache")}); err == nil {
-		policy = *inline.PolicyDocument
+		if policy, err = url.PathUnescape(*inline.PolicyDocument); err != nil {
+			return err.Error()
+		}
 	}
 	trust, err := url.PathUnescape(*out.Role.AssumeRolePolicyDocument)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprint(trust, policy, tags, out.Role.PermissionsBoundary)
+	boundary := "no boundary"
+	if out.Role.PermissionsBoundary != nil {
+		boundary = *out.Role.PermissionsBoundary.PermissionsBoundaryArn
+	}
+	return fmt.Sprint(trust, policy, tags, boundary)
 }
 
 func TestRolesThatDriftArePutRight(t *testing.T) {
@@ -48,33 +56,37 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 	asItShouldBe := account.roleAsText(name)
 	g.Expect(asItShouldBe).To(ContainSubstring("team:core"))
 
-	for what, drift := range map[string]func(ctx context.Context) error{
-		"trust": func(ctx context.Context) error {
+	for told, drift := range map[string]func(ctx context.Context) error{
+		"the trust policy was changed": func(ctx context.Context) error {
 			_, err := account.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: ptrTo(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`)})
 			return err
 		},
-		"policy": func(ctx context.Context) error {
+		"the inline policy was changed": func(ctx context.Context) error {
 			_, err := account.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: ptrTo("imagecache"), PolicyDocument: ptrTo(allowAll)})
 			return err
 		},
-		"policy removed": func(ctx context.Context) error {
+		"the inline policy was removed": func(ctx context.Context) error {
 			_, err := account.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: ptrTo("imagecache")})
 			return err
 		},
-		"a tag": func(ctx context.Context) error {
+		"tags were missing or other than wanted: team": func(ctx context.Context) error {
 			_, err := account.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
 		},
-		"another tag": func(ctx context.Context) error {
+		"tags were there that are no longer wanted: stray": func(ctx context.Context) error {
 			_, err := account.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("stray"), Value: ptrTo("yes")}}})
 			return err
 		},
 	} {
-		g.Expect(drift(t.Context())).To(Succeed(), what)
-		g.Expect(account.roleAsText(name)).NotTo(Equal(asItShouldBe), what)
-		g.Eventually(func() string { return account.roleAsText(name) }, soon, tick).Should(Equal(asItShouldBe), what)
+		g.Expect(drift(t.Context())).To(Succeed(), told)
+		g.Expect(account.roleAsText(name)).NotTo(Equal(asItShouldBe), told)
+		g.Eventually(func() string { return account.roleAsText(name) }, soon, tick).Should(Equal(asItShouldBe), told)
+		// Events of one kind within some minutes are one, with the first one's note.
+		if !strings.Contains(told, "inline policy") {
+			g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).Should(ContainElement(HaveSuffix(name + " was put right: " + told)))
+		}
 	}
-	g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).ShouldNot(BeEmpty())
+	g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).Should(ContainElement(ContainSubstring("the inline policy was")))
 
 	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
 	g.Eventually(func() string { return account.roleAsText(name) }, soon, tick).Should(ContainSubstring("team:edge"))
@@ -119,4 +131,43 @@ func TestProvidedRolesAreTriedAndNeverWritten(t *testing.T) {
 		g.Expect(reason(g, other, v1alpha1.ConditionRolesReady)).To(Equal("False/RoleNotAssumable"))
 		g.Expect(describe(other)).To(ContainSubstring("imagecache-none-push"))
 	}, soon, tick).Should(Succeed())
+}
+
+// A runner that names a role which its namespace may not use does not reach anything with it: not by itself, not by its
+// projects, not by their deletion.
+func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, allowAll)
+	mine, theirs := account.makeRole(t, "mine", allowAll), account.makeRole(t, "theirs", allowAll)
+	startManager(t, namespace, managerSettings{allowedRoles: map[string][]string{namespace: {mine}, "another": {theirs}}, driftInterval: 200 * time.Millisecond})
+	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN = mine }))
+	var projects []*v1alpha1.ProjectImageCache
+	for n := range 10 {
+		projects = append(projects, create(t, projectObject(namespace, fmt.Sprintf("p%d", n), "r1")))
+		create(t, requestObject(namespace, fmt.Sprintf("e%d", n), projects[n].Name))
+	}
+	for _, project := range projects {
+		g.Eventually(func(g Gomega) {
+			g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
+		}, soon, tick).Should(Succeed())
+	}
+	patch := client.RawPatch("application/merge-patch+json", []byte(fmt.Sprintf(`{"spec":{"assumeRoleARN":%q}}`, theirs)))
+	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/AssumeRoleNotAllowed"))
+		for _, project := range projects {
+			g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
+		}
+	}, soon, tick).Should(Succeed())
+	g.Expect(kube.Delete(t.Context(), projects[0])).To(Succeed())
+	g.Consistently(func() error { return kube.Get(context.Background(), keyOf(projects[0]), projects[0]) }, time.Second, tick).Should(Succeed())
+	for _, call := range account.Calls().All() {
+		g.Expect(call.Principal).NotTo(ContainSubstring("theirs"), call.Operation)
+		g.Expect(call.Operation == "sts:AssumeRole" && call.Resource == theirs).To(BeFalse(), "the role was assumed")
+	}
+	// What it may use again, it reaches again.
+	patch = client.RawPatch("application/merge-patch+json", []byte(fmt.Sprintf(`{"spec":{"assumeRoleARN":%q}}`, mine)))
+	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
+	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(projects[0]), projects[0]) }, soon, tick).ShouldNot(Succeed())
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 }

@@ -2,16 +2,21 @@ package envtest
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -63,6 +68,97 @@ func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
 	}, soon, tick).Should(Succeed())
 }
 
+// IAM makes a new role known only after some seconds. That is waited for: nothing is made again, nobody is alarmed, and
+// a project that was applied at the same time has its credentials in the end.
+func TestRolesThatCannotBeUsedForAWhileAreWaitedFor(t *testing.T) {
+	const delay = 15 * time.Second
+	h := newHarness(t, func(o *awsemulator.Options, _ *controllers.Settings) { o.IAMDelay = delay })
+	runner, project := runnerObject(h.namespace, "demo"), projectObject(h.namespace, "shop", "demo")
+	began := h.aws.Clock().Now()
+	h.create(runner)
+	h.create(project)
+	request := h.ask("shop", "e-1", hashOf("a"))
+	h.Eventually(func(g Gomega) {
+		g.Expect(reason(g, runner, v1alpha1.ConditionRolesReady)).To(Equal("False/RoleNotAssumable"))
+		g.Expect(reason(g, runner, v1alpha1.ConditionReconciling)).To(Equal("True/RoleNotAssumable"))
+	}).Should(Succeed())
+	// The first look at it again, after 5 s, still comes too early, and the one after that doesn't.
+	h.aws.Clock().Advance(delay - 8*time.Second)
+	h.ready(runner)
+	h.Expect(h.aws.Clock().Now().Sub(began)).To(BeNumerically(">=", delay))
+	h.Expect(h.aws.Calls().Errors("sts:AssumeRole")).To(BeNumerically(">=", 4), "both roles were tried in vain, and again")
+	h.condition(project, v1alpha1.ConditionPullCredentialsReady, metav1.ConditionTrue)
+	request.answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
+	h.Expect(h.aws.Calls().Count("iam:CreateRole")).To(Equal(2))
+	h.Expect(h.aws.Calls().Count("iam:PutRolePolicy")).To(Equal(2))
+	h.Expect(notes(h.namespace, "DriftCorrected")).To(BeEmpty())
+	h.Expect(warnings(h.namespace)).To(BeEmpty())
+}
+
+// warnings are the texts of the namespace's events that ask for attention.
+func warnings(namespace string) []string {
+	var list eventsv1.EventList
+	if err := kube.List(context.Background(), &list, client.InNamespace(namespace)); err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, event := range list.Items {
+		if event.Type == corev1.EventTypeWarning {
+			found = append(found, event.Reason+": "+event.Note)
+		}
+	}
+	return found
+}
+
+// A stack that is too old is not half used: nothing is made for it until it is updated.
+func TestOutdatedStackIsToldAndNothingIsMadeUntilItIsUpdated(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	account.stack(t, "runner-stack", "", map[string]string{"team": "core"})
+	startManager(t, namespace, managerSettings{stackInterval: 500 * time.Millisecond})
+	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	create(t, requestObject(namespace, "e1", "p1"))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/StackOutdated"))
+		g.Expect(describe(runner)).To(ContainSubstring("docs/upgrading.md"))
+		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
+	}, soon, tick).Should(Succeed())
+	g.Consistently(func() map[string]int { return account.Calls().Counts() }, time.Second, tick).Should(SatisfyAll(
+		Not(HaveKey("ecr:CreateRepository")), Not(HaveKey("iam:CreateRole")), Not(HaveKey("sts:AssumeRole"))))
+
+	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
+	}, soon, tick).Should(Succeed())
+
+	// What is there goes on working and is kept as it should be when a stack becomes too old.
+	account.updateStack(t, "runner-stack", "0", map[string]string{"team": "core"})
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/StackOutdated")) }, soon, tick).Should(Succeed())
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"retentionDays":9}}`))
+	g.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
+	g.Eventually(func() int { return account.lifecycleDays(context.Background(), repositoryOf("r1", "p1")) }, soon, tick).Should(Equal(9))
+	g.Expect(reason(g, runner, v1alpha1.ConditionRolesReady)).To(Equal("True/Succeeded"))
+}
+
+// Roles that were made in a pass whose status was never written are removed all the same.
+func TestRunnerWhoseStatusWasNeverWrittenLeavesNoRoles(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	fault := &kubeFault{pattern: regexp.MustCompile(kubeWrites["a runner's status"]), always: true}
+	config := rest.CopyConfig(restConfig)
+	config.Wrap(fault.wrap)
+	startManager(t, namespace, managerSettings{config: config})
+	runner := create(t, runnerObject(namespace, "r1"))
+	g.Eventually(func() int { return account.Calls().Count("iam:PutRolePolicy") }, soon, tick).Should(Equal(2))
+	g.Eventually(func() int32 { return fault.met.Load() }, soon, tick).Should(BeNumerically(">=", 1))
+	g.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(runner), runner) }, soon, tick).ShouldNot(Succeed())
+	g.Expect(roleNames(t, account)).To(ConsistOf("imagecache-controller"))
+}
+
 func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "old-stack", "", nil)
@@ -92,13 +188,15 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 
 func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
-	startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	startManager(t, namespace, managerSettings{})
 	first := create(t, runnerObject(namespace, "first", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	time.Sleep(1100 * time.Millisecond) // creation times have whole seconds
 	second := create(t, runnerObject(namespace, "second", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("False/RunnerIDInUse")) }, soon, tick).Should(Succeed())
+	g.Expect(account.Calls().Count("iam:GetRole")).To(Equal(2), "the second looks at nothing of the first's")
+	g.Expect(account.Calls().Count("iam:CreateRole")).To(Equal(2))
 
 	g.Expect(kube.Delete(t.Context(), first)).To(Succeed())
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
