@@ -5,12 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/cloudformation"
+	"imagecache.dev/internal/iam"
 )
 
 func TestRunnerRefusal(t *testing.T) {
@@ -192,6 +194,32 @@ func TestCountDue(t *testing.T) {
 			wait, wanted := countDue(project, test.requests, noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
+			}
+		})
+	}
+}
+
+func TestRoleFindingsSayWhatWasFound(t *testing.T) {
+	const boundary, other = "arn:aws:iam::123456789012:policy/b", "arn:aws:iam::123456789012:policy/other"
+	desired := iam.Role{Trust: `{"a":1}`, Policy: `{"b":1}`, BoundaryARN: boundary, Tags: map[string]string{"team": "core"}}
+	for name, test := range map[string]struct {
+		change func(*iam.Role)
+		want   []finding
+	}{
+		"as it should be":  {func(*iam.Role) {}, nil},
+		"the trust policy": {func(r *iam.Role) { r.Trust = `{}` }, []finding{{actionSetTrustPolicy, "the trust policy was changed"}}},
+		"no inline policy": {func(r *iam.Role) { r.Policy = "" }, []finding{{actionPutRolePolicy, "the inline policy was removed"}}},
+		"no boundary":      {func(r *iam.Role) { r.BoundaryARN = "" }, []finding{{actionSetBoundary, "it had no permissions boundary"}}},
+		"another boundary": {func(r *iam.Role) { r.BoundaryARN = other }, []finding{{actionSetBoundary, "its permissions boundary was " + other}}},
+		"tags, of two kinds": {func(r *iam.Role) { r.Tags = map[string]string{"stray": "1"} }, []finding{
+			{actionSetTags, "tags were missing or other than wanted: team"}, {actionRemoveTags, "tags were there that are no longer wanted: stray"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := desired
+			test.change(&seen)
+			if diff := cmp.Diff(test.want, roleFindings(iam.PlanRole(desired, &seen), &seen), cmp.AllowUnexported(finding{})); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -151,7 +152,11 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 			g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
 		}, soon, tick).Should(Succeed())
 	}
+	alone := create(t, runnerObject(namespace, "r2", func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN = mine }))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, alone, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	patch := client.RawPatch("application/merge-patch+json", []byte(fmt.Sprintf(`{"spec":{"assumeRoleARN":%q}}`, theirs)))
+	g.Expect(kube.Patch(t.Context(), alone, patch)).To(Succeed())
+	g.Expect(kube.Delete(t.Context(), alone)).To(Succeed())
 	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/AssumeRoleNotAllowed"))
@@ -160,7 +165,10 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 		}
 	}, soon, tick).Should(Succeed())
 	g.Expect(kube.Delete(t.Context(), projects[0])).To(Succeed())
-	g.Consistently(func() error { return kube.Get(context.Background(), keyOf(projects[0]), projects[0]) }, time.Second, tick).Should(Succeed())
+	g.Consistently(func() error {
+		return errors.Join(kube.Get(context.Background(), keyOf(projects[0]), projects[0]), kube.Get(context.Background(), keyOf(alone), alone))
+	}, time.Second, tick).Should(Succeed())
+	g.Expect(reason(g, alone, v1alpha1.ConditionReady)).To(Equal("False/AssumeRoleNotAllowed"))
 	for _, call := range account.Calls().All() {
 		g.Expect(call.Principal).NotTo(ContainSubstring("theirs"), call.Operation)
 		g.Expect(call.Operation == "sts:AssumeRole" && call.Resource == theirs).To(BeFalse(), "the role was assumed")
@@ -168,6 +176,9 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 	// What it may use again, it reaches again.
 	patch = client.RawPatch("application/merge-patch+json", []byte(fmt.Sprintf(`{"spec":{"assumeRoleARN":%q}}`, mine)))
 	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
+	g.Expect(kube.Patch(t.Context(), alone, patch)).To(Succeed())
 	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(projects[0]), projects[0]) }, soon, tick).ShouldNot(Succeed())
+	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(alone), alone) }, soon, tick).ShouldNot(Succeed())
+	g.Expect(roleNames(t, account)).NotTo(ContainElement(HavePrefix("imagecache-r2")))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 }
