@@ -1,5 +1,6 @@
-// Package imagelabel names the labels that a published image carries in its configuration. The runner writes them after
-// the build, and the controller checks them before it publishes the image and before it hands it out.
+// Package imagelabel names the labels that a published image carries in its configuration, and the annotations of its
+// manifest. The runner writes the labels after the build, and the controller checks them before it publishes the image and
+// before it hands it out. The annotations are the controller's own.
 package imagelabel
 
 // Labels of a published image.
@@ -14,4 +15,16 @@ const (
 	BuildSeconds = "dev.imagecache.build-seconds"
 	// Environment is the ID of the environment whose creation built the image.
 	Environment = "dev.imagecache.environment"
+)
+
+// Annotations of a published image's manifest, for explaining other environments' misses: Hash, Version, BuildSeconds
+// and Environment, as above, and these. The controller writes them when it publishes, from the builder's request; a
+// report that has one of them is refused.
+const (
+	// Inputs are the inputs of the hash with their digests: a JSON list of objects with name and digest.
+	Inputs = "dev.imagecache.inputs"
+	// Platform is the platform that the image was asked for, as linux/amd64.
+	Platform = "dev.imagecache.platform"
+	// Prefix begins all of our labels and annotations.
+	Prefix = "dev.imagecache."
 )

@@ -44,13 +44,17 @@ type Expectation struct {
 
 // Image is a report that was checked.
 type Image struct {
-	Digest       string
+	Digest string
+	// Manifest is what is published: the reported one, or with Annotate another.
+	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
 	// Blobs are the digests of the configuration and of all layers, each once.
 	Blobs        []string
 	SizeBytes    int64
 	BuildSeconds int64
+
+	reported *Image // before Annotate
 }
 
 // Problem is why a report is rejected.
@@ -90,6 +94,9 @@ func Check(report Report, want Expectation) (*Image, *Rejection) {
 	}
 	manifest, rejection := parseManifest(report.Manifest)
 	if rejection != nil {
+		return nil, rejection
+	}
+	if rejection := checkAnnotations(manifest); rejection != nil {
 		return nil, rejection
 	}
 	if rejection := checkConfigBlob(manifest, report.Config); rejection != nil {
@@ -141,6 +148,16 @@ func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
 	default:
 		return nil, reject(MediaTypeNotSupported, "the manifest's media type %q is not one of an image", manifest.MediaType)
 	}
+}
+
+// checkAnnotations keeps a build from saying what only the controller says.
+func checkAnnotations(manifest *v1.Manifest) *Rejection {
+	for name := range manifest.Annotations {
+		if strings.HasPrefix(name, imagelabel.Prefix) {
+			return reject(ManifestInvalid, "the manifest has the annotation %q, and those that begin with %s are the cache's own", name, imagelabel.Prefix)
+		}
+	}
+	return nil
 }
 
 func checkConfigBlob(manifest *v1.Manifest, config []byte) *Rejection {
@@ -214,6 +231,7 @@ func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64
 func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 	image := &Image{
 		Digest:       Digest(raw),
+		Manifest:     raw,
 		MediaType:    string(manifest.MediaType),
 		ConfigDigest: manifest.Config.Digest.String(),
 		SizeBytes:    manifest.Config.Size,

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -65,10 +66,10 @@ func TestCheckDescribesAnImage(t *testing.T) {
 		t.Fatal(rejection)
 	}
 	want := &Image{
-		Digest: Digest(report.Manifest), MediaType: dockerManifest, ConfigDigest: Digest(report.Config),
+		Digest: Digest(report.Manifest), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: Digest(report.Config),
 		Blobs: []string{Digest(report.Config), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
-	if diff := cmp.Diff(want, image); diff != "" {
+	if diff := cmp.Diff(want, image, cmpopts.IgnoreUnexported(Image{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -131,8 +132,11 @@ func TestCheckRejects(t *testing.T) {
 		"label of another request":   {reportOf(t, label(imagelabel.UID, "uid-2"), nil), LabelMismatch},
 		"no build seconds":           {reportOf(t, label(imagelabel.BuildSeconds, ""), nil), LabelMismatch},
 		"negative build seconds":     {reportOf(t, label(imagelabel.BuildSeconds, "-1"), nil), LabelMismatch},
-		"manifest over its bound":    {reportOf(t, nil, func(m object) { m["padding"] = strings.Repeat("x", MaxManifestBytes) }), TooLarge},
-		"config over its bound":      {reportOf(t, func(c object) { c["padding"] = strings.Repeat("x", MaxConfigBytes) }, nil), TooLarge},
+		"annotation of the cache's": {reportOf(t, nil, func(m object) {
+			m["annotations"] = object{"org.example": "", imagelabel.Inputs: "[]"}
+		}), ManifestInvalid},
+		"manifest over its bound": {reportOf(t, nil, func(m object) { m["padding"] = strings.Repeat("x", MaxManifestBytes) }), TooLarge},
+		"config over its bound":   {reportOf(t, func(c object) { c["padding"] = strings.Repeat("x", MaxConfigBytes) }, nil), TooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image, rejection := Check(test.report, expected)
