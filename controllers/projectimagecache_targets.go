@@ -40,7 +40,7 @@ func (t *awsTargets) of(target aws.Target) *awsTarget {
 		clients := t.provider.Clients(target)
 		found = &awsTarget{
 			repositories: ecr.NewRepositories(clients),
-			images:       ecr.NewImages(clients),
+			images:       ecr.NewImages(clients, t.clock),
 			inventory:    ecr.NewInventory(clients, repositoryPrefix, tagOwner, t.clock),
 		}
 		t.known[target] = found

@@ -38,7 +38,8 @@ adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, Loca
 the project, so that the hash is the one that imagecache prepare looks up.
 
 --diff compares two of: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER another one); and
-cached:HASH, an image of --project, as long as the cluster has the request that it was built for.`,
+cached:HASH, an image of --project, whose inputs the request that it was built for tells, or once that is gone the image
+itself, which is looked for as imagecache images does.`,
 		Example: `  # the hash alone
   imagecache hash .
 

@@ -20,7 +20,7 @@ func newImages(streams streams) *cobra.Command {
 		Use:   "images PROJECT",
 		Short: "Show the images in a project's cache",
 		Long: `Show the images in a project's cache, the newest first: hash, size, when it was pushed, expires and was last pulled,
-how long its build took, and by which environment.
+how long its build took, and by which environment; as JSON also the inputs of the hash.
 
 The list is ECR's, asked with your own AWS credentials (ecr:DescribeImages). Without them it shows the images of those
 requests that the cluster still has. When an image was last pulled is known from these requests.`,

@@ -9,8 +9,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/gitrev"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/inspect"
 	"imagecache.dev/internal/runner"
 )
 
@@ -43,7 +45,7 @@ func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed
 	return h.compute(ctx, folder)
 }
 
-// keyOfCached is the key of a cached image, as its request tells it.
+// keyOfCached is the key of a cached image, as its request tells it or, once that is gone, the image itself.
 func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, error) {
 	if h.project == "" {
 		return nil, usageError("a cached image is one of a project's: say which with --project")
@@ -60,26 +62,57 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 	if err := connection.List(ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
 		return nil, runner.ClusterError(err)
 	}
-	return cachedKey(requests.Items, wanted)
+	found, err := cachedKey(keysOfRequests(requests.Items), wanted)
+	if found != nil || err != nil {
+		return found, err
+	}
+	images, notice, err := inspect.Images(ctx, connection, project, false)
+	if err != nil {
+		return nil, err
+	}
+	if found, err = cachedKey(keysOfImages(images), wanted); found != nil || err != nil {
+		return found, err
+	}
+	if notice != "" {
+		notice = "; " + notice
+	}
+	return nil, fmt.Errorf("no request and no cached image of project %s tells the inputs of a hash that begins with %s%s", project.Name, wanted, notice)
 }
 
-// cachedKey finds the one hash that begins with wanted, and its inputs.
-func cachedKey(requests []v1alpha1.DevcontainerImage, wanted string) (*hashed, error) {
+// cachedKey finds the key of the one hash that begins with wanted; nil if there is none.
+func cachedKey(keys []*hashed, wanted string) (*hashed, error) {
 	var found *hashed
-	for i := range requests {
-		spec := requests[i].Spec
-		if !strings.HasPrefix(spec.ConfigHash, wanted) || len(spec.Inputs) == 0 {
+	for _, key := range keys {
+		if !strings.HasPrefix(key.Hash, wanted) || len(key.Inputs) == 0 {
 			continue
 		}
-		if found != nil && found.Hash != spec.ConfigHash {
+		if found != nil && found.Hash != key.Hash {
 			return nil, fmt.Errorf("several cached images have a hash that begins with %s: give more characters", wanted)
 		}
-		found = &hashed{Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true}
-	}
-	if found == nil {
-		return nil, fmt.Errorf("the cluster has no request any more with a hash that begins with %s and its inputs", wanted)
+		found = key
 	}
 	return found, nil
+}
+
+func keysOfRequests(requests []v1alpha1.DevcontainerImage) []*hashed {
+	keys := make([]*hashed, 0, len(requests))
+	for i := range requests {
+		spec := &requests[i].Spec
+		keys = append(keys, &hashed{Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true})
+	}
+	return keys
+}
+
+func keysOfImages(images []catalog.Image) []*hashed {
+	keys := make([]*hashed, 0, len(images))
+	for _, image := range images {
+		key := &hashed{Hash: image.Hash, Version: hash.Version, Platform: image.Platform, told: true}
+		for _, input := range image.Inputs {
+			key.Inputs = append(key.Inputs, hash.Input{Name: input.Name, Digest: input.Digest})
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // toldInputs are inputs as a request tells them: names and digests alone.

@@ -5,13 +5,12 @@ package catalog
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/publication"
 )
 
 // Image is one image of a project's cache. Unknown figures are nil or zero.
@@ -30,6 +29,9 @@ type Image struct {
 	Pulls int `json:"pulls"`
 	// Archived images can't be pulled.
 	Archived bool `json:"archived,omitempty"`
+	// Platform and Inputs are what the hash was made of.
+	Platform string              `json:"platform,omitempty"`
+	Inputs   []publication.Input `json:"inputs,omitempty"`
 }
 
 // Stored is an image as the repository has it.
@@ -39,8 +41,8 @@ type Stored struct {
 	PushedAt  time.Time
 	SizeBytes int64
 	Archived  bool
-	// Labels of its configuration, where they could be read.
-	Labels map[string]string
+	// Origin is what it says that it came from, where that could be read.
+	Origin publication.Origin
 }
 
 // Images are the images of a project, the newest first: what the repository has, with what the requests remember of
@@ -72,9 +74,10 @@ func imageOf(found Stored, hash string, retention time.Duration) Image {
 	expires := found.PushedAt.Add(retention)
 	image := Image{
 		Hash: hash, Digest: found.Digest, SizeBytes: &found.SizeBytes, PushedAt: &found.PushedAt, ExpiresAt: &expires,
-		Archived: found.Archived, Environment: found.Labels[imagelabel.Environment],
+		Archived: found.Archived, Environment: found.Origin.Environment,
+		Platform: found.Origin.Platform, Inputs: found.Origin.Inputs,
 	}
-	if seconds, err := strconv.ParseInt(found.Labels[imagelabel.BuildSeconds], 10, 64); err == nil {
+	if seconds := found.Origin.BuildSeconds; seconds > 0 {
 		image.BuildSeconds = &seconds
 	}
 	return image
@@ -86,6 +89,10 @@ func (i *Image) addRemembered(known *Image) {
 	i.BuildSeconds = cmp.Or(i.BuildSeconds, known.BuildSeconds)
 	i.LastPulledAt = known.LastPulledAt
 	i.Pulls = known.Pulls
+	i.Platform = cmp.Or(i.Platform, known.Platform)
+	if len(i.Inputs) == 0 {
+		i.Inputs = known.Inputs
+	}
 }
 
 // remember gathers by digest what requests know of images.
@@ -104,6 +111,10 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 		}
 		image.SizeBytes = cmp.Or(image.SizeBytes, told.SizeBytes)
 		image.BuildSeconds = cmp.Or(image.BuildSeconds, told.BuildSeconds)
+		image.Platform = request.Spec.Platform
+		if len(image.Inputs) == 0 {
+			image.Inputs = toldInputs(request.Spec.Inputs)
+		}
 		if told.PushedAt != nil {
 			image.PushedAt = &told.PushedAt.Time
 		}
@@ -121,6 +132,14 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 		}
 	}
 	return images
+}
+
+func toldInputs(told []v1alpha1.KeyInput) []publication.Input {
+	var inputs []publication.Input
+	for _, input := range told {
+		inputs = append(inputs, publication.Input{Name: input.Name, Digest: input.Digest})
+	}
+	return inputs
 }
 
 // Published says whether a request's build is what stands in the cache.

@@ -12,6 +12,7 @@ import (
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"golang.org/x/sync/singleflight"
+	"k8s.io/utils/clock"
 
 	"imagecache.dev/internal/aws"
 )
@@ -56,14 +57,18 @@ type Image struct {
 type Images struct {
 	api    imagesAPI
 	http   awssdk.HTTPClient
+	clock  clock.PassiveClock
 	facts  *factCache
+	recent *recentCache
 	lookup *batcher
-	reads  singleflight.Group // of configurations, by repository and digest
+	reads  singleflight.Group // of configurations, by repository and digest, and of recent images
 }
 
 // NewImages makes the Images of a target.
-func NewImages(clients *aws.Clients) *Images {
-	images := &Images{api: clients.ECR, http: clients.HTTP, facts: newFactCache(factBytes)}
+func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
+	images := &Images{
+		api: clients.ECR, http: clients.HTTP, clock: clock, facts: newFactCache(factBytes), recent: newRecentCache(recentBytes),
+	}
 	images.lookup = newBatcher(images.findAll)
 	return images
 }
@@ -122,6 +127,7 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 		if err != nil {
 			return fmt.Errorf("delete images: %w", err)
 		}
+		i.recent.forget(repository, page)
 		for _, failure := range out.Failures {
 			if failure.FailureCode != types.ImageFailureCodeImageNotFound {
 				return fmt.Errorf("delete images: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason))

@@ -51,7 +51,7 @@ func start(t *testing.T, options awsemulator.Options) *account {
 		t.Fatal(err)
 	}
 	a := &account{Server: server, clients: provider.Clients(aws.Target{Region: server.Region()})}
-	a.images = ecr.NewImages(a.clients)
+	a.images = ecr.NewImages(a.clients, testClock{})
 	if _, err := ecr.NewRepositories(a.clients).Create(t.Context(), repository, "", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/publication"
 )
 
 // ErrTagTaken says that the repository has an image under the tag already: another, or this very one. Compare digests.
@@ -50,10 +51,11 @@ func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byt
 		// ECR compares: a manifest that was changed on its way is not stored.
 		ImageDigest: awssdk.String(digestOf(manifest)),
 	})
-	if err == nil {
-		return nil
+	if err != nil {
+		return putError(err)
 	}
-	return putError(err)
+	i.recent.put(repository, publication.Stored{Digest: digestOf(manifest), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest)})
+	return nil
 }
 
 func putError(err error) error {

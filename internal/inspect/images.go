@@ -13,12 +13,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/runner"
 )
 
@@ -41,7 +43,7 @@ func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImage
 		return catalog.Images(requests.Items, nil, retention),
 			fmt.Sprintf("AWS can't be asked (%s), so only images of requests that the cluster still has are shown", aws.Message(err)), nil
 	}
-	readLabels(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
+	readOrigins(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
 	return catalog.Images(requests.Items, stored, retention), "", nil
 }
 
@@ -56,7 +58,7 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 	if err != nil {
 		return nil, err
 	}
-	found, err := ecr.NewImages(clients).List(ctx, project.Status.Repository.Name)
+	found, err := ecr.NewImages(clients, clock.RealClock{}).List(ctx, project.Status.Repository.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +84,9 @@ func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectI
 	return provider.Clients(aws.Target{Region: cache.Spec.Region}), nil
 }
 
-// readLabels reads the labels of images that no request remembers, with the project's pull credentials. What can't be
+// readOrigins reads what images came from that no request remembers, with the project's pull credentials. What can't be
 // read stays unknown.
-func readLabels(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored, known []catalog.Image) {
+func readOrigins(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored, known []catalog.Image) {
 	const atOnce = 8
 	unknown := map[string]bool{}
 	for _, image := range known {
@@ -106,23 +108,32 @@ func readLabels(ctx context.Context, c client.Client, project *v1alpha1.ProjectI
 			continue
 		}
 		group.Go(func() error {
-			stored[i].Labels = labelsOf(ctx, repository, auth, stored[i].Digest)
+			stored[i].Origin = originOf(ctx, repository, auth, stored[i].Digest)
 			return nil
 		})
 	}
 	_ = group.Wait()
 }
 
-func labelsOf(ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string) map[string]string {
+// originOf reads what an image says that it came from: in its manifest, or, where that has no inputs, in the labels of its
+// configuration.
+func originOf(ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string) publication.Origin {
 	image, err := remote.Image(repository.Digest(digest), remote.WithContext(ctx), remote.WithAuth(auth))
 	if err != nil {
-		return nil
+		return publication.Origin{}
+	}
+	if manifest, err := image.RawManifest(); err == nil {
+		if origin := publication.OriginIn(manifest); len(origin.Inputs) > 0 {
+			return origin
+		}
 	}
 	config, err := image.ConfigFile()
 	if err != nil {
-		return nil
+		return publication.Origin{}
 	}
-	return config.Config.Labels
+	origin := publication.OriginOf(config.Config.Labels)
+	origin.Inputs = nil // as a label, a Dockerfile may have written them
+	return origin
 }
 
 // errNoPullCredentials: the project has none now.

@@ -298,7 +298,7 @@ func (l *life) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images := ecr.NewImages(l.clients)
+	images := ecr.NewImages(l.clients, clock.RealClock{})
 	missing, err := images.MissingBlobs(ctx, l.repository.Name, digests)
 	if err != nil || len(missing) > 0 {
 		return fmt.Errorf("missing %v: %w", missing, err)

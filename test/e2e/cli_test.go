@@ -163,6 +163,12 @@ func TestHashDiffWithACachedImage(t *testing.T) {
 	if got.stdout != "changed Dockerfile\n" {
 		t.Errorf("got %v", got)
 	}
+	// The image tells its inputs once its request is gone.
+	kubectl(t, "delete", "dci", "--field-selector", "spec.environmentID=diff-1")
+	got = person(t).imagecache("hash", "--diff", "cached:"+hash[:12], folder, "--project", project)
+	if got.stdout != "changed Dockerfile\n" {
+		t.Errorf("without the request, got %v", got)
+	}
 }
 
 func TestProjectNamesAreCompleted(t *testing.T) {

@@ -1,0 +1,48 @@
+package ecr
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"imagecache.dev/internal/publication"
+)
+
+var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+func TestRecentCacheKeepsTheRepositoriesAskedAboutLast(t *testing.T) {
+	one := map[string]publication.Stored{"d": {Digest: "d"}}
+	cache := newRecentCache(3 * sizeOfStored(one["d"]))
+	for n := range 4 {
+		repository := fmt.Sprint(n)
+		cache.begin(repository)
+		cache.set(repository, noon, map[string]publication.Stored{"d": {Digest: "d"}})
+		if _, fresh, _ := cache.get("0", noon); !fresh { // asked about again and again
+			t.Errorf("after %d repositories the first is forgotten", n+1)
+		}
+	}
+	if _, fresh, _ := cache.get("1", noon); fresh {
+		t.Error("the one that was asked about longest ago is still there")
+	}
+	if cache.bytes > cache.limit || cache.order.Len() != 3 || len(cache.items) != 3 {
+		t.Errorf("%d of %d bytes, %d and %d repositories", cache.bytes, cache.limit, cache.order.Len(), len(cache.items))
+	}
+}
+
+func TestRecentCacheKeepsWhatIsPutDuringAReading(t *testing.T) {
+	cache := newRecentCache(recentBytes)
+	cache.begin("r")
+	cache.put("r", publication.Stored{Digest: "new", PushedAt: noon.Add(time.Second)})
+	cache.put("other", publication.Stored{Digest: "new", PushedAt: noon})
+	read := cache.set("r", noon, map[string]publication.Stored{"old": {Digest: "old"}})
+	if len(read) != 2 {
+		t.Errorf("%d images after the reading, want the one read and the one put: %v", len(read), read)
+	}
+	// A later reading that doesn't show it says that it is gone.
+	if read = cache.set("r", noon.Add(10*time.Minute), map[string]publication.Stored{"old": {Digest: "old"}}); len(read) != 1 {
+		t.Errorf("%d images, want 1: %v", len(read), read)
+	}
+	if images, fresh, _ := cache.get("other", noon); fresh || images != nil {
+		t.Errorf("a repository that nobody asked about is known: %v", images)
+	}
+}
