@@ -42,15 +42,19 @@ func (r *DevcontainerImageReconciler) build(ctx context.Context, p *pass) error 
 	if reason, message, refused := refusal(p.project, p.image.Spec.Build); refused {
 		return r.reject(ctx, p, reason, message)
 	}
-	report, err := r.report(ctx, p)
+	whole, err := r.reported(ctx, p)
 	if err != nil {
 		return err
 	}
+	report := publication.Report{Manifest: []byte(whole.Spec.Build.Manifest), Config: []byte(whole.Spec.Build.Config)}
 	built, rejection := publication.Check(report, p.expectation())
 	if rejection != nil {
 		return r.reject(ctx, p, string(rejection.Problem), rejection.Message)
 	}
-	return r.publish(ctx, p, report, built)
+	if built, err = annotate(p, whole, built); err != nil {
+		return err
+	}
+	return r.publish(ctx, p, built)
 }
 
 // stillBuilder says whether the request holds its lease, and ends the request if it doesn't any more. The lease is
@@ -81,20 +85,20 @@ func (r *DevcontainerImageReconciler) stillBuilder(ctx context.Context, p *pass)
 	return false, nil
 }
 
-// report reads the reported bytes past the cache, which does not keep them.
-func (r *DevcontainerImageReconciler) report(ctx context.Context, p *pass) (publication.Report, error) {
+// reported reads the request with its report past the cache, which does not keep the bytes.
+func (r *DevcontainerImageReconciler) reported(ctx context.Context, p *pass) (*v1alpha1.DevcontainerImage, error) {
 	whole := &v1alpha1.DevcontainerImage{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
-		return publication.Report{}, fmt.Errorf("read build report: %w", err)
+		return nil, fmt.Errorf("read build report: %w", err)
 	}
 	if whole.Spec.Build == nil {
-		return publication.Report{}, waitingf(v1alpha1.ReasonBuilding, conflictRetry, "the build report can't be read yet")
+		return nil, waitingf(v1alpha1.ReasonBuilding, conflictRetry, "the build report can't be read yet")
 	}
-	return publication.Report{Manifest: []byte(whole.Spec.Build.Manifest), Config: []byte(whole.Spec.Build.Config)}, nil
+	return whole, nil
 }
 
 // publish asks for the layers that are missing, and puts the image under its hash once none is.
-func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, report publication.Report, built *publication.Image) error {
+func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, built *publication.Image) error {
 	repository, err := repositoryOf(p.project)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, repo
 	if len(missing) > 0 {
 		return r.askFor(ctx, p, repository, missing)
 	}
-	return r.put(ctx, p, repository, report, built)
+	return r.put(ctx, p, repository, built)
 }
 
 // uploadIsNews says whether the layers have to be checked: for the first time, or because the runner uploaded since.
@@ -151,22 +155,25 @@ func (r *DevcontainerImageReconciler) timeOut(ctx context.Context, p *pass) erro
 
 // put publishes the image: one PutImage under the hash that the controller knows. Whoever was first wins, and an image
 // that can't be used is replaced. Each step can be repeated.
-func (r *DevcontainerImageReconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, report publication.Report, built *publication.Image) error {
+func (r *DevcontainerImageReconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
 	images := r.imagesOf(p.runner)
-	err := images.Put(ctx, repository.Name, p.status.ConfigHash, report.Manifest, built.MediaType)
+	err := images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
 	var missing *ecr.LayersMissingError
 	var rejected *ecr.ManifestRejectedError
 	switch {
 	case errors.As(err, &missing):
 		return r.askAgain(ctx, p, repository, built)
+	case errors.As(err, &rejected) && built.AsReported() != nil:
+		// What explains other environments' misses must not keep an image out of the cache.
+		return r.put(ctx, p, repository, built.AsReported())
 	case errors.As(err, &rejected):
 		return r.reject(ctx, p, v1alpha1.ReasonManifestRejected, rejected.Error())
 	case errors.Is(err, ecr.ErrTagTaken):
-		return r.taken(ctx, p, repository, report, built)
+		return r.taken(ctx, p, repository, built)
 	case err != nil:
 		return fmt.Errorf("publish image: %w", err)
 	}
-	return r.publishedAs(ctx, p, report, built)
+	return r.publishedAs(ctx, p, built)
 }
 
 // askAgain asks for layers that ECR lost between the check and the publication.
@@ -182,7 +189,7 @@ func (r *DevcontainerImageReconciler) askAgain(ctx context.Context, p *pass, rep
 }
 
 // taken settles a tag that is there already: it is ours, it is to be replaced, or another's image won.
-func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, report publication.Report, built *publication.Image) error {
+func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
 	images := r.imagesOf(p.runner)
 	current, err := r.find(ctx, p, repository)
 	if err != nil {
@@ -192,7 +199,7 @@ func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, reposi
 		return waitingf(v1alpha1.ReasonUploading, time.Second, "ECR says that the tag is taken and shows no image under it")
 	}
 	if current.Digest == built.Digest {
-		return r.publishedAs(ctx, p, report, built)
+		return r.publishedAs(ctx, p, built)
 	}
 	if current.Digest != p.status.ReplacesDigest {
 		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), p.now)
@@ -210,8 +217,8 @@ func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, reposi
 }
 
 // publishedAs records that the image stands under its hash.
-func (r *DevcontainerImageReconciler) publishedAs(ctx context.Context, p *pass, report publication.Report, built *publication.Image) error {
-	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, Manifest: report.Manifest, Config: report.Config, SizeBytes: built.SizeBytes, PushedAt: p.now}
+func (r *DevcontainerImageReconciler) publishedAs(ctx context.Context, p *pass, built *publication.Image) error {
+	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.now}
 	p.status.Image = p.cachedImage(&image, built.BuildSeconds)
 	p.end.publication = &fate{published: true, reason: v1alpha1.ReasonPublished, message: "published as " + built.Digest}
 	logFor(ctx, p)("Published the image", "digest", built.Digest, "sizeBytes", built.SizeBytes)

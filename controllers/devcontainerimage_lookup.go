@@ -41,7 +41,7 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 		return err
 	}
 	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
-	if decided.result == v1alpha1.CacheMiss {
+	if decided.reason == v1alpha1.ReasonImageNotFound {
 		if err := r.explain(ctx, p, &decided); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (r *DevcontainerImageReconciler) hash(ctx context.Context, p *pass) error {
 	if err != nil {
 		return fmt.Errorf("compute hash: %w", err)
 	}
-	p.status.ConfigHash = key.Hash
+	p.status.ConfigHash, p.inputs = key.Hash, inputsOfKey(key)
 	return nil
 }
 
@@ -128,22 +128,6 @@ func repositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStat
 		return nil, waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not ready", project.Name)
 	}
 	return repository, nil
-}
-
-// explain adds to a miss what differs from the nearest cached image, and who may build decides what the project's
-// other requests say.
-func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, decided *answer) error {
-	if decided.reason != v1alpha1.ReasonImageNotFound {
-		return nil
-	}
-	others, err := r.requestsOf(ctx, p.image, indexPublishedProject, p.image.Spec.ProjectRef.Name)
-	if err != nil {
-		return err
-	}
-	if why := nearest(p.image, others, p.now); why != "" {
-		decided.explanation = why
-	}
-	return nil
 }
 
 // requestsOf lists the requests of the namespace that an index holds under a value: read only, as listRequests says.

@@ -2,10 +2,8 @@ package controllers
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
@@ -140,88 +138,6 @@ func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
 		return nil
 	}
 	return latest.Spec.Build.DurationSeconds
-}
-
-// nearest explains a miss by the cached image whose inputs are most like the request's. others are the project's
-// requests; without inputs on either side there is nothing to explain.
-func nearest(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage, now time.Time) string {
-	var best *v1alpha1.DevcontainerImage
-	bestEqual := -1
-	for i := range others {
-		other := &others[i]
-		if other.UID == image.UID || len(other.Spec.Inputs) == 0 || !published(other) {
-			continue
-		}
-		equal := equalInputs(image.Spec.Inputs, other.Spec.Inputs)
-		if equal > bestEqual || equal == bestEqual && earlier(best, other) {
-			best, bestEqual = other, equal
-		}
-	}
-	if best == nil || len(image.Spec.Inputs) == 0 {
-		return ""
-	}
-	differing := differingInputs(image.Spec.Inputs, best.Spec.Inputs)
-	if len(differing) == 0 {
-		return ""
-	}
-	verb := "differs"
-	if len(differing) > 1 {
-		verb = "differ"
-	}
-	return fmt.Sprintf("%s %s from the image of %s (environment %s); %d of %d inputs equal", list(differing), verb,
-		ago(best.Status.Image.PushedAt.Time, now), best.Spec.EnvironmentID, bestEqual, len(image.Spec.Inputs))
-}
-
-func published(image *v1alpha1.DevcontainerImage) bool {
-	return image.Status.Image != nil && image.Status.Image.PushedAt != nil &&
-		meta.IsStatusConditionTrue(image.Status.Conditions, v1alpha1.ConditionPublished)
-}
-
-func equalInputs(a, b []v1alpha1.KeyInput) int {
-	return len(a) - len(differingOnly(a, b))
-}
-
-// differingInputs names the inputs that are not the same on both sides: changed or added ones first, then those that
-// only the other has.
-func differingInputs(a, b []v1alpha1.KeyInput) []string {
-	names := differingOnly(a, b)
-	have := map[string]bool{}
-	for _, input := range a {
-		have[input.Name] = true
-	}
-	for _, input := range b {
-		if !have[input.Name] {
-			names = append(names, input.Name)
-		}
-	}
-	return names
-}
-
-// differingOnly names the inputs of a that b has not, or has with another digest.
-func differingOnly(a, b []v1alpha1.KeyInput) []string {
-	digests := map[string]string{}
-	for _, input := range b {
-		digests[input.Name] = input.Digest
-	}
-	var names []string
-	for _, input := range a {
-		if digests[input.Name] != input.Digest {
-			names = append(names, input.Name)
-		}
-	}
-	return names
-}
-
-// list joins names as a sentence does, and stops after three.
-func list(names []string) string {
-	const most = 3
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // ago says how long ago a time was, in its largest unit.

@@ -151,40 +151,6 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	}
 }
 
-func inputs(pairs ...string) []v1alpha1.KeyInput {
-	var list []v1alpha1.KeyInput
-	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, v1alpha1.KeyInput{Name: pairs[i], Digest: pairs[i+1]})
-	}
-	return list
-}
-
-func TestNearestNamesWhatDiffers(t *testing.T) {
-	cached := func(name, environment string, age time.Duration, inputs []v1alpha1.KeyInput) v1alpha1.DevcontainerImage {
-		return request(name, age, func(i *v1alpha1.DevcontainerImage) {
-			i.Spec.EnvironmentID, i.Spec.Inputs = environment, inputs
-			i.Status.Image = &v1alpha1.CachedImage{PushedAt: ptr.To(metav1.NewTime(noon.Add(-age)))}
-			i.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPublished, Status: metav1.ConditionTrue}}
-		})
-	}
-	mine := request("me", 0, func(i *v1alpha1.DevcontainerImage) {
-		i.Spec.Inputs = inputs("Configuration", "1", "Dockerfile", "2", "a", "3", "b", "4", "c", "5")
-	})
-	near := cached("near", "e-17", 3*time.Hour, inputs("Configuration", "1", "Dockerfile", "x", "a", "3", "b", "4", "c", "5"))
-	far := cached("far", "e-18", time.Hour, inputs("Configuration", "y", "Dockerfile", "x"))
-	unpublished := request("un", 0, func(i *v1alpha1.DevcontainerImage) { i.Spec.Inputs = mine.Spec.Inputs })
-	got := nearest(&mine, []v1alpha1.DevcontainerImage{far, near, unpublished, mine}, noon)
-	if want := "Dockerfile differs from the image of 3 h ago (environment e-17); 4 of 5 inputs equal"; got != want {
-		t.Errorf("nearest = %q, want %q", got, want)
-	}
-	if got := nearest(&mine, []v1alpha1.DevcontainerImage{far}, noon); got != "Configuration, Dockerfile, a and 2 more differ from the image of 1 h ago (environment e-18); 0 of 5 inputs equal" {
-		t.Errorf("nearest = %q", got)
-	}
-	if got := nearest(&mine, nil, noon); got != "" {
-		t.Errorf("nearest without cached images = %q", got)
-	}
-}
-
 func TestRefusalKeepsBuildsLocalThatTheProjectDoesNotWant(t *testing.T) {
 	project := func(coverage v1alpha1.KeyCoverage) *v1alpha1.ProjectImageCache {
 		return &v1alpha1.ProjectImageCache{Spec: v1alpha1.ProjectImageCacheSpec{KeyCoverage: coverage}}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/publication"
 )
 
 // pass is one reconciliation of a request: what was read, the status as it will be, and how the pass ended.
@@ -16,6 +17,8 @@ type pass struct {
 	project *v1alpha1.ProjectImageCache
 	runner  *v1alpha1.RunnerImageCache
 	now     time.Time
+	// inputs are those of inline contents, where this pass computed their hash.
+	inputs []publication.Input
 
 	status v1alpha1.DevcontainerImageStatus
 	end    ending

@@ -43,6 +43,7 @@ var checks = []check{
 	{name: "tag immutability", belief: "another image under an immutable tag is ImageTagAlreadyExistsException", run: tagImmutability},
 	{name: "the same image under the same tag", belief: "the same image again is ImageAlreadyExistsException, or ImageTagAlreadyExistsException", run: sameImageAgain},
 	{name: "missing layers", belief: "PutImage of a layer that is not there is LayersNotFoundException", run: missingLayers},
+	{name: "annotations in a Docker manifest", belief: "PutImage takes a Docker manifest with annotations, and BatchGetImage returns it as it was", run: annotatedManifest},
 	{name: "push age after a retag", belief: "another tag for an image does not renew its push time", run: pushAgeAfterRetag},
 	{name: "layers that no image names", belief: "GetDownloadUrlForLayer hands out layers that an image names, and no others", run: unreferencedLayers},
 	{name: "delete, then put", belief: "BatchDeleteImage frees an immutable tag for another image at once", run: deleteThenPut},
@@ -261,6 +262,30 @@ func missingLayers(ctx context.Context, w *world) (string, error) {
 		return "", err
 	}
 	return wants(w.put(ctx, w.own, "missing", p), "LayersNotFoundException")
+}
+
+func annotatedManifest(ctx context.Context, w *world) (string, error) {
+	plain, err := w.publish(ctx, w.own, "plain")
+	if err != nil {
+		return "", err
+	}
+	annotated, err := plain.twin()
+	if err != nil {
+		return "", err
+	}
+	if err := w.put(ctx, w.own, "annotated", annotated); err != nil {
+		return "", err
+	}
+	out, err := w.clients.ECR.BatchGetImage(ctx, &ecr.BatchGetImageInput{
+		RepositoryName: &w.own.name, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &annotated.digest}}, AcceptedMediaTypes: []string{annotated.mediaType},
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(out.Images) != 1 || awssdk.ToString(out.Images[0].ImageManifest) != string(annotated.manifest) {
+		return "", fmt.Errorf("BatchGetImage returns another manifest than was put")
+	}
+	return "the manifest, with its annotations", nil
 }
 
 // pushTime is when an image was pushed.

@@ -16,13 +16,13 @@ import (
 const crowd = 1000
 
 // askAll creates requests of many environments, each with the hash that hashFor gives it.
-func (h *harness) askAll(project string, hashFor func(i int) string) {
+func (h *harness) askAll(project string, hashFor func(i int) string, edit ...func(*v1alpha1.DevcontainerImageSpec)) {
 	h.t.Helper()
 	var creating sync.WaitGroup
 	for worker := range 20 {
 		creating.Go(func() {
 			for i := worker; i < crowd; i += 20 {
-				h.ask(project, fmt.Sprintf("crowd-%d", i), hashFor(i))
+				h.ask(project, fmt.Sprintf("crowd-%d", i), hashFor(i), edit...)
 			}
 		})
 	}
@@ -70,12 +70,21 @@ func TestThousandRequestsForOneNewHashHaveOneBuilder(t *testing.T) {
 	h := newHarness(t)
 	h.runner("demo")
 	h.project("shop", "demo")
-	h.askAll("shop", func(int) string { return hashOf("new") })
+	h.ask("shop", "first", hashOf("old"), fiveInputs).publish()
+	h.stop()
+	h.aws.Calls().Reset()
+	h.startManager()
+	h.askAll("shop", func(int) string { return hashOf("new") }, newDockerfile)
 	h.Eventually(func() int { _, roles := h.answers(); return roles[v1alpha1.RoleWaiter] }).
 		WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Equal(crowd - 1))
 	var list v1alpha1.DevcontainerImageList
 	h.Expect(kube.List(h.ctx, &list, client.InNamespace(h.namespace))).To(Succeed())
+	h.Expect(h.aws.Calls().Count("ecr:DescribeImages")).To(BeNumerically("<=", 2), "one reading explains all their misses")
 	for i := range list.Items {
+		if list.Items[i].Status.ConfigHash != hashOf("new") {
+			continue
+		}
+		h.Expect(list.Items[i].Status.Explanation).To(ContainSubstring("4 of 5 inputs equal"))
 		if list.Items[i].Status.Role == v1alpha1.RoleBuilder {
 			(&environment{harness: h, request: ptr.To(list.Items[i])}).publish()
 		}
@@ -90,7 +99,7 @@ func TestThousandRequestsForOneNewHashHaveOneBuilder(t *testing.T) {
 			}
 		}
 		return finished
-	}).WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Equal(crowd))
+	}).WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Equal(crowd + 1))
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(Equal(1))
 }
 
