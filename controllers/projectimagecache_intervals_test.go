@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/ecr"
@@ -102,5 +103,22 @@ func TestStacksAreReadTwiceAMinute(t *testing.T) {
 	}
 	if accessDeniedRetry > 30*time.Second {
 		t.Errorf("a permission that arrives acts after %s", accessDeniedRetry)
+	}
+}
+
+// Images that were to be removed and are still there must not be forgotten because the figures in the status, counted
+// under another retention, say that there are none.
+func TestFailedRemovalOfInvalidatedImagesIsTriedAgain(t *testing.T) {
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Spec.InvalidatePushedBefore, p.Spec.RetentionDays = metaTime(noon), ptr.To(int32(9))
+		p.Status.Images = &v1alpha1.ImageStatistics{OldestExpiresAt: metaTime(noon.AddDate(0, 0, 29))} // 30 days when it was counted
+		p.Status.ObservedGeneration = p.Generation
+	})
+	if mayHoldInvalidated(project) {
+		t.Fatal("figures that hold say what there is; the test shows nothing")
+	}
+	project.Status = projectStatus(project, &projectFacts{now: noon, plan: &repositoryPlan{}, uncounted: true})
+	if !mayHoldInvalidated(project) {
+		t.Error("nobody tries again")
 	}
 }

@@ -36,6 +36,8 @@ type projectFacts struct {
 
 	// statistics are nil where the images were not counted in this pass.
 	statistics *v1alpha1.ImageStatistics
+	// uncounted says that the figures of the status no longer hold.
+	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
 }
@@ -56,7 +58,7 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.AppliedTags = appliedTags(f)
 		status.AppliedHash = f.desired.hash()
 	}
-	if f.statistics != nil {
+	if f.statistics != nil || f.uncounted {
 		status.Images = f.statistics
 	}
 	status.Conditions = projectConditions(project, f).applyTo(project.Status.Conditions)
