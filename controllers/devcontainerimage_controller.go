@@ -34,6 +34,7 @@ type DevcontainerImageReconciler struct {
 
 	targets *awsTargets
 	leases  *buildLeases
+	writes  *ownWrites
 	census  *census
 }
 
@@ -47,6 +48,9 @@ type DevcontainerImageReconciler struct {
 
 // Reconcile takes a request one step further: it observes, decides, acts, and writes one status.
 func (r *DevcontainerImageReconciler) Reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
+	if r.writes.isBehind(image) {
+		return outcome(ctx, waitingf(v1alpha1.ReasonProgressing, conflictRetry, "the cache is behind the last status"), 0)
+	}
 	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now()}
 	if !image.DeletionTimestamp.IsZero() {
 		return outcome(ctx, r.finalize(ctx, p), 0)
@@ -177,6 +181,7 @@ func (r *DevcontainerImageReconciler) patchStatus(ctx context.Context, p *pass) 
 		}
 		return fmt.Errorf("patch status: %w", err)
 	}
+	r.writes.note(p.image)
 	p.status = *p.image.Status.DeepCopy()
 	return nil
 }

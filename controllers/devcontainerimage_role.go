@@ -55,6 +55,9 @@ func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) erro
 			return err
 		}
 	}
+	if err := r.letFinish(ctx, p, lease); err != nil {
+		return err
+	}
 	if p.status.Builder, err = r.describeBuilder(ctx, p, lease); err != nil {
 		return err
 	}
@@ -67,6 +70,19 @@ func (r *DevcontainerImageReconciler) contend(ctx context.Context, p *pass) erro
 		p.status.Role = v1alpha1.RoleBuilder
 	}
 	return err
+}
+
+// letFinish waits out the moment between the end of a builder and that of its lease. Who waited for that builder would take
+// its image, which this request's own lookup may just have found missing; once the lease is free, it is looked up again.
+func (r *DevcontainerImageReconciler) letFinish(ctx context.Context, p *pass, lease *coordinationv1.Lease) error {
+	holder, err := r.cachedRequest(ctx, p, holderName(lease))
+	if err != nil {
+		return err
+	}
+	if holder != nil && holder.UID != p.image.UID && holds(holder, lease) && holder.Status.FinishedAt != nil {
+		return waitingf(v1alpha1.ReasonProgressing, conflictRetry, "the build lease of environment %s is being released", holder.Spec.EnvironmentID)
+	}
+	return nil
 }
 
 // publishedMeanwhile looks the image up again, now that nobody else can build it: the builder before may have published it

@@ -41,7 +41,7 @@ func retryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
 
 // SetupWithManager registers the reconciler and what wakes it.
 func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.leases = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease)
+	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), newOwnWrites(r.Clock)
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("devcontainerimage").
 		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).
