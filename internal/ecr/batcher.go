@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// window is how long a lookup waits at most for each batch of its repository that is on its way. A lookup that comes
-// alone starts at once; those that come meanwhile go together when the others end, or when the windows have passed. So
-// the more lookups AWS is slow to answer, the fewer new ones are sent: of a crowd, in a second, no more than twenty.
+// window is how long a lookup waits at most for one batch of its repository that is on its way; for two it waits four
+// windows, for three nine. A lookup that comes alone starts at once; those that come meanwhile go together when the others
+// end, or when that time has passed. So the more lookups AWS is slow to answer, the fewer new ones are sent: of a crowd,
+// eight in a second.
 const window = 5 * time.Millisecond
 
 // lookupTimeout bounds a batch with all its calls.
@@ -78,7 +79,8 @@ func (b *batcher) join(repository, tag string) *batch {
 	if current == nil {
 		current = &batch{repository: repository, known: map[string]bool{}, done: make(chan struct{})}
 		current.ctx, current.cancel = context.WithTimeout(context.Background(), lookupTimeout)
-		pause := time.Duration(b.running[repository]) * window
+		running := b.running[repository]
+		pause := time.Duration(running*running) * window
 		current.timer = time.AfterFunc(pause, func() { b.start(current) })
 		b.pending[repository] = current
 	}
