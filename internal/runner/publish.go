@@ -133,7 +133,6 @@ func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.Dev
 			step.failed(next.Why)
 			return errors.New(next.Why)
 		case publishUpload:
-			uploaded = false
 			if err := p.uploadMissing(ctx, current, built); err != nil {
 				step.failed(causeOr(ctx, err).Error())
 				p.lastReport(ctx, lease.release)

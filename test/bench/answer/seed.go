@@ -47,7 +47,7 @@ func seed(ctx context.Context, w *world.World, like *v1alpha1.DevcontainerImage)
 func finishedRequest(like *v1alpha1.DevcontainerImage, n int) *v1alpha1.DevcontainerImage {
 	request := like.DeepCopy()
 	request.APIVersion, request.Kind = v1alpha1.GroupVersion.String(), "DevcontainerImage"
-	request.Name, request.UID, request.ResourceVersion = fmt.Sprintf("old-%06d", n), types.UID(uuid.NewUUID()), ""
+	request.Name, request.UID, request.ResourceVersion = fmt.Sprintf("old-%06d", n), uuid.NewUUID(), ""
 	request.Spec.EnvironmentID = fmt.Sprintf("environment-%06d", n)
 	for _, input := range []string{"platform", "devcontainer.json", "Dockerfile"} {
 		request.Spec.Inputs = append(request.Spec.Inputs, v1alpha1.KeyInput{Name: input, Digest: "sha256:" + configHash})

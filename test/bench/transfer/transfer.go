@@ -65,7 +65,7 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 		}
 		whole, upload = append(whole, saving+uploading), append(upload, uploading)
 	}
-	pull, relayed, err := b.pulls(ctx, engine)
+	pull, relayed, err := b.pulls(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (b *bench) upload(ctx context.Context, engine builder.Engine) (saving, uplo
 }
 
 // pulls pulls the image into empty stores, by podman alone and through the relay.
-func (b *bench) pulls(ctx context.Context, engine builder.Engine) (direct, relayed []time.Duration, err error) {
+func (b *bench) pulls(ctx context.Context) (direct, relayed []time.Duration, err error) {
 	repository, stop, err := b.startRegistry()
 	if err != nil {
 		return nil, nil, err
@@ -177,7 +177,8 @@ func (b *bench) pulls(ctx context.Context, engine builder.Engine) (direct, relay
 	}
 	image := repository.Digest(string(digest))
 	for range rounds {
-		if engine, err = b.newStore(ctx); err != nil {
+		engine, err := b.newStore(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
 		began := time.Now()
