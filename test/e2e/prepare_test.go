@@ -259,22 +259,6 @@ func processesWith(t *testing.T, path string) []string {
 	return found
 }
 
-func TestManagerRestartInTheMiddle(t *testing.T) {
-	folder := dockerfileWorkspace(t, t.Name())
-	path := filepath.Join(folder, ".devcontainer", "Dockerfile")
-	if err := os.WriteFile(path, []byte("FROM busybox:stable\nRUN sleep 4\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m := newMachine(t)
-	command, stdout := m.startPrepare(folder, "mr-1", "sleep 4")
-	cluster.StopManager()
-	if err := cluster.StartManager(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_ = command.Wait()
-	wants(t, ran{code: command.ProcessState.ExitCode(), stdout: stdout.String()}, codePublished)
-}
-
 // startPrepare starts prepare and waits until it has printed a text.
 func (m *machine) startPrepare(folder, environment, text string) (*exec.Cmd, *output) {
 	m.t.Helper()

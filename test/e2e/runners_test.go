@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,16 +44,32 @@ spec: {runnerRef: {name: second}, projectID: shop}
 	return kubeconfig
 }
 
-func TestTwoRunnersAtOnceShareNothing(t *testing.T) {
+func TestTwoRunnersAtOnceShareNothingAndOutliveTheManager(t *testing.T) {
 	folder := dockerfileWorkspace(t, t.Name())
+	path := filepath.Join(folder, ".devcontainer", "Dockerfile")
+	if err := os.WriteFile(path, []byte("FROM busybox:stable\nRUN sleep 4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	first, second := newMachine(t), newMachine(t)
 	second.env = append(second.env, "KUBECONFIG="+secondRunner(t, cluster))
-	results := make(chan ran, 2)
+	var commands []*exec.Cmd
+	var outputs []*output
 	for _, m := range []*machine{first, second} {
-		go func() { results <- m.prepare(folder, "two-1") }()
+		command, stdout := m.startPrepare(folder, "two-1", "sleep 4")
+		commands, outputs = append(commands, command), append(outputs, stdout)
 	}
-	for range 2 {
-		wants(t, <-results, codePublished)
+	for _, stdout := range outputs {
+		if strings.Contains(stdout.String(), "Built ") {
+			t.Fatalf("one has built before the manager is restarted:\n%s", stdout)
+		}
+	}
+	cluster.StopManager()
+	if err := cluster.StartManager(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, command := range commands {
+		_ = command.Wait()
+		wants(t, ran{code: command.ProcessState.ExitCode(), stdout: outputs[i].String()}, codePublished)
 	}
 	hit := second.prepare(folder, "two-2")
 	wants(t, hit, codeHit, "gitpod-runner-second/projects/shop/image-build@sha256:")
