@@ -208,23 +208,33 @@ func TestBadInputIsOneSentence(t *testing.T) {
 }
 
 func TestInterruptedBuildLeavesNothing(t *testing.T) {
+	for environment, signal := range map[string]os.Signal{"int-term": syscall.SIGTERM, "int-ctrl-c": os.Interrupt} {
+		t.Run(environment, func(t *testing.T) { interrupted(t, environment, signal) })
+	}
+}
+
+func interrupted(t *testing.T, environment string, signal os.Signal) {
+	t.Helper()
 	folder := dockerfileWorkspace(t, t.Name())
 	path := filepath.Join(folder, ".devcontainer", "Dockerfile")
 	if err := os.WriteFile(path, []byte("FROM busybox:stable\nRUN sleep 300\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := newMachine(t)
-	command, stdout := m.startPrepare(folder, "int-1", "sleep 300")
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+	command, stdout := m.startPrepare(folder, environment, "sleep 300")
+	if err := command.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	_ = command.Wait()
 	if code := command.ProcessState.ExitCode(); code != codeInterrupted {
 		t.Errorf("exit code %d:\n%s", code, stdout.String())
 	}
-	message := kubectl(t, "get", "dci", "--field-selector", "spec.environmentID=int-1", "-o", "jsonpath={.items[0].spec.build.outcome} {.items[0].spec.build.message}")
+	message := kubectl(t, "get", "dci", "--field-selector", "spec.environmentID="+environment, "-o", "jsonpath={.items[0].spec.build.outcome} {.items[0].spec.build.message}")
 	if message != "Failed interrupted" {
 		t.Errorf("report %q", message)
+	}
+	if secrets := kubectl(t, "get", "secrets", "-l", "imagecache.dev/credentials=push", "-o", "name"); secrets != "" {
+		t.Errorf("upload rights are left behind: %s", secrets)
 	}
 	if left := processesWith(t, folder); len(left) > 0 {
 		t.Errorf("processes are left: %q", left)
