@@ -11,7 +11,7 @@ var factory = promauto.With(metrics.Registry)
 
 // labelRunner is the namespace of the runner that a figure is about. It is not called namespace, which Prometheus sets
 // to that of the pod that it scrapes. No metric has a label for the
-// project: docs/adr/0012-metrics-by-runner.md.
+// project: docs/adr/0011-metrics-by-runner.md.
 const labelRunner = "runner_namespace"
 
 // Values of labels that are not words of the API.

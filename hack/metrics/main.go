@@ -33,7 +33,7 @@ curl -sk -H "Authorization: Bearer $(kubectl create token -n default looker)" ht
   twice. They begin at zero when the manager starts or another replica takes over; ` + "`rate`" + ` and ` + "`increase`" + ` know that.
 - Gauges of what there is are served by the replica that leads alone.
 - ` + "`runner_namespace`" + ` is the namespace of the runner. No metric has a label for the project, of which there may be ten
-  thousand ([why](adr/0012-metrics-by-runner.md)); ` + "`imagecache projects`" + ` has those figures.
+  thousand ([why](adr/0011-metrics-by-runner.md)); ` + "`imagecache projects`" + ` has those figures.
 - ` + "`reason`" + ` is a reason of a condition: [troubleshooting.md](troubleshooting.md).
 - Beside these the manager serves controller-runtime's own (` + "`controller_runtime_*`, `workqueue_*`, `rest_client_*`" + `,
   ` + "`leader_election_*`" + `) and the process's (` + "`process_*`, `go_*`" + `).
