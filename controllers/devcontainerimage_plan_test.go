@@ -145,6 +145,10 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	if _, may := mayPublish(&twin, []v1alpha1.DevcontainerImage{first, twin}); may {
 		t.Error("a request of the same second publishes beside one that builds already")
 	}
+	another := request("e", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.EnvironmentID = "another" })
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{another}); !may {
+		t.Error("a request of another environment, of the same share of the index, keeps this one from publishing")
+	}
 	elsewhere := request("d", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.ProjectRef.Name = "other" })
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{elsewhere}); !may {
 		t.Error("a request of another project keeps this one from publishing")
