@@ -178,6 +178,8 @@ func transportMessage(err error) string {
 		return "no answer in time"
 	case errors.Is(err, context.Canceled):
 		return "given up, because the caller went away"
+	case hasNoCredentials(err):
+		return "no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the pod or the instance a role"
 	case errors.As(err, &unresolved):
 		return "the name " + unresolved.Name + " can't be resolved: " + unresolved.Err
 	case errors.As(err, &network):
@@ -190,6 +192,19 @@ func transportMessage(err error) string {
 		return withoutRequestIDs(operation.Err.Error())
 	}
 	return err.Error()
+}
+
+// hasNoCredentials says whether an error came of asking the instance for a role, which the SDK does last, after it found no
+// credentials anywhere else: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+func hasNoCredentials(err error) bool {
+	var operation *smithy.OperationError
+	for errors.As(err, &operation) {
+		if operation.ServiceID == "ec2imds" {
+			return true
+		}
+		err = operation.Err
+	}
+	return false
 }
 
 var requestID = regexp.MustCompile(`(?i)[,;(]?\s*request[ _-]?id:?\s*"?[0-9a-z-]*"?\)?`)
