@@ -27,6 +27,7 @@ func FuzzParseManifest(f *testing.F) {
 func FuzzLifecycle(f *testing.F) {
 	f.Add(`{"rules":[{"rulePriority":1,"description":"................","selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}]}`)
 	f.Add(`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["v*"],"countType":"imageCountMoreThan","countNumber":2},"action":{"type":"expire"}}]}` + strings.Repeat(" ", 40))
+	f.Add(`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":1177000},"action":{"type":"expire"}}]}`)
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, text string) {
 		rules, err := parseLifecycle(text)

@@ -230,20 +230,21 @@ func (s selection) tagged(tags []string) bool {
 }
 
 func (s selection) due(img *image, position int, now time.Time) bool {
-	age := time.Duration(s.CountNumber) * day
+	// Compared in days: a policy may name more of them than a duration holds.
+	old := func(since time.Time) bool { return int(now.Sub(since)/day) >= s.CountNumber }
 	switch s.CountType {
 	case countMoreThan:
 		return position >= s.CountNumber
 	case sincePushed:
-		return now.Sub(img.pushed) >= age
+		return old(img.pushed)
 	case sincePulled:
 		last := img.pulled
 		if last.IsZero() {
 			last = img.pushed
 		}
-		return now.Sub(last) >= age
+		return old(last)
 	case sinceTransition:
-		return now.Sub(img.archived) >= age
+		return old(img.archived)
 	}
 	return false
 }
