@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -116,7 +117,9 @@ func loginSecret(name, registry string) *corev1.Secret {
 type outputCase struct {
 	args  string
 	input string
-	code  int
+	// program is the name under which it is called; empty: imagecache.
+	program string
+	code    int
 	// colours says that a terminal gets colours, and a pipe the same without.
 	colours bool
 }
@@ -149,6 +152,7 @@ var outputCases = map[string]outputCase{
 	"hash-explain":       {args: "hash --explain WORKSPACE"},
 	"hash-diff":          {args: "hash --diff WORKSPACE OTHER"},
 	"hash-diff-cached":   {args: "hash --diff cached:4f3c21a9 WORKSPACE --project web"},
+	"hash-json":          {args: "hash -o json WORKSPACE"},
 	"hash-nothing":       {args: "hash EMPTY", code: exitFailed},
 	"credentials-list":   {args: "credentials list --project web"},
 	"credentials-get":    {args: "credentials get --project web", input: "https://registry.example\n"},
@@ -156,6 +160,11 @@ var outputCases = map[string]outputCase{
 	"credentials-none":   {args: "credentials list --project docs", code: exitFailed},
 	"complete-projects":  {args: "__complete images "},
 	"complete-requests":  {args: "__complete explain "},
+	"completion-help":    {args: "completion --help"},
+	"plugin":             {program: "kubectl-imagecache", args: "images web --cluster-only"},
+	"plugin-help":        {program: "kubectl-imagecache", args: "images --help"},
+	"version":            {args: "version"},
+	"version-json":       {args: "version -o json"},
 	"version-wrong":      {args: "version -o wide", code: exitUsage},
 }
 
@@ -219,6 +228,9 @@ func settled(text string, words map[string]string) string {
 	for word, folder := range words {
 		text = strings.ReplaceAll(text, folder, word)
 	}
+	if info := currentVersion(); strings.Contains(text, info.Version) { // what version prints is each build's own
+		text = strings.NewReplacer(info.Version, "VERSION", info.Go, "GO", info.Platform, "PLATFORM").Replace(text)
+	}
 	text = apart.ReplaceAllString(text, "0s apart")
 	return times.ReplaceAllString(text, "TIME")
 }
@@ -249,6 +261,7 @@ func TestOutputsInAPipeAndOnATerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			words := outputWorld(t)
 			args := arguments(test.args, words)
+			args[0] = cmp.Or(test.program, args[0])
 			run := func(out *os.File) (code int, said string) {
 				var stderr bytes.Buffer
 				if out == nil {
