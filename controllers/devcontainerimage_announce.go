@@ -48,9 +48,6 @@ func (r *DevcontainerImageReconciler) announceAnswer(image *v1alpha1.Devcontaine
 		return
 	}
 	lookups.WithLabelValues(image.Namespace, string(after.CacheResult), after.Reason).Inc()
-	if arrived, known := r.census.arrivalOf(image); known {
-		answerSeconds.WithLabelValues(string(after.CacheResult)).Observe(r.Clock.Since(arrived).Seconds())
-	}
 	// Hits and waiters are told by their status alone: an event would be one more write for each environment.
 	if after.CacheResult == v1alpha1.CacheMiss && after.Role != v1alpha1.RoleWaiter {
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)

@@ -160,10 +160,15 @@ func (r *DevcontainerImageReconciler) finalize(ctx context.Context, p *pass) err
 func (r *DevcontainerImageReconciler) persist(ctx context.Context, p *pass) error {
 	before := p.image.Status.DeepCopy()
 	p.status = statusFor(p)
+	// Read before the write, which may finish the request: the census forgets those, by the watch, at any moment after it.
+	arrived, known := r.census.arrivalOf(p.image)
 	if err := r.patchStatus(ctx, p); err != nil {
 		return err
 	}
 	r.announce(p.image, before)
+	if known && before.CacheResult == "" && p.image.Status.CacheResult != "" {
+		answerSeconds.WithLabelValues(string(p.image.Status.CacheResult)).Observe(r.Clock.Since(arrived).Seconds())
+	}
 	return nil
 }
 
