@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/ecr"
 )
 
 // finalize lets a deleted project go once its repository is removed or left, as the object says.
@@ -23,7 +24,7 @@ func (r *ProjectImageCacheReconciler) finalize(ctx context.Context, project *v1a
 		return nil
 	}
 	if err := r.remove(ctx, project); err != nil {
-		return errors.Join(err, r.patchStatus(ctx, project, deletingProjectStatus(project, err)))
+		return firstError(r.patchStatus(ctx, project, deletingProjectStatus(project, err)), err)
 	}
 	if project.Status.PullCredentials != nil {
 		if err := removeSecret(ctx, r.Client, project.Namespace, project.Status.PullCredentials.SecretName); err != nil {
@@ -89,10 +90,23 @@ func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alp
 	}
 	// Forgotten first: a deletion whose answer is lost was one.
 	target.inventory.Forget(desired.name)
-	if err := target.repositories.Delete(ctx, desired.name); err != nil {
+	if err := deleteRepository(ctx, target.repositories, desired.name); err != nil {
 		return err
 	}
 	log.FromContext(ctx).Info("Removed repository", "repository", desired.name)
 	r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryRemoved", "Delete", "removed repository %s", desired.name)
 	return nil
+}
+
+// deleteRepository deletes a repository. A second try after one whose answer was lost may be denied rather than answered
+// with NotFound, because the right to delete hangs on a tag that is gone too; so a denial is looked into.
+func deleteRepository(ctx context.Context, repositories *ecr.Repositories, name string) error {
+	err := repositories.Delete(ctx, name)
+	if aws.ClassOf(err) != aws.ClassAccessDenied {
+		return err
+	}
+	if seen, lookErr := repositories.Describe(ctx, name); lookErr == nil && seen == nil {
+		return nil
+	}
+	return err
 }

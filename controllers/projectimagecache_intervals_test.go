@@ -101,6 +101,12 @@ func TestStacksAreReadTwiceAMinute(t *testing.T) {
 	if every := r.nextLook(runner); every > 30*time.Second {
 		t.Errorf("the stack is read every %s", every)
 	}
+	for n := range 1000 {
+		uid := types.UID(fmt.Sprintf("uid-%d", n))
+		if next := noon.Add(jittered(r.nextLook(runner), uid)); !(visit{at: noon}).due(0, next, r.stackInterval()) {
+			t.Fatalf("the look after %s does not read the stack", next.Sub(noon))
+		}
+	}
 	if accessDeniedRetry > 30*time.Second {
 		t.Errorf("a permission that arrives acts after %s", accessDeniedRetry)
 	}

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +19,9 @@ func (r *RunnerImageCacheReconciler) finalize(ctx context.Context, runner *v1alp
 	}
 	err := r.remove(ctx, runner, projects)
 	if err != nil {
-		return errors.Join(err, r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)))
+		// A status that was not written comes first: projects wait until it shows that the deletion was looked at, and a
+		// pause of err may be one that only a watch ends.
+		return firstError(r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)), err)
 	}
 	r.forget(runner.UID)
 	before := runner.DeepCopy()

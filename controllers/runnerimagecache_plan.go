@@ -210,8 +210,9 @@ type visit struct {
 // partRetry is how soon a part that failed is looked at again.
 const partRetry = 2 * time.Second
 
-// due says whether a part is to be looked at again.
+// due says whether a part is to be looked at again. A look that jitter brings forward counts: if it were too early, the
+// part would be looked at every second time only.
 func (v visit) due(generation int64, now time.Time, interval time.Duration) bool {
 	elapsed := now.Sub(v.at)
-	return v.at.IsZero() || v.generation != generation || elapsed >= interval || (v.err != nil && elapsed >= partRetry)
+	return v.at.IsZero() || v.generation != generation || elapsed >= interval-interval/jitterShare || (v.err != nil && elapsed >= partRetry)
 }

@@ -81,9 +81,12 @@ func comeAndGone() predicate.Predicate {
 	}
 }
 
+// jitterShare is the part of a pause by which jitter shortens it at most: a tenth.
+const jitterShare = 10
+
 // jittered moves a pause by up to a tenth, always the same for one object, so that many don't wake together.
 func jittered(pause time.Duration, uid types.UID) time.Duration {
-	return pause - time.Duration(share(uid)*float64(pause)/10)
+	return pause - time.Duration(share(uid)*float64(pause)/jitterShare)
 }
 
 // share is a number in [0, 1) that is fixed for an object.

@@ -39,6 +39,7 @@ var awsWrites = []string{
 
 // kubeWrites are all calls by which they change something in the cluster, as patterns of method, path and body.
 var kubeWrites = map[string]string{
+	remainingStatus:                   `^PATCH .*/runnerimagecaches/[^/]+/status\? .*ProjectsRemain`,
 	"a runner's status":               `^PATCH .*/runnerimagecaches/[^/]+/status`,
 	"a runner's finalizer":            `^PATCH .*/runnerimagecaches/[^/]+\? .*"finalizers":\[`,
 	"a runner's finalizer's removal":  `^PATCH .*/runnerimagecaches/[^/]+\? .*"finalizers":null`,
@@ -48,6 +49,9 @@ var kubeWrites = map[string]string{
 	"a pull Secret":                   `^(POST|PUT|PATCH) .*/secrets`,
 	"a pull Secret's removal":         `^DELETE .*/secrets`,
 }
+
+// remainingStatus is the status of a runner that is deleted before its projects.
+const remainingStatus = "a deleted runner's status"
 
 // perAttempt is how often one call is tried before its error reaches a reconciler.
 const perAttempt = 3
@@ -89,7 +93,7 @@ func newFaultyLives(t *testing.T) *faultyLives {
 func (l *faultyLives) start(t *testing.T, name string, inCluster *kubeFault, faults ...awsemulator.Fault) {
 	t.Helper()
 	l.slots <- struct{}{}
-	life := &faultyLife{account: startCloud(t, awsemulator.Options{}, leastPrivilege(t)), namespace: newNamespace(t), inCluster: inCluster, faults: faults}
+	life := &faultyLife{account: startCloud(t, awsemulator.Options{}, leastPrivilege(t)), namespace: newNamespace(t), inCluster: inCluster, faults: faults, runnerFirst: name == remainingStatus}
 	life.prepare(t)
 	life.addFaults(false)
 	settings := managerSettings{config: restConfig}
@@ -112,6 +116,8 @@ type faultyLife struct {
 	inCluster *kubeFault
 	faults    []awsemulator.Fault
 	boundary  string
+	// runnerFirst deletes the runner before its project.
+	runnerFirst bool
 }
 
 // byHand are the calls that the test makes too. They fail once it has made them.
@@ -161,8 +167,12 @@ func (l *faultyLife) run(t *testing.T) {
 	l.account.putImage(t, project, "old")
 	l.change(g, runner, project)
 	l.changed(g, runner, project)
+	if l.runnerFirst {
+		g.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+		g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("False/ProjectsRemain")) }).Should(Succeed())
+	}
 	g.Expect(kube.Delete(t.Context(), project)).To(Succeed())
-	g.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+	g.Expect(client.IgnoreNotFound(kube.Delete(t.Context(), runner))).To(Succeed())
 	l.gone(g, runner, project)
 	l.failed(g)
 }
@@ -243,7 +253,13 @@ func (l *faultyLife) changed(g *WithT, runner *v1alpha1.RunnerImageCache, projec
 // gone waits until the objects are removed, and holds that nothing of theirs is left, and all that is another's.
 func (l *faultyLife) gone(g *WithT, objects ...client.Object) {
 	for _, object := range objects {
-		g.Eventually(func() bool { return apierrors.IsNotFound(kube.Get(context.Background(), keyOf(object), object)) }).Should(BeTrue(), "%T", object)
+		g.Eventually(func() bool { return apierrors.IsNotFound(kube.Get(context.Background(), keyOf(object), object)) }).Should(BeTrue(), func() string {
+			said := ""
+			for _, stays := range objects {
+				said += fmt.Sprintf("%T, generation %d: %s\n", stays, stays.GetGeneration(), describe(stays))
+			}
+			return said
+		})
 	}
 	left, err := l.account.ecr.DescribeRepositories(context.Background(), &ecr.DescribeRepositoriesInput{})
 	g.Expect(err).NotTo(HaveOccurred())
