@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +19,9 @@ func inPipe(t *testing.T, input string, args ...string) (code int, stdout, stder
 	return code, out.String(), errors.String()
 }
 
+// endOfOutput is a byte that no command writes.
+const endOfOutput byte = 0
+
 // onTerminal runs something with a terminal of 80 columns as its output, and returns what the terminal got.
 func onTerminal(t *testing.T, do func(tty *os.File)) string {
 	t.Helper()
@@ -32,13 +35,15 @@ func onTerminal(t *testing.T, do func(tty *os.File)) string {
 	}
 	got := make(chan string, 1)
 	go func() {
-		content, _ := io.ReadAll(terminal) // ends with an error when the other side is closed
-		got <- string(content)
+		content, _ := bufio.NewReader(terminal).ReadString(endOfOutput)
+		got <- strings.TrimSuffix(content, "\x00")
 	}()
 	do(tty)
-	if err := tty.Close(); err != nil {
+	// A terminal that is closed may drop what nobody has read yet, so the end is told by a mark.
+	if _, err := tty.Write([]byte{endOfOutput}); err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = tty.Close() }()
 	return strings.ReplaceAll(<-got, "\r\n", "\n")
 }
 
