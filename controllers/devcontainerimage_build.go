@@ -109,14 +109,27 @@ func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, buil
 	if !r.uploadIsNews(p) {
 		return r.awaitUpload(ctx, p)
 	}
-	missing, err := r.imagesOf(p.runner).MissingBlobs(ctx, repository.Name, built.Blobs)
+	missing, err := r.missingLayers(ctx, p, repository, built)
 	if err != nil {
-		return fmt.Errorf("check layers: %w", err)
+		return err
 	}
 	if len(missing) > 0 {
 		return r.askFor(ctx, p, repository, missing)
 	}
 	return r.put(ctx, p, repository, built)
+}
+
+// missingLayers are the digests of those that the repository lacks.
+func (r *DevcontainerImageReconciler) missingLayers(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) ([]string, error) {
+	images, err := r.images(p)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := images.MissingBlobs(ctx, repository.Name, built.Blobs)
+	if err != nil {
+		return nil, fmt.Errorf("check layers: %w", err)
+	}
+	return missing, nil
 }
 
 // uploadIsNews says whether the layers have to be checked: for the first time, or because the runner uploaded since.
@@ -156,8 +169,11 @@ func (r *DevcontainerImageReconciler) timeOut(ctx context.Context, p *pass) erro
 // put publishes the image: one PutImage under the hash that the controller knows. Whoever was first wins, and an image
 // that can't be used is replaced. Each step can be repeated.
 func (r *DevcontainerImageReconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
-	images := r.imagesOf(p.runner)
-	err := images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
+	images, err := r.images(p)
+	if err != nil {
+		return err
+	}
+	err = images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
 	var missing *ecr.LayersMissingError
 	var rejected *ecr.ManifestRejectedError
 	switch {
@@ -178,9 +194,9 @@ func (r *DevcontainerImageReconciler) put(ctx context.Context, p *pass, reposito
 
 // askAgain asks for layers that ECR lost between the check and the publication.
 func (r *DevcontainerImageReconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
-	missing, err := r.imagesOf(p.runner).MissingBlobs(ctx, repository.Name, built.Blobs)
+	missing, err := r.missingLayers(ctx, p, repository, built)
 	if err != nil {
-		return fmt.Errorf("check layers: %w", err)
+		return err
 	}
 	if len(missing) == 0 {
 		return waitingf(v1alpha1.ReasonUploading, time.Second, "ECR does not see all layers yet")
@@ -190,7 +206,10 @@ func (r *DevcontainerImageReconciler) askAgain(ctx context.Context, p *pass, rep
 
 // taken settles a tag that is there already: it is ours, it is to be replaced, or another's image won.
 func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
-	images := r.imagesOf(p.runner)
+	images, err := r.images(p)
+	if err != nil {
+		return err
+	}
 	current, err := r.find(ctx, p, repository)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/sts"
 )
@@ -215,14 +214,13 @@ func (r *DevcontainerImageReconciler) resolve(ctx context.Context, p *pass) erro
 	return nil
 }
 
-// imagesOf is the ECR of a runner's account and region.
-func (r *DevcontainerImageReconciler) imagesOf(runner *v1alpha1.RunnerImageCache) *ecr.Images {
-	return r.targets.of(targetOf(runner)).images
-}
-
-// targetOf is where a runner's AWS calls go.
-func targetOf(runner *v1alpha1.RunnerImageCache) aws.Target {
-	return aws.Target{Region: runner.Spec.Region, AssumeRoleARN: runner.Spec.AssumeRoleARN, ExternalID: runner.Spec.ExternalID}
+// images is the ECR of the request's runner. Its error says why that must not be asked now.
+func (r *DevcontainerImageReconciler) images(p *pass) (*ecr.Images, error) {
+	target, err := r.targets.of(p.runner)
+	if err != nil {
+		return nil, err
+	}
+	return target.images, nil
 }
 
 func firstError(errs ...error) error {

@@ -35,9 +35,13 @@ func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, deci
 
 // cachedImages are the newest images of the request's project, with what they came from.
 func (r *DevcontainerImageReconciler) cachedImages(ctx context.Context, p *pass) ([]publication.Stored, error) {
+	images, err := r.images(p)
+	if err != nil {
+		return nil, err
+	}
 	patient, cancel := context.WithTimeout(ctx, explanationPatience)
 	defer cancel()
-	recent, err := r.imagesOf(p.runner).Recent(patient, p.project.Status.Repository.Name)
+	recent, err := images.Recent(patient, p.project.Status.Repository.Name)
 	if err == nil && !slices.ContainsFunc(recent, hasNoInputs) {
 		return recent, nil
 	}

@@ -54,8 +54,12 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 // find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
 // that may pass, is an error: neither hit nor miss.
 func (r *DevcontainerImageReconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
+	images, err := r.images(p)
+	if err != nil {
+		return nil, err
+	}
 	began := r.Clock.Now()
-	found, err := r.imagesOf(p.runner).Find(ctx, repository.Name, p.status.ConfigHash)
+	found, err := images.Find(ctx, repository.Name, p.status.ConfigHash)
 	if err != nil {
 		err = fmt.Errorf("look up image: %w", err)
 	} else if found != nil && found.ConfigErr != nil && aws.ClassOf(found.ConfigErr) != aws.ClassNotFound {

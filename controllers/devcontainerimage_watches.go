@@ -47,6 +47,7 @@ func (r *DevcontainerImageReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(r.waitersOfBuilder), builder.WithPredicates(builderEnded())).
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(concernsProjects())).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: requestWorkers,
@@ -115,6 +116,15 @@ func (r *DevcontainerImageReconciler) waitersOfBuilder(ctx context.Context, obje
 // requestsOfProject are the unfinished requests of a project.
 func (r *DevcontainerImageReconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.unfinished(ctx, object.GetNamespace(), indexOpenProject, object.GetName())
+}
+
+// requestsOfRunner are the unfinished requests of a runner's projects.
+func (r *DevcontainerImageReconciler) requestsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, project := range projectsOfRunner(ctx, r.Client, object) {
+		requests = append(requests, r.unfinished(ctx, project.Namespace, indexOpenProject, project.Name)...)
+	}
+	return requests
 }
 
 // unfinished are the requests that an index of unfinished ones holds under a value.

@@ -52,20 +52,20 @@ func (r *EvictionReconciler) evict(ctx context.Context, project *v1alpha1.Projec
 	if runner == nil {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there", project.Spec.RunnerRef.Name)
 	}
-	if err := projectRefusal(project, runner); err != nil {
+	target, err := r.targets.ofProject(project, runner)
+	if err != nil {
 		// No watch of this controller tells when that is over.
 		return waitingf(v1alpha1.ReasonWaitingForRunner, evictionRetry, "%s", err.Error())
 	}
-	images := r.targets.of(targetOf(runner)).images
 	for _, hash := range hashes {
-		found, err := images.Find(ctx, repository.Name, hash)
+		found, err := target.images.Find(ctx, repository.Name, hash)
 		if err != nil {
 			return fmt.Errorf("look up image: %w", err)
 		}
 		if found == nil {
 			continue
 		}
-		if err := images.Delete(ctx, repository.Name, found.Digest); err != nil {
+		if err := target.images.Delete(ctx, repository.Name, found.Digest); err != nil {
 			return fmt.Errorf("evict image: %w", err)
 		}
 		imagesRemoved.WithLabelValues(project.Namespace, removedEvicted).Inc()

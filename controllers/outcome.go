@@ -50,7 +50,7 @@ func waitingf(reason string, after time.Duration, format string, args ...any) er
 }
 
 // outcome turns what a pass ended with into controller-runtime's result, and is the only place that does. next is when
-// to look again after success; zero means not before something changes.
+// to look again after success, or at the latest while something is waited for; zero means not before something changes.
 func outcome(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	var waiting *WaitingError
@@ -61,7 +61,7 @@ func outcome(ctx context.Context, err error, next time.Duration) (ctrl.Result, e
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	case errors.As(err, &waiting):
 		log.FromContext(ctx).V(1).Info("Waiting", "reason", waiting.Reason, "message", waiting.Message)
-		return ctrl.Result{RequeueAfter: waiting.After}, nil
+		return ctrl.Result{RequeueAfter: soonest(waiting.After, next)}, nil
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	case aws.ClassOf(err) == aws.ClassAccessDenied:

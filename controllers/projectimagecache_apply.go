@@ -76,7 +76,7 @@ func (r *ProjectImageCacheReconciler) holderLives(ctx context.Context, project *
 // the repository alone, only where that shows something to do or can't be read.
 func (r *ProjectImageCacheReconciler) observe(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, f *projectFacts) (seenRepository, error) {
 	var seen seenRepository
-	err := target.inventory.Fresh(ctx, 2*r.driftInterval())
+	err := target.inventory.Fresh(ctx, 2*r.Intervals.Drift)
 	if err == nil {
 		seen.Repository = target.inventory.Get(f.desired.name)
 	} else {

@@ -16,25 +16,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/aws"
 )
 
 // ProjectImageCacheReconciler keeps each project's repository in ECR as its object and its runner ask.
 type ProjectImageCacheReconciler struct {
 	Client     client.Client
-	AWS        *aws.Provider
 	Recorder   events.EventRecorder
 	Clock      clock.PassiveClock
 	ClusterUID string
 
+	Intervals Intervals
 	// PricePerGBMonth is ECR's storage price in US dollars, for the estimated cost.
 	PricePerGBMonth float64
-	// DriftInterval is how often all repositories are compared with what is wanted of them. Zero: every 5 min.
-	DriftInterval time.Duration
-	// SweepInterval is how often a repository's policies are read, which costs two calls each. Zero: every 24 h.
-	SweepInterval time.Duration
-	// StatisticsInterval is how often a project's images are counted at most. Zero: every minute.
-	StatisticsInterval time.Duration
 
 	targets *awsTargets
 
@@ -52,7 +45,7 @@ type ProjectImageCacheReconciler struct {
 // Reconcile brings one project's repository to what is wanted of it and says in the status how far it is.
 func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	if !project.DeletionTimestamp.IsZero() {
-		return settled(ctx, r.finalize(ctx, project), r.driftInterval())
+		return settled(ctx, r.finalize(ctx, project), r.Intervals.Drift)
 	}
 	if err := r.hold(ctx, project); err != nil {
 		return outcome(ctx, err, 0)
@@ -83,17 +76,17 @@ func (r *ProjectImageCacheReconciler) work(ctx context.Context, project *v1alpha
 		return 0
 	}
 	facts.disabled = runner.Spec.Cache == v1alpha1.CacheDisabled
-	if facts.refused = projectRefusal(project, runner); facts.refused != nil {
+	target, refused := r.targets.ofProject(project, runner)
+	if facts.refused = refused; refused != nil {
 		return 0
 	}
-	target := r.targets.of(targetOf(runner))
 	facts.desired = desiredFor(project, runner, r.ClusterUID)
 	due := r.sweepDue(project)
 	facts.sweep = !facts.now.Before(due)
 	r.converge(ctx, project, target, facts)
 	due = r.nextSweep(project, due, facts)
 	if isStalled(facts.repositoryErr) {
-		return jittered(r.driftInterval(), project.UID)
+		return jittered(r.Intervals.Drift, project.UID)
 	}
 	return soonest(max(due.Sub(facts.now), time.Second), r.count(ctx, project, target, facts))
 }

@@ -16,7 +16,7 @@ import (
 const invalidationRetry = 5 * time.Second
 
 // count reads how many images a project has, once something was published since the last time or the oldest has expired,
-// and not more often than StatisticsInterval; and removes those that invalidatePushedBefore makes invalid. It returns when
+// and not more often than Intervals.Statistics; and removes those that invalidatePushedBefore makes invalid. It returns when
 // to count next; zero means when something is published. Figures are no reason to hold up a project: a count that fails
 // is made again later.
 func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awsTarget, facts *projectFacts) time.Duration {
@@ -27,7 +27,7 @@ func (r *ProjectImageCacheReconciler) count(ctx context.Context, project *v1alph
 	if err != nil {
 		return 0
 	}
-	interval := orDefault(r.StatisticsInterval, time.Minute)
+	interval := r.Intervals.Statistics
 	wait, wanted := countDue(project, published, facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait

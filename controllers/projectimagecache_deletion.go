@@ -71,10 +71,14 @@ func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alp
 			"runner %s is needed to reach the repository %s; apply it, or set the annotation %s to let go of the repository",
 			project.Spec.RunnerRef.Name, project.Status.Repository.Name, v1alpha1.AnnotationAbandon)
 	}
-	if err := projectRefusal(project, runner); err != nil && project.Status.Repository != nil {
-		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the repository can't be removed: %s", err.Error())
+	target, refused := r.targets.of(runner)
+	if refused == nil && project.Status.Repository != nil {
+		refused = projectRefusal(project, runner)
 	}
-	target := r.targets.of(targetOf(runner))
+	if refused != nil {
+		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the repository can't be removed: %s; or set the annotation %s to let go of it",
+			refused.Error(), v1alpha1.AnnotationAbandon)
+	}
 	desired := desiredFor(project, runner, r.ClusterUID)
 	seen, err := target.repositories.Describe(ctx, desired.name)
 	if err == nil && seen == nil && target.inventory.Get(desired.name) != nil && madeJustNow(project, r.Clock.Now()) {

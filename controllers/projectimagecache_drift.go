@@ -30,7 +30,7 @@ func (*driftWatch) NeedLeaderElection() bool { return true }
 
 // Start runs until ctx ends.
 func (w *driftWatch) Start(ctx context.Context) error {
-	wait.UntilWithContext(ctx, w.compare, w.reconciler.driftInterval())
+	wait.UntilWithContext(ctx, w.compare, w.reconciler.Intervals.Drift)
 	return nil
 }
 
@@ -47,17 +47,18 @@ func (w *driftWatch) compare(ctx context.Context) {
 		var projects v1alpha1.ProjectImageCacheList
 		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace),
 			client.MatchingFields{indexProjectRunner: runner.Name}, client.UnsafeDisableDeepCopy)
-		if err != nil || !anyToCompare(projects.Items, runner) {
+		target, refused := w.reconciler.targets.of(runner)
+		if err != nil || refused != nil || !anyToCompare(projects.Items, runner) {
 			continue
 		}
-		target := targetOf(runner)
-		if _, asked := read[target]; !asked {
-			err := w.reconciler.targets.of(target).inventory.Fresh(ctx, w.reconciler.driftInterval()/2)
-			read[target] = err == nil
-			w.announce(ctx, runner, target, err)
+		address := target.address
+		if _, asked := read[address]; !asked {
+			err := target.inventory.Fresh(ctx, w.reconciler.Intervals.Drift/2)
+			read[address] = err == nil
+			w.announce(ctx, runner, address, err)
 		}
-		if read[target] {
-			w.wakeDrifted(ctx, runner, projects.Items)
+		if read[address] {
+			w.wakeDrifted(ctx, runner, target, projects.Items)
 		}
 	}
 }
@@ -89,15 +90,14 @@ func anyToCompare(projects []v1alpha1.ProjectImageCache, runner *v1alpha1.Runner
 	return false
 }
 
-func (w *driftWatch) wakeDrifted(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects []v1alpha1.ProjectImageCache) {
-	inventory := w.reconciler.targets.of(targetOf(runner)).inventory
+func (w *driftWatch) wakeDrifted(ctx context.Context, runner *v1alpha1.RunnerImageCache, target *awsTarget, projects []v1alpha1.ProjectImageCache) {
 	for n := range projects {
 		project := &projects[n]
 		if project.Status.Repository == nil || !project.DeletionTimestamp.IsZero() || projectRefusal(project, runner) != nil {
 			continue
 		}
 		desired := desiredFor(project, runner, w.reconciler.ClusterUID)
-		if !drifted(project, desired, inventory.Get(desired.name)) {
+		if !drifted(project, desired, target.inventory.Get(desired.name)) {
 			continue
 		}
 		select {

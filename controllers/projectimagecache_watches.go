@@ -27,16 +27,13 @@ const projectWorkers = 32
 
 // SetupWithManager registers the reconciler, what wakes it, and the watch for drift.
 func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.targets == nil {
-		r.targets = newAWSTargets(r.AWS, r.Clock)
-	}
 	r.sweeps, r.counted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("projectimagecache").
 		For(&v1alpha1.ProjectImageCache{}, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, abandoned(), deletionStarted()))).
-		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.projectsOfRunner), builder.WithPredicates(concernsProjects())).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(toProjectsOfRunner(r.Client)), builder.WithPredicates(concernsProjects())).
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(projectOfRequest), builder.WithPredicates(builderEnded())).
 		WatchesRawSource(source.Channel(wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ProjectImageCache]{})).
 		WithOptions(controller.Options{
@@ -56,10 +53,10 @@ func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
 }
 
 // projectsOfRunner are all projects that name a runner.
-func (r *ProjectImageCacheReconciler) projectsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
+func projectsOfRunner(ctx context.Context, reader client.Reader, runner client.Object) []reconcile.Request {
 	var list v1alpha1.ProjectImageCacheList
-	err := r.Client.List(ctx, &list, client.InNamespace(object.GetNamespace()),
-		client.MatchingFields{indexProjectRunner: object.GetName()}, client.UnsafeDisableDeepCopy)
+	err := reader.List(ctx, &list, client.InNamespace(runner.GetNamespace()),
+		client.MatchingFields{indexProjectRunner: runner.GetName()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil
 	}
@@ -68,6 +65,13 @@ func (r *ProjectImageCacheReconciler) projectsOfRunner(ctx context.Context, obje
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
 	}
 	return requests
+}
+
+// toProjectsOfRunner is projectsOfRunner as what a watch of runners maps with.
+func toProjectsOfRunner(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, runner client.Object) []reconcile.Request {
+		return projectsOfRunner(ctx, reader, runner)
+	}
 }
 
 func projectOfRequest(_ context.Context, object client.Object) []reconcile.Request {

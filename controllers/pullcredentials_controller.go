@@ -29,6 +29,8 @@ type PullCredentialsReconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
+	targets *awsTargets
+
 	mu sync.Mutex
 	// granted are credentials that were made, so that a status that could not be written doesn't cost another grant.
 	granted map[types.UID]v1alpha1.CredentialReference
@@ -105,15 +107,16 @@ func (r *PullCredentialsReconciler) act(ctx context.Context, project *v1alpha1.P
 
 // grant makes credentials and writes them over the old ones; until that has worked, the old ones stay.
 func (r *PullCredentialsReconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, now time.Time) (*v1alpha1.CredentialReference, error) {
-	if refused := projectRefusal(project, runner); refused != nil {
-		return nil, refused
+	target, err := r.targets.ofProject(project, runner)
+	if err != nil {
+		return nil, err
 	}
 	if project.Status.PullCredentials == nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
 		return nil, waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the roles of runner %s are not ready; see its conditions", runner.Name)
 	}
 	repository := project.Status.Repository
 	deadline := now.Add(pullDuration)
-	password, err := r.Granter.Grant(ctx, targetOf(runner), sts.Request{
+	password, err := r.Granter.Grant(ctx, target.address, sts.Request{
 		RoleARN:     runner.Status.PullRoleARN,
 		SessionName: "pull-" + project.Namespace + "-" + project.Name,
 		Project:     project.Spec.ProjectID,

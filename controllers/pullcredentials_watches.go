@@ -29,12 +29,11 @@ const pullWorkers = 32
 // SetupWithManager registers the reconciler and what wakes it.
 func (r *PullCredentialsReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.granted, r.lost, r.asked = map[types.UID]v1alpha1.CredentialReference{}, map[types.UID]bool{}, map[types.NamespacedName]time.Time{}
-	projects := &ProjectImageCacheReconciler{Client: r.Client}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("pullcredentials").
 		For(&v1alpha1.ProjectImageCache{}, builder.WithPredicates(concernsPulls())).
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(projectOfRequest), builder.WithPredicates(r.asks())).
-		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(projects.projectsOfRunner), builder.WithPredicates(concernsGrants())).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(toProjectsOfRunner(r.Client)), builder.WithPredicates(concernsGrants())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.projectOfLostSecret), builder.WithPredicates(removedOnly())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: pullWorkers,

@@ -28,8 +28,12 @@ func (r *DevcontainerImageReconciler) grantPush(ctx context.Context, p *pass, re
 	if p.runner.Status.PushRoleARN == "" {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)
 	}
+	target, err := r.targets.of(p.runner)
+	if err != nil {
+		return err
+	}
 	deadline := p.now.Add(pushDuration)
-	password, err := r.Granter.Grant(ctx, targetOf(p.runner), sts.Request{
+	password, err := r.Granter.Grant(ctx, target.address, sts.Request{
 		RoleARN:     p.runner.Status.PushRoleARN,
 		SessionName: "push-" + p.image.Spec.EnvironmentID + "-" + p.image.Name,
 		Project:     p.project.Spec.ProjectID,

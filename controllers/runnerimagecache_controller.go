@@ -29,13 +29,9 @@ type RunnerImageCacheReconciler struct {
 	Recorder   events.EventRecorder
 	Clock      clock.PassiveClock
 	ClusterUID string
-
+	Intervals  Intervals
 	// AllowedRoles are, by namespace, the values that spec.assumeRoleARN may have there.
 	AllowedRoles map[string][]string
-	// StackInterval is how often a runner's stack is read. Zero: every 30 s.
-	StackInterval time.Duration
-	// RolesInterval is how often a runner's roles are looked at. Zero: every 10 min.
-	RolesInterval time.Duration
 
 	mu     sync.Mutex
 	visits map[types.UID]*runnerVisits
@@ -60,7 +56,7 @@ func (r *RunnerImageCacheReconciler) Reconcile(ctx context.Context, runner *v1al
 		return outcome(ctx, err, 0)
 	}
 	if !runner.DeletionTimestamp.IsZero() {
-		return settled(ctx, r.finalize(ctx, runner, projects), r.stackInterval())
+		return settled(ctx, r.finalize(ctx, runner, projects), r.Intervals.Stack)
 	}
 	if err := r.hold(ctx, runner); err != nil {
 		return outcome(ctx, err, 0)
@@ -111,7 +107,7 @@ func (r *RunnerImageCacheReconciler) lookAtStack(ctx context.Context, runner *v1
 	if name == "" {
 		return
 	}
-	if !visits.stack.due(runner.Generation, facts.now, r.stackInterval()) {
+	if !visits.stack.due(runner.Generation, facts.now, r.Intervals.Stack) {
 		facts.stack, facts.stackErr = visits.read, visits.stack.err
 		return
 	}
@@ -181,25 +177,10 @@ func (r *RunnerImageCacheReconciler) forget(uid types.UID) {
 	delete(r.visits, uid)
 }
 
-func (r *RunnerImageCacheReconciler) stackInterval() time.Duration {
-	return orDefault(r.StackInterval, 30*time.Second)
-}
-
-func (r *RunnerImageCacheReconciler) rolesInterval() time.Duration {
-	return orDefault(r.RolesInterval, 10*time.Minute)
-}
-
 // nextLook is when a runner is looked at again although nothing in the cluster changed.
 func (r *RunnerImageCacheReconciler) nextLook(runner *v1alpha1.RunnerImageCache) time.Duration {
 	if runner.Spec.StackName == "" {
-		return r.rolesInterval()
+		return r.Intervals.Roles
 	}
-	return r.stackInterval()
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
+	return r.Intervals.Stack
 }

@@ -49,7 +49,7 @@ func (r *RunnerImageCacheReconciler) remove(ctx context.Context, runner *v1alpha
 		if runner.Status.AccountID == "" {
 			return nil
 		}
-		return waitingf(v1alpha1.ReasonAssumeRoleNotAllowed, r.rolesInterval(),
+		return waitingf(v1alpha1.ReasonAssumeRoleNotAllowed, r.Intervals.Roles,
 			"the roles can't be removed: the manager's settings don't allow namespace %s to use %s; allow it, or set the annotation %s to let go of them",
 			runner.Namespace, runner.Spec.AssumeRoleARN, v1alpha1.AnnotationAbandon)
 	}

@@ -122,6 +122,7 @@ func TestVisitsAreDue(t *testing.T) {
 }
 
 func TestProjectRefusal(t *testing.T) {
+	const allowed, forbidden = "arn:aws:iam::123456789012:role/mine", "arn:aws:iam::123456789012:role/theirs"
 	ready := metav1.Condition{Type: v1alpha1.ConditionAccountReady, Status: metav1.ConditionTrue}
 	stalled := func(reason string) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: reason}
@@ -132,14 +133,18 @@ func TestProjectRefusal(t *testing.T) {
 		want         string
 		wantTerminal bool
 		provider     v1alpha1.Provider
+		role         string
 	}{
-		"a runner that is ready":                    {[]metav1.Condition{ready}, testProject(neverMade), "", false, ""},
-		"a runner that reaches no account":          {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
-		"an old stack, nothing made yet":            {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(neverMade), v1alpha1.ReasonWaitingForRunner, false, ""},
-		"an old stack, made long ago":               {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(), "", false, ""},
-		"another's runner ID, made long ago":        {[]metav1.Condition{ready, stalled(v1alpha1.ReasonRunnerIDInUse)}, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
-		"a change that was not looked at":           {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, ""},
-		"a runner of another provider, even if old": {[]metav1.Condition{ready}, testProject(), v1alpha1.ReasonUnsupportedProvider, true, v1alpha1.ProviderLinux},
+		"a runner that is ready":                    {[]metav1.Condition{ready}, testProject(neverMade), "", false, "", ""},
+		"a runner that reaches no account":          {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, "", ""},
+		"an old stack, nothing made yet":            {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(neverMade), v1alpha1.ReasonWaitingForRunner, false, "", ""},
+		"an old stack, made long ago":               {[]metav1.Condition{ready, stalled(v1alpha1.ReasonStackOutdated)}, testProject(), "", false, "", ""},
+		"another's runner ID, made long ago":        {[]metav1.Condition{ready, stalled(v1alpha1.ReasonRunnerIDInUse)}, testProject(), v1alpha1.ReasonWaitingForRunner, false, "", ""},
+		"a change that was not looked at":           {nil, testProject(), v1alpha1.ReasonWaitingForRunner, false, "", ""},
+		"another account, made long ago":            {[]metav1.Condition{ready, stalled(v1alpha1.ReasonAccountMismatch)}, testProject(), v1alpha1.ReasonWaitingForRunner, false, "", ""},
+		"a role that its namespace may use":         {[]metav1.Condition{ready}, testProject(), "", false, "", allowed},
+		"a role that it may not use any more":       {[]metav1.Condition{ready}, testProject(), v1alpha1.ReasonWaitingForRunner, false, "", forbidden},
+		"a runner of another provider, even if old": {[]metav1.Condition{ready}, testProject(), v1alpha1.ReasonUnsupportedProvider, true, v1alpha1.ProviderLinux, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runner := testRunner(func(r *v1alpha1.RunnerImageCache) {
@@ -147,11 +152,12 @@ func TestProjectRefusal(t *testing.T) {
 				if name == "a change that was not looked at" {
 					r.Status.Conditions, r.Generation = []metav1.Condition{ready}, 2
 				}
+				r.Spec.AssumeRoleARN = test.role
 				if test.provider != "" {
 					r.Spec.Provider = test.provider
 				}
 			})
-			err := projectRefusal(test.project, runner)
+			err := firstError(targetRefusal(runner, []string{allowed}), projectRefusal(test.project, runner))
 			got := ""
 			if err != nil {
 				got, _ = reasonOf(err)

@@ -26,7 +26,7 @@ func (r *RunnerImageCacheReconciler) lookAtRoles(ctx context.Context, runner *v1
 		return
 	}
 	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
-	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.rolesInterval()) {
+	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.Intervals.Roles) {
 		facts.rolesErr = visits.roles.err
 		return
 	}

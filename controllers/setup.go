@@ -33,6 +33,8 @@ type Settings struct {
 	BuildLease time.Duration
 	// Clock is the time for all decisions; nil for the real one.
 	Clock clock.PassiveClock
+	// Intervals are how often AWS is looked at.
+	Intervals Intervals
 }
 
 // BindFlags adds the settings' flags.
@@ -48,6 +50,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if s.Clock == nil {
 		s.Clock = clock.RealClock{}
 	}
+	intervals := s.Intervals.withDefaults()
 	if s.ClusterUID == "" {
 		uid, err := clusterUID(ctx, mgr.GetAPIReader())
 		if err != nil {
@@ -66,7 +69,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if err != nil {
 		return fmt.Errorf("--allow-assume-role: %w", err)
 	}
-	targets, census := newAWSTargets(provider, s.Clock), newCensus(s.Clock)
+	targets, census := newAWSTargets(provider, s.Clock, allowed), newCensus(s.Clock)
 	if err := census.follow(ctx, mgr); err != nil {
 		return err
 	}
@@ -75,14 +78,14 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&RunnerImageCacheReconciler{
 			Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, AllowedRoles: allowed,
+			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals,
 		},
 		&ProjectImageCacheReconciler{
-			Client: mgr.GetClient(), AWS: provider, Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, targets: targets,
+			Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock,
+			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, targets: targets,
 		},
 		&PullCredentialsReconciler{
-			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock,
+			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock, targets: targets,
 		},
 		&EvictionReconciler{Client: mgr.GetClient(), Recorder: recorder, targets: targets},
 		&DevcontainerImageReconciler{

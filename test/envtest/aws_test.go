@@ -34,9 +34,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/awsemulator"
-	awsgrants "imagecache.dev/internal/sts"
 )
 
 // leastPrivilege is the policy under which the controllers run in all tests but those that are about permissions.
@@ -228,28 +226,18 @@ func (c *cloud) writes() int {
 	return count
 }
 
-// managerSettings are what tests change of the reconcilers.
-type managerSettings struct {
-	clusterUID    string
-	allowedRoles  map[string][]string
-	driftInterval time.Duration
-	sweepInterval time.Duration
-	stackInterval time.Duration
-	rolesInterval time.Duration
-	clock         clock.PassiveClock
-	config        *rest.Config // how the API server is reached
+// startManager runs all reconcilers for one namespace, until the test's end or until stop is called.
+func startManager(t *testing.T, namespace string, settings controllers.Settings) (stop func()) {
+	t.Helper()
+	return startManagerBy(t, restConfig, namespace, settings)
 }
 
-// startManager runs the reconcilers of runners, projects and pull credentials for one namespace, until the test's end
-// or until stop is called.
-func startManager(t *testing.T, namespace string, settings managerSettings) (stop func()) {
+// startManagerBy does that with a way of its own to the API server.
+func startManagerBy(t *testing.T, restConfig *rest.Config, namespace string, settings controllers.Settings) (stop func()) {
 	t.Helper()
 	options := controllers.CacheOptions()
 	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-	if settings.config == nil {
-		settings.config = restConfig
-	}
-	mgr, err := ctrl.NewManager(settings.config, ctrl.Options{
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme, Cache: options, Metrics: server.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: awssdk.Bool(true)},
 	})
@@ -258,7 +246,11 @@ func startManager(t *testing.T, namespace string, settings managerSettings) (sto
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	if err := setUpReconcilers(ctx, mgr, settings); err != nil {
+	if settings.ClusterUID == "" {
+		settings.ClusterUID = "cluster-1"
+	}
+	settings.PricePerGBMonth = 0.10
+	if err := controllers.Setup(ctx, mgr, settings); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -276,39 +268,6 @@ func startManager(t *testing.T, namespace string, settings managerSettings) (sto
 	}
 	t.Cleanup(stop)
 	return stop
-}
-
-func setUpReconcilers(ctx context.Context, mgr ctrl.Manager, settings managerSettings) error {
-	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: "imagecache-test"})
-	if err != nil {
-		return err
-	}
-	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
-		return err
-	}
-	if settings.clusterUID == "" {
-		settings.clusterUID = "cluster-1"
-	}
-	if settings.clock == nil {
-		settings.clock = clock.RealClock{}
-	}
-	granter, recorder := awsgrants.NewGranter(provider), mgr.GetEventRecorder("imagecache")
-	runners := &controllers.RunnerImageCacheReconciler{
-		Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: settings.clock,
-		ClusterUID: settings.clusterUID, AllowedRoles: settings.allowedRoles,
-		StackInterval: settings.stackInterval, RolesInterval: settings.rolesInterval,
-	}
-	projects := &controllers.ProjectImageCacheReconciler{
-		Client: mgr.GetClient(), AWS: provider, Recorder: recorder, Clock: settings.clock, ClusterUID: settings.clusterUID,
-		PricePerGBMonth: 0.10, DriftInterval: settings.driftInterval, SweepInterval: settings.sweepInterval,
-	}
-	pulls := &controllers.PullCredentialsReconciler{Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: settings.clock}
-	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{runners, projects, pulls} {
-		if err := reconciler.SetupWithManager(mgr); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // newNamespace makes a namespace for one test.
@@ -361,8 +320,6 @@ func pullSecrets(namespace string) []string {
 func pullSecret(namespace, name string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 }
-
-func nowTime() metav1.Time { return metav1.NewTime(time.Now().Truncate(time.Second)) }
 
 // ahead is a clock that is so much before the machine's.
 func ahead(by time.Duration) clock.PassiveClock { return aheadClock(by) }

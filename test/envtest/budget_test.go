@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -41,7 +42,7 @@ func TestCallBudget(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	stop := startManager(t, namespace, managerSettings{})
+	stop := startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	account.Calls().Reset()
@@ -54,7 +55,7 @@ func TestCallBudget(t *testing.T) {
 
 	// A restarted manager finds everything as it should be, by pages of the account's lists.
 	account.Calls().Reset()
-	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 500 * time.Millisecond}})
 	g.Eventually(func() int { return account.Calls().Count("ecr:DescribeRepositories") }, soon, tick).Should(BeNumerically(">=", 4))
 	counts := account.Calls().Counts()
 	for operation, calls := range counts {
@@ -75,7 +76,7 @@ func TestThrottledCreationIsPacedAndSlowsNothingElse(t *testing.T) {
 	const count, perSecond = 60, 10
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "first", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -55,15 +56,16 @@ func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 		{action: "ecr:CreateRepository", condition: v1alpha1.ConditionRepositoryReady, atFirst: true},
 		{action: "iam:PutRolePolicy", condition: v1alpha1.ConditionRolesReady, atFirst: true},
 	}
-	var arns []string
+	var arns, allowed []string
 	for _, d := range denials {
 		policy := leastPrivilege(t)
 		if d.atFirst {
 			policy = without(t, d.action)
 		}
 		arns = append(arns, account.makeRole(t, d.role(), policy))
+		allowed = append(allowed, namespace+"="+arns[len(arns)-1])
 	}
-	startManager(t, namespace, managerSettings{allowedRoles: map[string][]string{namespace: arns}})
+	startManager(t, namespace, controllers.Settings{AssumeRoles: allowed})
 	for n, d := range denials {
 		d.runner = create(t, runnerObject(namespace, d.role(), func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN, s.StackName = arns[n], "runner-stack" }))
 		d.project = create(t, projectObject(namespace, d.role(), d.role(), func(s *v1alpha1.ProjectImageCacheSpec) {
@@ -156,7 +158,7 @@ func without(t *testing.T, action string) string {
 func TestPoliciesThatCannotBeReadAreTold(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, without(t, "ecr:GetLifecyclePolicy"))
-	startManager(t, namespace, managerSettings{sweepInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Sweep: time.Second}})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func() []string { return notes(namespace, "DriftNotSeen") }, soon, tick).Should(ContainElement(ContainSubstring("ecr:GetLifecyclePolicy")))

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 	awsecr "imagecache.dev/internal/ecr"
 )
@@ -66,7 +67,7 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
-	startManager(t, namespace, managerSettings{driftInterval: 500 * time.Millisecond, sweepInterval: time.Second, stackInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 500 * time.Millisecond, Sweep: time.Second, Stack: time.Second}})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 
 	for number, drift := range []struct {
@@ -136,7 +137,7 @@ func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
-	startManager(t, namespace, managerSettings{stackInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Stack: time.Second}})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -163,7 +164,7 @@ func TestTagsWithoutRoomAreNamedAndTheCacheWorks(t *testing.T) {
 		tags[fmt.Sprintf("tag-%02d", n)] = "x"
 	}
 	account.stack(t, "runner-stack", "1", tags)
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) {

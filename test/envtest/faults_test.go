@@ -2,7 +2,6 @@ package envtest
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -19,7 +19,7 @@ func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{ConsistencyDelay: 2 * time.Second}, leastPrivilege(t))
 	account.Faults().Add(awsemulator.Fault{Operation: "ecr:CreateRepository", Code: "ServerException", Status: 500, AfterEffect: true, Next: 1})
-	startManager(t, namespace, managerSettings{driftInterval: 300 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 300 * time.Millisecond}})
 	create(t, runnerObject(namespace, "r1"))
 	// Of the first, the answer to its creation is lost, and reads don't show it.
 	lost := create(t, projectObject(namespace, "p1", "r1"))
@@ -47,7 +47,7 @@ func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {
 func TestProjectsDoWithoutTheInventory(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, strings.ReplaceAll(leastPrivilege(t), `, "tag:GetResources"`, ""))
-	startManager(t, namespace, managerSettings{driftInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: time.Second}})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -61,7 +61,7 @@ func TestProjectsDoWithoutTheInventory(t *testing.T) {
 func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	stop := startManager(t, namespace, managerSettings{})
+	stop := startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	create(t, requestObject(namespace, "e1", "p1"))
@@ -72,7 +72,7 @@ func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 
 	// A manager whose clock says that the credentials are old tries to replace them and can't.
 	account.Faults().Add(awsemulator.Fault{Operation: "ecr:GetAuthorizationToken", Code: "ServerException", Status: 500})
-	stop = startManager(t, namespace, managerSettings{clock: ahead(45 * time.Minute)})
+	stop = startManager(t, namespace, controllers.Settings{Clock: ahead(45 * time.Minute)})
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("False/RefreshFailed"))
 	}, soon, tick).Should(Succeed())
@@ -81,14 +81,14 @@ func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 	g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"), "credentials are a part of their own")
 	stop()
 
-	stop = startManager(t, namespace, managerSettings{clock: ahead(2 * time.Hour)})
+	stop = startManager(t, namespace, controllers.Settings{Clock: ahead(2 * time.Hour)})
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("False/CredentialsExpired"))
 	}, soon, tick).Should(Succeed())
 	stop()
 
 	account.Faults().Clear()
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"imagecache.dev/pull-requested-at":"`+time.Now().UTC().Format(time.RFC3339)+`"}}}`))
 	g.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
 	g.Eventually(func(g Gomega) {
@@ -99,7 +99,7 @@ func TestCredentialsThatCannotBeReplacedStayUntilTheyRunOut(t *testing.T) {
 func TestRemovedPullSecretIsMadeAgain(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	create(t, requestObject(namespace, "e1", "p1"))
@@ -108,51 +108,10 @@ func TestRemovedPullSecretIsMadeAgain(t *testing.T) {
 	g.Eventually(func() []string { return pullSecrets(namespace) }, soon, tick).Should(HaveLen(1))
 }
 
-func TestImagesAreCounted(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
-	create(t, runnerObject(namespace, "r1"))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	g.Expect(account.Calls().Count("ecr:DescribeImages")).To(Equal(0), "figures are read where something was published")
-
-	account.putImage(t, project, "one")
-	account.putImage(t, project, "two")
-	for n := range 5 {
-		request := create(t, requestObject(namespace, fmt.Sprintf("e%d", n), "p1"))
-		now := nowTime()
-		request.Status.Role, request.Status.CacheResult, request.Status.Reason, request.Status.FinishedAt = v1alpha1.RoleBuilder, v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound, &now
-		request.Status.Image = &v1alpha1.CachedImage{Reference: "r@sha256:" + request.Spec.ConfigHash, Digest: "sha256:" + request.Spec.ConfigHash}
-		g.Expect(kube.Status().Update(t.Context(), request)).To(Succeed())
-	}
-	g.Eventually(func(g Gomega) {
-		g.Expect(kube.Get(context.Background(), client.ObjectKeyFromObject(project), project)).To(Succeed())
-		g.Expect(project.Status.Images).NotTo(BeNil())
-	}, soon, tick).Should(Succeed())
-	listed, err := account.ecr.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: &project.Status.Repository.Name})
-	g.Expect(err).NotTo(HaveOccurred())
-	var bytes int64
-	oldest := time.Now()
-	for _, image := range listed.ImageDetails {
-		bytes += *image.ImageSizeInBytes
-		if image.ImagePushedAt.Before(oldest) {
-			oldest = *image.ImagePushedAt
-		}
-	}
-	images := project.Status.Images
-	g.Expect(*images.Count).To(Equal(int64(2)))
-	g.Expect(*images.SizeBytes).To(Equal(bytes))
-	g.Expect(bytes).To(BeNumerically(">", 1000))
-	g.Expect(images.EstimatedMonthlyCostUSD).To(Equal("0.00"), "of a kilobyte")
-	g.Expect(images.OldestExpiresAt.Time).To(BeTemporally("~", oldest.AddDate(0, 0, 30), time.Second))
-	g.Consistently(func() int { return account.Calls().Count("ecr:DescribeImages") }, time.Second, tick).Should(Equal(2), "this test's, and one for five publications within a minute")
-}
-
 func TestInvalidatedImagesAreRemoved(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -176,7 +135,7 @@ func TestProjectOfAnotherAccountIsReachedByItsRole(t *testing.T) {
 	account := startCloud(t, awsemulator.Options{}, allowAll)
 	const role = "arn:aws:iam::123456789012:role/cross-account"
 	account.makeRole(t, "cross-account", allowAll)
-	startManager(t, namespace, managerSettings{allowedRoles: map[string][]string{namespace: {role}}})
+	startManager(t, namespace, controllers.Settings{AssumeRoles: []string{namespace + "=" + role}})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN = role }))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	create(t, requestObject(namespace, "e1", "p1"))

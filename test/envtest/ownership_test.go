@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -37,7 +38,7 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 			}
 			_, err := account.ecr.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: &repository, Tags: tags})
 			g.Expect(err).NotTo(HaveOccurred())
-			startManager(t, namespace, managerSettings{})
+			startManager(t, namespace, controllers.Settings{})
 			create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = namespace }))
 			account.Calls().Reset()
 			project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) { s.AdoptionPolicy = test.policy }))
@@ -65,7 +66,7 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 func TestSecondObjectForARepositoryNeverWrites(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{driftInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: time.Second}})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -86,7 +87,7 @@ func TestOldClusterStopsWritingOnceANewOneTookOver(t *testing.T) {
 	g, before, after := NewWithT(t), newNamespace(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	always := func(s *v1alpha1.ProjectImageCacheSpec) { s.AdoptionPolicy, s.ProjectID = v1alpha1.AdoptAlways, "shop" }
-	startManager(t, before, managerSettings{clusterUID: "old", driftInterval: 300 * time.Millisecond})
+	startManager(t, before, controllers.Settings{ClusterUID: "old", Intervals: controllers.Intervals{Drift: 300 * time.Millisecond}})
 	create(t, runnerObject(before, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
 	first := create(t, projectObject(before, "p1", "r1", always))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -94,7 +95,7 @@ func TestOldClusterStopsWritingOnceANewOneTookOver(t *testing.T) {
 
 	// The runner's roles stay with the old cluster until it removes them, so the new one brings its own.
 	pull, push := account.makeRole(t, "imagecache-new-pull", allowAll), account.makeRole(t, "imagecache-new-push", allowAll)
-	startManager(t, after, managerSettings{clusterUID: "new", driftInterval: 300 * time.Millisecond})
+	startManager(t, after, controllers.Settings{ClusterUID: "new", Intervals: controllers.Intervals{Drift: 300 * time.Millisecond}})
 	create(t, runnerObject(after, "r1", func(s *v1alpha1.RunnerImageCacheSpec) {
 		s.RunnerID, s.Roles = "same", v1alpha1.RunnerRoles{Type: v1alpha1.RolesProvided, PullRoleARN: pull, PushRoleARN: push}
 	}))
@@ -120,7 +121,7 @@ func TestOldClusterStopsWritingOnceANewOneTookOver(t *testing.T) {
 func TestSecondObjectForARepositoryTakesNothingEvenIfItMayAdopt(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{driftInterval: 300 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 300 * time.Millisecond}})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -137,7 +138,7 @@ func TestSecondObjectForARepositoryTakesNothingEvenIfItMayAdopt(t *testing.T) {
 func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	first := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -155,7 +156,7 @@ func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 func TestRetainKeepsTheRepository(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -169,7 +170,7 @@ func TestRetainKeepsTheRepository(t *testing.T) {
 func TestAbandonedObjectsGoWithoutAWS(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -188,7 +189,7 @@ func TestAbandonedObjectsGoWithoutAWS(t *testing.T) {
 func TestDisabledRunnerKeepsWhatIsThereAndEndsPulls(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.Tier = v1alpha1.TierCore }))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	create(t, requestObject(namespace, "e1", "p1"))

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -30,7 +31,7 @@ func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	account.Calls().Reset()
@@ -63,7 +64,7 @@ func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
 func TestFirstRequestBringsPullCredentials(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -94,7 +95,7 @@ func ptrTo[T any](value T) *T { return &value }
 func TestRepositoryIsEncryptedAsAsked(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	create(t, runnerObject(namespace, "r1"))
 	const key = "arn:aws:kms:us-east-1:123456789012:key/0190f1a2-7b3c-7d4e-8f5a-6b7c8d9e0f1a"
 	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {

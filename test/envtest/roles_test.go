@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -50,7 +51,7 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	startManager(t, namespace, managerSettings{rolesInterval: 500 * time.Millisecond, stackInterval: 500 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Roles: 500 * time.Millisecond, Stack: 500 * time.Millisecond}})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	name := "imagecache-r1-us-east-1-pull"
@@ -98,7 +99,7 @@ func TestRoleOfSomebodyElseIsLeftAlone(t *testing.T) {
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.makeRole(t, "imagecache-r1-us-east-1-pull", allowAll)
 	before := account.roleAsText("imagecache-r1-us-east-1-pull")
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, runner, v1alpha1.ConditionRolesReady)).To(Equal("False/RoleNotOwned"))
@@ -116,7 +117,7 @@ func TestProvidedRolesAreTriedAndNeverWritten(t *testing.T) {
 	pull := account.makeRole(t, "imagecache-mine-pull", allowAll)
 	push := account.makeRole(t, "imagecache-mine-push", allowAll)
 	account.Calls().Reset()
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) {
 		s.Roles = v1alpha1.RunnerRoles{Type: v1alpha1.RolesProvided, PullRoleARN: pull, PushRoleARN: push}
 	}))
@@ -135,12 +136,12 @@ func TestProvidedRolesAreTriedAndNeverWritten(t *testing.T) {
 }
 
 // A runner that names a role which its namespace may not use does not reach anything with it: not by itself, not by its
-// projects, not by their deletion.
+// projects, not by their deletion, not by requests.
 func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, allowAll)
 	mine, theirs := account.makeRole(t, "mine", allowAll), account.makeRole(t, "theirs", allowAll)
-	startManager(t, namespace, managerSettings{allowedRoles: map[string][]string{namespace: {mine}, "another": {theirs}}, driftInterval: 200 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{AssumeRoles: []string{namespace + "=" + mine, "another=" + theirs}, Intervals: controllers.Intervals{Drift: 200 * time.Millisecond}})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN = mine }))
 	var projects []*v1alpha1.ProjectImageCache
 	for n := range 10 {
@@ -158,11 +159,19 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 	g.Expect(kube.Patch(t.Context(), alone, patch)).To(Succeed())
 	g.Expect(kube.Delete(t.Context(), alone)).To(Succeed())
 	g.Expect(kube.Patch(t.Context(), runner, patch)).To(Succeed())
+	// Requests whose project was ready before: some at once, which may see the runner as it was, and one afterwards.
+	for n := range 5 {
+		create(t, requestObject(namespace, fmt.Sprintf("at-once-%d", n), projects[n+1].Name))
+	}
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/AssumeRoleNotAllowed"))
 		for _, project := range projects {
 			g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
 		}
+	}, soon, tick).Should(Succeed())
+	later := create(t, requestObject(namespace, "later", projects[1].Name))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, later, v1alpha1.ConditionLookedUp)).To(Equal("False/WaitingForRunner"))
 	}, soon, tick).Should(Succeed())
 	g.Expect(kube.Delete(t.Context(), projects[0])).To(Succeed())
 	g.Consistently(func() error {
@@ -180,5 +189,8 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(projects[0]), projects[0]) }, soon, tick).ShouldNot(Succeed())
 	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(alone), alone) }, soon, tick).ShouldNot(Succeed())
 	g.Expect(roleNames(t, account)).NotTo(ContainElement(HavePrefix("imagecache-r2")))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(reason(g, later, v1alpha1.ConditionLookedUp)).To(Equal("True/Miss"))
+	}, soon, tick).Should(Succeed())
 }

@@ -50,7 +50,7 @@ func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "cost-center": "42"})
-	startManager(t, namespace, managerSettings{stackInterval: time.Second})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Stack: time.Second}})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
@@ -115,7 +115,7 @@ func TestOutdatedStackIsToldAndNothingIsMadeUntilItIsUpdated(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	account.stack(t, "runner-stack", "", map[string]string{"team": "core"})
-	startManager(t, namespace, managerSettings{stackInterval: 500 * time.Millisecond})
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Stack: 500 * time.Millisecond}})
 	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	create(t, requestObject(namespace, "e1", "p1"))
@@ -150,7 +150,7 @@ func TestRunnerWhoseStatusWasNeverWrittenLeavesNoRoles(t *testing.T) {
 	fault := &kubeFault{pattern: regexp.MustCompile(kubeWrites["a runner's status"]), always: true}
 	config := rest.CopyConfig(restConfig)
 	config.Wrap(fault.wrap)
-	startManager(t, namespace, managerSettings{config: config})
+	startManagerBy(t, config, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	g.Eventually(func() int { return account.Calls().Count("iam:PutRolePolicy") }, soon, tick).Should(Equal(2))
 	g.Eventually(func() int32 { return fault.met.Load() }, soon, tick).Should(BeNumerically(">=", 1))
@@ -176,7 +176,7 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, namespace := NewWithT(t), newNamespace(t)
-			startManager(t, namespace, managerSettings{})
+			startManager(t, namespace, controllers.Settings{})
 			runner := create(t, runnerObject(namespace, "r1", test.change))
 			g.Eventually(func(g Gomega) {
 				g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("False/" + test.want))
@@ -189,7 +189,7 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	first := create(t, runnerObject(namespace, "first", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	time.Sleep(1100 * time.Millisecond) // creation times have whole seconds
@@ -205,7 +205,7 @@ func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
 func TestDeletedRunnerWaitsForProjectsAndRemovesItsRoles(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, managerSettings{})
+	startManager(t, namespace, controllers.Settings{})
 	runner := create(t, runnerObject(namespace, "r1"))
 	project := create(t, projectObject(namespace, "p1", "r1"))
 	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())

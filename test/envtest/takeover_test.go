@@ -11,7 +11,9 @@ import (
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
@@ -52,6 +54,21 @@ func TestReportOfALostBuilderIsNotPublished(t *testing.T) {
 	slow.reason(slow.request, v1alpha1.ConditionPublished, v1alpha1.ReasonNotBuilder)
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero())
 	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+}
+
+// A builder that waits for something else loses its lease all the same when its runner is gone.
+func TestLeaseRunsOutWhileItsBuilderWaits(t *testing.T) {
+	h := newHarness(t, func(_ *awsemulator.Options, s *controllers.Settings) { s.BuildLease = 3 * time.Second })
+	runner := h.runner("demo")
+	project := h.project("shop", "demo")
+	gone := h.builder("shop", "e-1", hashOf("a"))
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"assumeRoleARN":"arn:aws:iam::123456789012:role/not-allowed"}}`))
+	h.Expect(kube.Patch(h.ctx, runner, patch)).To(Succeed())
+	h.reason(project, v1alpha1.ConditionReady, v1alpha1.ReasonWaitingForRunner)
+	gone.report()
+	gone.reason(gone.request, v1alpha1.ConditionReady, v1alpha1.ReasonWaitingForRunner)
+	gone.reason(gone.request, v1alpha1.ConditionPublished, v1alpha1.ReasonNotBuilder)
+	gone.finished()
 }
 
 // A runner that is interrupted while it uploads gives its lease back: see internal/runner/lease.go.

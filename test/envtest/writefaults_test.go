@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
 	"imagecache.dev/internal/awsemulator"
 )
 
@@ -96,12 +97,11 @@ func (l *faultyLives) start(t *testing.T, name string, inCluster *kubeFault, fau
 	life := &faultyLife{account: startCloud(t, awsemulator.Options{}, leastPrivilege(t)), namespace: newNamespace(t), inCluster: inCluster, faults: faults, runnerFirst: name == remainingStatus}
 	life.prepare(t)
 	life.addFaults(false)
-	settings := managerSettings{config: restConfig}
+	config := rest.CopyConfig(restConfig)
 	if inCluster != nil {
-		settings.config = rest.CopyConfig(restConfig)
-		settings.config.Wrap(inCluster.wrap)
+		config.Wrap(inCluster.wrap)
 	}
-	stop := startManager(t, life.namespace, settings)
+	stop := startManagerBy(t, config, life.namespace, controllers.Settings{})
 	l.group.Go(func() {
 		defer func() { <-l.slots }()
 		defer stop()

@@ -23,7 +23,7 @@ func projectOf(uid string) *v1alpha1.ProjectImageCache {
 // hour, and from then on no later than a day after the last time.
 func TestPoliciesAreSweptOnceADayAndNotTogether(t *testing.T) {
 	const projects = 10_000
-	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), sweeps: map[types.UID]time.Time{}}
+	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), Intervals: Intervals{}.withDefaults(), sweeps: map[types.UID]time.Time{}}
 	var hours [24]int
 	again := map[time.Duration]int{}
 	for n := range projects {
@@ -53,7 +53,7 @@ func TestPoliciesAreSweptOnceADayAndNotTogether(t *testing.T) {
 // A sweep that fails is told, and comes again in an hour: not at once, for as long as a permission is missing.
 func TestSweepThatFailsIsToldAndComesAgainInAnHour(t *testing.T) {
 	recorder := events.NewFakeRecorder(1)
-	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), Recorder: recorder, sweeps: map[types.UID]time.Time{}}
+	r := &ProjectImageCacheReconciler{Clock: clocktesting.NewFakePassiveClock(noon), Recorder: recorder, Intervals: Intervals{}.withDefaults(), sweeps: map[types.UID]time.Time{}}
 	project := projectOf("uid-1")
 	r.noteSweep(project, &projectFacts{now: noon, sweepErr: errors.New("no")})
 	if next := r.sweepDue(project).Sub(noon); next != time.Hour {
@@ -96,14 +96,14 @@ func TestStatisticsAddUp(t *testing.T) {
 // A change of the stack's tags is on the repositories within a minute: the runner's stack is read often enough for that,
 // and once for all of its projects.
 func TestStacksAreReadTwiceAMinute(t *testing.T) {
-	r := &RunnerImageCacheReconciler{}
+	r := &RunnerImageCacheReconciler{Intervals: Intervals{}.withDefaults()}
 	runner := testRunner(func(r *v1alpha1.RunnerImageCache) { r.Spec.StackName = "stack" })
 	if every := r.nextLook(runner); every > 30*time.Second {
 		t.Errorf("the stack is read every %s", every)
 	}
 	for n := range 1000 {
 		uid := types.UID(fmt.Sprintf("uid-%d", n))
-		if next := noon.Add(jittered(r.nextLook(runner), uid)); !(visit{at: noon}).due(0, next, r.stackInterval()) {
+		if next := noon.Add(jittered(r.nextLook(runner), uid)); !(visit{at: noon}).due(0, next, r.Intervals.Stack) {
 			t.Fatalf("the look after %s does not read the stack", next.Sub(noon))
 		}
 	}

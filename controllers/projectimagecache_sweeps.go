@@ -10,17 +10,9 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-func (r *ProjectImageCacheReconciler) driftInterval() time.Duration {
-	return orDefault(r.DriftInterval, 5*time.Minute)
-}
-
-func (r *ProjectImageCacheReconciler) sweepInterval() time.Duration {
-	return orDefault(r.SweepInterval, 24*time.Hour)
-}
-
 // sweepRetry is how long after a sweep that failed the next one comes: soon for something that is done once a day, and
 // seldom enough that a permission which is missing doesn't make every project ask all the time.
-func (r *ProjectImageCacheReconciler) sweepRetry() time.Duration { return r.sweepInterval() / 24 }
+func (r *ProjectImageCacheReconciler) sweepRetry() time.Duration { return r.Intervals.Sweep / 24 }
 
 // sweepDue is when a project's policies are to be read next. What the program doesn't remember, it spreads: each object
 // has its own place in the interval, so that a restart doesn't read all policies at once.
@@ -29,7 +21,7 @@ func (r *ProjectImageCacheReconciler) sweepDue(project *v1alpha1.ProjectImageCac
 	defer r.mu.Unlock()
 	due, ok := r.sweeps[project.UID]
 	if !ok {
-		due = r.Clock.Now().Add(time.Duration(share(project.UID) * float64(r.sweepInterval())))
+		due = r.Clock.Now().Add(time.Duration(share(project.UID) * float64(r.Intervals.Sweep)))
 		r.sweeps[project.UID] = due
 	}
 	return due
@@ -41,7 +33,7 @@ func (r *ProjectImageCacheReconciler) nextSweep(project *v1alpha1.ProjectImageCa
 	case facts.sweepErr != nil:
 		return facts.now.Add(r.sweepRetry())
 	case facts.swept:
-		return facts.now.Add(jittered(r.sweepInterval(), project.UID))
+		return facts.now.Add(jittered(r.Intervals.Sweep, project.UID))
 	}
 	return due
 }
