@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -270,27 +271,40 @@ func TestGrantsAndRefreshesAreCountedOnce(t *testing.T) {
 	}
 }
 
-func TestDriftIsCountedByKindOnceAllOfItIsPutRight(t *testing.T) {
+func TestDriftIsToldAndCountedByKindOnceItIsPutRight(t *testing.T) {
 	recorder := events.NewFakeRecorder(10)
-	r := &ProjectImageCacheReconciler{Recorder: recorder}
-	project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "a"}}
-	facts := &projectFacts{
-		repository: &ecr.Repository{},
-		plan: &repositoryPlan{immutable: true, tag: map[string]string{"team": "x"}, found: []finding{
-			{actionSetImmutable, "tags could be overwritten"}, {actionSetTags, "tags were missing"},
-		}},
-		tagsErr: errors.New("throttled"),
+	r := &ProjectImageCacheReconciler{Recorder: recorder, drifted: map[types.UID][]finding{}}
+	project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "a", UID: "uid-1"}}
+	mutable, tags := finding{actionSetImmutable, "tags could be overwritten"}, finding{actionSetTags, "tags were missing"}
+	policy := finding{actionSetRepositoryPolicy, "the repository policy was changed"}
+	plan := func(found ...finding) *repositoryPlan { return &repositoryPlan{found: found} }
+	no := errors.New("throttled")
+	for _, pass := range []struct {
+		name  string
+		facts projectFacts
+		want  []string
+	}{
+		{"one part fails", projectFacts{repository: &ecr.Repository{}, plan: plan(mutable, tags, policy), tagsErr: no, policyErr: no}, []string{"SetImmutable"}},
+		{"it fails again, and is found by half", projectFacts{repository: &ecr.Repository{}, plan: plan(tags), tagsErr: no, policyErr: no}, nil},
+		{"the repository can't be read", projectFacts{repositoryErr: no}, nil},
+		{"the runner is refused", projectFacts{refused: no}, nil},
+		{"both succeed, and one is found again", projectFacts{repository: &ecr.Repository{}, plan: plan(tags)}, []string{"SetRepositoryPolicy", "SetTags"}},
+		{"nothing is left", projectFacts{repository: &ecr.Repository{}, plan: plan()}, nil},
+	} {
+		want := map[string]float64{}
+		for _, action := range pass.want {
+			want["drift_corrected_total["+action+" a]"] = 1
+		}
+		counts, made := told(t, recorder, func() { r.announceDrift(project, &pass.facts) })
+		if diff := cmp.Diff(want, counts); diff != "" {
+			t.Errorf("%s: counted (-want +got):\n%s", pass.name, diff)
+		}
+		if len(made) != len(pass.want) {
+			t.Errorf("%s: told %v", pass.name, made)
+		}
 	}
-	if counts, made := told(t, recorder, func() { r.announce(project, &v1alpha1.ProjectImageCacheStatus{}, facts) }); len(counts)+len(made) > 0 {
-		t.Errorf("drift that is put right in part counts %v and tells %v", counts, made)
-	}
-	facts.tagsErr = nil
-	counts, made := told(t, recorder, func() { r.announce(project, &v1alpha1.ProjectImageCacheStatus{}, facts) })
-	if diff := cmp.Diff(map[string]float64{"drift_corrected_total[SetImmutable a]": 1, "drift_corrected_total[SetTags a]": 1}, counts); diff != "" {
-		t.Errorf("counted (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"Warning DriftCorrected", "Warning DriftCorrected"}, made); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+	if len(r.drifted) != 0 {
+		t.Errorf("still kept in mind: %v", r.drifted)
 	}
 }
 

@@ -34,6 +34,7 @@ type ProjectImageCacheReconciler struct {
 	mu      sync.Mutex
 	sweeps  map[types.UID]time.Time // when each project's policies are to be read next
 	counted map[types.UID]*v1alpha1.ImageStatistics
+	drifted map[types.UID][]finding // what was found and could not be put right yet
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
@@ -60,6 +61,7 @@ func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1
 	}
 	facts := &projectFacts{now: r.Clock.Now()}
 	next := r.work(ctx, project, runner, facts)
+	r.announceDrift(project, facts)
 	before := project.Status.DeepCopy()
 	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {
 		return outcome(ctx, err, 0)

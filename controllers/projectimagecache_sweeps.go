@@ -55,4 +55,5 @@ func (r *ProjectImageCacheReconciler) forget(uid types.UID) {
 	defer r.mu.Unlock()
 	delete(r.sweeps, uid)
 	delete(r.counted, uid)
+	delete(r.drifted, uid)
 }
