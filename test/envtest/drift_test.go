@@ -133,6 +133,45 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 	g.Expect(notes(namespace, "DriftNotSeen")).To(BeEmpty())
 }
 
+// Both policies were removed, and one can't be written for a while: the other is told at once, and the first one when it
+// is there again, although no later pass finds it missing.
+func TestDriftIsToldThoughPartOfItCannotBePutRight(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: time.Hour, Sweep: 3 * time.Second}})
+	create(t, runnerObject(namespace, "r1"))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	name := project.Status.Repository.Name
+	account.Faults().Add(awsemulator.Fault{Operation: "ecr:SetRepositoryPolicy", Code: "ServerException", Status: 500})
+	_, err := account.ecr.DeleteRepositoryPolicy(t.Context(), &ecr.DeleteRepositoryPolicyInput{RepositoryName: &name})
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = account.ecr.DeleteLifecyclePolicy(t.Context(), &ecr.DeleteLifecyclePolicyInput{RepositoryName: &name})
+	g.Expect(err).NotTo(HaveOccurred())
+	lifecycle, policy := "repository "+name+" was put right: the lifecycle policy was removed", "repository "+name+" was put right: the repository policy was removed"
+	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf(lifecycle))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionRepositoryPolicyReady)).To(HavePrefix("False/")) }, soon, tick).Should(Succeed())
+	account.Faults().Clear()
+	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf(lifecycle, policy))
+}
+
+// A repository that is gone is made again by the pass that reads its policies, even if the inventory still has it.
+func TestSweepFindsThatTheRepositoryIsGone(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: time.Hour, Sweep: time.Second}})
+	create(t, runnerObject(namespace, "r1"))
+	project := create(t, projectObject(namespace, "p1", "r1"))
+	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	name := project.Status.Repository.Name
+	asItShouldBe := account.settings(name)
+	_, err := account.ecr.DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: &name})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func() string { return account.settings(name) }, soon, tick).Should(Equal(asItShouldBe))
+	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("repository " + name + " was put right: the repository was gone"))
+	g.Expect(notes(namespace, "DriftNotSeen")).To(BeEmpty())
+}
+
 func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
 	g, namespace := NewWithT(t), newNamespace(t)
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
