@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"imagecache.dev/internal/buildinfo"
 )
 
 // streams are the program's input and outputs.
@@ -34,6 +36,7 @@ func newRoot(streams streams, program string) *cobra.Command {
 		Long: `imagecache gives environments their dev container images out of a project's shared cache, and shows what is in it.
 
 The first environment with a configuration builds the image and publishes it; every later one in the project pulls it.`,
+		Version:       buildinfo.Text(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -143,6 +143,9 @@ func TestVersion(t *testing.T) {
 	if _, stdout, _ := inPipe(t, "", "version"); !strings.HasPrefix(stdout, "imagecache ") {
 		t.Errorf("version prints %q", stdout)
 	}
+	if _, stdout, _ := inPipe(t, "", "--version"); !strings.HasPrefix(stdout, "imagecache version ") {
+		t.Errorf("--version prints %q", stdout)
+	}
 	if _, stdout, _ := inPipe(t, "", "version", "-o", "json"); !strings.Contains(stdout, `"hashVersion": 1`) {
 		t.Errorf("version -o json prints %q", stdout)
 	}

@@ -96,8 +96,7 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.cluster = cluster
-	if _, err := cluster.CreateStack(ctx, "gitpod-runner-demo", filepath.Join(d.root, "config", "aws", "runner-stack.yaml"),
-		map[string]string{"team": "platform", "cost-center": "4711"}, nil); err != nil {
+	if err := cluster.CreateSampleStack(ctx, map[string]string{"team": "platform", "cost-center": "4711"}); err != nil {
 		return err
 	}
 	if !d.own {
@@ -115,15 +114,8 @@ func (d *demo) prepareWorkspace(ctx context.Context) error {
 	if err := os.CopyFS(d.workspace, os.DirFS(filepath.Join(d.root, "hack", "demo", "workspace"))); err != nil {
 		return fmt.Errorf("copy workspace: %w", err)
 	}
-	busybox, err := containerenv.FindBusybox()
-	if err != nil {
-		return err
-	}
-	image, err := containerenv.BaseImage(busybox)
-	if err != nil {
-		return err
-	}
-	d.base, err = d.cluster.PushImage(ctx, "base/busybox", "stable", image)
+	var err error
+	d.base, err = d.cluster.PushSampleBase(ctx)
 	return err
 }
 
@@ -132,13 +124,7 @@ func (d *demo) apply(ctx context.Context) error {
 	d.screen.step("kubectl apply -f config/samples/simple.yaml")
 	began := time.Now()
 	var err error
-	if d.kubeconfig, err = d.cluster.RunnerNamespace(ctx, namespace); err != nil {
-		return err
-	}
-	if err := d.cluster.Apply(ctx, namespace, filepath.Join(d.root, "config", "samples", "simple.yaml")); err != nil {
-		return err
-	}
-	if _, err := d.cluster.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/shop"); err != nil {
+	if d.kubeconfig, err = d.cluster.ApplySample(ctx, namespace); err != nil {
 		return err
 	}
 	uri, err := d.cluster.Kubectl(ctx, "get", "-n", namespace, "pic/shop", "-o", "jsonpath={.status.repository.uri}")

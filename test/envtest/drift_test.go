@@ -150,7 +150,9 @@ func TestDriftIsToldThoughPartOfItCannotBePutRight(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	lifecycle, policy := "repository "+name+" was put right: the lifecycle policy was removed", "repository "+name+" was put right: the repository policy was removed"
 	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf(lifecycle))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionRepositoryPolicyReady)).To(HavePrefix("False/")) }, soon, tick).Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, project, v1alpha1.ConditionRepositoryPolicyReady)).To(HavePrefix("False/"))
+	}, soon, tick).Should(Succeed())
 	account.Faults().Clear()
 	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf(lifecycle, policy))
 }

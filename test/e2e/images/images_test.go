@@ -40,7 +40,19 @@ var root = filepath.Join("..", "..", "..")
 // machines tell for which platform a program was compiled.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// TestRelease makes a release of the manager's image, then its image once more without a registry.
+// program is what a release ships: its name, something that its --help says, and a module that its SBOM names.
+type program struct{ name, help, module string }
+
+// programs are the manager, which every release installs, and, with IMAGECACHE_LONG, the two others.
+func programs() []program {
+	shipped := []program{{"manager", "--leader-elect", "sigs.k8s.io/controller-runtime"}}
+	if os.Getenv("IMAGECACHE_LONG") != "" {
+		shipped = append(shipped, program{"imagecache", "prepare", "github.com/moby/buildkit"}, program{"aws-emulator", "--listen", "github.com/spf13/cobra"})
+	}
+	return shipped
+}
+
+// TestRelease makes a release, then the manager's image once more without a registry.
 func TestRelease(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
@@ -51,8 +63,12 @@ func TestRelease(t *testing.T) {
 	}
 
 	dist := filepath.Join(t.TempDir(), "dist")
-	environment := []string{"KO_DEFAULTBASEIMAGE=" + base.String(), "VERSION=" + version, "IMAGES=manager"}
-	run(t, append(environment, "KO_DOCKER_REPO="+host+"/imagecache"), filepath.Join(root, "hack", "release.sh"), dist)
+	environment := []string{"KO_DEFAULTBASEIMAGE=" + base.String(), "VERSION=" + version}
+	var names []string
+	for _, program := range programs() {
+		names = append(names, program.name)
+	}
+	run(t, append(environment, "KO_DOCKER_REPO="+host+"/imagecache", "IMAGES="+strings.Join(names, " ")), filepath.Join(root, "hack", "release.sh"), dist)
 
 	repository := host + "/imagecache/manager"
 	pushed, err := remote.Index(reference(t, repository+":"+version))
@@ -63,22 +79,28 @@ func TestRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("both platforms", func(t *testing.T) { checkPlatforms(t, pushed, repository) })
+	for _, program := range programs() {
+		t.Run("both platforms of "+program.name, func(t *testing.T) { checkPlatforms(t, program, host+"/imagecache/"+program.name) })
+	}
 	t.Run("install.yaml and chart name the image by digest", func(t *testing.T) {
 		checkReferences(t, dist, repository+"@"+digest.String())
 	})
 	t.Run("a second build has the same digest", func(t *testing.T) {
 		again := filepath.Join(t.TempDir(), "dist")
-		run(t, environment, filepath.Join(root, "hack", "images.sh"), again)
+		run(t, append(environment, "IMAGES=manager"), filepath.Join(root, "hack", "images.sh"), again)
 		if got := digestOfLayout(t, filepath.Join(again, "images")); got != digest {
 			t.Errorf("the images of two builds are %s and %s", digest, got)
 		}
 	})
 }
 
-// checkPlatforms looks at each image of the index and at its program.
-func checkPlatforms(t *testing.T, index v1.ImageIndex, repository string) {
+// checkPlatforms looks at each image of a program and at what is in it.
+func checkPlatforms(t *testing.T, shipped program, repository string) {
 	t.Helper()
+	index, err := remote.Index(reference(t, repository+":"+version))
+	if err != nil {
+		t.Fatal(err)
+	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
@@ -99,12 +121,12 @@ func checkPlatforms(t *testing.T, index v1.ImageIndex, repository string) {
 		if file.Config.User != "65532" {
 			t.Errorf("%s runs as %q", platform, file.Config.User)
 		}
-		program := contents(t, image, "ko-app/manager")
+		program := contents(t, image, "ko-app/"+shipped.name)
 		for _, needed := range []string{"etc/ssl/certs/ca-certificates.crt", "etc/passwd", "tmp/"} {
 			contents(t, image, needed)
 		}
-		checkProgram(t, descriptor.Platform.Architecture, program)
-		checkSBOM(t, repository, descriptor.Digest)
+		checkProgram(t, shipped, descriptor.Platform.Architecture, program)
+		checkSBOM(t, shipped, repository, descriptor.Digest)
 	}
 	if strings.Join(seen, " ") != "linux/amd64 linux/arm64" {
 		t.Errorf("the index has %v", seen)
@@ -112,7 +134,7 @@ func checkPlatforms(t *testing.T, index v1.ImageIndex, repository string) {
 }
 
 // checkProgram holds a program against its platform, and runs it where it is this machine's.
-func checkProgram(t *testing.T, architecture string, program []byte) {
+func checkProgram(t *testing.T, shipped program, architecture string, program []byte) {
 	t.Helper()
 	binary, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -135,20 +157,20 @@ func checkProgram(t *testing.T, architecture string, program []byte) {
 	if architecture != runtime.GOARCH || runtime.GOOS != "linux" {
 		return
 	}
-	path := filepath.Join(t.TempDir(), "manager")
+	path := filepath.Join(t.TempDir(), shipped.name)
 	if err := os.WriteFile(path, program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for flag, wanted := range map[string]string{"--version": "manager version " + version, "--help": "--leader-elect"} {
+	for flag, wanted := range map[string]string{"--version": shipped.name + " version " + version, "--help": shipped.help} {
 		printed, err := exec.CommandContext(t.Context(), path, flag).CombinedOutput()
 		if err != nil || !strings.Contains(string(printed), wanted) {
-			t.Errorf("manager %s: %v: %s", flag, err, printed)
+			t.Errorf("%s %s: %v: %s", shipped.name, flag, err, printed)
 		}
 	}
 }
 
 // checkSBOM reads the SBOM of an image, which ko pushes under a tag that is made of its digest.
-func checkSBOM(t *testing.T, repository string, digest v1.Hash) {
+func checkSBOM(t *testing.T, shipped program, repository string, digest v1.Hash) {
 	t.Helper()
 	image, err := remote.Image(reference(t, repository+":"+digest.Algorithm+"-"+digest.Hex+".sbom"))
 	if err != nil {
@@ -177,7 +199,7 @@ func checkSBOM(t *testing.T, repository string, digest v1.Hash) {
 	for _, p := range sbom.Packages {
 		names[p.Name] = true
 	}
-	if !strings.HasPrefix(sbom.SPDXVersion, "SPDX-") || !names["github.com/aws/aws-sdk-go-v2"] || !names["sigs.k8s.io/controller-runtime"] {
+	if !strings.HasPrefix(sbom.SPDXVersion, "SPDX-") || !names[shipped.module] {
 		t.Errorf("the SBOM of %s is %q and names %d packages", digest, sbom.SPDXVersion, len(names))
 	}
 }

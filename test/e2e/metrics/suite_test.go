@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"imagecache.dev/internal/containerenv"
 	"imagecache.dev/internal/localcluster"
 )
 
@@ -84,28 +83,14 @@ func run(m *testing.M) (code int, err error) {
 }
 
 // prepareCluster makes the runner's stack, the base image, and the runner's objects.
-func prepareCluster(ctx context.Context) error {
-	if _, err := cluster.CreateStack(ctx, "gitpod-runner-demo", root("config", "aws", "runner-stack.yaml"), nil, nil); err != nil {
+func prepareCluster(ctx context.Context) (err error) {
+	if err := cluster.CreateSampleStack(ctx, nil); err != nil {
 		return err
 	}
-	busybox, err := containerenv.FindBusybox()
-	if err != nil {
+	if base, err = cluster.PushSampleBase(ctx); err != nil {
 		return err
 	}
-	image, err := containerenv.BaseImage(busybox)
-	if err != nil {
-		return err
-	}
-	if base, err = cluster.PushImage(ctx, "base/busybox", "stable", image); err != nil {
-		return err
-	}
-	if kubeconfig, err = cluster.RunnerNamespace(ctx, namespace); err != nil {
-		return err
-	}
-	if err := cluster.Apply(ctx, namespace, root("config", "samples", "simple.yaml")); err != nil {
-		return err
-	}
-	_, err = cluster.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/shop")
+	kubeconfig, err = cluster.ApplySample(ctx, namespace)
 	return err
 }
 
