@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,6 +19,7 @@ const repositoryPrefix = "gitpod-runner-"
 // awsTarget is what the reconcilers share of one account, region and role.
 type awsTarget struct {
 	address      aws.Target
+	clients      *aws.Clients
 	repositories *ecr.Repositories
 	images       *ecr.Images
 	inventory    *ecr.Inventory
@@ -39,31 +41,46 @@ func newAWSTargets(provider *aws.Provider, clock clock.PassiveClock, allowedRole
 	return &awsTargets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*awsTarget{}}
 }
 
-// of is where a runner's calls go. Its error says why nothing may be asked of AWS for the runner now.
-func (t *awsTargets) of(runner *v1alpha1.RunnerImageCache) (*awsTarget, error) {
+// of is where a runner's calls go. Its error says why nothing may be asked of AWS for the runner now: what holds by the
+// runner's spec and status, or that the account which this program reaches is not the one that the status tells of.
+func (t *awsTargets) of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*awsTarget, error) {
 	if refused := targetRefusal(runner, allowedRoles(t.allowedRoles, runner.Namespace)); refused != nil {
 		return nil, refused
 	}
+	target := t.at(targetOf(runner))
+	identity, err := target.clients.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if identity.AccountID != runner.Status.AccountID {
+		return nil, waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the credentials of runner %s belong to account %s, which has not been looked at yet",
+			runner.Name, identity.AccountID)
+	}
+	return target, nil
+}
+
+// at is what is shared for an address.
+func (t *awsTargets) at(address aws.Target) *awsTarget {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	address := targetOf(runner)
 	found, ok := t.known[address]
 	if !ok {
 		clients := t.provider.Clients(address)
 		found = &awsTarget{
 			address:      address,
+			clients:      clients,
 			repositories: ecr.NewRepositories(clients),
 			images:       ecr.NewImages(clients, t.clock),
 			inventory:    ecr.NewInventory(clients, repositoryPrefix, tagOwner, t.clock),
 		}
 		t.known[address] = found
 	}
-	return found, nil
+	return found
 }
 
 // ofProject is where a project's calls go. Its error says why its repository must not be worked on now.
-func (t *awsTargets) ofProject(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) (*awsTarget, error) {
-	target, err := t.of(runner)
+func (t *awsTargets) ofProject(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) (*awsTarget, error) {
+	target, err := t.of(ctx, runner)
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (r *DevcontainerImageReconciler) publish(ctx context.Context, p *pass, buil
 
 // missingLayers are the digests of those that the repository lacks.
 func (r *DevcontainerImageReconciler) missingLayers(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) ([]string, error) {
-	images, err := r.images(p)
+	images, err := r.images(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (r *DevcontainerImageReconciler) timeOut(ctx context.Context, p *pass) erro
 // put publishes the image: one PutImage under the hash that the controller knows. Whoever was first wins, and an image
 // that can't be used is replaced. Each step can be repeated.
 func (r *DevcontainerImageReconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
-	images, err := r.images(p)
+	images, err := r.images(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (r *DevcontainerImageReconciler) askAgain(ctx context.Context, p *pass, rep
 
 // taken settles a tag that is there already: it is ours, it is to be replaced, or another's image won.
 func (r *DevcontainerImageReconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
-	images, err := r.images(p)
+	images, err := r.images(ctx, p)
 	if err != nil {
 		return err
 	}

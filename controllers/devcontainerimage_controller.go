@@ -215,8 +215,8 @@ func (r *DevcontainerImageReconciler) resolve(ctx context.Context, p *pass) erro
 }
 
 // images is the ECR of the request's runner. Its error says why that must not be asked now.
-func (r *DevcontainerImageReconciler) images(p *pass) (*ecr.Images, error) {
-	target, err := r.targets.of(p.runner)
+func (r *DevcontainerImageReconciler) images(ctx context.Context, p *pass) (*ecr.Images, error) {
+	target, err := r.targets.of(ctx, p.runner)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (r *DevcontainerImageReconciler) explain(ctx context.Context, p *pass, deci
 
 // cachedImages are the newest images of the request's project, with what they came from.
 func (r *DevcontainerImageReconciler) cachedImages(ctx context.Context, p *pass) ([]publication.Stored, error) {
-	images, err := r.images(p)
+	images, err := r.images(ctx, p)
 	if err != nil {
 		return nil, err
 	}

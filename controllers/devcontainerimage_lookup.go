@@ -54,7 +54,7 @@ func (r *DevcontainerImageReconciler) answer(ctx context.Context, p *pass) error
 // find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
 // that may pass, is an error: neither hit nor miss.
 func (r *DevcontainerImageReconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
-	images, err := r.images(p)
+	images, err := r.images(ctx, p)
 	if err != nil {
 		return nil, err
 	}

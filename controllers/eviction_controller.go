@@ -52,10 +52,13 @@ func (r *EvictionReconciler) evict(ctx context.Context, project *v1alpha1.Projec
 	if runner == nil {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there", project.Spec.RunnerRef.Name)
 	}
-	target, err := r.targets.ofProject(project, runner)
-	if err != nil {
+	target, err := r.targets.ofProject(ctx, project, runner)
+	if isRefusal(err) {
 		// No watch of this controller tells when that is over.
 		return waitingf(v1alpha1.ReasonWaitingForRunner, evictionRetry, "%s", err.Error())
+	}
+	if err != nil {
+		return err
 	}
 	for _, hash := range hashes {
 		found, err := target.images.Find(ctx, repository.Name, hash)

@@ -49,6 +49,13 @@ func waitingf(reason string, after time.Duration, format string, args ...any) er
 	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), After: after}
 }
 
+// isRefusal says whether an error is a decision of the program's own, and not of a call that failed.
+func isRefusal(err error) bool {
+	var terminal *TerminalError
+	var waiting *WaitingError
+	return errors.As(err, &terminal) || errors.As(err, &waiting)
+}
+
 // outcome turns what a pass ended with into controller-runtime's result, and is the only place that does. next is when
 // to look again after success, or at the latest while something is waited for; zero means not before something changes.
 func outcome(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {

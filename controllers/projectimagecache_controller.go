@@ -78,7 +78,7 @@ func (r *ProjectImageCacheReconciler) work(ctx context.Context, project *v1alpha
 		return 0
 	}
 	facts.disabled = runner.Spec.Cache == v1alpha1.CacheDisabled
-	target, refused := r.targets.ofProject(project, runner)
+	target, refused := r.targets.ofProject(ctx, project, runner)
 	if facts.refused = refused; refused != nil {
 		return 0
 	}

@@ -71,13 +71,16 @@ func (r *ProjectImageCacheReconciler) remove(ctx context.Context, project *v1alp
 			"runner %s is needed to reach the repository %s; apply it, or set the annotation %s to let go of the repository",
 			project.Spec.RunnerRef.Name, project.Status.Repository.Name, v1alpha1.AnnotationAbandon)
 	}
-	target, refused := r.targets.of(runner)
-	if refused == nil && project.Status.Repository != nil {
-		refused = projectRefusal(project, runner)
+	target, err := r.targets.of(ctx, runner)
+	if err == nil && project.Status.Repository != nil {
+		err = projectRefusal(project, runner)
 	}
-	if refused != nil {
+	if isRefusal(err) {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the repository can't be removed: %s; or set the annotation %s to let go of it",
-			refused.Error(), v1alpha1.AnnotationAbandon)
+			err.Error(), v1alpha1.AnnotationAbandon)
+	}
+	if err != nil {
+		return err
 	}
 	desired := desiredFor(project, runner, r.ClusterUID)
 	seen, err := target.repositories.Describe(ctx, desired.name)

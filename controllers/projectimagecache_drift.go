@@ -47,7 +47,7 @@ func (w *driftWatch) compare(ctx context.Context) {
 		var projects v1alpha1.ProjectImageCacheList
 		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace),
 			client.MatchingFields{indexProjectRunner: runner.Name}, client.UnsafeDisableDeepCopy)
-		target, refused := w.reconciler.targets.of(runner)
+		target, refused := w.reconciler.targets.of(ctx, runner)
 		if err != nil || refused != nil || !anyToCompare(projects.Items, runner) {
 			continue
 		}

@@ -18,7 +18,7 @@ import (
 type projectFacts struct {
 	now      time.Time
 	disabled bool
-	// refused says why AWS was not asked at all.
+	// refused says why nothing was asked of AWS about the repository.
 	refused error
 
 	desired desiredRepository
@@ -52,6 +52,9 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 	status := *project.Status.DeepCopy()
 	status.ObservedGeneration = project.Generation
 	if f.repository != nil {
+		if status.Repository != nil && status.Repository.ARN != f.repository.ARN {
+			status.PullCredentials = nil // they are for the repository of another account
+		}
 		status.Repository = &v1alpha1.RepositoryStatus{
 			Name: f.repository.Name, ARN: f.repository.ARN, URI: f.repository.URI, Origin: f.plan.origin,
 		}

@@ -33,11 +33,17 @@ type PullCredentialsReconciler struct {
 
 	mu sync.Mutex
 	// granted are credentials that were made, so that a status that could not be written doesn't cost another grant.
-	granted map[types.UID]v1alpha1.CredentialReference
+	granted map[types.UID]grantedPull
 	lost    map[types.UID]bool
 	// asked is when the newest request of each project was created. It is told by the watch, whose first events are of
 	// all requests that there are, so that nobody searches through what is finished.
 	asked map[types.NamespacedName]time.Time
+}
+
+// grantedPull are credentials that were made, and the repository that they are for.
+type grantedPull struct {
+	v1alpha1.CredentialReference
+	repositoryARN string
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches;runnerimagecaches;devcontainerimages,verbs=get;list;watch
@@ -94,7 +100,7 @@ func (r *PullCredentialsReconciler) act(ctx context.Context, project *v1alpha1.P
 		granted, err := r.grant(ctx, project, runner, facts.now)
 		if facts.err = err; err == nil {
 			facts.current = granted
-			r.remember(project.UID, *granted)
+			r.remember(project.UID, grantedPull{*granted, project.Status.Repository.ARN})
 		}
 	case pullRemove:
 		if facts.err = removeSecret(ctx, r.Client, project.Namespace, pullSecretName(project)); facts.err == nil {
@@ -107,7 +113,7 @@ func (r *PullCredentialsReconciler) act(ctx context.Context, project *v1alpha1.P
 
 // grant makes credentials and writes them over the old ones; until that has worked, the old ones stay.
 func (r *PullCredentialsReconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, now time.Time) (*v1alpha1.CredentialReference, error) {
-	target, err := r.targets.ofProject(project, runner)
+	target, err := r.targets.ofProject(ctx, project, runner)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +156,9 @@ func (r *PullCredentialsReconciler) current(project *v1alpha1.ProjectImageCache)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	shown := project.Status.PullCredentials
-	if made, ok := r.granted[project.UID]; ok && (shown == nil || made.ExpiresAt.After(shown.ExpiresAt.Time)) {
-		return &made
+	made, ok := r.granted[project.UID]
+	if ok && made.repositoryARN == project.Status.Repository.ARN && (shown == nil || made.ExpiresAt.After(shown.ExpiresAt.Time)) {
+		return &made.CredentialReference
 	}
 	return shown.DeepCopy()
 }
@@ -189,7 +196,7 @@ func (r *PullCredentialsReconciler) lastAsked(project *v1alpha1.ProjectImageCach
 	return at
 }
 
-func (r *PullCredentialsReconciler) remember(uid types.UID, granted v1alpha1.CredentialReference) {
+func (r *PullCredentialsReconciler) remember(uid types.UID, granted grantedPull) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.granted[uid] = granted

@@ -77,7 +77,7 @@ func TestTenThousandIdleProjectsCostNothing(t *testing.T) {
 		WithIndex(&v1alpha1.DevcontainerImage{}, indexOpenProject, func(client.Object) []string { return nil }).Build()
 	r := &PullCredentialsReconciler{
 		Client: c, Clock: clocktesting.NewFakePassiveClock(time.Now()),
-		granted: map[types.UID]v1alpha1.CredentialReference{}, lost: map[types.UID]bool{},
+		granted: map[types.UID]grantedPull{}, lost: map[types.UID]bool{},
 	}
 	for n := range 10_000 {
 		project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("p%d", n), UID: types.UID(fmt.Sprint(n))}}

@@ -28,7 +28,7 @@ const pullWorkers = 32
 
 // SetupWithManager registers the reconciler and what wakes it.
 func (r *PullCredentialsReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.granted, r.lost, r.asked = map[types.UID]v1alpha1.CredentialReference{}, map[types.UID]bool{}, map[types.NamespacedName]time.Time{}
+	r.granted, r.lost, r.asked = map[types.UID]grantedPull{}, map[types.UID]bool{}, map[types.NamespacedName]time.Time{}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("pullcredentials").
 		For(&v1alpha1.ProjectImageCache{}, builder.WithPredicates(concernsPulls())).

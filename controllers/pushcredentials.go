@@ -28,7 +28,7 @@ func (r *DevcontainerImageReconciler) grantPush(ctx context.Context, p *pass, re
 	if p.runner.Status.PushRoleARN == "" {
 		return waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)
 	}
-	target, err := r.targets.of(p.runner)
+	target, err := r.targets.of(ctx, p.runner)
 	if err != nil {
 		return err
 	}

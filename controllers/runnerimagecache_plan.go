@@ -95,11 +95,18 @@ func wasFirst(a, b *v1alpha1.RunnerImageCache) bool {
 	return a.CreationTimestamp.Before(&b.CreationTimestamp)
 }
 
-// accountProblem compares the account that was reached with the one that the spec names.
+// accountProblem compares the account that was reached with the one that the spec names, or, where it names none, with the
+// one that the runner's roles and repositories are in already.
 func accountProblem(runner *v1alpha1.RunnerImageCache, identity aws.Identity) error {
-	if wanted := runner.Spec.AccountID; wanted != "" && wanted != identity.AccountID {
+	named, known := runner.Spec.AccountID, runner.Status.AccountID
+	switch {
+	case named != "" && named != identity.AccountID:
 		return terminalf(v1alpha1.ReasonAccountMismatch,
-			"the controller's credentials belong to account %s, and spec.accountID is %s; correct one of them", identity.AccountID, wanted)
+			"the controller's credentials belong to account %s, and spec.accountID is %s; correct one of them", identity.AccountID, named)
+	case named == "" && known != "" && known != identity.AccountID:
+		return terminalf(v1alpha1.ReasonAccountMismatch,
+			"the controller's credentials belong to account %s, and the runner's roles and repositories are in %s; correct the credentials, or set spec.accountID to %s to begin anew there",
+			identity.AccountID, known, identity.AccountID)
 	}
 	return nil
 }

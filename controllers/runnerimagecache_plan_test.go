@@ -121,6 +121,29 @@ func TestVisitsAreDue(t *testing.T) {
 	}
 }
 
+func TestAccountProblem(t *testing.T) {
+	const here, there = "111111111111", "222222222222"
+	for name, test := range map[string]struct {
+		named, known string
+		wantProblem  bool
+	}{
+		"reached for the first time":             {"", "", false},
+		"the one that is named":                  {here, "", false},
+		"another than is named":                  {there, "", true},
+		"the one of before":                      {"", here, false},
+		"another than before":                    {"", there, true},
+		"another than before, which is named":    {here, there, false},
+		"the one of before, and another's named": {there, here, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runner := testRunner(func(r *v1alpha1.RunnerImageCache) { r.Spec.AccountID, r.Status.AccountID = test.named, test.known })
+			if err := accountProblem(runner, aws.Identity{AccountID: here}); (err != nil) != test.wantProblem || isStalled(err) != test.wantProblem {
+				t.Errorf("the problem is %v", err)
+			}
+		})
+	}
+}
+
 func TestProjectRefusal(t *testing.T) {
 	const allowed, forbidden = "arn:aws:iam::123456789012:role/mine", "arn:aws:iam::123456789012:role/theirs"
 	ready := metav1.Condition{Type: v1alpha1.ConditionAccountReady, Status: metav1.ConditionTrue}

@@ -72,7 +72,8 @@ const (
 
 // Reasons of a RunnerImageCache.
 const (
-	// ReasonAccountMismatch: the credentials belong to another AWS account than spec.accountID. Correct one of them.
+	// ReasonAccountMismatch: the credentials belong to another AWS account than spec.accountID, or than the runner's roles
+	// and repositories are in. Correct the credentials, or spec.accountID.
 	ReasonAccountMismatch = "AccountMismatch"
 	// ReasonStackNotFound: CloudFormation has no stack spec.stackName in the region. Correct the name.
 	ReasonStackNotFound = "StackNotFound"

@@ -122,8 +122,8 @@ type RunnerImageCacheSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')",message="must be the name of an AWS region, such as eu-central-1"
 	Region string `json:"region,omitempty"`
 
-	// accountID is the AWS account, 12 digits, that the runner is in. Where it is set, the controller stops
-	// (AccountMismatch) if its credentials belong to another.
+	// accountID is the AWS account, 12 digits, that the runner is in. The controller stops (AccountMismatch) if its
+	// credentials belong to another. Absent: the account that was reached first.
 	// +optional
 	// +kubebuilder:validation:MinLength=12
 	// +kubebuilder:validation:MaxLength=12

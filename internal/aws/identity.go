@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -22,15 +22,25 @@ type Identity struct {
 	Partition string
 }
 
+// identity is who a target's credentials are, once that is known. Whoever has the turn asks.
 type identity struct {
-	mu    sync.Mutex
-	known *Identity
+	turn  chan struct{}
+	known atomic.Pointer[Identity]
 }
 
 // Identity asks AWS who the target's credentials are. A success is kept for good: roles and accounts of a target don't
-// change while the program runs.
+// change while the program runs. However many ask at once, AWS is asked by one of them at a time.
 func (c *Clients) Identity(ctx context.Context) (Identity, error) {
-	if known := c.identity.get(); known != nil {
+	if known := c.identity.known.Load(); known != nil {
+		return *known, nil
+	}
+	select {
+	case c.identity.turn <- struct{}{}:
+		defer func() { <-c.identity.turn }()
+	case <-ctx.Done():
+		return Identity{}, fmt.Errorf("wait for the caller's identity: %w", ctx.Err())
+	}
+	if known := c.identity.known.Load(); known != nil {
 		return *known, nil
 	}
 	out, err := c.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -41,20 +51,8 @@ func (c *Clients) Identity(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	c.identity.set(found)
+	c.identity.known.Store(&found)
 	return found, nil
-}
-
-func (i *identity) get() *Identity {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.known
-}
-
-func (i *identity) set(found Identity) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.known = &found
 }
 
 // identityOf reads a caller's ARN. That of a session names the role without its path; configuredRole, the role that the

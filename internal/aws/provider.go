@@ -139,6 +139,7 @@ func (p *Provider) Clients(target Target) *Clients {
 		HTTP:           p.http,
 		config:         cfg,
 		roleARN:        roleARN,
+		identity:       identity{turn: make(chan struct{}, 1)},
 	}
 	p.clients[target] = clients
 	return clients

