@@ -22,10 +22,9 @@ const (
 	rateWindow = time.Second
 	// throttledShare is what an operation keeps of the rate that it had when AWS throttled it.
 	throttledShare = 0.85
-	// searchGrowth, regrowth and growth are by how much of itself a limited rate grows in a second without throttling: fast
-	// until AWS has throttled it a second time, because the first time says little about the rate that AWS lets through;
-	// less fast until it is again near the rate at which it was throttled, which may have been by chance; then slowly.
-	searchGrowth, regrowth, growth = 1.0, 0.3, 0.04
+	// searchGrowth and growth are by how much of itself a limited rate grows in a second without throttling: fast until
+	// AWS has throttled it a second time, because the first time says little about the rate that AWS lets through.
+	searchGrowth, growth = 1.0, 0.04
 	// maxAway is how long a caller is sent away at most. The rate may have grown by then.
 	maxAway = 5 * time.Second
 	// slowest and fastest bound a limited rate, in calls a second; a rate that has grown beyond fastest is none.
@@ -102,8 +101,6 @@ type limit struct {
 	// rate is in calls a second; zero is no limit. searching says that it grows fast.
 	rate      float64
 	searching bool
-	// ceiling is the rate at which AWS throttled the operation last; zero is none.
-	ceiling float64
 	// next is when the next call may go; promised is the turn of the last caller that was told to come back.
 	next, promised time.Time
 	// cut is when the rate was last lowered, grown when it was last raised.
@@ -169,14 +166,10 @@ func (l *limit) learn(now time.Time, throttled bool) {
 	if now.Sub(l.cut) < rateWindow {
 		return
 	}
-	seen, searched := l.seen(now), l.searching
+	seen := l.seen(now)
 	l.searching = l.rate == 0
 	if l.rate != 0 {
 		seen = min(l.rate, max(seen, l.rate/2))
-	}
-	l.ceiling = l.rate
-	if searched { // the rate was doubled a moment ago, and what AWS lets through is somewhere in between
-		l.ceiling = (l.rate + seen) / 2
 	}
 	l.rate = math.Max(seen*throttledShare, slowest)
 	l.cut, l.grown = now, now
@@ -203,15 +196,11 @@ func (l *limit) grow(now time.Time) {
 		return
 	}
 	l.grown = now
-	seconds := math.Min(elapsed.Seconds(), 60)
-	switch near := l.ceiling * throttledShare; {
-	case l.searching:
-		l.rate *= 1 + searchGrowth*seconds
-	case l.rate < near:
-		l.rate = math.Min(l.rate*(1+regrowth*seconds), near)
-	default:
-		l.rate *= 1 + growth*seconds
+	by := growth
+	if l.searching {
+		by = searchGrowth
 	}
+	l.rate *= 1 + by*math.Min(elapsed.Seconds(), 60)
 	if l.rate > fastest {
 		l.rate, l.searching = 0, false
 	}
