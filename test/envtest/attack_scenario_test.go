@@ -3,6 +3,7 @@ package envtest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ func newBattlefield(t *testing.T) *battlefield {
 		lab:     &lab{cloud: account, controller: "arn:aws:iam::" + account.AccountID() + ":role/imagecache-controller"},
 		account: account, clock: clock,
 	}
+	w.settings.AssumeRoles = []string{w.namespace + "=" + w.roleARN(lentRole)}
 	w = w.of(t)
 	t.Cleanup(w.findNoCredentials)
 	w.startManager()
@@ -391,6 +393,42 @@ func controllerAsDeputy(t *testing.T, w *battlefield) []string {
 		w.Expect(string(secret.Data[corev1.DockerConfigJsonKey])).To(Equal(`{"auths":{}}`))
 	}
 	return []string{"the UID in the Secret's name"}
+}
+
+// Roles that both trust the controller: the manager's settings let the attacked namespace use one of them.
+const lentRole, withheldRole = "lent", "withheld"
+
+func (w *battlefield) roleARN(name string) string {
+	return "arn:aws:iam::" + w.account.AccountID() + ":role/" + name
+}
+
+// borrowRole names a role in assumeRoleARN, as a namespace's administrator may, whose project is served already.
+func borrowRole(t *testing.T, w *battlefield) []string {
+	t.Helper()
+	asked := func(role string) int {
+		calls := 0
+		for _, call := range w.account.Calls().All() {
+			if strings.Contains(call.Principal, role) || strings.HasSuffix(call.Resource, ":role/"+role) {
+				calls++
+			}
+		}
+		return calls
+	}
+	w.lab.makeRole(t, lentRole, wide)
+	borrower := w.runner("borrower", func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN = w.roleARN(lentRole) })
+	project := w.project("borrowed", "borrower")
+	w.ask("borrowed", "borrower-1", hashOf("borrowed")).answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
+	w.Expect(asked(lentRole)).To(BeNumerically(">", 0))
+
+	w.lab.makeRole(t, withheldRole, wide)
+	made := asked(withheldRole)
+	w.Expect(mergePatch(t, kube, borrower, fmt.Sprintf(`{"spec":{"assumeRoleARN":%q}}`, w.roleARN(withheldRole)))).To(Succeed())
+	w.reason(borrower, v1alpha1.ConditionStalled, v1alpha1.ReasonAssumeRoleNotAllowed)
+	w.reason(project, v1alpha1.ConditionReady, v1alpha1.ReasonWaitingForRunner)
+	e := w.ask("borrowed", "borrower-2", hashOf("borrowed too"))
+	e.reason(e.request, v1alpha1.ConditionLookedUp, v1alpha1.ReasonWaitingForRunner)
+	w.Expect(asked(withheldRole)).To(Equal(made))
+	return []string{"the manager's settings, before each call"}
 }
 
 func pullWhileDisabled(t *testing.T, w *battlefield) []string {

@@ -137,6 +137,7 @@ var scenarios = []struct {
 	{"list Secrets as a runner", listSecrets},
 	{"alter a Secret as a runner", alterSecret},
 	{"make the controller overwrite or remove another Secret", controllerAsDeputy},
+	{"reach what another namespace's role reaches", borrowRole},
 	{"pull while the runner's cache is off", pullWhileDisabled},
 	{"upload after the deadline, with a password that lives on", uploadAfterDeadline},
 	{"pull with a password beyond its session", pullBeyondSession},
