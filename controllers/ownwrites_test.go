@@ -41,3 +41,17 @@ func TestOwnWritesTellWhatTheCacheDoesNotShowYet(t *testing.T) {
 		}
 	}
 }
+
+// A pass that the cache makes work on a project as it was before would make its repository again, and again until the cache
+// is up to date.
+func TestPassOnAProjectThatIsBehindAsksNothing(t *testing.T) {
+	project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{UID: "a", ResourceVersion: "100", Finalizers: []string{v1alpha1.Finalizer}}}
+	r := &ProjectImageCacheReconciler{writes: newOwnWrites(clocktesting.NewFakeClock(noon))} // no client and no AWS to ask
+	r.writes.note(project)
+	behind := project.DeepCopy()
+	behind.ResourceVersion = "99"
+	got, err := r.Reconcile(t.Context(), behind)
+	if err != nil || got.RequeueAfter != conflictRetry {
+		t.Errorf("the pass ends with %v and %v, want another in %s", got, err, conflictRetry)
+	}
+}

@@ -30,6 +30,7 @@ type ProjectImageCacheReconciler struct {
 	PricePerGBMonth float64
 
 	targets *awsTargets
+	writes  *ownWrites
 
 	mu      sync.Mutex
 	sweeps  map[types.UID]time.Time // when each project's policies are to be read next
@@ -45,6 +46,9 @@ type ProjectImageCacheReconciler struct {
 
 // Reconcile brings one project's repository to what is wanted of it and says in the status how far it is.
 func (r *ProjectImageCacheReconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
+	if r.writes.isBehind(project) {
+		return outcome(ctx, waitingf(v1alpha1.ReasonProgressing, conflictRetry, "the cache is behind the last status"), 0)
+	}
 	if !project.DeletionTimestamp.IsZero() {
 		return settled(ctx, r.finalize(ctx, project), r.Intervals.Drift)
 	}
@@ -120,11 +124,16 @@ func (r *ProjectImageCacheReconciler) hold(ctx context.Context, project *v1alpha
 	if err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("add the finalizer: %w", err)
 	}
+	r.writes.note(project)
 	return nil
 }
 
 func (r *ProjectImageCacheReconciler) patchStatus(ctx context.Context, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
-	return patchProjectStatus(ctx, r.Client, project, status)
+	if err := patchProjectStatus(ctx, r.Client, project, status); err != nil {
+		return err
+	}
+	r.writes.note(project)
+	return nil
 }
 
 // patchProjectStatus writes a status if it is another than before. Two reconcilers write parts of it, and its list of

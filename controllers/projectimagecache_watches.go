@@ -27,6 +27,7 @@ const projectWorkers = 32
 
 // SetupWithManager registers the reconciler, what wakes it, and the watch for drift.
 func (r *ProjectImageCacheReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.writes = newOwnWrites(r.Clock)
 	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]finding{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).
