@@ -67,6 +67,7 @@ func FuzzPatternMatch(f *testing.F) {
 	f.Add("a*b?c", "axxbyc")
 	f.Add("**", "")
 	f.Add("?", "ü")
+	f.Add("0*??0", "0틑0")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
 		if len(pattern) > 40 || len(text) > 200 || strings.ToValidUTF8(pattern, "") != pattern || strings.ToValidUTF8(text, "") != text {
 			return

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // A pattern is a policy string cut into what is literal, what is a wildcard and what is a variable.
 // Values that variables bring are always literal: a "*" in a tag's value is a star, not a wildcard.
@@ -109,7 +112,7 @@ func (p pattern) match(text string, fold bool) bool {
 	if fold {
 		text = strings.ToLower(text)
 	}
-	// The classic two-pointer walk: remember the last run, and let it take one byte more on a mismatch.
+	// The classic two-pointer walk: remember the last run, and let it take one character more on a mismatch.
 	pi, ti := 0, 0
 	backPiece, backText := -1, 0
 	for {
@@ -125,10 +128,7 @@ func (p pattern) match(text string, fold bool) bool {
 				continue
 			case anyOne:
 				if ti < len(text) {
-					ti += runeLen(text[ti])
-					if ti > len(text) {
-						ti = len(text)
-					}
+					ti += runeLen(text[ti:])
 					pi++
 					continue
 				}
@@ -149,22 +149,15 @@ func (p pattern) match(text string, fold bool) bool {
 		if backPiece < 0 || backText >= len(text) {
 			return false
 		}
-		backText++
+		backText += runeLen(text[backText:])
 		pi, ti = backPiece+1, backText
 	}
 }
 
-// runeLen is the length of the UTF-8 sequence that b starts.
-func runeLen(b byte) int {
-	switch {
-	case b >= 0xf0:
-		return 4
-	case b >= 0xe0:
-		return 3
-	case b >= 0xc0:
-		return 2
-	}
-	return 1
+// runeLen is how many bytes the first character of text has. What is no UTF-8 counts byte by byte.
+func runeLen(text string) int {
+	_, length := utf8.DecodeRuneInString(text)
+	return length
 }
 
 // plain is the resolved pattern's text when it has no wildcard.
@@ -232,9 +225,9 @@ func (p pattern) matchResource(text string) bool {
 		case literal:
 			ok = strings.HasPrefix(text[ti:], x.text) && from(pi+1, ti+len(x.text))
 		case anyOne:
-			ok = ti < len(text) && text[ti] != ':' && from(pi+1, min(len(text), ti+runeLen(text[ti])))
+			ok = ti < len(text) && text[ti] != ':' && from(pi+1, ti+runeLen(text[ti:]))
 		case anyRun:
-			for end := ti; ; end++ {
+			for end := ti; ; end += runeLen(text[end:]) {
 				if ok = from(pi+1, end); ok || end == len(text) || (text[end] == ':' && !p.endsPart(pi)) {
 					break
 				}
