@@ -213,6 +213,10 @@ func TestManagerInAnotherAccountAsksNothingThere(t *testing.T) {
 	for _, project := range projects {
 		g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	}
+	create(t, requestObject(namespace, "before", projects[1].Name))
+	g.Eventually(func(g Gomega) {
+		g.Expect(reason(g, projects[1], v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
+	}, soon, tick).Should(Succeed())
 	stop()
 
 	other := startCloud(t, awsemulator.Options{AccountID: "999999999999"}, leastPrivilege(t))
