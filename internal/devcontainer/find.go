@@ -87,7 +87,7 @@ func find(root *os.Root, configPath string) (string, error) {
 }
 
 func findRequested(root *os.Root, configPath string) (string, error) {
-	relative, err := inWorkspace(root.Name(), configPath)
+	relative, err := InWorkspace(root.Name(), configPath)
 	if err != nil {
 		return "", fmt.Errorf("find configuration: %w", err)
 	}

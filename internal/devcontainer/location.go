@@ -12,9 +12,9 @@ import (
 // ErrOutside says that a path leads out of the workspace, where nothing is ever read.
 var ErrOutside = errors.New("outside of the workspace")
 
-// inWorkspace makes a path relative to the workspace, with slashes. A
-// relative one is taken from the workspace.
-func inWorkspace(workspace, name string) (string, error) {
+// InWorkspace makes a path relative to the workspace, with slashes. A relative
+// one is taken from the workspace. One that leads out of it is ErrOutside.
+func InWorkspace(workspace, name string) (string, error) {
 	relative := name
 	if filepath.IsAbs(name) {
 		var err error

@@ -92,7 +92,12 @@ func (r *reader) readOptions(options []string) {
 	}
 }
 
-// readFeatures also looks at containerEnv: a build with Features writes it into the image.
+// featureProperties are the properties that a build with Features also reads:
+// it writes them into the image or into what every install.sh sources, or
+// installs Features in their order.
+// https://containers.dev/implementors/features/#user-env-var
+var featureProperties = []string{"containerEnv", "containerUser", "remoteUser", "overrideFeatureInstallOrder"}
+
 func (r *reader) readFeatures(c *Configuration) {
 	features := r.objectOf("features", member(r.document.root, "features"))
 	if features == nil || len(features.Members) == 0 {
@@ -100,11 +105,13 @@ func (r *reader) readFeatures(c *Configuration) {
 	}
 	for i := range features.Members {
 		id := memberName(features.Members[i])
-		c.Features = append(c.Features, featureOf(id, path.Dir(c.Path)))
+		c.Features = append(c.Features, FeatureOf(id, path.Dir(c.Path)))
 		r.walk("features."+id, &features.Members[i].Value)
 	}
-	if env := member(r.document.root, "containerEnv"); env != nil {
-		r.walk("containerEnv", env)
+	for _, name := range featureProperties {
+		if value := member(r.document.root, name); value != nil {
+			r.walk(name, value)
+		}
 	}
 }
 

@@ -30,19 +30,20 @@ func (m *maker) buildContext(ctx context.Context, recipe *dockerfile.Recipe) err
 		return fmt.Errorf("%s needs the workspace", InputBuildContext)
 	}
 	for name, sources := range byContext(recipe.Sources) {
-		folder := c.Context
+		take := m.mainContext
 		if name != "" {
-			folder = path.Clean(name)
+			take = m.namedContext
 		}
-		if err := m.contextFolder(ctx, folder, sources); err != nil {
+		if err := take(ctx, name, sources); err != nil {
 			return fmt.Errorf("%s: %w", InputBuildContext, err)
 		}
 	}
 	return nil
 }
 
-// contextFolder adds what sources take from one folder of the workspace.
-func (m *maker) contextFolder(ctx context.Context, folder string, sources []dockerfile.Source) error {
+// mainContext adds what sources take from the build context.
+func (m *maker) mainContext(ctx context.Context, _ string, sources []dockerfile.Source) error {
+	folder := m.configuration.Context
 	root, err := openFolder(m.configuration.Workspace, folder)
 	if err != nil {
 		return fmt.Errorf("build context: %w", err)
@@ -53,6 +54,29 @@ func (m *maker) contextFolder(ctx context.Context, folder string, sources []dock
 		return err
 	}
 	m.warnOfOwnIgnoreFile(root, folder)
+	return m.takeSources(ctx, root, folder, ignore, sources)
+}
+
+// namedContext adds what sources take from a named context, whose folder is
+// relative to the workspace. Some versions of buildah take no notice of ignore
+// files there.
+func (m *maker) namedContext(ctx context.Context, name string, sources []dockerfile.Source) error {
+	folder, err := devcontainer.InWorkspace(m.configuration.Workspace, name)
+	if err != nil {
+		return fmt.Errorf("build context: %w", err)
+	}
+	root, err := openFolder(m.configuration.Workspace, folder)
+	if err != nil {
+		return fmt.Errorf("build context: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	return m.takeSources(ctx, root, folder, nil, sources)
+}
+
+func (m *maker) takeSources(
+	ctx context.Context, root *os.Root, folder string, ignore *files.Ignore, sources []dockerfile.Source,
+) error {
+	var err error
 	tree := files.NewTree(ctx, root, ignore, m.options.Limits)
 	for _, source := range sources {
 		if err = tree.Take(source); err != nil {
@@ -81,6 +105,16 @@ func (m *maker) warnOfOwnIgnoreFile(root *os.Root, folder string) {
 // modes are the entries' kinds, as they go into the key.
 var modes = map[files.Kind]Mode{files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink, files.Folder: ModeFolder}
 
+// modeOf is an entry's mode. A build gives everybody the right to read and to
+// execute a Feature's files, so their rights don't count.
+func modeOf(name string, entry *files.Entry) Mode {
+	mode := modes[entry.Kind]
+	if name == InputFeatures || entry.UsualRights() {
+		return mode
+	}
+	return mode + Mode(fmt.Sprintf("%s%02o", rightsMark, uint32(entry.Others)))
+}
+
 // addEntries ends a tree and adds its entries with their paths in the
 // workspace. taken is the error of taking them.
 func (m *maker) addEntries(name, folder string, tree *files.Tree, taken error) error {
@@ -97,7 +131,7 @@ func (m *maker) addEntries(name, folder string, tree *files.Tree, taken error) e
 		m.add(Input{
 			Name:      name,
 			Path:      path.Join(folder, entry.Path),
-			Mode:      modes[entry.Kind],
+			Mode:      modeOf(name, entry),
 			SizeBytes: entry.SizeBytes,
 			Digest:    digestOf(entry.Sum[:]),
 		})

@@ -43,22 +43,23 @@ func TestBuildContextIsWhatABuildReads(t *testing.T) {
 		links      map[string]string
 		want       []string
 	}{
-		"nothing":                  {dockerfile: "RUN true", want: []string{}},
-		"a folder":                 {dockerfile: "COPY ./src /app", want: []string{"src/deep/", "src/deep/z.go", "src/deep/z.md", "src/x.go", "src/y.md"}},
-		"a file":                   {dockerfile: "COPY src/deep/z.go run.sh /", want: []string{"run.sh*", "src/deep/z.go"}},
-		"a name with a space":      {dockerfile: `COPY ["a b", "/x"]`, want: []string{"a b"}},
-		"a pattern":                {dockerfile: "COPY *.json /app/", want: []string{".devcontainer.json", "a.json", "b.json"}},
-		"a pattern of folders":     {dockerfile: "COPY s*/d* /app/", want: []string{"src/deep/z.go", "src/deep/z.md"}},
-		"a pattern does not cross": {dockerfile: "COPY *.go /app/", want: []string{}},
-		"a character class":        {dockerfile: "COPY [bc].* /app/", want: []string{"b.json", "c.md"}},
-		"above":                    {dockerfile: "COPY ../../c.md /app/", want: []string{"c.md"}},
-		"without":                  {dockerfile: "COPY --exclude=*.md --exclude=deep src /app/", want: []string{"src/x.go"}},
-		"without, any depth":       {dockerfile: "COPY --exclude=**/*.md src /app/", want: []string{"src/deep/", "src/deep/z.go", "src/x.go"}},
-		"a source itself stays":    {dockerfile: "COPY --exclude=*.md c.md /app/", want: []string{"c.md"}},
-		"with parents":             {dockerfile: "COPY --parents src/*/z.go /app/", want: []string{"src/", "src/deep/", "src/deep/z.go"}},
-		"with parents from below":  {dockerfile: "COPY --parents ./src/./deep/*.md /app/", want: []string{"src/deep/", "src/deep/z.md"}},
-		"a mount":                  {dockerfile: "RUN --mount=type=bind,source=lib,target=/l true", want: []string{"lib/l.go", "lib/node_modules/", "lib/node_modules/n.js"}},
-		"several that overlap":     {dockerfile: "COPY src/x.go /a\nCOPY src /b\nCOPY src/deep /c", want: []string{"src/deep/", "src/deep/z.go", "src/deep/z.md", "src/x.go", "src/y.md"}},
+		"nothing":                           {dockerfile: "RUN true", want: []string{}},
+		"a folder":                          {dockerfile: "COPY ./src /app", want: []string{"src/deep/", "src/deep/z.go", "src/deep/z.md", "src/x.go", "src/y.md"}},
+		"a file":                            {dockerfile: "COPY src/deep/z.go run.sh /", want: []string{"run.sh*", "src/deep/z.go"}},
+		"a name with a space":               {dockerfile: `COPY ["a b", "/x"]`, want: []string{"a b"}},
+		"a pattern":                         {dockerfile: "COPY *.json /app/", want: []string{".devcontainer.json", "a.json", "b.json"}},
+		"a pattern of folders":              {dockerfile: "COPY s*/d* /app/", want: []string{"src/deep/z.go", "src/deep/z.md"}},
+		"a pattern does not cross":          {dockerfile: "COPY *.go /app/", want: []string{}},
+		"a character class":                 {dockerfile: "COPY [bc].* /app/", want: []string{"b.json", "c.md"}},
+		"above":                             {dockerfile: "COPY ../../c.md /app/", want: []string{"c.md"}},
+		"without":                           {dockerfile: "COPY --exclude=**/*.md --exclude=**/deep src /app/", want: []string{"src/x.go"}},
+		"without what one builder excludes": {dockerfile: "COPY --exclude=*.md --exclude=**/deep src /app/", want: []string{"src/x.go", "src/y.md"}},
+		"without, any depth":                {dockerfile: "COPY --exclude=**/*.md src /app/", want: []string{"src/deep/", "src/deep/z.go", "src/x.go"}},
+		"a source itself stays":             {dockerfile: "COPY --exclude=*.md c.md /app/", want: []string{"c.md"}},
+		"with parents":                      {dockerfile: "COPY --parents src/*/z.go /app/", want: []string{"src/", "src/deep/", "src/deep/z.go"}},
+		"with parents from below":           {dockerfile: "COPY --parents ./src/./deep/*.md /app/", want: []string{"src/deep/", "src/deep/z.md"}},
+		"a mount":                           {dockerfile: "RUN --mount=type=bind,source=lib,target=/l true", want: []string{"lib/l.go", "lib/node_modules/", "lib/node_modules/n.js"}},
+		"several that overlap":              {dockerfile: "COPY src/x.go /a\nCOPY src /b\nCOPY src/deep /c", want: []string{"src/deep/", "src/deep/z.go", "src/deep/z.md", "src/x.go", "src/y.md"}},
 		"ignored": {dockerfile: "COPY . /app", ignore: map[string]string{".dockerignore": "# a comment\n**/*.md\nsrc/deep\n*.json\n!b.json\nlib/node_modules\nDockerfile\n.*\n"},
 			want: []string{"a b", "b.json", "lib/", "lib/l.go", "run.sh*", "src/", "src/x.go"}},
 		"ignored all but":                              {dockerfile: "COPY . /app", ignore: map[string]string{".dockerignore": "*\n!src/deep/*.go\n"}, want: []string{"src/", "src/deep/", "src/deep/z.go"}},
@@ -82,7 +83,7 @@ func TestBuildContextIsWhatABuildReads(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := os.Chmod(filepath.Join(workspace, "run.sh"), 0o744); err != nil {
+			if err := os.Chmod(filepath.Join(workspace, "run.sh"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, contextPaths(t, workspace)); diff != "" {
@@ -110,16 +111,20 @@ func TestBuildContextKeyChangesWithWhatMatters(t *testing.T) {
 		change func(workspace string) error
 		same   bool
 	}{
-		"nothing":            {func(string) error { return nil }, true},
-		"another file":       {func(w string) error { return os.WriteFile(filepath.Join(w, "other"), []byte("4"), 0o600) }, true},
-		"another time":       {func(w string) error { return os.Chtimes(filepath.Join(w, "src/a"), fixedTime, fixedTime) }, true},
-		"another's rights":   {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o600) }, true},
-		"content":            {func(w string) error { return os.WriteFile(filepath.Join(w, "src/a"), []byte("4"), 0o600) }, false},
-		"the executable bit": {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o755) }, false},
-		"a name":             {func(w string) error { return os.Rename(filepath.Join(w, "src/a"), filepath.Join(w, "src/c")) }, false},
-		"a place":            {func(w string) error { return os.Rename(filepath.Join(w, "src/a"), filepath.Join(w, "src/d/a")) }, false},
-		"an empty folder":    {func(w string) error { return os.Mkdir(filepath.Join(w, "src/e"), 0o755) }, false},
-		"one file less":      {func(w string) error { return os.Remove(filepath.Join(w, "src/d/b")) }, false},
+		"nothing":             {func(string) error { return nil }, true},
+		"another file":        {func(w string) error { return os.WriteFile(filepath.Join(w, "other"), []byte("4"), 0o600) }, true},
+		"another time":        {func(w string) error { return os.Chtimes(filepath.Join(w, "src/a"), fixedTime, fixedTime) }, true},
+		"a writer more":       {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o664) }, true},
+		"nobody may write":    {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o444) }, true},
+		"a folder's writer":   {func(w string) error { return os.Chmod(filepath.Join(w, "src/d"), 0o775) }, true},
+		"no rights of others": {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o640) }, false},
+		"a private folder":    {func(w string) error { return os.Chmod(filepath.Join(w, "src/d"), 0o700) }, false},
+		"content":             {func(w string) error { return os.WriteFile(filepath.Join(w, "src/a"), []byte("4"), 0o600) }, false},
+		"the executable bit":  {func(w string) error { return os.Chmod(filepath.Join(w, "src/a"), 0o755) }, false},
+		"a name":              {func(w string) error { return os.Rename(filepath.Join(w, "src/a"), filepath.Join(w, "src/c")) }, false},
+		"a place":             {func(w string) error { return os.Rename(filepath.Join(w, "src/a"), filepath.Join(w, "src/d/a")) }, false},
+		"an empty folder":     {func(w string) error { return os.Mkdir(filepath.Join(w, "src/e"), 0o755) }, false},
+		"one file less":       {func(w string) error { return os.Remove(filepath.Join(w, "src/d/b")) }, false},
 		"a link for a file": {func(w string) error {
 			return errors.Join(os.Remove(filepath.Join(w, "src/a")), os.Symlink("1", filepath.Join(w, "src/a")))
 		}, false},
@@ -152,7 +157,7 @@ func TestBuildContextRefuses(t *testing.T) {
 		"a source that is ignored":   {dockerfile: base + "COPY f /", files: map[string]string{".dockerignore": "f", "f": ""}, is: files.ErrMissing, want: "an ignore file hides it"},
 		"a link out of the workspace": {dockerfile: base + "COPY link /", is: files.ErrMissing, want: "link",
 			arrange: func(w string) error { return os.Symlink("/etc/passwd", filepath.Join(w, "link")) }},
-		"links in a circle": {dockerfile: base + "COPY link /", want: "too many symbolic links",
+		"links in a circle": {dockerfile: base + "COPY link /", want: "too many levels of symbolic links",
 			arrange: func(w string) error { return os.Symlink("link", filepath.Join(w, "link")) }},
 		"a fifo": {dockerfile: base + "COPY d /d", files: map[string]string{"d/f": ""}, is: files.ErrSpecial, want: "d/fifo",
 			arrange: func(w string) error { return syscall.Mkfifo(filepath.Join(w, "d/fifo"), 0o600) }},

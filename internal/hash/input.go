@@ -28,8 +28,26 @@ const (
 // Settings are the inputs that have to be asked for.
 var Settings = []string{InputBuildContext, InputBaseImages, InputFeatures, InputLocalEnv}
 
-// Mode says what an input is where that changes what is built.
+// Mode says what an input is where that changes what is built. Where the group
+// or others lack a right to read that files usually give them, ":" and those
+// bits follow in two octal digits: ":00" is a file that its owner alone may
+// read, "executable:50" one that others may not execute.
 type Mode string
+
+// rightsMark is what stands before unusual rights.
+const rightsMark = ":"
+
+// rights describes unusual rights for people, as "mode 0600"; "" for usual ones.
+func (m Mode) rights() string {
+	kind, rights, unusual := strings.Cut(string(m), rightsMark)
+	switch {
+	case !unusual:
+		return ""
+	case Mode(kind) == ModeFile:
+		return "mode 06" + rights
+	}
+	return "mode 07" + rights
+}
 
 const (
 	// ModeFile is a file without the executable bit, and whatever is not a file.
@@ -91,7 +109,11 @@ func (i Input) String() string {
 	if i.keyPath() == "" {
 		return i.Name
 	}
-	return i.Name + " " + i.Path
+	text := i.Name + " " + i.Path
+	if rights := i.Mode.rights(); rights != "" {
+		text += " (" + rights + ")"
+	}
+	return text
 }
 
 // compareInputs puts the two files of the promise first, then orders by the

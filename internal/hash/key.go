@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/files"
@@ -13,6 +14,9 @@ import (
 type Options struct {
 	// Platform of the image, as "linux/amd64"; DefaultPlatform where empty.
 	Platform string
+	// BuildPlatform is the platform of the machine that builds, as "linux/amd64";
+	// this machine's where empty.
+	BuildPlatform string
 	// Inputs are the Settings to include.
 	Inputs []string
 	// Limits of what BuildContext and Features read; files.DefaultLimits where zero.
@@ -45,6 +49,9 @@ func Compute(ctx context.Context, c *devcontainer.Configuration, o Options) (*Ke
 	}
 	if o.Resolve == nil {
 		o.Resolve = resolveNow
+	}
+	if o.BuildPlatform == "" {
+		o.BuildPlatform = "linux/" + runtime.GOARCH
 	}
 	platform, err := normalizePlatform(o.Platform)
 	if err != nil {

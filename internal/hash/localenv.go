@@ -1,11 +1,25 @@
 package hash
 
+import (
+	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash/dockerfile"
+)
+
+// buildPlatform is the name of the input with the platform of the machine that builds.
+const buildPlatform = "BUILDPLATFORM"
+
 // localEnv adds the variables of this machine that reach the build. Which
 // default applies is in the devcontainer.json; so a variable's content is "="
 // and its value, or nothing where it is not set.
-func (m *maker) localEnv() {
+func (m *maker) localEnv(recipe *dockerfile.Recipe) {
+	variables := m.configuration.Variables
+	if recipe.BuildPlatform {
+		variables = append(variables[:len(variables):len(variables)], devcontainer.Variable{
+			Property: m.configuration.Dockerfile, Name: buildPlatform, Set: true, Value: m.options.BuildPlatform,
+		})
+	}
 	seen := map[string]bool{}
-	for _, variable := range m.configuration.Variables {
+	for _, variable := range variables {
 		name := variable.Name
 		if !variable.Env {
 			name = "${" + name + "}"

@@ -54,7 +54,7 @@ func (m *maker) gather(ctx context.Context) error {
 		}
 	}
 	m.remotes(recipe)
-	m.localEnv()
+	m.localEnv(recipe)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/containerd/platforms"
+
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
 )
@@ -45,10 +47,12 @@ func (m *maker) remotes(recipe *dockerfile.Recipe) {
 // https://docs.docker.com/reference/cli/docker/buildx/build/#options
 func (m *maker) buildOptions() dockerfile.Options {
 	c := m.configuration
-	o := dockerfile.Options{Args: maps.Clone(c.Args), Target: c.Target, Platform: m.key.Platform, Contexts: map[string]string{}}
-	if o.Args == nil {
-		o.Args = map[string]string{}
+	o := dockerfile.Options{
+		Args: map[string]string{}, ConfiguredArgs: c.Args, Target: c.Target,
+		Platform: m.key.Platform, BuildPlatform: m.options.BuildPlatform, Contexts: map[string]string{},
 	}
+	maps.Copy(o.Args, c.Args)
+	var asked []string
 	for _, variable := range c.Variables {
 		if variable.Property == "build.options" && variable.Set {
 			o.Args[variable.Name] = variable.Value
@@ -64,22 +68,73 @@ func (m *maker) buildOptions() dockerfile.Options {
 		case "--build-context":
 			o.Contexts[name] = rest
 		case "--target":
-			o.Target = value
-		case "-f", "--file", "--secret", "--ssh", "--env-file", "-v", "--volume":
-			m.warn(Warning{Code: OptionNotCovered, Path: c.Path}, "build.options has %s, which brings in what no key covers", option)
+			o.TargetOption = value
+		case "--platform":
+			asked = append(asked, strings.Split(value, ",")...)
+		default:
+			if !containedOptions[option] {
+				m.warn(Warning{Code: OptionNotCovered, Path: c.Path},
+					"build.options has %s, which may bring in what no key covers", option)
+			}
 		}
+	}
+	if len(asked) > 0 {
+		o.Platform = onePlatform(asked)
 	}
 	return o
 }
 
+// containedOptions are the options of "docker build", "docker buildx build" and
+// "podman build" that bring in nothing but their own text, which is in the
+// devcontainer.json. What others read of the machine no key covers.
+// https://docs.docker.com/reference/cli/docker/buildx/build/,
+// https://docs.podman.io/en/latest/markdown/podman-build.1.html
+var containedOptions = map[string]bool{
+	"--add-host": true, "--annotation": true, "--attest": true, "--cache-from": true, "--cache-to": true,
+	"--cache-ttl": true, "--call": true, "--cap-add": true, "--cap-drop": true, "--cgroup-parent": true, "--check": true,
+	"--compress": true, "--cpu-period": true, "--cpu-quota": true, "-c": true, "--cpu-shares": true, "--cpuset-cpus": true,
+	"--cpuset-mems": true, "-D": true, "--debug": true, "--disable-compression": true, "--disable-content-trust": true,
+	"--dns": true, "--dns-option": true, "--dns-search": true, "--force-rm": true, "--format": true,
+	"--http-proxy": true, "--iidfile": true, "--inherit-annotations": true, "--inherit-labels": true, "--isolation": true,
+	"--jobs": true, "--label": true, "--layers": true, "--load": true, "--logfile": true, "-m": true, "--memory": true,
+	"--memory-swap": true, "--metadata-file": true, "--network": true, "--no-cache": true, "--no-cache-filter": true,
+	"--no-hostname": true, "--no-hosts": true, "--omit-history": true, "-o": true, "--output": true, "--progress": true,
+	"--provenance": true, "--pull": true, "--pull-always": true, "--pull-never": true, "--push": true, "-q": true,
+	"--quiet": true, "--retry": true, "--retry-delay": true, "--rewrite-timestamp": true, "--rm": true, "--sbom": true,
+	"--security-opt": true, "--shm-size": true, "--skip-unused-stages": true, "--source-date-epoch": true,
+	"--squash": true, "--squash-all": true, "--stdin": true, "-t": true, "--tag": true, "--timestamp": true,
+	"--tls-verify": true, "--ulimit": true, "--unsetannotation": true, "--unsetenv": true, "--unsetlabel": true,
+}
+
+// onePlatform is the one platform that a command line asks for, in the form of
+// DefaultPlatform; "" where it asks for several or for one that can't be read.
+func onePlatform(written []string) string {
+	var one string
+	for _, text := range written {
+		parsed, err := platforms.Parse(strings.TrimSpace(text))
+		if err != nil {
+			return ""
+		}
+		platform, err := normalizePlatform(platforms.Format(platforms.Normalize(parsed)))
+		if err != nil || one != "" && one != platform {
+			return ""
+		}
+		one = platform
+	}
+	return one
+}
+
 // flags yields the arguments of a command line with their values, which stand
-// behind "=" or in the next argument.
+// behind "=", in the next argument, or behind a short option's letter.
 func flags(options []string) func(yield func(option, value string) bool) {
 	return func(yield func(string, string) bool) {
 		for i := 0; i < len(options); i++ {
 			option, value, found := strings.Cut(options[i], "=")
 			if !strings.HasPrefix(option, "-") {
 				continue
+			}
+			if !strings.HasPrefix(option, "--") && len(option) > 2 { // as -fDockerfile
+				option, value, found = options[i][:2], options[i][2:], true
 			}
 			if !found && i+1 < len(options) && !strings.HasPrefix(options[i+1], "-") {
 				i++

@@ -24,6 +24,8 @@ const (
 	BaseImageNotPinned WarningCode = "BaseImageNotPinned"
 	// FeatureNotCovered: a Feature's files or its version are not in the key; turn on Features, commit a lockfile.
 	FeatureNotCovered WarningCode = "FeatureNotCovered"
+	// FeatureDependenciesUnknown: a Feature is named by its digest, and no lockfile tells what it depends on; commit one.
+	FeatureDependenciesUnknown WarningCode = "FeatureDependenciesUnknown"
 	// LocalEnvNotCovered: a variable of this machine reaches the build; turn on LocalEnv.
 	LocalEnvNotCovered WarningCode = "LocalEnvNotCovered"
 	// RemoteSourceNotCovered: ADD fetches a URL or a Git repository without a checksum; add one, or copy a file.
@@ -38,7 +40,8 @@ const (
 	ComposeNotSupported WarningCode = "ComposeNotSupported"
 )
 
-// incomplete says that the key lacks something that reaches the image.
+// incomplete reports whether the key lacks something that the configuration
+// takes from files, names and variables.
 func (c WarningCode) incomplete() bool {
-	return c != IgnoreFileNotUsed
+	return c != IgnoreFileNotUsed && c != FeatureDependenciesUnknown
 }

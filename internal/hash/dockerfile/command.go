@@ -38,10 +38,14 @@ func (a *analysis) expand(s *stage, word string) (text string, known bool, err e
 	return result.Result, known, nil
 }
 
-// argument is ARG in a stage. BuildKit lets the later of ARG and ENV win,
-// older builders always ENV: where they differ, the value is not known.
+// argument is ARG in a stage. BuildKit lets the later of ARG and ENV win. In
+// buildah and docker's classic builder ENV always wins, also that of a base
+// image: where it may, the value is not known. Nor is that of an automatic
+// argument with a default, which buildah ignores from version 1.37 on.
 func (a *analysis) argument(s *stage, c *instructions.ArgCommand) error {
+	line := lineOf(c.Location())
 	for _, argument := range c.Args {
+		a.use(argument.Key, line)
 		next := variable{known: true}
 		given, isGiven := a.options.Args[argument.Key]
 		global, isGlobal := a.global[argument.Key]
@@ -53,12 +57,14 @@ func (a *analysis) argument(s *stage, c *instructions.ArgCommand) error {
 			if next.value, next.known, err = a.expand(s, *argument.Value); err != nil {
 				return err
 			}
+			next.known = next.known && !isAutomatic(argument.Key)
 		case isGlobal:
 			next = global
 		default:
 			continue
 		}
-		if before, found := s.end[argument.Key]; found && before.env && before.value != next.value {
+		before, found := s.end[argument.Key]
+		if found && before.env && before.value != next.value || s.foreign && !before.env && !next.automatic {
 			next.known = false
 		}
 		s.end[argument.Key] = next
@@ -80,31 +86,74 @@ func (a *analysis) env(s *stage, c *instructions.EnvCommand) error {
 
 func (a *analysis) copy(s *stage, c *instructions.CopyCommand) error {
 	line := lineOf(c.Location())
-	from := origin{}
-	if c.From != "" {
-		from = a.origin(c.From)
-		if from.context == "" {
-			a.take(from, line, "")
-			return nil
-		}
+	contexts := a.contextsOf(c.From, line)
+	if len(contexts) == 0 {
+		return nil
 	}
 	exclude, err := a.patterns(s, c.ExcludePatterns)
 	if err != nil {
 		return err
 	}
 	for _, written := range c.SourcePaths {
-		text, known, err := a.expand(s, written)
+		texts, err := a.spellings(s, written)
 		if err != nil {
 			return err
 		}
-		source := Source{Context: from.context, Path: ".", Line: line}
-		if known {
-			source = sourceOf(text, c.Parents)
-			source.Context, source.Exclude, source.Line = from.context, exclude, line
+		for i, text := range texts {
+			source := sourceOf(text, c.Parents)
+			source.Exclude, source.Optional = exclude, i > 0
+			a.takeSource(source, contexts, line)
 		}
-		a.recipe.Sources = append(a.recipe.Sources, source)
+		if texts == nil {
+			a.takeSource(Source{Path: "."}, contexts, line)
+		}
 	}
 	return nil
+}
+
+// spellings are what a builder may read of a word: first as BuildKit reads it,
+// then as a builder without automatic arguments does. nil is anything.
+func (a *analysis) spellings(s *stage, word string) ([]string, error) {
+	text, known, err := a.expand(s, word)
+	if err != nil || !known {
+		return nil, err
+	}
+	texts := []string{text}
+	without := s.end.withoutAutomatic()
+	if without == nil {
+		return texts, nil
+	}
+	other, _, err := a.expand(&stage{end: without, foreign: s.foreign}, word)
+	if err == nil && other != text {
+		texts = append(texts, other)
+	}
+	return texts, nil
+}
+
+// contextsOf returns the contexts that a name of --from takes files of, where
+// "" is the build context, and notes what else it takes from.
+func (a *analysis) contextsOf(from string, line int) []string {
+	if from == "" {
+		return []string{""}
+	}
+	var contexts []string
+	for _, o := range a.origins(from) {
+		if o.context != "" {
+			contexts = append(contexts, o.context)
+			continue
+		}
+		a.take(o, line, "")
+	}
+	return contexts
+}
+
+// takeSource notes one source in each context that it may be taken from.
+func (a *analysis) takeSource(source Source, contexts []string, line int) {
+	source.Line = line
+	for _, context := range contexts {
+		source.Context = context
+		a.recipe.Sources = append(a.recipe.Sources, source)
+	}
 }
 
 func (a *analysis) add(s *stage, c *instructions.AddCommand) error {
@@ -117,6 +166,7 @@ func (a *analysis) add(s *stage, c *instructions.AddCommand) error {
 	if err != nil {
 		return err
 	}
+	pinned := checksum != "" && checksumKnown
 	for _, written := range c.SourcePaths {
 		text, known, err := a.expand(s, written)
 		if err != nil {
@@ -124,19 +174,24 @@ func (a *analysis) add(s *stage, c *instructions.AddCommand) error {
 		}
 		if remote, isRemote := remoteOf(text); isRemote {
 			remote.Line = line
-			remote.Pinned = known && (remote.Pinned || checksum != "" && checksumKnown)
+			remote.Pinned = known && remote.Pinned || pinned
 			a.recipe.Remotes = append(a.recipe.Remotes, remote)
 			continue
 		}
-		source := Source{Path: ".", Line: line}
-		if known {
-			source = sourceOf(text, false)
-			source.Exclude, source.Line = exclude, line
-		} else {
-			// What is not known may as well be a URL.
-			a.recipe.Remotes = append(a.recipe.Remotes, Remote{URL: written, Line: line})
+		if !known { // it may be a URL as well
+			a.recipe.Remotes = append(a.recipe.Remotes, Remote{URL: written, Pinned: pinned, Line: line})
+			a.takeSource(Source{Path: "."}, []string{""}, line)
+			continue
 		}
-		a.recipe.Sources = append(a.recipe.Sources, source)
+		texts, err := a.spellings(s, written)
+		if err != nil {
+			return err
+		}
+		for i, text := range texts {
+			source := sourceOf(text, false)
+			source.Exclude, source.Optional = exclude, i > 0
+			a.takeSource(source, []string{""}, line)
+		}
 	}
 	return nil
 }
@@ -153,21 +208,14 @@ func (a *analysis) runMounts(s *stage, c *instructions.RunCommand) error {
 		return err
 	}
 	for _, mount := range instructions.GetMounts(c) {
-		from := origin{}
-		if mount.From != "" {
-			from = a.origin(mount.From)
-			if from.context == "" {
-				a.take(from, line, "")
-				continue
-			}
-		} else if mount.Type != instructions.MountTypeBind {
+		if mount.From == "" && mount.Type != instructions.MountTypeBind {
 			continue
 		}
-		source := Source{Context: from.context, Path: ".", Line: line}
+		source := Source{Path: ".", Mount: true}
 		if known {
 			source.Path = clean(mount.Source)
 		}
-		a.recipe.Sources = append(a.recipe.Sources, source)
+		a.takeSource(source, a.contextsOf(mount.From, line), line)
 	}
 	return nil
 }

@@ -4,12 +4,20 @@ import "strings"
 
 // Options of one build.
 type Options struct {
-	// Args are the build arguments.
+	// Args are the build arguments, those of the builder's command line included.
 	Args map[string]string
-	// Target stage, "" for the last one.
+	// ConfiguredArgs are those that the configuration names itself. The reference
+	// CLI reads these alone.
+	ConfiguredArgs map[string]string
+	// Target is the stage that the configuration names, "" for the last one. The
+	// reference CLI appends a stage to it and builds that.
 	Target string
-	// Platform as "linux/amd64".
+	// TargetOption is the stage that the builder's command line names. It wins.
+	TargetOption string
+	// Platform of the image as "linux/amd64", "" where it isn't known.
 	Platform string
+	// BuildPlatform is the platform of the machine that builds, as "linux/amd64".
+	BuildPlatform string
 	// Contexts are the named contexts, by name: a folder, or a URL as "docker-image://…".
 	Contexts map[string]string
 }
@@ -20,6 +28,10 @@ type Recipe struct {
 	Sources []Source
 	Images  []Image
 	Remotes []Remote
+	// BuildPlatform reports whether the build uses the platform of the machine
+	// that builds, and BuildPlatformLine where it first does.
+	BuildPlatform     bool
+	BuildPlatformLine int
 }
 
 // Source is one thing that is taken from a context.
@@ -34,6 +46,11 @@ type Source struct {
 	Include string
 	// Exclude are patterns below Path of what is not taken (COPY --exclude).
 	Exclude []string
+	// Optional reports whether a build succeeds where nothing has this name.
+	Optional bool
+	// Mount reports whether RUN --mount takes it: buildah mounts a folder with
+	// all in it, whatever an ignore file says.
+	Mount bool
 	// Line of the instruction, from 1.
 	Line int
 }

@@ -3,7 +3,6 @@ package dockerfile
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -18,7 +17,8 @@ type stage struct {
 	instructions.Stage
 	line     int
 	platform string
-	base     *stage // nil for an image, a context or nothing
+	base     *stage   // nil where it starts from no stage
+	from     []origin // what else it may start from
 	commands []instructions.Command
 	uses     []*stage // by COPY --from and RUN --mount=from
 	end      environment
@@ -27,52 +27,60 @@ type stage struct {
 	reached bool
 }
 
-// origin is where COPY --from or a mount takes from: exactly one is set,
-// or none for "scratch".
-type origin struct {
-	stage   *stage
-	image   string
-	context string // folder of a named context
-	remote  string
-}
-
 // linkStages resolves the bases of all stages and the stages that they use.
 func (a *analysis) linkStages(parsed []instructions.Stage) error {
 	for _, s := range parsed {
-		current := &stage{Stage: s, line: lineOf(s.Location)}
-		name, err := a.lex.ProcessWordWithMatches(s.BaseName, a.global)
-		if err != nil {
+		current := &stage{Stage: s, line: lineOf(s.Location), commands: s.Commands}
+		if err := a.linkBase(current); err != nil {
 			return fmt.Errorf("line %d: %w", current.line, err)
-		}
-		if name.Result == "" {
-			return fmt.Errorf("line %d: base image %s is empty", current.line, s.BaseName)
-		}
-		current.BaseName = name.Result
-		platform, err := a.lex.ProcessWordWithMatches(s.Platform, a.global)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", current.line, err)
-		}
-		current.platform = platform.Result
-		current.base = a.named(current.BaseName)
-		current.commands = s.Commands
-		if current.base != nil {
-			triggers, err := onBuild(current.base.Stage.Commands)
-			if err != nil {
-				return fmt.Errorf("line %d: %w", current.line, err)
-			}
-			current.commands = slices.Concat(triggers, s.Commands)
 		}
 		a.stages = append(a.stages, current)
 	}
 	for _, s := range a.stages {
 		for _, command := range s.commands {
 			for _, from := range fromOf(command) {
-				if used := a.origin(from).stage; used != nil {
-					s.uses = append(s.uses, used)
+				for _, used := range a.origins(from) {
+					s.uses = append(s.uses, used.stage)
 				}
 			}
 		}
 	}
+	return nil
+}
+
+// linkBase resolves what a stage starts from. Stages before it are linked.
+func (a *analysis) linkBase(s *stage) error {
+	written := s.BaseName
+	var err error
+	if s.BaseName, _, err = a.expandGlobal(s.BaseName, s.line); err != nil {
+		return err
+	}
+	if s.BaseName == "" {
+		return fmt.Errorf("base image %s is empty", written)
+	}
+	if s.platform, _, err = a.expandGlobal(s.Platform, s.line); err != nil {
+		return err
+	}
+	s.base = a.named(s.BaseName)
+	context, exact := a.context(s.BaseName)
+	if s.base == nil && !exact && s.BaseName != noImage {
+		s.from = append(s.from, origin{image: s.BaseName})
+	}
+	// BuildKit also replaces a stage by a context of the stage's own name.
+	replacement, _ := a.context(s.Name)
+	for _, o := range []origin{context, replacement} {
+		if o != (origin{}) {
+			s.from = append(s.from, o)
+		}
+	}
+	if s.base == nil {
+		return nil
+	}
+	triggers, err := onBuild(s.base.Stage.Commands)
+	if err != nil {
+		return err
+	}
+	s.commands = slices.Concat(triggers, s.Commands)
 	return nil
 }
 
@@ -89,7 +97,7 @@ func onBuild(commands []instructions.Command) ([]instructions.Command, error) {
 			return nil, fmt.Errorf("ONBUILD: %w", err)
 		}
 		for _, node := range parsed.AST.Children {
-			node.StartLine = lineOf(trigger.Location())
+			node.StartLine = trigger.Location()[0].Start.Line
 			command, err := instructions.ParseCommand(node)
 			if err != nil {
 				return nil, fmt.Errorf("ONBUILD: %w", err)
@@ -129,44 +137,6 @@ func (a *analysis) named(name string) *stage {
 	return nil
 }
 
-// origin resolves a name of --from: a named context before a stage, a stage
-// by name or number, else an image.
-func (a *analysis) origin(name string) origin {
-	if target, found := a.context(name); found {
-		return target
-	}
-	if s := a.named(name); s != nil {
-		return origin{stage: s}
-	}
-	if index, err := strconv.Atoi(name); err == nil && index >= 0 && index < len(a.stages) {
-		return origin{stage: a.stages[index]}
-	}
-	if name == noImage {
-		return origin{}
-	}
-	return origin{image: name}
-}
-
-// context resolves a named context:
-// https://docs.docker.com/reference/cli/docker/buildx/build/#build-context
-func (a *analysis) context(name string) (origin, bool) {
-	for given, source := range a.options.Contexts {
-		if !strings.EqualFold(given, name) {
-			continue
-		}
-		scheme, rest, found := strings.Cut(source, "://")
-		switch {
-		case found && scheme == "docker-image":
-			return origin{image: rest}, true
-		case found || strings.HasPrefix(source, "target:") || strings.HasPrefix(source, "git@"):
-			return origin{remote: source}, true
-		default:
-			return origin{context: source}, true
-		}
-	}
-	return origin{}, false
-}
-
 // reach marks a stage and all that it needs.
 func (s *stage) reach() {
 	if s == nil || s.reached {
@@ -179,9 +149,10 @@ func (s *stage) reach() {
 	}
 }
 
+// lineOf returns a line of the Dockerfile as it was written.
 func lineOf(location []parser.Range) int {
 	if len(location) == 0 {
 		return 0
 	}
-	return location[0].Start.Line
+	return max(0, location[0].Start.Line-prefixLines)
 }

@@ -138,6 +138,11 @@ func (d *digester) entry(folder *os.Root, entry *Entry) error {
 		entry.SizeBytes = int64(len(target))
 		_, _ = io.WriteString(d.hash, target)
 	case Folder:
+		info, err := folder.Lstat(name)
+		if err != nil {
+			return err
+		}
+		entry.Others = info.Mode() & readBits[Folder]
 	default:
 		if err := d.file(folder, name, entry); err != nil {
 			return err
@@ -178,6 +183,7 @@ func (d *digester) file(folder *os.Root, name string, entry *Entry) error {
 	if before.Mode()&0o100 != 0 {
 		entry.Kind = Executable
 	}
+	entry.Others = before.Mode() & readBits[entry.Kind]
 	return nil
 }
 

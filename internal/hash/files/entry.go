@@ -3,6 +3,7 @@ package files
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Kind of an entry.
@@ -24,9 +25,21 @@ type Entry struct {
 	// Path from the tree's top, with slashes.
 	Path string
 	Kind Kind
+	// Others are the permission bits of the group and of all others that decide
+	// about reading: 0044 of a file, and 0055 of an executable file or a folder.
+	Others fs.FileMode
 	// SizeBytes and Sum of the content.
 	SizeBytes int64
 	Sum       [32]byte
+}
+
+// readBits are the permission bits of Entry.Others, by kind. Of a link none count.
+var readBits = map[Kind]fs.FileMode{File: 0o044, Executable: 0o055, Folder: 0o055}
+
+// UsualRights reports whether everybody may read the entry, as after a clone
+// with a umask of 022 or 002.
+func (e *Entry) UsualRights() bool {
+	return e.Others == readBits[e.Kind]
 }
 
 // Limits bound what is read.
@@ -47,7 +60,8 @@ var (
 	ErrTooMany = errors.New("build context is too large")
 	// ErrMissing: a source names nothing that the build would see.
 	ErrMissing = errors.New("not in the build context")
-	// ErrSpecial: a device, a fifo or a socket, which has no content to hash.
+	// ErrSpecial: a device, a fifo or a socket, which has no content to hash. A
+	// socket counts only where a source names it.
 	ErrSpecial = errors.New("neither a file, a folder nor a symbolic link")
 )
 

@@ -40,25 +40,61 @@ const (
 func ReadIgnore(root *os.Root) (*Ignore, error) {
 	ignore := &Ignore{}
 	for _, name := range []string{dockerIgnore, podmanIgnore} {
-		contents, err := devcontainer.ReadFile(root, name, devcontainer.MaxDockerfileBytes)
-		if errors.Is(err, fs.ErrNotExist) {
+		contents, found, err := readIgnoreFile(root, name)
+		if err != nil {
+			return nil, fmt.Errorf("read ignore file: %w", err)
+		}
+		if !found {
 			if name == dockerIgnore {
 				// Docker then sees everything, whatever podman ignores.
 				ignore.rules = append(ignore.rules, nil)
 			}
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read ignore file: %w", err)
+		for _, lines := range [][]byte{contents, withoutIndented(contents)} {
+			rule, err := ParseIgnore(lines)
+			if err != nil {
+				return nil, fmt.Errorf("read ignore file %s: %w", name, err)
+			}
+			ignore.rules = append(ignore.rules, rule)
+			if len(lines) == len(contents) {
+				break // no line is read in two ways
+			}
 		}
-		rule, err := ParseIgnore(contents)
-		if err != nil {
-			return nil, fmt.Errorf("read ignore file %s: %w", name, err)
-		}
-		ignore.rules = append(ignore.rules, rule)
 		ignore.Files = append(ignore.Files, name)
 	}
 	return ignore, nil
+}
+
+// readIgnoreFile reads one ignore file. BuildKit follows no link out of the
+// context, so a file that is not there, or not in the context, hides nothing.
+func readIgnoreFile(root *os.Root, name string) (contents []byte, found bool, err error) {
+	contents, err = devcontainer.ReadFile(root, name, devcontainer.MaxDockerfileBytes)
+	switch {
+	case err == nil:
+		return contents, true, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, devcontainer.ErrNotRegular):
+		return nil, false, nil
+	}
+	info, linkErr := root.Lstat(name)
+	if linkErr == nil && info.Mode().Type() == fs.ModeSymlink && !errors.Is(err, devcontainer.ErrChanged) {
+		return nil, false, nil
+	}
+	return nil, false, err
+}
+
+// withoutIndented leaves out the lines that begin with a space: BuildKit cuts
+// the space off, buildah takes it for a part of the name.
+func withoutIndented(contents []byte) []byte {
+	if !bytes.ContainsAny(contents, " \t") {
+		return contents
+	}
+	lines := bytes.SplitAfter(contents, []byte("\n"))
+	kept := slices.DeleteFunc(lines, func(line []byte) bool {
+		text := bytes.TrimSpace(line)
+		return len(text) > 0 && text[0] != '!' && text[0] != '#' && line[0] != text[0]
+	})
+	return bytes.Join(kept, nil)
 }
 
 // ParseIgnore reads the patterns of an ignore file, nil where there are none.
@@ -86,6 +122,9 @@ func (i *Ignore) match(name string, parent seen) (visible, below bool, here seen
 			before = parent[n]
 		}
 		ignored, info, err := rule.MatchesUsingParentResults(name, before)
+		if err == nil && ignored && rule.Exclusions() {
+			ignored, err = ignoredByAll(rule, name)
+		}
 		if err != nil {
 			return false, false, nil, err
 		}
@@ -94,6 +133,18 @@ func (i *Ignore) match(name string, parent seen) (visible, below bool, here seen
 		below = below || !ignored || rule.Exclusions()
 	}
 	return visible, below, here, nil
+}
+
+// ignoredByAll reports whether the builders that read exceptions in another
+// way than BuildKit ignore a name, too: buildah lets an exception match a
+// folder above, and docker before 23 the folder above of the pattern's depth.
+// https://github.com/moby/moby/issues/45608
+func ignoredByAll(rule *patternmatcher.PatternMatcher, name string) (bool, error) {
+	ignored, err := rule.MatchesOrParentMatches(name)
+	if err != nil || !ignored {
+		return false, err
+	}
+	return rule.Matches(name) //nolint:staticcheck // what old versions do is what is asked
 }
 
 // visible reports whether one name is visible, from the rules alone.

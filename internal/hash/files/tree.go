@@ -23,7 +23,7 @@ type Tree struct {
 	limits Limits
 
 	found   map[string]struct{}
-	whole   []string // folders of which everything was taken already
+	whole   []wholeFolder
 	visited int
 	digests *digests
 }
@@ -44,13 +44,16 @@ func (t *Tree) TakeAll() error {
 	return t.Take(dockerfile.Source{Path: "."})
 }
 
-// Take adds what one source names, by the rules by which BuildKit copies:
+// Take adds what one source names, by the rules by which some builder copies:
 // https://docs.docker.com/reference/dockerfile/#copy
 func (t *Tree) Take(source dockerfile.Source) error {
+	if source.Mount {
+		return t.takeMount(source)
+	}
 	names := []string{source.Path}
 	if source.Wildcards {
 		var err error
-		if names, err = t.glob(source.Path); err != nil {
+		if names, err = t.globTwice(source.Path); err != nil {
 			return err
 		}
 	}
@@ -59,11 +62,40 @@ func (t *Tree) Take(source dockerfile.Source) error {
 		return err
 	}
 	for _, name := range names {
-		if err := t.takeName(name, filter); err != nil {
+		if err := t.takeName(name, filter); err != nil && (!source.Optional || !errors.Is(err, ErrMissing)) {
 			return err
 		}
 	}
 	return nil
+}
+
+// takeMount takes what RUN --mount names, as buildah mounts it: without any
+// ignore file.
+func (t *Tree) takeMount(source dockerfile.Source) error {
+	ignore := t.ignore
+	t.ignore = nil
+	defer func() { t.ignore = ignore }()
+	return t.takeName(source.Path, nil)
+}
+
+// globTwice returns the names that a pattern matches, and those that their
+// names match as patterns: buildah looks twice.
+func (t *Tree) globTwice(pattern string) ([]string, error) {
+	names, err := t.glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Clone(names) {
+		if !dockerfile.HasWildcards(name) {
+			continue
+		}
+		again, err := t.glob(name)
+		if err != nil {
+			continue // a name that is no pattern matches nothing more
+		}
+		names = append(names, again...)
+	}
+	return names, nil
 }
 
 // takeName takes a file, or what is in a folder. Links on the way there, and
@@ -73,15 +105,21 @@ func (t *Tree) takeName(name string, filter *filter) error {
 	if err != nil {
 		return err
 	}
+	if resolved != path.Clean(name) {
+		// Buildah holds the name as it is written against ignore files.
+		ignore := t.ignore
+		t.ignore = nil
+		defer func() { t.ignore = ignore }()
+	}
 	kind := kindOf(info.Mode())
 	if kind != Folder {
 		return t.add(resolved, kind)
 	}
 	if filter == nil {
-		if slices.ContainsFunc(t.whole, func(done string) bool { return within(resolved, done) }) {
+		if slices.ContainsFunc(t.whole, func(done wholeFolder) bool { return done.covers(resolved, t.ignore == nil) }) {
 			return nil
 		}
-		t.whole = append(t.whole, resolved)
+		t.whole = append(t.whole, wholeFolder{resolved, t.ignore == nil})
 	}
 	return t.walk(resolved, func(entry visit) (bool, error) {
 		wanted, below, err := filter.match(entry)
@@ -95,6 +133,17 @@ func (t *Tree) takeName(name string, filter *filter) error {
 		}
 		return below, nil
 	})
+}
+
+// wholeFolder is a folder of which everything was taken already, or everything
+// that is not ignored.
+type wholeFolder struct {
+	name        string
+	withIgnored bool
+}
+
+func (w wholeFolder) covers(name string, withIgnored bool) bool {
+	return within(name, w.name) && (w.withIgnored || !withIgnored)
 }
 
 // addBelow adds an entry and, so that an ignored or filtered folder is there
@@ -123,44 +172,6 @@ func (t *Tree) add(name string, kind Kind) error {
 		return err
 	}
 	return t.digests.add(Entry{Path: name, Kind: kind})
-}
-
-// glob returns the visible names that match a pattern. As in BuildKit,
-// patterns are those of path.Match, and what is in a match is not looked at.
-func (t *Tree) glob(pattern string) ([]string, error) {
-	folder, rest := splitWildcards(pattern)
-	top, info, err := t.follow(folder)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return nil, nil
-	}
-	if _, err := path.Match(rest, ""); err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
-	}
-	depth := strings.Count(rest, "/")
-	var names []string
-	err = t.walk(top, func(entry visit) (bool, error) {
-		matched, err := path.Match(rest, entry.below)
-		if err != nil {
-			return false, err
-		}
-		// An ignored folder is there for what in it is not ignored.
-		if matched && (entry.visible || entry.kind == Folder) {
-			names = append(names, entry.path)
-			return false, nil
-		}
-		return strings.Count(entry.below, "/") < depth, nil
-	})
-	return names, err
-}
-
-// splitWildcards cuts a pattern before its first element with a wildcard.
-func splitWildcards(pattern string) (folder, rest string) {
-	elements := strings.Split(pattern, "/")
-	first := slices.IndexFunc(elements, dockerfile.HasWildcards)
-	return path.Clean(path.Join(elements[:first]...)), path.Join(elements[first:]...)
 }
 
 // within reports whether name is folder or lies in it.
@@ -220,6 +231,12 @@ func (f *filter) match(entry visit) (wanted, below bool, err error) {
 	if f.exclude != nil {
 		if excluded, err = f.exclude.MatchesOrParentMatches(entry.below); err != nil {
 			return false, false, err
+		}
+		// Buildah held the pattern against the path from the context's top up to version 1.43.
+		if excluded && entry.below != entry.path {
+			if excluded, err = f.exclude.MatchesOrParentMatches(entry.path); err != nil {
+				return false, false, err
+			}
 		}
 	}
 	return included && !excluded, !excluded || f.exclude.Exclusions(), nil

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // visit is an entry on a walk.
@@ -20,17 +22,9 @@ type visit struct {
 // walk calls on each entry below a folder, but not below ignored folders in
 // which nothing can be visible, nor where on answers false. Links are not followed.
 func (t *Tree) walk(top string, on func(visit) (bool, error)) error {
-	var above seen
-	if top != "." {
-		for n := range len(top) + 1 {
-			if n != len(top) && top[n] != '/' {
-				continue
-			}
-			var err error
-			if _, _, above, err = t.ignore.match(top[:n], above); err != nil {
-				return err
-			}
-		}
+	above, err := t.ignoredAbove(top)
+	if err != nil {
+		return err
 	}
 	folder, err := t.root.OpenRoot(top)
 	if err != nil {
@@ -40,15 +34,29 @@ func (t *Tree) walk(top string, on func(visit) (bool, error)) error {
 	return t.walkFolder(folder, top, "", above, on)
 }
 
+// ignoredAbove is what the ignore files say of a folder, for what is in it.
+func (t *Tree) ignoredAbove(folder string) (seen, error) {
+	var above seen
+	if folder == "." {
+		return nil, nil
+	}
+	for n := range len(folder) + 1 {
+		if n != len(folder) && folder[n] != '/' {
+			continue
+		}
+		var err error
+		if _, _, above, err = t.ignore.match(folder[:n], above); err != nil {
+			return nil, err
+		}
+	}
+	return above, nil
+}
+
 // walkFolder has one open folder for each level, so that no path is resolved twice.
 func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on func(visit) (bool, error)) error {
-	children, err := readFolder(folder)
+	children, err := t.readFolder(folder, name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	t.visited += len(children)
-	if t.visited > 10*t.limits.Entries {
-		return fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.limits.Entries)
+		return err
 	}
 	for _, child := range children {
 		entry := visit{path: join(name, child.name), below: join(below, child.name), kind: kindOf(child.mode)}
@@ -74,6 +82,20 @@ func (t *Tree) walkFolder(folder *os.Root, name, below string, above seen, on fu
 	return nil
 }
 
+// readFolder lists a folder of the tree, without sockets, which builders skip
+// in a folder. It bounds how many names are looked at.
+func (t *Tree) readFolder(folder *os.Root, name string) ([]child, error) {
+	children, err := readFolder(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	t.visited += len(children)
+	if t.visited > 10*t.limits.Entries {
+		return nil, fmt.Errorf("%w: more than %d names to look at; an ignore file helps", ErrTooMany, 10*t.limits.Entries)
+	}
+	return slices.DeleteFunc(children, func(c child) bool { return c.mode == fs.ModeSocket }), nil
+}
+
 func (t *Tree) descend(folder *os.Root, child string, entry visit, here seen, on func(visit) (bool, error)) error {
 	next, err := folder.OpenRoot(child)
 	if err != nil {
@@ -95,14 +117,38 @@ func join(folder, name string) string {
 // https://man7.org/linux/man-pages/man7/path_resolution.7.html
 const maxLinks = 40
 
-// follow resolves the links in a name as a build does, for which the context
-// is all there is: an absolute target begins at the context's top, and ".."
-// doesn't leave it. Every link on the way becomes an entry.
+// follow resolves the links in a name, and finds what it names. Every link on
+// the way becomes an entry.
 func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
-	resolved, rest := ".", strings.Split(path.Clean(name), "/")
-	info, err := t.root.Lstat(".")
 	links := 0
-	for err == nil && len(rest) > 0 {
+	resolved, err := t.resolve(name, func(link string) error {
+		links++
+		return t.add(link, Symlink)
+	})
+	var info fs.FileInfo
+	if err == nil {
+		info, err = t.root.Lstat(resolved)
+	}
+	// Where a link leads, the name as it is written counts for buildah.
+	if err == nil && resolved == path.Clean(name) && resolved != "." && !info.IsDir() {
+		var visible bool
+		if visible, err = t.ignore.visible(resolved); err == nil && !visible {
+			return "", nil, fmt.Errorf("%s is %w: an ignore file hides it", name, ErrMissing)
+		}
+	}
+	if err != nil {
+		return "", nil, missing(name, links > 0, err)
+	}
+	return resolved, info, nil
+}
+
+// resolve resolves the links in a name as a build does, for which the context
+// is all there is: an absolute target begins at the context's top, and ".."
+// doesn't leave it. It calls onLink with each link on the way.
+func (t *Tree) resolve(name string, onLink func(link string) error) (string, error) {
+	resolved, rest := ".", strings.Split(path.Clean(name), "/")
+	links := 0
+	for len(rest) > 0 {
 		next := rest[0]
 		rest = rest[1:]
 		switch next {
@@ -113,45 +159,33 @@ func (t *Tree) follow(name string) (string, fs.FileInfo, error) {
 			continue
 		}
 		candidate := join(resolved, next)
-		info, err = t.root.Lstat(candidate)
+		info, err := t.root.Lstat(candidate)
 		if notThere(err) {
 			// A ".." may still lead out of it: the build cleans paths before it walks them.
-			resolved, err = candidate, nil
+			resolved = candidate
 			continue
 		}
 		if err != nil {
-			break
+			return "", err
 		}
 		if info.Mode().Type() != fs.ModeSymlink {
 			resolved = candidate
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", nil, fmt.Errorf("%s: too many symbolic links", name)
+			return "", fmt.Errorf("%s: %w", name, syscall.ELOOP)
 		}
-		if err = t.add(candidate, Symlink); err != nil {
-			return "", nil, err
+		if err := onLink(candidate); err != nil {
+			return "", err
 		}
-		var target string
-		if target, err = t.root.Readlink(candidate); err != nil {
-			break
+		target, err := t.root.Readlink(candidate)
+		if err != nil {
+			return "", err
 		}
 		if path.IsAbs(target) {
 			resolved = "."
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}
-	if err == nil {
-		info, err = t.root.Lstat(resolved)
-	}
-	if err == nil && resolved != "." && !info.IsDir() {
-		var visible bool
-		if visible, err = t.ignore.visible(resolved); err == nil && !visible {
-			return "", nil, fmt.Errorf("%s is %w: an ignore file hides it", name, ErrMissing)
-		}
-	}
-	if err != nil {
-		return "", nil, missing(name, links > 0, err)
-	}
-	return resolved, info, nil
+	return resolved, nil
 }
