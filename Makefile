@@ -70,7 +70,7 @@ test: test-env ## Run all tests that CI runs; the summary comes last.
 ##@ Parts of the tests
 
 .PHONY: test-unit
-test-unit: $(GOTESTSUM) $(REAP) ## Run the tests that need no cluster.
+test-unit: jsonc-parser $(GOTESTSUM) $(REAP) ## Run the tests that need no cluster.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit
 
 .PHONY: test-envtest
@@ -101,7 +101,7 @@ bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/benc
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
 .PHONY: test-env
-test-env: build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
+test-env: build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine iam-evaluator jsonc-parser prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 
@@ -149,7 +149,7 @@ verify: tools ## Fail if anything generated, formatted or tidied would change, o
 
 .PHONY: clean
 clean: ## Remove everything that was built and installed here.
-	@rm -rf $(BIN) dist hack/tools/devcontainer/node_modules hack/tools/iam/node_modules
+	@rm -rf $(BIN) dist hack/tools/{devcontainer,iam,jsonc}/node_modules
 
 ##@ Tools
 
@@ -167,6 +167,10 @@ devcontainer-cli: ## Install the dev container CLI.
 .PHONY: iam-evaluator
 iam-evaluator: ## Install the IAM evaluator that the policies are held against.
 	@hack/iam-evaluator.sh --install
+
+.PHONY: jsonc-parser
+jsonc-parser: ## Install the parser that the reading of devcontainer.json is compared with.
+	@hack/jsonc-parser.sh --install
 
 .PHONY: container-engine
 container-engine: ## Make sure that there are docker or podman, and a static busybox for base images.

@@ -104,9 +104,9 @@ func fetch(ctx context.Context, reference, platform, dockerConfigDir string) (v1
 
 // withMetadata adds the configuration's entry to the label of its base.
 func withMetadata(image v1.Image, configuration *devcontainer.Configuration) (v1.Image, error) {
-	entry, err := configuration.Metadata()
-	if err != nil || entry == nil {
-		return image, err
+	entry := configuration.Metadata()
+	if entry == nil {
+		return image, nil
 	}
 	config, err := image.ConfigFile()
 	if err != nil {

@@ -2,7 +2,9 @@ package devcontainer
 
 import (
 	"encoding/json"
-	"fmt"
+	"slices"
+
+	"imagecache.dev/internal/jsonc"
 )
 
 // metadataProperties are the properties that go into an image's label
@@ -21,84 +23,56 @@ const MetadataLabel = "devcontainer.metadata"
 
 // Metadata returns this configuration's entry of the label, with variables as
 // they are written; nil where it has nothing to say.
-func (c *Configuration) Metadata() (json.RawMessage, error) {
-	properties, err := c.currentProperties()
-	if err != nil {
-		return nil, fmt.Errorf("read metadata of %s: %w", c.Path, err)
-	}
-	entry := []byte{'{'}
+func (c *Configuration) Metadata() json.RawMessage {
+	properties := currentProperties(c.document.root)
+	entry := jsonc.Value{Kind: jsonc.Object}
 	for _, name := range metadataProperties {
-		value, found := properties[name]
-		if !found {
-			continue
+		if value := member(&properties, name); value != nil {
+			entry.Members = append(entry.Members, jsonc.NewMember(name, *value))
 		}
-		if len(entry) > 1 {
-			entry = append(entry, ',')
-		}
-		entry = fmt.Appendf(entry, "%q:%s", name, value)
 	}
-	if len(entry) == 1 {
-		return nil, nil
+	if len(entry.Members) == 0 {
+		return nil
 	}
-	return append(entry, '}'), nil
+	return entry.AppendJSON(nil)
 }
 
-// currentProperties returns the top-level properties as plain JSON, the older
-// ones where they belong now: https://github.com/devcontainers/spec/issues/1
-func (c *Configuration) currentProperties() (map[string]json.RawMessage, error) {
-	properties := map[string]json.RawMessage{}
-	for i := range c.document.root.Members {
-		value := c.document.root.Members[i].Value.Clone()
-		value.Minimize()
-		properties[memberName(c.document.root.Members[i])] = value.Pack()
+// currentProperties returns the top-level properties, the older ones where they
+// belong now: https://github.com/devcontainers/spec/issues/1
+func currentProperties(root *jsonc.Value) jsonc.Value {
+	extensions, settings, port := member(root, "extensions"), member(root, "settings"), member(root, "devPort")
+	if !extensions.Truthy() && !settings.Truthy() && port == nil {
+		return *root
 	}
-	older := map[string]any{}
-	for _, name := range []string{"extensions", "settings", "devPort"} {
-		if raw, found := properties[name]; found {
-			var value any
-			if err := json.Unmarshal(raw, &value); err != nil {
-				return nil, err
-			}
-			older[name] = value
-		}
+	customizations := member(root, "customizations")
+	vscode := jsonc.Merge(member(customizations, "vscode"))
+	if extensions.Truthy() {
+		vscode = with(&vscode, "extensions", concat(member(&vscode, "extensions"), extensions))
 	}
-	if len(older) == 0 {
-		return properties, nil
+	if settings.Truthy() {
+		vscode = with(&vscode, "settings", jsonc.Merge(settings, member(&vscode, "settings")))
 	}
-	var customizations map[string]any
-	if raw, found := properties["customizations"]; found {
-		if err := json.Unmarshal(raw, &customizations); err != nil {
-			return nil, err
-		}
+	if port != nil && member(&vscode, "devPort") == nil {
+		vscode = with(&vscode, "devPort", *port)
 	}
-	merged, err := json.Marshal(withOlder(customizations, older))
-	properties["customizations"] = merged
-	return properties, err
+	return with(root, "customizations", with(customizations, "vscode", vscode))
 }
 
-// withOlder merges the older properties into customizations.vscode, whose own win.
-func withOlder(customizations, older map[string]any) map[string]any {
-	if customizations == nil {
-		customizations = map[string]any{}
+// with returns a copy of an object with a member set; of nil or another kind, an object with that member alone.
+func with(object *jsonc.Value, name string, value jsonc.Value) jsonc.Value {
+	return jsonc.Merge(object, &jsonc.Value{Members: []jsonc.Member{jsonc.NewMember(name, value)}})
+}
+
+// concat returns the elements of before and those of after, or after itself where it is not an array.
+func concat(before, after *jsonc.Value) jsonc.Value {
+	array := jsonc.Value{Kind: jsonc.Array}
+	if before != nil {
+		array.Elements = slices.Clone(before.Elements)
 	}
-	vscode, ok := customizations["vscode"].(map[string]any)
-	if !ok {
-		vscode = map[string]any{}
+	if after.Kind == jsonc.Array {
+		array.Elements = append(array.Elements, after.Elements...)
+	} else {
+		array.Elements = append(array.Elements, *after)
 	}
-	customizations["vscode"] = vscode
-	if extensions, ok := older["extensions"].([]any); ok {
-		current, _ := vscode["extensions"].([]any)
-		vscode["extensions"] = append(current, extensions...)
-	}
-	if settings, ok := older["settings"].(map[string]any); ok {
-		current, _ := vscode["settings"].(map[string]any)
-		for name, value := range current {
-			settings[name] = value
-		}
-		vscode["settings"] = settings
-	}
-	if port, found := older["devPort"]; found && vscode["devPort"] == nil {
-		vscode["devPort"] = port
-	}
-	return customizations
+	return array
 }

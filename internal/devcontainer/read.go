@@ -1,12 +1,12 @@
 package devcontainer
 
 import (
-	"encoding/json"
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
-	"github.com/tailscale/hujson"
+	"imagecache.dev/internal/jsonc"
 )
 
 // reader takes the properties that decide what is built out of a document.
@@ -39,8 +39,11 @@ func read(name string, raw []byte, v variables) (*Configuration, error) {
 // before Compose, Compose before an image, by the presence of the property.
 func (r *reader) readType(c *Configuration) {
 	root := r.document.root
-	build := r.object("build")
+	build := member(root, "build")
 	older := member(root, "dockerFile")
+	if older == nil && build != nil && build.Kind != jsonc.Object && build.Kind != jsonc.Array {
+		r.fail(build.Offset, "build: want an object, found %s", kindOf(build))
+	}
 	switch {
 	case older != nil || member(build, "dockerfile") != nil:
 		c.Type = TypeDockerfile
@@ -58,23 +61,80 @@ func (r *reader) readType(c *Configuration) {
 		c.Type = TypeImage
 		c.Image = r.text("image", member(root, "image"), true)
 	default:
-		r.fail(0, "none of the properties image, build.dockerfile and dockerComposeFile is there")
+		r.failWithoutType()
 	}
 }
 
-func (r *reader) readBuild(c *Configuration, build *hujson.Object) {
-	c.Target = r.text("build.target", member(build, "target"), false)
-	c.Options = r.texts("build.options", member(build, "options"))
-	r.readOptions(c.Options)
-	arguments := r.objectOf("build.args", member(build, "args"))
-	if arguments == nil {
+// failWithoutType names the first fault of the file, too: the property may be missing because of it.
+func (r *reader) failWithoutType() {
+	const message = "none of the properties image, build.dockerfile and dockerComposeFile is there"
+	if fault := r.document.fault; fault != nil {
+		r.fail(fault.Offset, "%s, and %s", fault.Message, message)
 		return
 	}
-	c.Args = make(map[string]string, len(arguments.Members))
-	for i := range arguments.Members {
-		name := memberName(arguments.Members[i])
-		c.Args[name] = r.argument("build.args."+name, &arguments.Members[i].Value)
+	r.fail(0, message)
+}
+
+func (r *reader) readBuild(c *Configuration, build *jsonc.Value) {
+	if target := member(build, "target"); target.Truthy() {
+		c.Target = r.argument("build.target", target)
 	}
+	c.Options = r.options(member(build, "options"))
+	r.readOptions(c.Options)
+	c.Args = r.arguments(member(build, "args"))
+}
+
+// options are what JavaScript adds to a command line for ...options. Of a string, these are its characters; what has no
+// length adds nothing.
+func (r *reader) options(options *jsonc.Value) []string {
+	const property = "build.options"
+	if options == nil {
+		return nil
+	}
+	switch options.Kind {
+	case jsonc.Array:
+		texts := make([]string, len(options.Elements))
+		for i := range options.Elements {
+			texts[i] = r.argument(property, &options.Elements[i])
+		}
+		return texts
+	case jsonc.String:
+		return strings.Split(r.expand(property, options), "")
+	case jsonc.Object:
+		if member(options, "length").Truthy() {
+			r.fail(options.Offset, "%s: want an array of strings, found %s", property, kindOf(options))
+		}
+	}
+	return nil
+}
+
+// arguments are the properties of build.args that JavaScript finds: those of an array or a string are its elements, by
+// their indexes.
+func (r *reader) arguments(args *jsonc.Value) map[string]string {
+	const property = "build.args"
+	if args == nil {
+		return nil
+	}
+	arguments := map[string]string{}
+	switch args.Kind {
+	case jsonc.Object:
+		for i := range args.Members {
+			name := memberName(args.Members[i])
+			arguments[name] = r.argument(property+"."+name, &args.Members[i].Value)
+		}
+	case jsonc.Array:
+		for i := range args.Elements {
+			name := strconv.Itoa(i)
+			arguments[name] = r.argument(property+"."+name, &args.Elements[i])
+		}
+	case jsonc.String:
+		for i, unit := range utf16.Encode([]rune(r.expand(property, args))) {
+			arguments[strconv.Itoa(i)] = string(rune(unit))
+		}
+	default:
+		return nil
+	}
+	return arguments
 }
 
 // readOptions notes the build arguments without a value: the builder takes
@@ -118,11 +178,12 @@ func (r *reader) readFeatures(c *Configuration) {
 // containerWorkspace is the workspace's folder in the container, as
 // "devcontainer build" takes it, which mounts the workspace and no folder above.
 func (r *reader) containerWorkspace() string {
-	if value := member(r.document.root, "workspaceFolder"); value != nil {
-		if literal, ok := value.Value.(hujson.Literal); ok && literal.Kind() == '"' && literal.String() != "" {
-			expanded, _, _ := r.variables.expand("workspaceFolder", literal.String())
-			return expanded
+	if value := member(r.document.root, "workspaceFolder"); value.Truthy() {
+		if value.Kind != jsonc.String {
+			r.fail(value.Offset, "workspaceFolder: want a string, found %s", kindOf(value))
 		}
+		expanded, _, _ := r.variables.expand("workspaceFolder", value.Text())
+		return expanded
 	}
 	if r.variables.workspace == "" {
 		return ""
@@ -131,28 +192,25 @@ func (r *reader) containerWorkspace() string {
 }
 
 // walk notes the variables of all strings under a value.
-func (r *reader) walk(property string, value *hujson.Value) {
-	switch v := value.Value.(type) {
-	case *hujson.Object:
-		for i := range v.Members {
-			r.walk(property+"."+memberName(v.Members[i]), &v.Members[i].Value)
+func (r *reader) walk(property string, value *jsonc.Value) {
+	switch value.Kind {
+	case jsonc.Object:
+		for i := range value.Members {
+			r.walk(property+"."+memberName(value.Members[i]), &value.Members[i].Value)
 		}
-	case *hujson.Array:
-		for i := range v.Elements {
-			r.walk(property, &v.Elements[i])
+	case jsonc.Array:
+		for i := range value.Elements {
+			r.walk(property, &value.Elements[i])
 		}
-	case hujson.Literal:
-		if v.Kind() == '"' {
-			r.expand(property, value)
-		}
+	case jsonc.String:
+		r.expand(property, value)
 	}
 }
 
-func (r *reader) expand(property string, value *hujson.Value) string {
-	literal, _ := value.Value.(hujson.Literal)
-	expanded, used, bad := r.variables.expand(property, literal.String())
+func (r *reader) expand(property string, value *jsonc.Value) string {
+	expanded, used, bad := r.variables.expand(property, value.Text())
 	if bad != "" {
-		r.fail(value.StartOffset, "%s: %s names no environment variable", property, bad)
+		r.fail(value.Offset, "%s: %s names no environment variable", property, bad)
 	}
 	for _, variable := range used {
 		// Where the workspace lies doesn't matter to a path in it.
@@ -163,90 +221,78 @@ func (r *reader) expand(property string, value *hujson.Value) string {
 	return expanded
 }
 
-// text reads a string; null counts as absent unless the property is required.
-func (r *reader) text(property string, value *hujson.Value, required bool) string {
-	if value == nil || !required && isNull(value) {
+// text reads a string; what JavaScript takes as false counts as absent unless the property is required.
+func (r *reader) text(property string, value *jsonc.Value, required bool) string {
+	if value == nil || !required && !value.Truthy() {
 		return ""
 	}
-	literal, ok := value.Value.(hujson.Literal)
-	if !ok || literal.Kind() != '"' {
-		r.fail(value.StartOffset, "%s: want a string, found %s", property, kindOf(value))
+	if value.Kind != jsonc.String {
+		r.fail(value.Offset, "%s: want a string, found %s", property, kindOf(value))
 		return ""
 	}
-	if required && literal.String() == "" {
-		r.fail(value.StartOffset, "%s: is empty", property)
+	if required && value.Text() == "" {
+		r.fail(value.Offset, "%s: is empty", property)
 	}
 	return r.expand(property, value)
 }
 
-func (r *reader) texts(property string, value *hujson.Value) []string {
+func (r *reader) texts(property string, value *jsonc.Value) []string {
 	if value == nil || isNull(value) {
 		return nil
 	}
-	array, ok := value.Value.(*hujson.Array)
-	if !ok {
-		r.fail(value.StartOffset, "%s: want an array of strings, found %s", property, kindOf(value))
+	if value.Kind != jsonc.Array {
+		r.fail(value.Offset, "%s: want an array of strings, found %s", property, kindOf(value))
 		return nil
 	}
-	texts := make([]string, 0, len(array.Elements))
-	for i := range array.Elements {
-		texts = append(texts, r.text(property, &array.Elements[i], false))
+	texts := make([]string, 0, len(value.Elements))
+	for i := range value.Elements {
+		texts = append(texts, r.text(property, &value.Elements[i], false))
 	}
 	return texts
 }
 
-func (r *reader) composeFiles(value *hujson.Value) []string {
-	if literal, ok := value.Value.(hujson.Literal); ok && literal.Kind() == '"' {
+// composeFiles returns nil where the reference implementation takes Docker Compose's default files.
+func (r *reader) composeFiles(value *jsonc.Value) []string {
+	switch value.Kind {
+	case jsonc.String:
 		return []string{r.text("dockerComposeFile", value, true)}
-	}
-	return r.texts("dockerComposeFile", value)
-}
-
-// argument makes a build argument's value the string that JavaScript makes of it.
-func (r *reader) argument(property string, value *hujson.Value) string {
-	literal, ok := value.Value.(hujson.Literal)
-	if !ok {
-		r.fail(value.StartOffset, "%s: want a string, found %s", property, kindOf(value))
-		return ""
-	}
-	switch literal.Kind() {
-	case '"':
-		return r.expand(property, value)
-	case '0':
-		return number(literal)
+	case jsonc.Array:
+		return r.texts("dockerComposeFile", value)
 	default:
-		return string(literal)
-	}
-}
-
-// number writes a number as JavaScript does, which is also how encoding/json
-// writes a float64: https://pkg.go.dev/encoding/json#Marshal
-func number(literal hujson.Literal) string {
-	parsed, err := strconv.ParseFloat(string(literal), 64)
-	if err != nil {
-		return string(literal)
-	}
-	written, err := json.Marshal(parsed)
-	if err != nil {
-		return string(literal)
-	}
-	return string(written)
-}
-
-func (r *reader) object(name string) *hujson.Object {
-	return r.objectOf(name, member(r.document.root, name))
-}
-
-func (r *reader) objectOf(property string, value *hujson.Value) *hujson.Object {
-	if value == nil || isNull(value) {
 		return nil
 	}
-	object, ok := value.Value.(*hujson.Object)
-	if !ok {
-		r.fail(value.StartOffset, "%s: want an object, found %s", property, kindOf(value))
+}
+
+// argument returns the string that JavaScript makes of a value for a command line, which it can't for an object.
+func (r *reader) argument(property string, value *jsonc.Value) string {
+	switch value.Kind {
+	case jsonc.String:
+		return r.expand(property, value)
+	case jsonc.Array:
+		return jsonc.JoinElements(value.Elements, func(element *jsonc.Value) string {
+			return r.argument(property, element)
+		})
+	case jsonc.Object:
+		r.fail(value.Offset, "%s: want a string, found %s", property, kindOf(value))
+		return ""
+	default:
+		return value.String()
+	}
+}
+
+// objectOf reads an object. It returns nil for what has no properties in JavaScript either: null, numbers, booleans,
+// empty strings and empty arrays.
+func (r *reader) objectOf(property string, value *jsonc.Value) *jsonc.Value {
+	switch {
+	case !value.Truthy(), value.Kind == jsonc.Number, value.Kind == jsonc.Boolean:
+		return nil
+	case value.Kind == jsonc.Array && len(value.Elements) == 0:
+		return nil
+	case value.Kind != jsonc.Object:
+		r.fail(value.Offset, "%s: want an object, found %s", property, kindOf(value))
 		return nil
 	}
-	return object
+	return value
 }
 
 func (r *reader) fail(offset int, format string, args ...any) {

@@ -82,7 +82,7 @@ func TestFromContentsRefusesWhatDoesNotFit(t *testing.T) {
 	tests := map[string]struct{ json, dockerfile, platform, want string }{
 		"no Dockerfile":        {json: `{"dockerFile": "D"}`, want: "refers to the Dockerfile D, whose contents are missing"},
 		"one too many":         {json: `{"image": "a"}`, dockerfile: "FROM a", want: "refers to none"},
-		"broken":               {json: `{`, want: "line 1, column 2"},
+		"broken":               {json: `{`, want: "line 1, column 1"},
 		"a platform of a kind": {json: `{"image": "a"}`, platform: "Linux", want: `platform "Linux"`},
 	}
 	for name, test := range tests {
