@@ -139,9 +139,9 @@ func TestLoadResolvesAsTheReferenceImplementationDoes(t *testing.T) {
 			want: Configuration{Path: ".devcontainer/devcontainer.json", Type: TypeImage, Image: "a", Lockfile: ".devcontainer/devcontainer-lock.json",
 				Features: []Feature{
 					{ID: "./local", Kind: FeatureLocal, Path: ".devcontainer/local"},
-					{ID: "registry.example/f/x:1", Kind: FeatureOCI},
-					{ID: "https://registry.example/devcontainer-feature-y.tgz", Kind: FeatureTarball},
-					{ID: "node", Kind: FeatureShorthand},
+					{ID: "registry.example/f/x:1", Kind: FeatureOCI, Resolved: "registry.example/f/x:1"},
+					{ID: "https://registry.example/devcontainer-feature-y.tgz", Kind: FeatureTarball, Resolved: "https://registry.example/devcontainer-feature-y.tgz"},
+					{ID: "node", Kind: FeatureOCI, Resolved: "ghcr.io/devcontainers/features/node:1"},
 					{ID: "../up", Kind: FeatureLocal, Path: "up"},
 				},
 				Variables: []Variable{{Property: "containerEnv.X", Name: "X", Env: true, Set: true, Value: "1"}}},

@@ -1,8 +1,8 @@
 package gitrev
 
 import (
-	"archive/tar"
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// repository makes one with two commits: file a is "one" and then "two", and app/b has a link to it.
-func repository(t *testing.T) string {
+// newRepository makes one with two commits: file a is "one" and then "two", and app/b has a link to it.
+func newRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	git := func(args ...string) {
@@ -45,7 +45,7 @@ func repository(t *testing.T) string {
 }
 
 func TestExtract(t *testing.T) {
-	dir := repository(t)
+	dir := newRepository(t)
 	tests := map[string]struct{ from, revision, file, want string }{
 		"latest":         {dir, "HEAD", "a", "two"},
 		"earlier":        {dir, "HEAD~1", "a", "one"},
@@ -77,7 +77,7 @@ func TestExtract(t *testing.T) {
 }
 
 func TestExtractSaysWhatIsWrong(t *testing.T) {
-	dir := repository(t)
+	dir := newRepository(t)
 	for revision, want := range map[string]string{"nope": "nope", "--remote=x": "is no revision"} {
 		if err := Extract(t.Context(), dir, revision, t.TempDir()); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("revision %q: %v", revision, err)
@@ -88,32 +88,77 @@ func TestExtractSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestNoNameLeadsOutOfTheFolder(t *testing.T) {
-	for _, headers := range [][]tar.Header{
-		{{Name: "../out", Typeflag: tar.TypeReg}},
-		{{Name: "link", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "link/out", Typeflag: tar.TypeReg}},
-	} {
-		var stream bytes.Buffer
-		archive := tar.NewWriter(&stream)
-		for _, header := range headers {
-			if err := archive.WriteHeader(&header); err != nil {
-				t.Fatal(err)
-			}
+func TestExtractWritesWhatACheckoutWrites(t *testing.T) {
+	dir := t.TempDir()
+	git := func(args ...string) {
+		t.Helper()
+		command := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
 		}
-		outer := t.TempDir()
-		folder := filepath.Join(outer, "in")
-		if err := os.Mkdir(folder, 0o755); err != nil {
+	}
+	git("init", "-q")
+	files := map[string]string{
+		".gitattributes": "hidden export-ignore\nversion export-subst\n*.crlf text eol=crlf\n",
+		"hidden":         "1\n", "version": "$Format:%H$\n", "app/lines.crlf": "a\r\nb\r\n", "app/$x [1]*": "odd\n",
+	}
+	for name, content := range files {
+		full := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
 		}
-		root, err := os.OpenRoot(folder)
+	}
+	git("add", ".")
+	git("commit", "-qm", "all")
+	index, err := os.ReadFile(filepath.Join(dir, ".git", "index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, app := t.TempDir(), t.TempDir()
+	if err := errors.Join(Extract(t.Context(), dir, "HEAD", folder), Extract(t.Context(), dir, "HEAD:app/", app)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		got, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil || string(got) != want {
+			t.Errorf("%s is %q (%v), want %q", name, got, err, want)
+		}
+	}
+	if entries, err := os.ReadDir(app); err != nil || len(entries) != 2 {
+		t.Errorf("app has %v, %v, want its two files", entries, err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(app, "lines.crlf")); string(got) != files["app/lines.crlf"] {
+		t.Errorf("app/lines.crlf is %q: the attributes above do not apply", got)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, ".git", "index")); err != nil || !bytes.Equal(index, after) {
+		t.Errorf("the repository's index changed: %v", err)
+	}
+}
+
+func TestNoNameLeadsOutOfTheFolder(t *testing.T) {
+	dir := newRepository(t)
+	run := func(input string, args ...string) string {
+		t.Helper()
+		command := exec.Command("git", append([]string{"-C", dir}, args...)...)
+		command.Stdin = strings.NewReader(input)
+		out, err := command.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := unpack(root, &stream); err == nil {
-			t.Errorf("%+v was unpacked", headers)
-		}
-		if _, err := os.Stat(filepath.Join(outer, "out")); err == nil {
-			t.Errorf("%+v was written outside", headers)
-		}
+		return strings.TrimSpace(string(out))
+	}
+	blob := run("x", "hash-object", "-w", "--stdin")
+	inner := run("100644 blob "+blob+"\tout\n", "mktree")
+	tree := run("040000 tree "+inner+"\t..\n", "mktree")
+	outer := t.TempDir()
+	folder := filepath.Join(outer, "in")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Extract(t.Context(), dir, tree, folder); err == nil {
+		t.Error("a tree with the name .. was written")
+	}
+	if _, err := os.Stat(filepath.Join(outer, "out")); err == nil {
+		t.Error("a file was written outside")
 	}
 }
