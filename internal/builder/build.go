@@ -23,13 +23,17 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 	}
 	configuration, err := devcontainer.Load(r.Workspace, r.ConfigPath)
 	if err != nil {
-		return nil, err
+		// The reference CLI may read what we can't, and says what is wrong if not.
+		if configuration, err = devcontainer.Locate(r.Workspace, r.ConfigPath); err != nil {
+			return nil, err
+		}
 	}
 	buildKit := p.hasBuildKit(ctx)
 	if !buildKit && r.Platform != "" && r.Platform != ownPlatform() {
 		return nil, fmt.Errorf("build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform())
 	}
-	if !buildKit && len(configuration.Features) > 0 {
+	unknown := configuration.Type == devcontainer.TypeUnknown
+	if !buildKit && (len(configuration.Features) > 0 || unknown) {
 		// Without BuildKit the reference CLI passes Features through an image
 		// of one fixed name: two builds at once would get each other's.
 		store, err := p.store(ctx)
@@ -61,12 +65,13 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 
 	// BuildKit would otherwise make an index with a provenance attestation:
 	// https://docs.docker.com/build/metadata/attestations/#build-attestations
-	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
+	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1", "LC_ALL=C")
 	var out bytes.Buffer
 	c := command{
 		path:        p.cli,
 		arguments:   p.arguments(configuration, r, buildKit, kept.found),
 		environment: append(environment, withCredentials(r.DockerConfigDir)...),
+		without:     withheldVariables,
 		folder:      configuration.Workspace,
 		stdout:      &out,
 		logs:        r.Logs,
@@ -82,6 +87,13 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
 }
 
+// withheldVariables are those of devcontainer.BuilderVariables that a build gets
+// no value for. They would change what it makes, and no key holds them.
+var withheldVariables = []string{
+	"BUILDX_GIT_LABELS", "BUILDX_GIT_INFO", "BUILDX_METADATA_PROVENANCE",
+	"SOURCE_DATE_EPOCH", "DOCKER_DEFAULT_PLATFORM", "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY",
+}
+
 func (p *program) arguments(configuration *devcontainer.Configuration, r Request, buildKit, lockfile bool) []string {
 	arguments := []string{
 		"build",
@@ -94,8 +106,10 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 		arguments = append(arguments, "--no-lockfile")
 	}
 	// The reference CLI adds a syntax line that BuildKit would fetch from a
-	// public registry. Where the Dockerfile asks for one itself, it stays.
-	if syntax, _, _, _ := parser.DetectSyntax(configuration.DockerfileRaw); syntax == "" {
+	// public registry. Where the Dockerfile asks for one itself, or is not known,
+	// it stays.
+	syntax, _, _, _ := parser.DetectSyntax(configuration.DockerfileRaw)
+	if syntax == "" && configuration.Type != devcontainer.TypeUnknown {
 		arguments = append(arguments, "--omit-syntax-directive")
 	}
 	if buildKit && r.Platform != "" {

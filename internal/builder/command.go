@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +23,7 @@ type command struct {
 	path        string
 	arguments   []string
 	environment []string // added to this process's
+	without     []string // variables of this process that the program doesn't get
 	folder      string   // to run in; this process's where empty
 	stdin       io.Reader
 	stdout      io.Writer
@@ -32,7 +35,7 @@ type command struct {
 func (c command) run(ctx context.Context) error {
 	said := &tail{limit: 64 << 10}
 	cmd := exec.CommandContext(ctx, c.path, c.arguments...)
-	cmd.Env = append(os.Environ(), c.environment...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), c.withholds), c.environment...)
 	cmd.Dir = c.folder
 	cmd.Stdin, cmd.Stdout = c.stdin, c.stdout
 	cmd.Stderr = said
@@ -56,6 +59,12 @@ func (c command) run(ctx context.Context) error {
 		return &programError{words: words, err: err}
 	}
 	return fmt.Errorf("%s: %w", filepath.Base(c.path), err)
+}
+
+// withholds reports whether the program doesn't get a variable, as "NAME=value".
+func (c command) withholds(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains(c.without, name)
 }
 
 // signalGroup signals every process of a group. One that is gone is no error.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/devcontainer"
 )
 
 // recordedDocker puts a docker with a daemon on PATH, with BuildKit or without, and a reference CLI that notes how it was
@@ -25,7 +26,7 @@ func recordedDocker(t *testing.T, buildKit bool) (engine builder.Engine, calls s
 	}
 	scripts := map[string]string{
 		builder.Docker: "case $1 in version) echo 29.1.0 ;; buildx) " + buildx + " ;; info) echo " + filepath.Base(dir) + " ;; *) exit 125 ;; esac\n",
-		"devcontainer": `printf '%s\n' "$@" "BUILDX_NO_DEFAULT_ATTESTATIONS=$BUILDX_NO_DEFAULT_ATTESTATIONS" "DOCKER_CONFIG=$DOCKER_CONFIG" >` + calls + "\n" +
+		"devcontainer": "env >" + calls + ".env\n" + `printf '%s\n' "$@" "BUILDX_NO_DEFAULT_ATTESTATIONS=$BUILDX_NO_DEFAULT_ATTESTATIONS" "DOCKER_CONFIG=$DOCKER_CONFIG" >` + calls + "\n" +
 			`case " $* " in *" --no-lockfile "*) ;; *) echo '{"written": "by the build"}' >"$3/.devcontainer/devcontainer-lock.json" ;; esac` + "\n" +
 			`echo '{"outcome":"success"}'` + "\n",
 	}
@@ -114,6 +115,38 @@ func TestDockersCommandLine(t *testing.T) {
 				t.Errorf("the workspace's lockfile became %q, %v", lockfile, err)
 			}
 		})
+	}
+}
+
+func TestABuildGetsNoVariableThatWouldChangeIt(t *testing.T) {
+	engine, calls := recordedDocker(t, true)
+	workspace := t.TempDir()
+	if err := os.WriteFile(filepath.Join(workspace, ".devcontainer.json"), []byte(`{"image": "base:1"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	private := t.TempDir()
+	t.Setenv("KEPT", "of the machine")
+	for _, name := range devcontainer.BuilderVariables {
+		if name != "TMP" && name != "TMPDIR" { // one of them is set, whichever the machine has
+			t.Setenv(name, "of the machine")
+		}
+	}
+	request := builder.Request{Workspace: workspace, ImageName: "image:1", DockerConfigDir: private}
+	if _, err := engine.Build(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	environment, err := os.ReadFile(calls + ".env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(environment)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if value == "of the machine" && name != "KEPT" {
+			t.Errorf("the build gets the machine's %s", name)
+		}
+	}
+	if !strings.Contains(string(environment), "KEPT=of the machine\n") {
+		t.Error("the build doesn't get the machine's other variables")
 	}
 }
 

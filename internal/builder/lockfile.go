@@ -31,21 +31,20 @@ func keepLockfile(configuration *devcontainer.Configuration) (*keptLockfile, err
 	if errors.Is(err, fs.ErrNotExist) {
 		return kept, nil
 	}
+	kept.found = true
 	if err != nil {
-		_ = root.Close()
-		return nil, fmt.Errorf("read lockfile: %w", err)
+		return kept, nil //nolint:nilerr // the reference CLI says what is wrong with it, if it needs it
 	}
 	if info, err := root.Stat(kept.path); err == nil {
 		kept.mode = info.Mode().Perm()
 	}
-	kept.found = true
 	return kept, nil
 }
 
 // restore writes the file as it was, where it was changed.
 func (k *keptLockfile) restore() {
 	defer func() { _ = k.root.Close() }()
-	if !k.found {
+	if !k.found || k.contents == nil {
 		return
 	}
 	now, err := devcontainer.ReadFile(k.root, k.path, devcontainer.MaxConfigurationBytes)

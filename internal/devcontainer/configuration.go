@@ -4,6 +4,8 @@ package devcontainer
 type Type string
 
 const (
+	// TypeUnknown is the type of a configuration that was found and not read.
+	TypeUnknown Type = ""
 	// TypeImage starts from a ready image: property "image".
 	TypeImage Type = "Image"
 	// TypeDockerfile builds a Dockerfile: "build.dockerfile" or the older "dockerFile".

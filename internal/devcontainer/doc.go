@@ -6,6 +6,7 @@
 //	List(workspace)              every configuration that a workspace has
 //	Load(workspace, configPath)  finds, reads and resolves one configuration
 //	Source{…}.Load()             the same with another environment
+//	Locate(workspace, configPath)  finds one configuration, and reads nothing
 //	Parse(devcontainerJSON)      reads contents alone, without a workspace
 //	ReadFile(root, name, limit)  one bounded, regular, unchanging file
 //

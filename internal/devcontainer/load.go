@@ -55,6 +55,22 @@ func (s Source) Load() (*Configuration, error) {
 	return configuration, err
 }
 
+// Locate finds a configuration without reading it: the result has Workspace,
+// Path and Lockfile alone, and Type is TypeUnknown. It serves where Load fails
+// and the reference CLI may not.
+func Locate(workspace, configPath string) (*Configuration, error) {
+	root, absolute, err := openWorkspace(workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	found, err := find(root, configPath)
+	if err != nil {
+		return nil, err
+	}
+	return &Configuration{Workspace: absolute, Path: found, Lockfile: lockfileOf(found)}, nil
+}
+
 // Parse reads the contents of a devcontainer.json that has no workspace.
 // Nothing is looked up: paths stay as written, Variables of the environment
 // have their defaults.

@@ -1,6 +1,8 @@
 package hash
 
 import (
+	"slices"
+
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
 )
@@ -31,6 +33,11 @@ func (m *maker) localEnv(recipe *dockerfile.Recipe) {
 		if !m.wants(InputLocalEnv) {
 			m.warn(Warning{Code: LocalEnvNotCovered, Setting: InputLocalEnv, Path: m.configuration.Path},
 				"%s takes the value of %s on this machine, which is not in the key", variable.Property, name)
+			continue
+		}
+		if variable.Env && slices.Contains(devcontainer.BuilderVariables, variable.Name) {
+			m.warn(Warning{Code: LocalEnvNotCovered, Path: m.configuration.Path},
+				"%s takes the value of %s, which the builder sets itself; use another variable", variable.Property, name)
 			continue
 		}
 		var content []byte

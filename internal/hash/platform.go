@@ -14,6 +14,12 @@ var platformPattern = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`
 // https://github.com/containerd/platforms#normalization
 var redundantVariants = map[string]string{"linux/arm64/v8": "linux/arm64", "linux/amd64/v1": "linux/amd64"}
 
+// CheckPlatform reports what is wrong with a platform; "" is DefaultPlatform.
+func CheckPlatform(platform string) error {
+	_, err := normalizePlatform(platform)
+	return err
+}
+
 func normalizePlatform(platform string) (string, error) {
 	if platform == "" {
 		return DefaultPlatform, nil

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/devcontainer"
 )
 
 // buildImage runs the builder. The image stands in the environment's store afterwards, under the request's name.
@@ -75,6 +76,18 @@ func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason str
 		return nil, err
 	}
 	return p.result, nil
+}
+
+// buildWithoutKey builds what has no key. A configuration that the builder can't read either is told in our own words,
+// which name the place.
+func (p *preparation) buildWithoutKey(ctx context.Context) (*Result, error) {
+	why := p.subject.keyError
+	p.notice("the image is built here without the cache: " + why.Error())
+	result, err := p.buildOnly(ctx, OutcomeBuilt, "KeyNotComputed: "+why.Error())
+	if err != nil && !interrupted(ctx) && p.subject.configuration.Type == devcontainer.TypeUnknown {
+		return nil, why
+	}
+	return result, err
 }
 
 // reportFailure tells the controller that this build failed, also when it is we who are being stopped.

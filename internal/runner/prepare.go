@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,15 +91,18 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 			step.failed("Not ready to begin")
 			return nil, err
 		}
-		if err := p.makeKey(ctx, nil); err != nil {
-			step.failed("Not ready to begin")
-			return nil, err
-		}
+		p.makeKey(ctx, nil)
 		step.finished(p.subjectText())
 		p.notice("the image is built here without the cache: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "ClusterUnreachable: "+err.Error())
 	}
 	step.finished(p.subjectText())
+	if interrupted(ctx) {
+		return nil, context.Cause(ctx)
+	}
+	if p.subject.keyError != nil {
+		return p.buildWithoutKey(ctx)
+	}
 
 	lookup := p.steps.start("Lookup", "Asking the cache")
 	image := p.request.object(p.project, p.runner.Namespace, p.subject)
@@ -116,8 +120,15 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 // read reads all that is needed before anything is created: the configuration, the engine, the project.
 func (p *preparation) read(ctx context.Context) error {
 	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err // nobody can build from a file that does not exist
+	}
 	if err != nil {
-		return err
+		// The dev container CLI may read what the cache can't.
+		p.subject.keyError = err
+		if configuration, err = devcontainer.Locate(p.request.Workspace, p.request.ConfigPath); err != nil {
+			return err
+		}
 	}
 	p.subject.configuration = configuration
 
@@ -134,7 +145,8 @@ func (p *preparation) read(ctx context.Context) error {
 	if projectErr != nil {
 		return projectErr
 	}
-	return p.makeKey(ctx, p.project)
+	p.makeKey(ctx, p.project)
+	return nil
 }
 
 // findStore finds the engine, and where the image goes. Without an engine only a folder can take an image, and only on
@@ -168,8 +180,9 @@ func (p *preparation) findProject(ctx context.Context) error {
 	return err
 }
 
-// makeKey computes the hash, with the inputs that the project asks for.
-func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+// makeKey computes the hash, with the inputs that the project asks for. Where it can't be computed, the subject's
+// keyError says why.
+func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) {
 	p.hashOptions = hash.Options{Platform: p.request.Platform}
 	if project != nil {
 		p.result.Project = project.Name
@@ -177,9 +190,13 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 			p.hashOptions.Inputs = append(p.hashOptions.Inputs, string(input))
 		}
 	}
-	key, err := hash.Compute(ctx, p.subject.configuration, p.hashOptions)
-	if err != nil {
-		return err
+	key := &hash.Key{Platform: p.request.Platform}
+	if p.subject.keyError == nil {
+		computed, err := hash.Compute(ctx, p.subject.configuration, p.hashOptions)
+		if err == nil {
+			key = computed
+		}
+		p.subject.keyError = err
 	}
 	p.subject.key = key
 	p.localName = p.request.localName(p.subject)
@@ -187,7 +204,6 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 	if !p.subject.isCompose() {
 		p.result.Hash = key.Hash
 	}
-	return nil
 }
 
 // ask creates the request and begins to watch it.
@@ -283,8 +299,11 @@ func (p *preparation) lastReport(ctx context.Context, report func(ctx context.Co
 }
 
 func (p *preparation) subjectText() string {
+	if p.subject.configuration.Type == devcontainer.TypeUnknown {
+		return "Found " + p.subject.configuration.Path
+	}
 	text := fmt.Sprintf("Read %s (%s)", p.subject.configuration.Path, p.subject.configuration.Type)
-	if p.subject.isCompose() {
+	if p.subject.isCompose() || p.subject.keyError != nil {
 		return text
 	}
 	text = fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)

@@ -69,13 +69,19 @@ func (r *Request) validate() error {
 	case r.Trigger != v1alpha1.TriggerEnvironmentCreated && r.Trigger != v1alpha1.TriggerRebuild:
 		return &UsageError{fmt.Sprintf("trigger %q is not known: it is %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild)}
 	}
+	if err := hash.CheckPlatform(r.Platform); err != nil {
+		return &UsageError{err.Error()}
+	}
 	return nil
 }
 
-// subject is a configuration that was read, with its key.
+// subject is a configuration that was read, with its key. Where that failed,
+// keyError says why: the configuration may then lack all but its place, and the
+// key has no hash.
 type subject struct {
 	configuration *devcontainer.Configuration
 	key           *hash.Key
+	keyError      error
 }
 
 func (s subject) isCompose() bool { return s.configuration.Type == devcontainer.TypeCompose }
@@ -142,7 +148,11 @@ func (r *Request) localName(s subject) string {
 	if owner == "" {
 		owner = r.Environment
 	}
-	return fmt.Sprintf("imagecache.local/%s:%s", dnsLabel(owner, 110), s.key.Hash[:12])
+	tag := "uncached-" + dnsLabel(r.Environment, maxEnvironmentInName)
+	if s.key.Hash != "" {
+		tag = s.key.Hash[:12]
+	}
+	return fmt.Sprintf("imagecache.local/%s:%s", dnsLabel(owner, 110), tag)
 }
 
 // Bounds that the API sets on spec.inputs.

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -455,7 +457,11 @@ func TestBadInputLeavesNothingBehind(t *testing.T) {
 		want   string
 	}{
 		"no configuration": {func(w *world, r *runner.Request) { r.Workspace = w.t.TempDir() }, "no dev container configuration in "},
-		"broken JSON":      {func(w *world, _ *runner.Request) { w.write(".devcontainer/devcontainer.json", "{") }, "read .devcontainer/devcontainer.json: line 1"},
+		"broken JSON": {func(w *world, _ *runner.Request) {
+			w.write(".devcontainer/devcontainer.json", "{")
+			w.engine.fails = &builder.BuildError{Message: "the dev container CLI's own words"}
+		}, "read .devcontainer/devcontainer.json: line 1"},
+		"no such platform": {func(_ *world, r *runner.Request) { r.Platform = "Linux" }, `platform "Linux" is not of the form`},
 		"no Dockerfile": {func(w *world, _ *runner.Request) {
 			w.write(".devcontainer/devcontainer.json", `{"build": {"dockerfile": "Dockerfile"}}`)
 		}, "is not there"},
@@ -473,6 +479,57 @@ func TestBadInputLeavesNothingBehind(t *testing.T) {
 			}
 			if requests := w.requests(); len(requests) > 0 {
 				t.Errorf("%d requests are left behind", len(requests))
+			}
+		})
+	}
+}
+
+func TestWhatTheCacheCantReadIsBuiltWithoutIt(t *testing.T) {
+	const configuration = ".devcontainer/devcontainer.json"
+	inContext := `{"build": {"dockerfile": "Dockerfile"}}`
+	tests := map[string]struct {
+		change func(w *world)
+		want   string
+	}{
+		"a Dockerfile above the workspace": {func(w *world) {
+			w.write(configuration, `{"build": {"dockerfile": "../../Dockerfile"}}`)
+		}, "outside of the workspace"},
+		"a fifo in the context": {func(w *world) {
+			w.write(configuration, inContext)
+			w.write(".devcontainer/Dockerfile", "FROM registry.example/base\nCOPY . /x\n")
+			if err := syscall.Mkfifo(filepath.Join(w.workspace, ".devcontainer/fifo"), 0o644); err != nil {
+				w.t.Fatal(err)
+			}
+		}, "fifo: neither a file"},
+		"another frontend": {func(w *world) {
+			w.write(configuration, inContext)
+			w.write(".devcontainer/Dockerfile", "# syntax=registry.example/frontend\nFROM registry.example/base\n")
+		}, "it is for the frontend registry.example/frontend"},
+		"a configuration that is nested too deep": {func(w *world) {
+			w.write(configuration, `{"image": "registry.example/base", "customizations": `+strings.Repeat("[", 300)+strings.Repeat("]", 300)+"}")
+		}, "more than 200 objects and arrays"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			project := &v1alpha1.ProjectImageCache{}
+			if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "web"}, project); err != nil {
+				t.Fatal(err)
+			}
+			project.Spec.KeyInputs = []v1alpha1.KeyInputKind{v1alpha1.KeyInputBuildContext}
+			if err := w.client.Update(t.Context(), project); err != nil {
+				t.Fatal(err)
+			}
+			test.change(w)
+			result := w.mustPrepare(w.request())
+			if result.Outcome != runner.OutcomeBuilt || result.Image == "" || result.Hash != "" {
+				t.Errorf("result %+v", result)
+			}
+			if notice := w.noticedOnce(t); !strings.Contains(notice, test.want) {
+				t.Errorf("notice %q, want %q in it", notice, test.want)
+			}
+			if requests := w.requests(); len(requests) > 0 || len(w.engine.builds) != 1 {
+				t.Errorf("%d requests and %d builds, want one build alone", len(requests), len(w.engine.builds))
 			}
 		})
 	}
