@@ -123,7 +123,7 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs 
 	@rm -rf api/v1alpha1/applyconfiguration
 	@$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(CONTROLLER_GEN) crd output:crd:dir=config/crd paths=./api/v1alpha1
-	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers
+	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers/...
 	@hack/chart-files.sh
 
 .PHONY: docs

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
 )
 
 // CacheOptions are what the manager's cache keeps: of leases and Secrets only our own (of Secrets the metadata alone), and of requests everything but
@@ -34,7 +35,7 @@ func stripContents(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	if isAtRest(image) && image.Status.Role != v1alpha1.RoleBuilder {
+	if indexes.IsAtRest(image) && image.Status.Role != v1alpha1.RoleBuilder {
 		return remainder(image), nil
 	}
 	image.ManagedFields = nil

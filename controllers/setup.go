@@ -13,6 +13,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"imagecache.dev/controllers/awstarget"
+	"imagecache.dev/controllers/census"
+	"imagecache.dev/controllers/devcontainerimage"
+	"imagecache.dev/controllers/eviction"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/projectimagecache"
+	"imagecache.dev/controllers/pullcredentials"
+	"imagecache.dev/controllers/runnerimagecache"
+	"imagecache.dev/controllers/schedule"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/sts"
 )
@@ -20,6 +29,9 @@ import (
 // +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// Intervals are how often AWS is read although nothing in the cluster changed. A zero is the usual interval.
+type Intervals = schedule.Intervals
 
 // Settings are what an operator sets of the controllers.
 type Settings struct {
@@ -41,7 +53,7 @@ type Settings struct {
 func (s *Settings) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.ClusterUID, "cluster-uid", "", "name of this cluster in the owner tag of repositories; by default the UID of the namespace kube-system")
 	flags.Float64Var(&s.PricePerGBMonth, "price-per-gb-month", 0.10, "ECR's storage price in US dollars, for the estimated cost of a project")
-	flags.DurationVar(&s.BuildLease, "build-lease", defaultBuildLease, "how long a build may go without a sign of life of its runner before another environment builds")
+	flags.DurationVar(&s.BuildLease, "build-lease", devcontainerimage.DefaultBuildLease, "how long a build may go without a sign of life of its runner before another environment builds")
 	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that a namespace's runners may name in assumeRoleARN, as NAMESPACE=ARN; * for any namespace; may be repeated")
 }
 
@@ -50,7 +62,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if s.Clock == nil {
 		s.Clock = clock.RealClock{}
 	}
-	intervals := s.Intervals.withDefaults()
+	intervals := s.Intervals.WithDefaults()
 	if s.ClusterUID == "" {
 		uid, err := clusterUID(ctx, mgr.GetAPIReader())
 		if err != nil {
@@ -62,35 +74,35 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if err != nil {
 		return fmt.Errorf("read AWS settings: %w", err)
 	}
-	if err := IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := indexes.Register(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	allowed, err := ParseAllowedRoles(s.AssumeRoles)
+	allowed, err := awstarget.ParseAllowedRoles(s.AssumeRoles)
 	if err != nil {
 		return fmt.Errorf("--allow-assume-role: %w", err)
 	}
-	targets, census := newAWSTargets(provider, s.Clock, allowed), newCensus(s.Clock)
-	if err := census.follow(ctx, mgr); err != nil {
+	targets, census := awstarget.New(provider, s.Clock, allowed), census.New(s.Clock)
+	if err := census.Follow(ctx, mgr); err != nil {
 		return err
 	}
-	censusMetrics.source.Store(&censusSource{census: census, elected: mgr.Elected(), pricePerGBMonth: s.PricePerGBMonth})
+	census.Serve(mgr.Elected(), s.PricePerGBMonth)
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		&RunnerImageCacheReconciler{
+		&runnerimagecache.Reconciler{
 			Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
 			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals,
 		},
-		&ProjectImageCacheReconciler{
+		&projectimagecache.Reconciler{
 			Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, targets: targets,
+			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, Targets: targets,
 		},
-		&PullCredentialsReconciler{
-			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock, targets: targets,
+		&pullcredentials.Reconciler{
+			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock, Targets: targets,
 		},
-		&EvictionReconciler{Client: mgr.GetClient(), Recorder: recorder, targets: targets},
-		&DevcontainerImageReconciler{
+		&eviction.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Targets: targets},
+		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
-			BuildLease: s.BuildLease, targets: targets, census: census,
+			BuildLease: s.BuildLease, Targets: targets, Census: census,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

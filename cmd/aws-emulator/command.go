@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/buildinfo"
+	"imagecache.dev/test/awsemulator"
 )
 
 func command() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // conform runs the program against an emulator, whose clock it moves instead of waiting.

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"imagecache.dev/internal/containerenv"
-	"imagecache.dev/internal/localcluster"
+	"imagecache.dev/test/containerenv"
+	"imagecache.dev/test/localcluster"
 )
 
 // namespace is the runner's, in the demo.

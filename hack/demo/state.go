@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"imagecache.dev/internal/containerenv"
+	"imagecache.dev/test/containerenv"
 )
 
 // projectRoot is the project's folder: the one with go.mod, here or above.

@@ -46,8 +46,8 @@ const runnerTitle = "imagecache prepare"
 
 // sources are the files with metrics, each with its title; a title of "" takes those of the declarations.
 var sources = []struct{ path, title string }{
-	{"controllers/metrics.go", ""},
-	{"controllers/census_collector.go", ""},
+	{"controllers/metric/metric.go", ""},
+	{"controllers/census/collector.go", ""},
 	{"internal/aws/metrics.go", "Requests to AWS"},
 	{"cmd/imagecache/metrics.go", runnerTitle},
 }
@@ -229,6 +229,8 @@ func (r reader) text(expression ast.Expr) string {
 		return text
 	case *ast.Ident:
 		return r.constants[e.Name]
+	case *ast.SelectorExpr:
+		return r.constants[e.Sel.Name]
 	}
 	return ""
 }

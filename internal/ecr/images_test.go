@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 
 	"imagecache.dev/internal/aws"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/test/awsemulator"
 )
 
 const repository = "gitpod-runner-r1/projects/p1/image-build"

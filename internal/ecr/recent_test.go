@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/test/awsemulator"
 )
 
 // publishFrom puts an image whose manifest says that an environment built it.

@@ -12,8 +12,8 @@ import (
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"imagecache.dev/internal/aws"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/sessionpolicy"
+	"imagecache.dev/test/awsemulator"
 )
 
 const anything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`

@@ -29,12 +29,12 @@ import (
 	"k8s.io/utils/clock"
 
 	"imagecache.dev/internal/aws"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/cloudformation"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/iam"
 	"imagecache.dev/internal/sessionpolicy"
 	"imagecache.dev/internal/sts"
+	"imagecache.dev/test/awsemulator"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"imagecache.dev/internal/localcluster"
+	"imagecache.dev/test/localcluster"
 )
 
 // secondRunner makes another runner with a project of the same name, and returns its kubeconfig.

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/containerenv"
-	"imagecache.dev/internal/localcluster"
+	"imagecache.dev/test/containerenv"
+	"imagecache.dev/test/localcluster"
 )
 
 // The runner that all tests share, with its namespace and its project.

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/sessionpolicy"
+	"imagecache.dev/test/awsemulator"
 )
 
 // attack is something that code in a build, or somebody else with credentials, may try.

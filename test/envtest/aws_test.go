@@ -34,7 +34,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // leastPrivilege is the policy under which the controllers run in all tests but those that are about permissions.

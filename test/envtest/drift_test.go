@@ -14,8 +14,8 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
 	awsecr "imagecache.dev/internal/ecr"
+	"imagecache.dev/test/awsemulator"
 )
 
 // notes are the texts of the namespace's events with a reason.

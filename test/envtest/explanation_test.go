@@ -10,9 +10,9 @@ import (
 	. "github.com/onsi/gomega"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/publication"
+	"imagecache.dev/test/awsemulator"
 )
 
 // withInputs gives a request inputs, by name and the text of which the digest is.

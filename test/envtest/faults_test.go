@@ -12,7 +12,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {

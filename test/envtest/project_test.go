@@ -9,7 +9,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 func projectObject(namespace, name, runner string, change ...func(*v1alpha1.ProjectImageCacheSpec)) *v1alpha1.ProjectImageCache {

@@ -24,8 +24,8 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/test/awsemulator"
 )
 
 // timedHarness is a world whose controllers' clock stands still until the test moves it.

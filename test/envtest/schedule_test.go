@@ -27,8 +27,8 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/test/awsemulator"
 )
 
 // TestAnyScheduleKeepsThePromises runs random schedules of requests, builds that succeed, fail and die, manager restarts,

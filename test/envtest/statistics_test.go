@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // A project's images are counted once something was published, and for many publications no more often than the interval

@@ -26,7 +26,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // awsWrites are all calls by which the controllers of runners and projects change something in AWS, and the one that

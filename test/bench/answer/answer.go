@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 	"imagecache.dev/test/bench/figure"
 	"imagecache.dev/test/bench/world"
 )

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 	"imagecache.dev/test/bench/figure"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // signed returns a call of DescribeRepositories for one repository, signed by the SDK once and sent as often as it is called: the

@@ -21,10 +21,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/containerenv"
 	"imagecache.dev/internal/relay"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/test/bench/figure"
+	"imagecache.dev/test/containerenv"
 )
 
 // rounds is how often each way is measured; the two take turns, so that whatever else the machine does hits both.

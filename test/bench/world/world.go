@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/awsemulator"
+	"imagecache.dev/test/awsemulator"
 )
 
 // World is a running world. Close ends it.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"imagecache.dev/internal/localcluster"
+	"imagecache.dev/test/localcluster"
 )
 
 const namespace = "runner-metrics"

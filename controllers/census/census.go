@@ -1,0 +1,178 @@
+// Package census counts the objects of the cluster for the gauges that the manager serves.
+package census
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/metric"
+)
+
+// Census keeps of every object the few figures that metrics add up, so that a scrape reads neither the cluster nor ten
+// thousand objects. The informers' events keep it up to date.
+type Census struct {
+	clock clock.PassiveClock
+
+	mu       sync.Mutex
+	runners  map[types.UID]readiness
+	projects map[types.UID]projectFigures
+	open     map[types.UID]openRequest
+}
+
+// readiness is how ready an object is.
+type readiness struct{ namespace, ready, reason string }
+
+// projectFigures are what metrics tell of a project.
+type projectFigures struct {
+	readiness
+	// credentials is the reason of PullCredentialsReady, empty where nobody asks for credentials.
+	credentials string
+	// expires is when the pull credentials run out; zero where there are none.
+	expires       time.Time
+	images, bytes int64
+}
+
+// openRequest is a request that is not finished.
+type openRequest struct {
+	namespace, state string
+	created          time.Time
+	// arrived is when the manager saw the request first; zero if it was there before the manager was.
+	arrived time.Time
+}
+
+// States of open requests.
+const (
+	requestUnanswered = "Unanswered"
+	requestHit        = "AwaitingCredentials"
+)
+
+func New(clock clock.PassiveClock) *Census {
+	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}}
+}
+
+// Follow makes the census hear of every object that the manager's cache holds.
+func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
+	for _, kind := range []client.Object{&v1alpha1.RunnerImageCache{}, &v1alpha1.ProjectImageCache{}, &v1alpha1.DevcontainerImage{}} {
+		informer, err := mgr.GetCache().GetInformer(ctx, kind)
+		if err != nil {
+			return fmt.Errorf("count objects: %w", err)
+		}
+		if _, err := informer.AddEventHandler(c); err != nil {
+			return fmt.Errorf("count objects: %w", err)
+		}
+	}
+	return nil
+}
+
+// OnAdd takes an object in.
+func (c *Census) OnAdd(object any, isInInitialList bool) {
+	arrived := c.clock.Now()
+	if isInInitialList {
+		arrived = time.Time{}
+	}
+	c.take(object, arrived)
+}
+
+// OnUpdate takes in what changed.
+func (c *Census) OnUpdate(_, object any) { c.take(object, time.Time{}) }
+
+// OnDelete takes an object out.
+func (c *Census) OnDelete(object any) {
+	if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	gone, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.runners, gone.GetUID())
+	delete(c.projects, gone.GetUID())
+	delete(c.open, gone.GetUID())
+}
+
+// take notes an object as it is now.
+func (c *Census) take(object any, arrived time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch o := object.(type) {
+	case *v1alpha1.RunnerImageCache:
+		if _, known := c.runners[o.UID]; !known {
+			metric.BeginSeries(o.Namespace, o.Spec.Region)
+		}
+		c.runners[o.UID] = readinessOf(o.Namespace, o.Status.Conditions)
+	case *v1alpha1.ProjectImageCache:
+		c.projects[o.UID] = figuresOf(o)
+	case *v1alpha1.DevcontainerImage:
+		if o.Status.FinishedAt != nil {
+			delete(c.open, o.UID)
+			return
+		}
+		if known, ok := c.open[o.UID]; ok {
+			arrived = known.arrived
+		}
+		c.open[o.UID] = openRequest{namespace: o.Namespace, state: stateOf(&o.Status), created: o.CreationTimestamp.Time, arrived: arrived}
+	}
+}
+
+// ArrivalOf is when a request that is still open arrived at this manager, if that is known.
+func (c *Census) ArrivalOf(image *v1alpha1.DevcontainerImage) (time.Time, bool) {
+	if c == nil {
+		return time.Time{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	request, known := c.open[image.UID]
+	return request.arrived, known && !request.arrived.IsZero()
+}
+
+// readinessOf reads the condition Ready; an object without one was not looked at yet.
+func readinessOf(namespace string, conditions []metav1.Condition) readiness {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		return readiness{namespace, string(metav1.ConditionUnknown), v1alpha1.ReasonProgressing}
+	}
+	return readiness{namespace, string(ready.Status), ready.Reason}
+}
+
+func figuresOf(project *v1alpha1.ProjectImageCache) projectFigures {
+	figures := projectFigures{readiness: readinessOf(project.Namespace, project.Status.Conditions)}
+	if ready := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady); ready != nil {
+		figures.credentials = ready.Reason
+	}
+	if credentials := project.Status.PullCredentials; credentials != nil {
+		figures.expires = credentials.ExpiresAt.Time
+	}
+	if images := project.Status.Images; images != nil {
+		if images.Count != nil {
+			figures.images = *images.Count
+		}
+		if images.SizeBytes != nil {
+			figures.bytes = *images.SizeBytes
+		}
+	}
+	return figures
+}
+
+// stateOf is what an open request waits for.
+func stateOf(status *v1alpha1.DevcontainerImageStatus) string {
+	switch {
+	case status.CacheResult == "":
+		return requestUnanswered
+	case status.Role != "":
+		return string(status.Role)
+	}
+	return requestHit
+}

@@ -1,0 +1,86 @@
+// Package conditions collects the conditions of one pass and applies them to a status. It is pure.
+package conditions
+
+import (
+	"errors"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
+)
+
+// maxMessage is the bound that the API sets on a condition's message, in characters, with room to spare.
+const maxMessage = 1024
+
+// Facts collects the conditions of one pass; applied to what stood before, it keeps the time of those that did not
+// change and drops the abnormal ones that no longer hold.
+type Facts struct {
+	generation int64
+	conditions []metav1.Condition
+}
+
+func For(generation int64) *Facts { return &Facts{generation: generation} }
+
+// Is records a condition.
+func (f *Facts) Is(kind string, status metav1.ConditionStatus, reason, message string) *Facts {
+	f.conditions = append(f.conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: Shorten(message), ObservedGeneration: f.generation,
+	})
+	return f
+}
+
+// Part records a positive condition: True without an error, and else False with the error's reason and sentence.
+func (f *Facts) Part(kind string, err error, message string) {
+	if err == nil {
+		f.Is(kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
+		return
+	}
+	reason, text := outcome.Reason(err)
+	f.Is(kind, metav1.ConditionFalse, reason, text)
+}
+
+// Summary records Ready with its two companions of kstatus: Stalled where only a person can help, Reconciling while the
+// controller goes on by itself.
+func (f *Facts) Summary(err error, reason, message string) *Facts {
+	if err == nil {
+		return f.Is(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
+	}
+	why, text := outcome.Reason(err)
+	f.Is(v1alpha1.ConditionReady, metav1.ConditionFalse, why, text)
+	var terminal *outcome.TerminalError
+	if errors.As(err, &terminal) {
+		return f.Is(v1alpha1.ConditionStalled, metav1.ConditionTrue, why, text)
+	}
+	return f.Is(v1alpha1.ConditionReconciling, metav1.ConditionTrue, why, text)
+}
+
+// ApplyTo writes the recorded conditions over before. Reconciling and Stalled that were not recorded are removed; other
+// conditions that were not recorded stay.
+func (f *Facts) ApplyTo(before []metav1.Condition) []metav1.Condition {
+	after := make([]metav1.Condition, len(before))
+	copy(after, before)
+	recorded := map[string]bool{}
+	for _, condition := range f.conditions {
+		recorded[condition.Type] = true
+		meta.SetStatusCondition(&after, condition)
+	}
+	for _, abnormal := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		if !recorded[abnormal] {
+			meta.RemoveStatusCondition(&after, abnormal)
+		}
+	}
+	return after
+}
+
+// Shorten keeps a message within the API's bound and on one line.
+func Shorten(message string) string {
+	message = strings.Join(strings.Fields(message), " ")
+	runes := []rune(message)
+	if len(runes) <= maxMessage {
+		return message
+	}
+	return string(runes[:maxMessage-1]) + "…"
+}

@@ -1,0 +1,110 @@
+// Package credentials keeps registry passwords in Secrets.
+package credentials
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/internal/sts"
+)
+
+// fieldManager is whose the fields are that the controllers apply.
+const fieldManager = "imagecache-manager"
+
+// secretTakenRetry is how long a pass waits when its Secret's name is taken; its removal wakes nobody.
+const secretTakenRetry = 30 * time.Second
+
+// Secret is a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
+type Secret struct {
+	Name      string
+	Namespace string
+	Kind      string // v1alpha1.CredentialsPull or CredentialsPush
+	Project   string // the ProjectImageCache's name
+	Owner     *metav1ac.OwnerReferenceApplyConfiguration
+	Registry  string // host[:port] of the repository's URI
+	Password  *sts.Password
+}
+
+// Apply writes the Secret, new or over an older password, without reading it. It does not force: a Secret of that name
+// whose contents are somebody else's stays as it is.
+func (s Secret) Apply(ctx context.Context, c client.Client) error {
+	config, err := dockerConfig(s.Registry, s.Password)
+	if err != nil {
+		return err
+	}
+	secret := corev1ac.Secret(s.Name, s.Namespace).
+		WithLabels(map[string]string{
+			v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
+			v1alpha1.LabelCredentials: s.Kind,
+			v1alpha1.LabelProject:     s.Project,
+		}).
+		WithAnnotations(map[string]string{v1alpha1.AnnotationExpiresAt: s.Password.ExpiresAt.UTC().Format(time.RFC3339)}).
+		WithOwnerReferences(s.Owner).
+		WithType(corev1.SecretTypeDockerConfigJson).
+		WithData(map[string][]byte{corev1.DockerConfigJsonKey: config})
+	err = c.Apply(ctx, secret, client.FieldOwner(fieldManager))
+	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+		return outcome.Waitingf(v1alpha1.ReasonSecretNotOwned, secretTakenRetry,
+			"the Secret %s is there and somebody else wrote it; remove it, so that credentials can be put in its place", s.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("apply secret %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// Remove deletes a credential Secret. One that is gone is success.
+func Remove(ctx context.Context, c client.Client, namespace, name string) error {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	if err := client.IgnoreNotFound(c.Delete(ctx, secret)); err != nil {
+		return fmt.Errorf("delete secret %s: %w", name, err)
+	}
+	return nil
+}
+
+// dockerConfig is the contents of a Docker configuration file with one password.
+func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
+	type entry struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Auth     []byte `json:"auth"` // encoding/json writes bytes as base64, which is what the format wants
+	}
+	config := map[string]map[string]entry{"auths": {registry: {
+		Username: password.Username,
+		Password: password.Password,
+		Auth:     []byte(password.Username + ":" + password.Password),
+	}}}
+	content, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("write docker configuration: %w", err)
+	}
+	return content, nil
+}
+
+// OwnedBy is an owner reference to an object, for the cluster's garbage collector.
+func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).
+		WithKind(kind).
+		WithName(name).
+		WithUID(object.GetUID()).
+		WithController(true)
+}
+
+// RegistryHost is the host[:port] of a repository's URI.
+func RegistryHost(uri string) string {
+	host, _, _ := strings.Cut(uri, "/")
+	return host
+}

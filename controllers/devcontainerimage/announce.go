@@ -1,0 +1,132 @@
+package devcontainerimage
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/metric"
+)
+
+// announce tells, in events and metrics, what a persisted status changed; never the same twice.
+func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) {
+	after := &image.Status
+	r.announceAnswer(image, before)
+	if before.Role != after.Role && after.Role == v1alpha1.RoleBuilder {
+		if tookOver(image, before) {
+			metric.Takeovers.WithLabelValues(image.Namespace).Inc()
+		}
+		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "BecameBuilder", "Build", "environment %s builds the image", image.Spec.EnvironmentID)
+	}
+	if before.PushCredentials == nil && after.PushCredentials != nil {
+		metric.Grants.WithLabelValues(image.Namespace, v1alpha1.CredentialsPush).Inc()
+		metric.CredentialSeconds.WithLabelValues(v1alpha1.CredentialsPush).Observe(after.PushCredentials.ExpiresAt.Sub(r.Clock.Now()).Seconds())
+		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "UploadGranted", "Grant", "upload rights exist until %s", after.PushCredentials.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	if before.FinishedAt == nil && after.FinishedAt != nil && after.Role == v1alpha1.RoleWaiter && after.Image != nil {
+		metric.Coalesced.WithLabelValues(image.Namespace).Inc()
+	}
+	if fate := fateOf(after); fate != nil && fateOf(before) == nil {
+		r.announceFate(image, fate)
+	}
+	if meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionPulled) == nil {
+		r.announcePull(image)
+	}
+}
+
+// announceAnswer tells the answer, or that there can't be one yet.
+func (r *Reconciler) announceAnswer(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) {
+	after := &image.Status
+	if unknown := unknownReason(after); unknown != "" && unknownReason(before) == "" {
+		metric.UnknownLookups.WithLabelValues(image.Namespace, unknown).Inc()
+		r.Recorder.Eventf(image, nil, corev1.EventTypeWarning, unknown, "LookUp", "%s",
+			meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionLookedUp).Message)
+	}
+	if before.CacheResult != "" || after.CacheResult == "" {
+		return
+	}
+	metric.Lookups.WithLabelValues(image.Namespace, string(after.CacheResult), after.Reason).Inc()
+	// Hits and waiters are told by their status alone: an event would be one more write for each environment.
+	if after.CacheResult == v1alpha1.CacheMiss && after.Role != v1alpha1.RoleWaiter {
+		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
+	}
+}
+
+// unknownReason is why a request's lookup failed, and empty where it did not fail: it has an answer, or waits for
+// something ordinary that the lookup needs.
+func unknownReason(status *v1alpha1.DevcontainerImageStatus) string {
+	looked := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionLookedUp)
+	if looked == nil || looked.Status != metav1.ConditionFalse {
+		return ""
+	}
+	switch looked.Reason {
+	case v1alpha1.ReasonProgressing, v1alpha1.ReasonWaitingForProject, v1alpha1.ReasonWaitingForRunner:
+		return ""
+	}
+	return looked.Reason
+}
+
+// tookOver says whether a request became the builder after another one, and not the first one in two steps.
+func tookOver(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) bool {
+	return before.Role == v1alpha1.RoleWaiter && before.Builder != nil && before.Builder.Name != image.Name
+}
+
+// fateOf is what became of a finished request's build for the cache; nil while that isn't known.
+func fateOf(status *v1alpha1.DevcontainerImageStatus) *metav1.Condition {
+	if status.FinishedAt == nil {
+		return nil
+	}
+	return meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished)
+}
+
+// announceFate tells how a build ended for the cache.
+func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav1.Condition) {
+	message := fate.Message
+	metric.Builds.WithLabelValues(image.Namespace, fate.Reason).Inc()
+	if build := image.Spec.Build; build != nil && build.DurationSeconds != nil {
+		metric.BuildSeconds.WithLabelValues(string(build.Outcome)).Observe(float64(*build.DurationSeconds))
+	}
+	if fate.Status == metav1.ConditionTrue {
+		metric.PublishedBytes.WithLabelValues(image.Namespace).Add(float64(sizeOf(image)))
+		if image.Status.ReplacesDigest != "" {
+			metric.ImagesRemoved.WithLabelValues(image.Namespace, metric.RemovedReplaced).Inc()
+			message += ", in place of " + image.Status.ReplacesDigest
+		}
+	}
+	kind := corev1.EventTypeNormal
+	if fate.Status != metav1.ConditionTrue && fate.Reason != v1alpha1.ReasonAdopted && image.Status.Role == v1alpha1.RoleBuilder {
+		kind = corev1.EventTypeWarning
+	}
+	r.Recorder.Eventf(image, nil, kind, fate.Reason, "Publish", "%s", message)
+}
+
+// announcePull tells how the pull went that a runner reported.
+func (r *Reconciler) announcePull(image *v1alpha1.DevcontainerImage) {
+	pulled, report := meta.FindStatusCondition(image.Status.Conditions, v1alpha1.ConditionPulled), image.Spec.Pull
+	if pulled == nil || report == nil {
+		return
+	}
+	metric.Pulls.WithLabelValues(image.Namespace, string(report.Outcome)).Inc()
+	if report.DurationSeconds != nil {
+		metric.PullSeconds.Observe(float64(*report.DurationSeconds))
+	}
+	if pulled.Status != metav1.ConditionTrue {
+		r.Recorder.Eventf(image, nil, corev1.EventTypeWarning, pulled.Reason, "Pull", "%s", pulled.Message)
+		return
+	}
+	metric.PulledBytes.WithLabelValues(image.Namespace).Add(float64(sizeOf(image)))
+	if seconds := image.Status.SavedSeconds; seconds != nil {
+		metric.Saved.WithLabelValues(image.Namespace).Add(float64(*seconds))
+	}
+}
+
+// sizeOf is the compressed size of a request's image in bytes.
+func sizeOf(image *v1alpha1.DevcontainerImage) int64 {
+	if image.Status.Image == nil || image.Status.Image.SizeBytes == nil {
+		return 0
+	}
+	return *image.Status.Image.SizeBytes
+}

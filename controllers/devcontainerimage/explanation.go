@@ -1,0 +1,73 @@
+package devcontainerimage
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/publication"
+)
+
+// explanationPatience is how long an answer waits for its explanation. A reading that takes longer goes on, and explains
+// the next miss.
+const explanationPatience = time.Second
+
+// explain adds to a miss what differs from the nearest cached image: of those that the repository has, or, where they
+// can't be read now, of those that the project's requests say they published. A miss needs no explanation to be one.
+func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) error {
+	asked := imageOrigin(p.image, p.inputs)
+	if asked.Hash = p.status.ConfigHash; len(asked.Inputs) == 0 {
+		return nil
+	}
+	cached, err := r.cachedImages(ctx, p)
+	if err != nil {
+		return err
+	}
+	if why := nearest(asked, cached, policyOf(p.project), p.now); why != "" {
+		decided.explanation = why
+	}
+	return nil
+}
+
+// cachedImages are the newest images of the request's project, with what they came from.
+func (r *Reconciler) cachedImages(ctx context.Context, p *pass) ([]publication.Stored, error) {
+	images, err := r.images(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	patient, cancel := context.WithTimeout(ctx, explanationPatience)
+	defer cancel()
+	recent, err := images.Recent(patient, p.project.Status.Repository.Name)
+	if err == nil && !slices.ContainsFunc(recent, hasNoInputs) {
+		return recent, nil
+	}
+	requests, listErr := r.requestsOf(ctx, p.image, indexes.PublishedProject, p.image.Spec.ProjectRef.Name)
+	if listErr != nil {
+		return nil, listErr
+	}
+	if err != nil {
+		log.FromContext(ctx).V(1).Info("Explained without the repository", "configHash", p.status.ConfigHash, "why", err.Error())
+		return toldBy(requests), nil
+	}
+	return withRequests(recent, toldBy(requests)), nil
+}
+
+// annotate puts into the manifest of a reported image what it came from, from what the request says and not from what the
+// build reports. whole is the request with its inline contents, which the cache does not keep.
+func annotate(p *pass, whole *v1alpha1.DevcontainerImage, built *publication.Image) (*publication.Image, error) {
+	var computed []publication.Input
+	if contents := whole.Spec.Configuration; contents != nil {
+		// An error would have come when the request was answered.
+		if key, err := hash.FromContents([]byte(contents.DevcontainerJSON), dockerfileOf(contents), whole.Spec.Platform); err == nil {
+			computed = inputsOfKey(key)
+		}
+	}
+	origin := imageOrigin(p.image, computed)
+	origin.Hash, origin.BuildSeconds = p.status.ConfigHash, built.BuildSeconds
+	return built.Annotate(origin)
+}

@@ -1,0 +1,213 @@
+package devcontainerimage
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/publication"
+)
+
+// nearest explains a miss of asked by the cached image whose inputs are most like its own; empty where there is none to
+// compare with. Images that could not be handed out any more are none, and an image of the very hash is gone, whatever
+// a reading of some minutes ago says.
+func nearest(asked publication.Origin, cached []publication.Stored, policy publication.Policy, now time.Time) string {
+	var best *publication.Stored
+	var bestLikeness likeness
+	for i := range cached {
+		image := &cached[i]
+		if hasNoInputs(*image) || image.Origin.Hash == asked.Hash || !current(image, policy, now) {
+			continue
+		}
+		found := likenessOf(asked, image.Origin)
+		if best == nil || found.compare(bestLikeness) > 0 || found == bestLikeness && newer(image, best) {
+			best, bestLikeness = image, found
+		}
+	}
+	if best == nil || len(asked.Inputs) == 0 {
+		return ""
+	}
+	difference := differenceSentence(asked, best.Origin)
+	if difference == "" {
+		return ""
+	}
+	about := publication.About{Environment: best.Origin.Environment}
+	return fmt.Sprintf("%s the image of %s; %d of %d inputs equal", difference, madeBy(about, best.PushedAt, now), bestLikeness.equal, len(asked.Inputs))
+}
+
+func hasNoInputs(image publication.Stored) bool { return len(image.Origin.Inputs) == 0 }
+
+// current says whether an image could still be handed out, as far as its age goes.
+func current(image *publication.Stored, policy publication.Policy, now time.Time) bool {
+	return now.Before(image.PushedAt.Add(policy.Retention-publication.ExpiryMargin)) && !image.PushedAt.Before(policy.InvalidatePushedBefore)
+}
+
+func newer(a, b *publication.Stored) bool {
+	return cmp.Or(a.PushedAt.Compare(b.PushedAt), cmp.Compare(b.Digest, a.Digest)) > 0
+}
+
+// likeness is how much an image has in common with what was asked for: equal inputs first, then how few it has beside
+// them, then the platform.
+type likeness struct {
+	equal, others int
+	platform      bool
+}
+
+func likenessOf(asked, has publication.Origin) likeness {
+	equal := len(asked.Inputs) - len(changedInputs(asked.Inputs, has.Inputs))
+	return likeness{equal: equal, others: len(has.Inputs) - equal, platform: !otherPlatform(asked, has)}
+}
+
+func (l likeness) compare(other likeness) int {
+	samePlatform := 0
+	if l.platform != other.platform {
+		samePlatform = 1
+		if other.platform {
+			samePlatform = -1
+		}
+	}
+	return cmp.Or(cmp.Compare(l.equal, other.equal), cmp.Compare(other.others, l.others), samePlatform)
+}
+
+func otherPlatform(a, b publication.Origin) bool {
+	return a.Platform != "" && b.Platform != "" && a.Platform != b.Platform
+}
+
+// differenceSentence begins a sentence that says in what a request and an image differ; empty if that is not known.
+func differenceSentence(asked, has publication.Origin) string {
+	names := differingInputs(asked.Inputs, has.Inputs)
+	if otherPlatform(asked, has) {
+		names = append([]string{"platform"}, names...)
+	}
+	switch {
+	case len(names) == 0 && asked.HashVersion != has.HashVersion && has.HashVersion != 0:
+		return "the version of the hash differs from that of"
+	case len(names) == 0:
+		return ""
+	case len(names) == 1:
+		return list(names) + " differs from"
+	}
+	return list(names) + " differ from"
+}
+
+// differingInputs names the inputs that are not the same on both sides: changed or added ones first, then those that
+// only the other has.
+func differingInputs(a, b []publication.Input) []string {
+	names := changedInputs(a, b)
+	have := map[string]bool{}
+	for _, input := range a {
+		have[input.Name] = true
+	}
+	for _, input := range b {
+		if !have[input.Name] {
+			names = append(names, input.Name)
+		}
+	}
+	return names
+}
+
+// changedInputs names the inputs of a that b has not, or has with another digest.
+func changedInputs(a, b []publication.Input) []string {
+	digests := map[string]string{}
+	for _, input := range b {
+		digests[input.Name] = input.Digest
+	}
+	var names []string
+	for _, input := range a {
+		if digests[input.Name] != input.Digest {
+			names = append(names, input.Name)
+		}
+	}
+	return names
+}
+
+// list joins names as a sentence does, and stops after three. The names are of files of a workspace: whatever does not
+// print is shown as U+FFFD, so that none can write on a terminal.
+func list(names []string) string {
+	const most = 3
+	shown := make([]string, 0, most)
+	for _, name := range names[:min(len(names), most)] {
+		shown = append(shown, printable(name))
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), len(names)-most)
+	}
+	if len(names) < 2 {
+		return strings.Join(shown, "")
+	}
+	return strings.Join(shown[:len(shown)-1], ", ") + " and " + shown[len(shown)-1]
+}
+
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, name)
+}
+
+// withRequests adds to the images of a reading what requests know of their inputs: images that were published without
+// have none of their own.
+func withRequests(images, told []publication.Stored) []publication.Stored {
+	origins := make(map[string]publication.Origin, len(told))
+	for _, image := range told {
+		origins[image.Digest] = image.Origin
+	}
+	all := make([]publication.Stored, 0, len(images))
+	for _, image := range images {
+		if hasNoInputs(image) {
+			image.Origin = origins[image.Digest]
+		}
+		all = append(all, image)
+	}
+	return all
+}
+
+// toldBy are the images that requests say they published.
+func toldBy(requests []v1alpha1.DevcontainerImage) []publication.Stored {
+	var images []publication.Stored
+	for i := range requests {
+		request := &requests[i]
+		if len(request.Spec.Inputs) > 0 && published(request) {
+			images = append(images, publication.Stored{
+				Digest: request.Status.Image.Digest, PushedAt: request.Status.Image.PushedAt.Time, Origin: imageOrigin(request, nil),
+			})
+		}
+	}
+	return images
+}
+
+func published(request *v1alpha1.DevcontainerImage) bool {
+	return request.Status.Image != nil && request.Status.Image.PushedAt != nil &&
+		meta.IsStatusConditionTrue(request.Status.Conditions, v1alpha1.ConditionPublished)
+}
+
+// imageOrigin is what a request asks for, or what its image came from. computed are the inputs of inline contents.
+func imageOrigin(request *v1alpha1.DevcontainerImage, computed []publication.Input) publication.Origin {
+	origin := publication.Origin{
+		Hash: request.Status.ConfigHash, HashVersion: hash.Version, Platform: request.Spec.Platform,
+		Environment: request.Spec.EnvironmentID, Inputs: computed,
+	}
+	if len(request.Spec.Inputs) > 0 {
+		origin.Inputs = make([]publication.Input, 0, len(request.Spec.Inputs))
+		for _, input := range request.Spec.Inputs {
+			origin.Inputs = append(origin.Inputs, publication.Input{Name: input.Name, Digest: input.Digest})
+		}
+	}
+	return origin
+}
+
+func inputsOfKey(key *hash.Key) []publication.Input {
+	inputs := make([]publication.Input, 0, len(key.Inputs))
+	for _, input := range key.Inputs {
+		inputs = append(inputs, publication.Input{Name: input.String(), Digest: input.Digest})
+	}
+	return inputs
+}

@@ -1,0 +1,165 @@
+package devcontainerimage
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/conditions"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/metric"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/publication"
+)
+
+// answer decides hit, miss or bypassed, once.
+func (r *Reconciler) answer(ctx context.Context, p *pass) error {
+	if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
+		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
+		return nil
+	}
+	if err := r.resolve(ctx, p); err != nil {
+		return err
+	}
+	if reason, explanation, bypassed := bypass(&p.image.Spec, p.runner); bypassed {
+		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
+		return nil
+	}
+	if err := r.hash(ctx, p); err != nil || p.end.final {
+		return err
+	}
+	repository, err := projects.RepositoryOf(p.project)
+	if err != nil {
+		return err
+	}
+	found, err := r.find(ctx, p, repository)
+	if err != nil {
+		return err
+	}
+	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
+	if decided.reason == v1alpha1.ReasonImageNotFound {
+		if err := r.explain(ctx, p, &decided); err != nil {
+			return err
+		}
+	}
+	p.latch(decided, found)
+	log.FromContext(ctx).V(1).Info("Answered", "result", decided.result, "reason", decided.reason, "configHash", p.status.ConfigHash)
+	return nil
+}
+
+// find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
+// that may pass, is an error: neither hit nor miss.
+func (r *Reconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
+	images, err := r.images(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	began := r.Clock.Now()
+	found, err := images.Find(ctx, repository.Name, p.status.ConfigHash)
+	if err != nil {
+		err = fmt.Errorf("look up image: %w", err)
+	} else if found != nil && found.ConfigErr != nil && aws.ClassOf(found.ConfigErr) != aws.ClassNotFound {
+		found, err = nil, fmt.Errorf("read image: %w", found.ConfigErr)
+	}
+	metric.LookupSeconds.WithLabelValues(lookupOutcome(found, err)).Observe(r.Clock.Since(began).Seconds())
+	return found, err
+}
+
+func lookupOutcome(found *ecr.Image, err error) string {
+	switch {
+	case err != nil:
+		return metric.LookupFailed
+	case found == nil:
+		return metric.LookupAbsent
+	}
+	return metric.LookupFound
+}
+
+// latch takes an answer over into the status.
+func (p *pass) latch(a answer, found *ecr.Image) {
+	p.status.CacheResult, p.status.Reason, p.status.Explanation = a.result, a.reason, conditions.Shorten(a.explanation)
+	p.status.ReplacesDigest = a.replaces
+	if p.project != nil && p.project.Status.Repository != nil {
+		p.status.RepositoryURI = p.project.Status.Repository.URI
+	}
+	if a.result == v1alpha1.CacheHit {
+		p.status.Image = p.cachedImage(found, a.about.BuildSeconds)
+	}
+}
+
+// hash takes the request's hash, or computes it from inline contents.
+func (r *Reconciler) hash(ctx context.Context, p *pass) error {
+	if p.status.ConfigHash != "" {
+		return nil
+	}
+	if p.image.Spec.ConfigHash != "" {
+		p.status.ConfigHash = p.image.Spec.ConfigHash
+		return nil
+	}
+	if len(p.project.Spec.KeyInputs) > 0 {
+		p.fail(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("project %s has keyInputs, which need the workspace; send configHash, as imagecache prepare does, instead of configuration", p.project.Name))
+		return nil
+	}
+	whole := &v1alpha1.DevcontainerImage{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
+		return fmt.Errorf("read inline configuration: %w", err)
+	}
+	contents := whole.Spec.Configuration
+	key, err := hash.FromContents([]byte(contents.DevcontainerJSON), dockerfileOf(contents), p.image.Spec.Platform)
+	if err != nil {
+		return fmt.Errorf("compute hash: %w", err)
+	}
+	p.status.ConfigHash, p.inputs = key.Hash, inputsOfKey(key)
+	return nil
+}
+
+// dockerfileOf is an inline Dockerfile's contents, nil where there is none.
+func dockerfileOf(contents *v1alpha1.InlineConfiguration) []byte {
+	if contents.Dockerfile == "" {
+		return nil
+	}
+	return []byte(contents.Dockerfile)
+}
+
+// requestsOf lists the requests of the namespace that an index holds under a value: read only, as listRequests says.
+func (r *Reconciler) requestsOf(ctx context.Context, image *v1alpha1.DevcontainerImage, index, value string) ([]v1alpha1.DevcontainerImage, error) {
+	return indexes.Requests(ctx, r.Client, image.Namespace, index, value)
+}
+
+// expectation is what an image under the request's hash has to be.
+func (p *pass) expectation() publication.Expectation {
+	return publication.Expectation{
+		Hash:        p.status.ConfigHash,
+		HashVersion: hash.Version,
+		UID:         string(p.image.UID),
+		Platform:    p.image.Spec.Platform,
+	}
+}
+
+// cachedImage is what the status says about an image of the repository.
+func (p *pass) cachedImage(found *ecr.Image, buildSeconds int64) *v1alpha1.CachedImage {
+	image := &v1alpha1.CachedImage{
+		Reference:    p.status.RepositoryURI + "@" + found.Digest,
+		Digest:       found.Digest,
+		SizeBytes:    &found.SizeBytes,
+		BuildSeconds: &buildSeconds,
+	}
+	if !found.PushedAt.IsZero() {
+		image.PushedAt = metaTime(found.PushedAt)
+		image.ExpiresAt = metaTime(found.PushedAt.Add(projects.Retention(p.project)))
+	}
+	return image
+}
+
+func cachedOf(found *ecr.Image) *publication.Cached {
+	if found == nil {
+		return nil
+	}
+	return &publication.Cached{Digest: found.Digest, Config: found.Config, PushedAt: found.PushedAt, Archived: found.Archived}
+}

@@ -1,0 +1,196 @@
+package devcontainerimage
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/internal/publication"
+)
+
+// bypass says why the cache does not apply to a request, if it doesn't. project and runner are nil where they are not
+// known: they are looked at only after what the request says by itself.
+func bypass(spec *v1alpha1.DevcontainerImageSpec, runner *v1alpha1.RunnerImageCache) (reason, explanation string, bypassed bool) {
+	switch {
+	case spec.ProjectRef == nil:
+		return v1alpha1.ReasonNonProjectEnvironment, "the environment has no project, and the cache is shared within projects only", true
+	case spec.ConfigurationType == v1alpha1.ConfigurationCompose:
+		return v1alpha1.ReasonComposeNotSupported, "Docker Compose configurations are not cached", true
+	case runner == nil:
+		return "", "", false
+	case runner.Spec.Provider != "" && runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
+		return v1alpha1.ReasonUnsupportedRunner, fmt.Sprintf("runners of provider %s do not cache; only AWSEC2 runners do", runner.Spec.Provider), true
+	case runner.Spec.Cache == v1alpha1.CacheDisabled:
+		return v1alpha1.ReasonCacheDisabled, fmt.Sprintf("the cache of runner %s is switched off", runner.Spec.RunnerID), true
+	}
+	return "", "", false
+}
+
+// answer is what a lookup means for a request.
+type answer struct {
+	result      v1alpha1.CacheResult
+	reason      string
+	explanation string
+	about       publication.About
+	// replaces is the digest of an image that stands under the hash and can't be used.
+	replaces string
+}
+
+// answerFor decides hit or miss from what the repository holds under the hash; found is nil if it holds nothing.
+func answerFor(spec *v1alpha1.DevcontainerImageSpec, want publication.Expectation, policy publication.Policy, found *publication.Cached, now time.Time) answer {
+	if found == nil {
+		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonImageNotFound, explanation: "no image with this configuration is cached"}
+	}
+	if spec.CachePolicy == v1alpha1.CachePolicyRefresh {
+		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonRefresh, replaces: found.Digest,
+			explanation: fmt.Sprintf("the request asks for a new image instead of that of %s", ago(found.PushedAt, now))}
+	}
+	unusable, about := publication.Judge(*found, want, policy, now)
+	if unusable == publication.Usable {
+		return answer{result: v1alpha1.CacheHit, reason: v1alpha1.ReasonImageFound, about: about,
+			explanation: fmt.Sprintf("found the image of %s", madeBy(about, found.PushedAt, now))}
+	}
+	return answer{result: v1alpha1.CacheMiss, reason: string(unusable), replaces: found.Digest, about: about,
+		explanation: unusableSentence(unusable, found, policy, want, now)}
+}
+
+func unusableSentence(why publication.Unusable, found *publication.Cached, policy publication.Policy, want publication.Expectation, now time.Time) string {
+	switch why {
+	case publication.Expired:
+		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(found.PushedAt, now), int(policy.Retention.Hours()/24))
+	case publication.Invalidated:
+		return fmt.Sprintf("the image of %s is older than invalidatePushedBefore, %s", ago(found.PushedAt, now), policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+	case publication.PlatformMismatch:
+		return fmt.Sprintf("the image under this hash is not for %s", want.Platform)
+	case publication.Archived:
+		return "ECR has archived the image, so that it can't be pulled"
+	default:
+		return "the image under this hash was not published by this cache, or is damaged"
+	}
+}
+
+// policyOf is what a project asks of its images.
+func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
+	policy := publication.Policy{Retention: projects.Retention(project)}
+	if before := project.Spec.InvalidatePushedBefore; before != nil {
+		policy.InvalidatePushedBefore = before.Time
+	}
+	return policy
+}
+
+// mayPublish says whether a request may ever become a builder: the initial build of an environment's creation, and not
+// the second such request of one environment. others are requests among which are all of the environment's.
+func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
+	if image.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated {
+		return "a rebuild never publishes", false
+	}
+	for i := range others {
+		other := &others[i]
+		if other.UID == image.UID || other.Spec.EnvironmentID != image.Spec.EnvironmentID ||
+			other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
+			continue
+		}
+		// Requests of one second have no order but their names', so one that builds already counts as the first.
+		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) {
+			return fmt.Sprintf("environment %s was created with request %s already, and only the first may publish", image.Spec.EnvironmentID, other.Name), false
+		}
+	}
+	return "", true
+}
+
+// earlier orders requests by creation; those of one second by name, so that each two have one order.
+func earlier(a, b *v1alpha1.DevcontainerImage) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Name < b.Name
+}
+
+func sameProject(a, b *v1alpha1.DevcontainerImage) bool {
+	return a.Spec.ProjectRef != nil && b.Spec.ProjectRef != nil && a.Spec.ProjectRef.Name == b.Spec.ProjectRef.Name
+}
+
+// expectedBuildSeconds is how long a build may take: what the latest of the project's published ones took, or nil where
+// none is known.
+func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
+	var latest *v1alpha1.DevcontainerImage
+	for i := range others {
+		other := &others[i]
+		if other.Spec.Build == nil || other.Spec.Build.Outcome != v1alpha1.BuildSucceeded || other.Spec.Build.DurationSeconds == nil {
+			continue
+		}
+		if latest == nil || earlier(latest, other) {
+			latest = other
+		}
+	}
+	if latest == nil {
+		return nil
+	}
+	return latest.Spec.Build.DurationSeconds
+}
+
+// ago says how long ago a time was, in its largest unit.
+func ago(then, now time.Time) string {
+	passed := now.Sub(then)
+	switch {
+	case passed < time.Minute:
+		return fmt.Sprintf("%d s ago", max(0, int(passed.Seconds())))
+	case passed < time.Hour:
+		return fmt.Sprintf("%d min ago", int(passed.Minutes()))
+	case passed < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(passed.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(passed.Hours()/24))
+	}
+}
+
+func madeBy(about publication.About, pushedAt, now time.Time) string {
+	if about.Environment == "" {
+		return ago(pushedAt, now)
+	}
+	return fmt.Sprintf("%s (environment %s)", ago(pushedAt, now), about.Environment)
+}
+
+// refusal says why a project does not let a reported build be published, if it doesn't.
+func refusal(project *v1alpha1.ProjectImageCache, report *v1alpha1.BuildReport) (reason, message string, refused bool) {
+	switch {
+	case report.KeyCoverage == v1alpha1.CoverageEnvironmentValues:
+		return v1alpha1.ReasonSecretsInBuild, "a value of the runner's environment reaches the build and is not in the key, so the image stays where it was built; add LocalEnv to the project's keyInputs", true
+	case project.Spec.KeyCoverage == v1alpha1.KeyCoverageRequireComplete && report.KeyCoverage != v1alpha1.CoverageComplete:
+		return v1alpha1.ReasonKeyIncomplete, "the build reads more than its key covers and the project asks for complete keys, so the image stays where it was built; see imagecache hash --explain", true
+	}
+	return "", "", false
+}
+
+// savedSeconds is what a hit saved: the build's time less the time of the pull that was reported; never below zero.
+func savedSeconds(image *v1alpha1.CachedImage, pull *v1alpha1.PullReport) *int64 {
+	if image == nil || image.BuildSeconds == nil {
+		return nil
+	}
+	saved := *image.BuildSeconds
+	if pull != nil {
+		if pull.Outcome != v1alpha1.PullSucceeded {
+			saved = 0
+		} else if pull.DurationSeconds != nil {
+			saved = max(0, saved-*pull.DurationSeconds)
+		}
+	}
+	return &saved
+}
+
+// dueAt is when a finished object is to be removed.
+func dueAt(image *v1alpha1.DevcontainerImage) time.Time {
+	ttl := int32(86400)
+	if image.Spec.TTLSecondsAfterFinished != nil {
+		ttl = *image.Spec.TTLSecondsAfterFinished
+	}
+	return image.Status.FinishedAt.Add(time.Duration(ttl) * time.Second)
+}
+
+func metaTime(t time.Time) *metav1.Time {
+	stamp := metav1.NewTime(t)
+	return &stamp
+}

@@ -1,0 +1,201 @@
+package devcontainerimage
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/publication"
+	"imagecache.dev/test/fixture"
+)
+
+func TestBypassNamesWhyTheCacheDoesNotApply(t *testing.T) {
+	project := &v1alpha1.ProjectReference{Name: "shop"}
+	runner := func(edit func(*v1alpha1.RunnerImageCacheSpec)) *v1alpha1.RunnerImageCache {
+		r := &v1alpha1.RunnerImageCache{Spec: v1alpha1.RunnerImageCacheSpec{RunnerID: "demo", Provider: v1alpha1.ProviderAWSEC2, Cache: v1alpha1.CacheEnabled}}
+		edit(&r.Spec)
+		return r
+	}
+	for name, test := range map[string]struct {
+		spec   v1alpha1.DevcontainerImageSpec
+		runner *v1alpha1.RunnerImageCache
+		want   string
+	}{
+		"no project":           {v1alpha1.DevcontainerImageSpec{}, nil, v1alpha1.ReasonNonProjectEnvironment},
+		"compose":              {v1alpha1.DevcontainerImageSpec{ProjectRef: project, ConfigurationType: v1alpha1.ConfigurationCompose}, nil, v1alpha1.ReasonComposeNotSupported},
+		"runner not known yet": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil, ""},
+		"another provider": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Provider = v1alpha1.ProviderGCP }),
+			v1alpha1.ReasonUnsupportedRunner},
+		"switched off": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Cache = v1alpha1.CacheDisabled }),
+			v1alpha1.ReasonCacheDisabled},
+		"applies": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(*v1alpha1.RunnerImageCacheSpec) {}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reason, explanation, bypassed := bypass(&test.spec, test.runner)
+			if reason != test.want || bypassed != (test.want != "") || bypassed != (explanation != "") {
+				t.Errorf("bypass = %q, %q, %v; want reason %q", reason, explanation, bypassed, test.want)
+			}
+		})
+	}
+}
+
+func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
+	want := publication.Expectation{Hash: "h1", HashVersion: 1, UID: "u9", Platform: "linux/amd64"}
+	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
+	image := func(edit func(*publication.Cached, map[string]string, map[string]any)) *publication.Cached {
+		cached := &publication.Cached{Digest: "sha256:old", PushedAt: fixture.Noon.Add(-3 * time.Hour)}
+		labels := map[string]string{imagelabel.Hash: "h1", imagelabel.Version: "1", imagelabel.UID: "u1", imagelabel.Environment: "e-17", imagelabel.BuildSeconds: "225"}
+		config := map[string]any{"os": "linux", "architecture": "amd64"}
+		edit(cached, labels, config)
+		config["config"] = map[string]any{"Labels": labels}
+		if cached.Config == nil {
+			cached.Config, _ = json.Marshal(config)
+		}
+		return cached
+	}
+	for name, test := range map[string]struct {
+		found   *publication.Cached
+		policy  v1alpha1.CachePolicy
+		before  time.Time
+		result  v1alpha1.CacheResult
+		reason  string
+		because string
+	}{
+		"nothing": {nil, "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound, "no image with this configuration is cached"},
+		"usable": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", time.Time{},
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
+		"refresh": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "Refresh", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonRefresh, "the request asks for a new image instead of that of 3 h ago"},
+		"an hour and a second left": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) {
+			c.PushedAt = fixture.Noon.Add(-30*24*time.Hour + time.Hour + time.Second)
+		}), "", time.Time{}, v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 29 days ago (environment e-17)"},
+		"an hour left": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) {
+			c.PushedAt = fixture.Noon.Add(-30*24*time.Hour + time.Hour)
+		}), "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 29 days ago has reached its retention of 30 days"},
+		"invalidated": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", fixture.Noon.Add(-time.Hour),
+			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago is older than invalidatePushedBefore, 2026-03-14T11:00:00Z"},
+		"other platform": {image(func(_ *publication.Cached, _ map[string]string, config map[string]any) {
+			config["architecture"] = "arm64"
+		}), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonPlatformMismatch, "the image under this hash is not for linux/amd64"},
+		"label of another hash": {image(func(_ *publication.Cached, labels map[string]string, _ map[string]any) {
+			labels[imagelabel.Hash] = "h2"
+		}), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
+		"no configuration": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Config = []byte{} }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
+		"archived": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Archived = true }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so that it can't be pulled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := policy
+			policy.InvalidatePushedBefore = test.before
+			got := answerFor(&v1alpha1.DevcontainerImageSpec{CachePolicy: test.policy}, want, policy, test.found, fixture.Noon)
+			if got.result != test.result || got.reason != test.reason || got.explanation != test.because {
+				t.Errorf("answerFor = %s, %s, %q; want %s, %s, %q", got.result, got.reason, got.explanation, test.result, test.reason, test.because)
+			}
+			if replaces := test.found != nil && test.result == v1alpha1.CacheMiss; replaces != (got.replaces == "sha256:old") {
+				t.Errorf("replaces = %q", got.replaces)
+			}
+		})
+	}
+}
+
+func request(name string, age time.Duration, edit func(*v1alpha1.DevcontainerImage)) v1alpha1.DevcontainerImage {
+	image := v1alpha1.DevcontainerImage{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(fixture.Noon.Add(-age))},
+		Spec: v1alpha1.DevcontainerImageSpec{
+			ProjectRef:    &v1alpha1.ProjectReference{Name: "shop"},
+			EnvironmentID: "e-1",
+			Trigger:       v1alpha1.TriggerEnvironmentCreated,
+		},
+	}
+	if edit != nil {
+		edit(&image)
+	}
+	return image
+}
+
+func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
+	first, second := request("a", time.Minute, nil), request("b", 0, nil)
+	both := []v1alpha1.DevcontainerImage{first, second}
+	if why, may := mayPublish(&first, both); !may {
+		t.Errorf("the first request may not publish: %s", why)
+	}
+	if _, may := mayPublish(&second, both); may {
+		t.Error("the second request of an environment may publish")
+	}
+	rebuild := request("c", 0, func(i *v1alpha1.DevcontainerImage) { i.Spec.Trigger = v1alpha1.TriggerRebuild })
+	if _, may := mayPublish(&rebuild, nil); may {
+		t.Error("a rebuild may publish")
+	}
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{rebuild}); !may {
+		t.Error("a rebuild keeps the creation from publishing")
+	}
+	twin := request("A", time.Minute, func(i *v1alpha1.DevcontainerImage) { i.CreationTimestamp = first.CreationTimestamp })
+	first.Status.Role = v1alpha1.RoleBuilder
+	if _, may := mayPublish(&twin, []v1alpha1.DevcontainerImage{first, twin}); may {
+		t.Error("a request of the same second publishes beside one that builds already")
+	}
+	another := request("e", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.EnvironmentID = "another" })
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{another}); !may {
+		t.Error("a request of another environment, of the same share of the index, keeps this one from publishing")
+	}
+	elsewhere := request("d", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.ProjectRef.Name = "other" })
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{elsewhere}); !may {
+		t.Error("a request of another project keeps this one from publishing")
+	}
+}
+
+func TestRefusalKeepsBuildsLocalThatTheProjectDoesNotWant(t *testing.T) {
+	project := func(coverage v1alpha1.KeyCoverage) *v1alpha1.ProjectImageCache {
+		return &v1alpha1.ProjectImageCache{Spec: v1alpha1.ProjectImageCacheSpec{KeyCoverage: coverage}}
+	}
+	for _, test := range []struct {
+		project v1alpha1.KeyCoverage
+		report  v1alpha1.BuildKeyCoverage
+		want    string
+	}{
+		{v1alpha1.KeyCoverageWarn, v1alpha1.CoverageIncomplete, ""},
+		{v1alpha1.KeyCoverageWarn, v1alpha1.CoverageEnvironmentValues, v1alpha1.ReasonSecretsInBuild},
+		{v1alpha1.KeyCoverageRequireComplete, v1alpha1.CoverageComplete, ""},
+		{v1alpha1.KeyCoverageRequireComplete, v1alpha1.CoverageIncomplete, v1alpha1.ReasonKeyIncomplete},
+		{v1alpha1.KeyCoverageRequireComplete, "", v1alpha1.ReasonKeyIncomplete},
+	} {
+		reason, message, refused := refusal(project(test.project), &v1alpha1.BuildReport{KeyCoverage: test.report})
+		if reason != test.want || refused != (test.want != "") || refused != (message != "") {
+			t.Errorf("refusal(%s, %s) = %q, %q, %v; want %q", test.project, test.report, reason, message, refused, test.want)
+		}
+	}
+}
+
+func TestSavedSecondsAreNetOfThePull(t *testing.T) {
+	image := &v1alpha1.CachedImage{BuildSeconds: ptr.To[int64](225)}
+	pull := func(outcome v1alpha1.PullOutcome, seconds int64) *v1alpha1.PullReport {
+		return &v1alpha1.PullReport{Outcome: outcome, DurationSeconds: &seconds}
+	}
+	for name, test := range map[string]struct {
+		image *v1alpha1.CachedImage
+		pull  *v1alpha1.PullReport
+		want  *int64
+	}{
+		"not known":             {nil, nil, nil},
+		"before the report":     {image, nil, ptr.To[int64](225)},
+		"after the report":      {image, pull(v1alpha1.PullSucceeded, 12), ptr.To[int64](213)},
+		"longer than the build": {image, pull(v1alpha1.PullSucceeded, 500), ptr.To[int64](0)},
+		"failed":                {image, pull(v1alpha1.PullFailed, 3), ptr.To[int64](0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, savedSeconds(test.image, test.pull)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

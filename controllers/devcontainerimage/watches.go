@@ -1,0 +1,157 @@
+package devcontainerimage
+
+import (
+	"context"
+	"fmt"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/watch"
+)
+
+// requestWorkers is how many requests are answered at once. They mostly wait, for AWS or the API server, and those
+// that look up together share one call: a morning's thousand environments of one project cost a dozen.
+const requestWorkers = 1000
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), ownwrites.New(r.Clock)
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("devcontainerimage").
+		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).
+		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(r.waitersOfBuilder), builder.WithPredicates(watch.BuilderEnded())).
+		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(watch.ConcernsProjects())).
+		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: requestWorkers,
+			RateLimiter:             outcome.RetryLimiter(),
+			ReconciliationTimeout:   outcome.PassTimeout,
+			EnableWarmup:            ptr.To(true),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)
+	}
+	return nil
+}
+
+// behind is the priority of what nobody waits for; requests that are answered have 0.
+const behind = -100
+
+// requestHandler wakes requests to which something is left to do: new ones at once, even if a manager that starts finds
+// them among a hundred thousand that are finished. Of those each waits, without a pass, for the time of its removal.
+func (r *Reconciler) requestHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	add := func(q queue, object client.Object, options priorityqueue.AddOpts) {
+		// The default queue of controller-runtime is one with priorities.
+		q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			image, options := e.Object.(*v1alpha1.DevcontainerImage), priorityqueue.AddOpts{Priority: ptr.To(0)}
+			if !indexes.IsOpen(image) {
+				options.Priority = ptr.To(behind)
+			}
+			if indexes.IsAtRest(image) {
+				options.After = max(dueAt(image).Sub(r.Clock.Now()), 0)
+			}
+			add(q, image, options)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
+			deleted := e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+			if changed || deleted {
+				add(q, e.ObjectNew, priorityqueue.AddOpts{Priority: ptr.To(0)})
+			}
+		},
+	}
+}
+
+// waitersOfBuilder are the unfinished requests of a builder's hash.
+func (r *Reconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
+}
+
+// requestsOfProject are the unfinished requests of a project.
+func (r *Reconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenProject, object.GetName())
+}
+
+// requestsOfRunner are the unfinished requests of a runner's projects.
+func (r *Reconciler) requestsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, project := range watch.ProjectsOfRunner(ctx, r.Client, object) {
+		requests = append(requests, r.unfinished(ctx, project.Namespace, indexes.OpenProject, project.Name)...)
+	}
+	return requests
+}
+
+// unfinished are the requests that an index of unfinished ones holds under a value.
+func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
+	if value == "" {
+		return nil
+	}
+	images, err := indexes.Requests(ctx, r.Client, namespace, index, value)
+	if err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(images))
+	for i := range images {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&images[i])})
+	}
+	return requests
+}
+
+// leaseHandler notes when each build lease was renewed, and wakes those whom a lease's end concerns. A renewal wakes
+// nobody.
+func (r *Reconciler) leaseHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {
+		for _, request := range r.unfinished(ctx, lease.Namespace, indexes.OpenHash, lease.Annotations[annotationHash]) {
+			q.Add(request)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, _ queue) {
+			if lease, ok := e.Object.(*coordinationv1.Lease); ok && isBuildLease(lease) {
+				r.leases.note(lease)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			lease, ok := e.ObjectNew.(*coordinationv1.Lease)
+			if !ok || !isBuildLease(lease) {
+				return
+			}
+			r.leases.note(lease)
+			if before, ok := e.ObjectOld.(*coordinationv1.Lease); ok && holderName(before) != holderName(lease) {
+				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: before.Namespace, Name: holderName(before)}})
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			if lease, ok := e.Object.(*coordinationv1.Lease); ok && isBuildLease(lease) {
+				r.leases.forget(lease)
+				wake(ctx, lease, q)
+			}
+		},
+	}
+}
+
+func isBuildLease(lease *coordinationv1.Lease) bool {
+	return lease.Annotations[annotationHash] != ""
+}

@@ -1,0 +1,22 @@
+package outcome
+
+import (
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// PassTimeout bounds one pass of any reconciler, calls to AWS included.
+const PassTimeout = time.Minute
+
+// retryFirst and retryMost bound the pause after an error.
+const (
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 30 * time.Second
+)
+
+// RetryLimiter is the pause of one object after an error: doubling, within bounds.
+func RetryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost)
+}

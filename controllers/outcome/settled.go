@@ -1,0 +1,41 @@
+package outcome
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/aws"
+)
+
+// invalidRetry is how long a pass waits after AWS said that it never takes what it was sent: something in the account,
+// such as a quota or a key, may still change that.
+const invalidRetry = 5 * time.Minute
+
+// Settled is the outcome of a pass whose status is written. What is wrong with a runner or a project is often put right
+// in AWS and not in the spec, so also where only a person can help it looks again, after next.
+func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
+	var terminal *TerminalError
+	if errors.As(err, &terminal) {
+		return Result(ctx, nil, next)
+	}
+	return Result(ctx, Paced(err), next)
+}
+
+// Paced turns errors that say when to come back into ordinary waits.
+func Paced(err error) error {
+	var waiting *WaitingError
+	if err == nil || errors.As(err, &waiting) {
+		return err
+	}
+	switch {
+	case aws.ClassOf(err) == aws.ClassThrottled:
+		return Waitingf(v1alpha1.ReasonThrottled, aws.RetryAfter(err), "%s", aws.Message(err))
+	case aws.ClassOf(err) == aws.ClassInvalid, aws.Code(err) == "LimitExceededException", aws.Code(err) == "LimitExceeded":
+		return Waitingf(v1alpha1.ReasonAWSError, invalidRetry, "%s", aws.Message(err))
+	}
+	return err
+}

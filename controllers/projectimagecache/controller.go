@@ -1,0 +1,130 @@
+// Package projectimagecache keeps each project's repository in ECR as its object and its runner ask.
+package projectimagecache
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/awstarget"
+	"imagecache.dev/controllers/drift"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/controllers/schedule"
+)
+
+// Reconciler keeps each project's repository in ECR as its object and its runner ask.
+type Reconciler struct {
+	Client     client.Client
+	Recorder   events.EventRecorder
+	Clock      clock.PassiveClock
+	ClusterUID string
+
+	Intervals schedule.Intervals
+	// PricePerGBMonth is ECR's storage price in US dollars, for the estimated cost.
+	PricePerGBMonth float64
+
+	Targets *awstarget.Targets
+	writes  *ownwrites.Writes
+
+	mu      sync.Mutex
+	sweeps  map[types.UID]time.Time // when each project's policies are to be read next
+	counted map[types.UID]*v1alpha1.ImageStatistics
+	drifted map[types.UID][]drift.Finding // what was found and could not be put right yet
+}
+
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches/status,verbs=patch
+// +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches/finalizers,verbs=update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches;devcontainerimages,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile brings one project's repository to what is wanted of it and says in the status how far it is.
+func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
+	if r.writes.IsBehind(project) {
+		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the cache is behind the last status"), 0)
+	}
+	if !project.DeletionTimestamp.IsZero() {
+		return outcome.Settled(ctx, r.finalize(ctx, project), r.Intervals.Drift)
+	}
+	if err := r.hold(ctx, project); err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	runner, err := r.runnerOf(ctx, project)
+	if err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	if runner != nil && !awstarget.Observed(runner) && project.Status.Repository != nil {
+		// The runner's watch wakes the project in a moment. Until then it stays as ready as it was.
+		return outcome.Result(ctx, nil, 0)
+	}
+	facts := &projectFacts{now: r.Clock.Now()}
+	next := r.work(ctx, project, runner, facts)
+	r.announceDrift(project, facts)
+	before := project.Status.DeepCopy()
+	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	r.noteSweep(project, facts)
+	r.announce(project, before, facts)
+	return outcome.Settled(ctx, facts.err(), next)
+}
+
+// work asks AWS and changes it, and returns when to look again although nothing in the cluster changed.
+func (r *Reconciler) work(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, facts *projectFacts) time.Duration {
+	if runner == nil {
+		facts.refused = outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there; apply a RunnerImageCache of that name", project.Spec.RunnerRef.Name)
+		return 0
+	}
+	facts.disabled = runner.Spec.Cache == v1alpha1.CacheDisabled
+	target, refused := r.Targets.OfProject(ctx, project, runner)
+	if facts.refused = refused; refused != nil {
+		return 0
+	}
+	facts.desired = desiredFor(project, runner, r.ClusterUID)
+	due := r.sweepDue(project)
+	facts.sweep = !facts.now.Before(due)
+	r.converge(ctx, project, target, facts)
+	due = r.nextSweep(project, due, facts)
+	if outcome.IsTerminal(facts.repositoryErr) {
+		return schedule.Jittered(r.Intervals.Drift, project.UID)
+	}
+	return schedule.Soonest(max(due.Sub(facts.now), time.Second), r.count(ctx, project, target, facts))
+}
+
+// runnerOf is the project's runner, nil if there is none.
+func (r *Reconciler) runnerOf(ctx context.Context, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
+	return projects.RunnerOf(ctx, r.Client, project)
+}
+
+// hold puts the finalizer on, before anything is made in AWS.
+func (r *Reconciler) hold(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
+	if controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
+		return nil
+	}
+	before := project.DeepCopy()
+	controllerutil.AddFinalizer(project, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	r.writes.Note(project)
+	return nil
+}
+
+func (r *Reconciler) patchStatus(ctx context.Context, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
+	if err := projects.PatchStatus(ctx, r.Client, project, status); err != nil {
+		return err
+	}
+	r.writes.Note(project)
+	return nil
+}

@@ -1,0 +1,74 @@
+package projectimagecache
+
+import (
+	"time"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/internal/ecr"
+)
+
+// expiryDelay is within how much time after an image's end ECR removes it:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
+const expiryDelay = 24 * time.Hour
+
+// countDue says whether a project's images are to be counted, and in how long at the earliest. published are the retained
+// requests that published; that there are usable pull credentials says that somebody asked within the last day.
+func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+	known := project.Status.Images
+	var readAt time.Time
+	if known != nil && known.ReadAt != nil {
+		readAt = known.ReadAt.Time
+	}
+	wanted = publishedSince(published, readAt)
+	if known != nil && known.OldestExpiresAt != nil && projects.UsablePullCredentials(project, now) != nil && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
+		wanted = wanted || readAt.Before(known.OldestExpiresAt.Add(expiryDelay))
+	}
+	switch {
+	case mayHoldInvalidated(project):
+		// A person waits for these to go.
+		return 0, true
+	case !wanted:
+		return 0, false
+	case readAt.IsZero():
+		return 0, true
+	}
+	return max(readAt.Add(interval).Sub(now), 0), true
+}
+
+// mayHoldInvalidated says whether a project may have images that were published before invalidatePushedBefore: it was
+// set since the last pass, or the oldest image that was counted is one.
+func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
+	before, known := project.Spec.InvalidatePushedBefore, project.Status.Images
+	switch {
+	case before == nil:
+		return false
+	case known == nil || project.Status.ObservedGeneration != project.Generation:
+		return true
+	case known.OldestExpiresAt == nil:
+		return false
+	}
+	return known.OldestExpiresAt.AddDate(0, 0, -int(projects.RetentionDays(project))).Before(before.Time)
+}
+
+// splitInvalidated are a project's images that stay, and the digests of those that were published too early.
+func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay []ecr.Image, invalidated []string) {
+	for _, image := range images {
+		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
+			invalidated = append(invalidated, image.Digest)
+			continue
+		}
+		stay = append(stay, image)
+	}
+	return stay, invalidated
+}
+
+// publishedSince says whether one of the requests that published finished at or after a time, which is of whole seconds.
+func publishedSince(published []v1alpha1.DevcontainerImage, since time.Time) bool {
+	for n := range published {
+		if !published[n].Status.FinishedAt.Time.Before(since) {
+			return true
+		}
+	}
+	return false
+}

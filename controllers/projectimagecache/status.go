@@ -1,0 +1,133 @@
+package projectimagecache
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/conditions"
+	"imagecache.dev/controllers/metric"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/internal/ecr"
+)
+
+// projectFacts is what one pass found out about a project and did for it.
+type projectFacts struct {
+	now      time.Time
+	disabled bool
+	// refused says why nothing was asked of AWS about the repository.
+	refused error
+
+	desired desiredRepository
+	plan    *repositoryPlan
+	// sweep asks for the policies, which have no shared list, to be read; swept says that they were, and sweepErr why not.
+	sweep, swept bool
+	sweepErr     error
+
+	// repository is nil where it isn't there, or isn't this object's.
+	repository *ecr.Repository
+	// tagged are the repository's tags after the pass.
+	tagged map[string]string
+
+	repositoryErr, lifecycleErr, policyErr, tagsErr error
+
+	// statistics are nil where the images were not counted in this pass.
+	statistics *v1alpha1.ImageStatistics
+	// uncounted says that the figures of the status no longer hold.
+	uncounted bool
+	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
+	invalidated int
+}
+
+// err is what holds the project up: the first part that failed. Tags without room are shown and hold up nothing.
+func (f *projectFacts) err() error {
+	return outcome.First(f.refused, f.repositoryErr, f.lifecycleErr, f.policyErr, f.tagsErr)
+}
+
+// projectStatus is the status that the facts add up to.
+func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha1.ProjectImageCacheStatus {
+	status := *project.Status.DeepCopy()
+	status.ObservedGeneration = project.Generation
+	if f.repository != nil {
+		if status.Repository != nil && status.Repository.ARN != f.repository.ARN {
+			status.PullCredentials = nil // they are for the repository of another account
+		}
+		status.Repository = &v1alpha1.RepositoryStatus{
+			Name: f.repository.Name, ARN: f.repository.ARN, URI: f.repository.URI, Origin: f.plan.origin,
+		}
+		status.AppliedTags = appliedTags(f)
+		status.AppliedHash = f.desired.hash()
+	}
+	if f.statistics != nil || f.uncounted {
+		status.Images = f.statistics
+	}
+	status.Conditions = projectConditions(project, f).ApplyTo(project.Status.Conditions)
+	return status
+}
+
+// appliedTags are the keys that the controller set and that are still there.
+func appliedTags(f *projectFacts) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(f.tagged)) {
+		if value, wanted := f.plan.tags[key]; (wanted && f.tagged[key] == value) || slices.Contains(f.plan.untag, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *conditions.Facts {
+	conditions := conditions.For(project.Generation)
+	if f.refused == nil {
+		conditions.Part(v1alpha1.ConditionRepositoryReady, outcome.Paced(f.repositoryErr), "repository "+f.desired.name+" is there, this object's, and its tags are immutable")
+	}
+	if f.repository != nil {
+		conditions.Part(v1alpha1.ConditionLifecyclePolicyReady, outcome.Paced(f.lifecycleErr),
+			fmt.Sprintf("images expire %d days after they were published", projects.RetentionDays(project)))
+		conditions.Part(v1alpha1.ConditionRepositoryPolicyReady, outcome.Paced(f.policyErr), "the repository is closed to everybody but its project, readers and the controller")
+		conditions.Part(v1alpha1.ConditionTagsReady, outcome.First(outcome.Paced(f.tagsErr), tagsProblem(f.plan.left, f.desired.refused)),
+			fmt.Sprintf("%d tags are set", len(f.plan.tags)))
+	}
+	if f.disabled {
+		return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonDisabled, "the runner's cache is switched off: nothing is published or pulled, and what is cached stays until it expires")
+	}
+	return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can cache images")
+}
+
+// statistics add up a project's images.
+func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
+	var bytes int64
+	var oldest time.Time
+	for _, image := range images {
+		bytes += image.SizeBytes
+		if oldest.IsZero() || image.PushedAt.Before(oldest) {
+			oldest = image.PushedAt
+		}
+	}
+	count, readAt := int64(len(images)), metav1.NewTime(now.Truncate(time.Second))
+	figures := &v1alpha1.ImageStatistics{
+		Count:                   &count,
+		SizeBytes:               &bytes,
+		EstimatedMonthlyCostUSD: strconv.FormatFloat(float64(bytes)/metric.Gigabyte*pricePerGBMonth, 'f', 2, 64),
+		ReadAt:                  &readAt,
+	}
+	if count > 0 {
+		expires := metav1.NewTime(oldest.Add(time.Duration(retentionDays) * 24 * time.Hour).Truncate(time.Second))
+		figures.OldestExpiresAt = &expires
+	}
+	return figures
+}
+
+// deletingProjectStatus is the status of a project that can't go yet.
+func deletingProjectStatus(project *v1alpha1.ProjectImageCache, err error) v1alpha1.ProjectImageCacheStatus {
+	status := *project.Status.DeepCopy()
+	status.ObservedGeneration = project.Generation
+	status.Conditions = conditions.For(project.Generation).Summary(outcome.Paced(err), "", "").ApplyTo(project.Status.Conditions)
+	return status
+}

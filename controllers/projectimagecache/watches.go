@@ -1,0 +1,55 @@
+package projectimagecache
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/drift"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/watch"
+	"imagecache.dev/internal/aws"
+)
+
+// projectWorkers is how many projects are worked on at once; they mostly wait for AWS.
+const projectWorkers = 32
+
+// SetupWithManager registers the reconciler, what wakes it, and the watch for drift.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.writes = ownwrites.New(r.Clock)
+	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]drift.Finding{}
+	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("projectimagecache").
+		For(&v1alpha1.ProjectImageCache{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, watch.Abandoned(), watch.DeletionStarted()))).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(watch.ToProjectsOfRunner(r.Client)), builder.WithPredicates(watch.ConcernsProjects())).
+		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(watch.ProjectOfRequest), builder.WithPredicates(watch.BuilderEnded())).
+		WatchesRawSource(source.Channel(wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ProjectImageCache]{})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: projectWorkers,
+			RateLimiter:             outcome.RetryLimiter(),
+			ReconciliationTimeout:   outcome.PassTimeout,
+			EnableWarmup:            ptr.To(true),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return fmt.Errorf("set up controller for ProjectImageCache: %w", err)
+	}
+	if err := mgr.Add(&driftWatch{reconciler: r, wake: wake, blind: map[aws.Target]bool{}}); err != nil {
+		return fmt.Errorf("set up the watch for drift: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package projects
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
+)
+
+// RepositoryOf is a project's repository, once images can be looked up in it.
+func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStatus, error) {
+	repository := project.Status.Repository
+	if repository == nil || repository.URI == "" || !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionRepositoryReady) {
+		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not ready", project.Name)
+	}
+	return repository, nil
+}
+
+// Retention is how long a project's images live.
+func Retention(project *v1alpha1.ProjectImageCache) time.Duration {
+	days := int32(30)
+	if project.Spec.RetentionDays != nil {
+		days = *project.Spec.RetentionDays
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
+
+// defaultRetentionDays is what the API server sets where the spec says nothing.
+const defaultRetentionDays = 30
+
+func RetentionDays(project *v1alpha1.ProjectImageCache) int32 {
+	if project.Spec.RetentionDays == nil {
+		return defaultRetentionDays
+	}
+	return *project.Spec.RetentionDays
+}

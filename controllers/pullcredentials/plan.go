@@ -1,0 +1,89 @@
+package pullcredentials
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/schedule"
+)
+
+const (
+	// pullDuration is how long pull credentials last: the longest session that a role gets which was itself reached by a
+	// role (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_terms-and-concepts.html, role chaining).
+	pullDuration = time.Hour
+	// pullAskedFor is how long after its last request a project's pull credentials are kept fresh.
+	pullAskedFor = 24 * time.Hour
+	// refreshFrom and refreshTo are between which shares of their life credentials are replaced.
+	refreshFrom, refreshTo = 0.60, 0.70
+)
+
+// pullAction is what is to be done about a project's pull credentials.
+type pullAction string
+
+const (
+	pullKeep   pullAction = "Keep"
+	pullGrant  pullAction = "Grant"
+	pullRemove pullAction = "Remove"
+)
+
+// pullInput is what the decision rests on.
+type pullInput struct {
+	uid      types.UID
+	now      time.Time
+	disabled bool
+	asked    bool
+	// lost says that the Secret was removed by somebody else.
+	lost    bool
+	current *v1alpha1.CredentialReference
+}
+
+// planPull decides, and says when to decide again; zero means when something changes.
+func planPull(in pullInput) (action pullAction, next time.Duration) {
+	switch {
+	case in.current == nil && (!in.asked || in.disabled):
+		return pullKeep, 0
+	case in.disabled:
+		return pullRemove, 0
+	case !in.asked && !in.now.Before(in.current.ExpiresAt.Time):
+		return pullRemove, 0
+	case !in.asked:
+		return pullKeep, in.current.ExpiresAt.Sub(in.now)
+	case in.current == nil, in.lost, !in.now.Before(refreshAt(in.current.ExpiresAt, in.uid)):
+		return pullGrant, 0
+	}
+	return pullKeep, refreshAt(in.current.ExpiresAt, in.uid).Sub(in.now)
+}
+
+// refreshAt is when credentials of pullDuration are replaced: at a share of their life that is each project's own.
+func refreshAt(expiresAt metav1.Time, uid types.UID) time.Time {
+	lived := refreshFrom + (refreshTo-refreshFrom)*schedule.Share(uid)
+	return expiresAt.Add(-time.Duration((1 - lived) * float64(pullDuration)))
+}
+
+// pullAsked says whether environments of a project need pull credentials: one is at it, or asked not long ago. last is
+// when the project's newest request was created, open are those that are not finished.
+func pullAsked(project *v1alpha1.ProjectImageCache, last time.Time, open []v1alpha1.DevcontainerImage, now time.Time) bool {
+	if now.Sub(last) < pullAskedFor {
+		return true
+	}
+	if at, err := time.Parse(time.RFC3339, project.Annotations[v1alpha1.AnnotationPullRequestedAt]); err == nil && now.Sub(at) < pullAskedFor {
+		return true
+	}
+	for n := range open {
+		if asksForPull(&open[n], now) {
+			return true
+		}
+	}
+	return false
+}
+
+// asksForPull says whether one request is a reason to have pull credentials.
+func asksForPull(request *v1alpha1.DevcontainerImage, now time.Time) bool {
+	if request.Spec.ProjectRef == nil || request.Spec.ConfigurationType == v1alpha1.ConfigurationCompose || request.Status.CacheResult == v1alpha1.CacheBypassed {
+		return false
+	}
+	return request.Status.FinishedAt == nil || now.Sub(request.CreationTimestamp.Time) < pullAskedFor
+}

@@ -1,0 +1,95 @@
+package pullcredentials
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
+)
+
+func TestPlanPull(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	credentials := func(left time.Duration) *v1alpha1.CredentialReference {
+		return &v1alpha1.CredentialReference{SecretName: "s", ExpiresAt: metav1.NewTime(now.Add(left))}
+	}
+	for name, test := range map[string]struct {
+		in     pullInput
+		action pullAction
+		next   time.Duration
+	}{
+		"nobody asked":                       {pullInput{}, pullKeep, 0},
+		"the first environment asks":         {pullInput{asked: true}, pullGrant, 0},
+		"asked while switched off":           {pullInput{asked: true, disabled: true}, pullKeep, 0},
+		"switched off":                       {pullInput{asked: true, disabled: true, current: credentials(time.Hour)}, pullRemove, 0},
+		"too early":                          {pullInput{asked: true, current: credentials(25 * time.Minute)}, pullKeep, refreshAt(credentials(25*time.Minute).ExpiresAt, "u").Sub(now)},
+		"due":                                {pullInput{asked: true, current: credentials(17 * time.Minute)}, pullGrant, 0},
+		"run out":                            {pullInput{asked: true, current: credentials(-time.Minute)}, pullGrant, 0},
+		"the Secret was removed":             {pullInput{asked: true, lost: true, current: credentials(time.Hour)}, pullGrant, 0},
+		"nobody asks any more":               {pullInput{current: credentials(17 * time.Minute)}, pullKeep, 17 * time.Minute},
+		"nobody asks, and they have run out": {pullInput{current: credentials(0)}, pullRemove, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.in.uid, test.in.now = "u", now
+			action, next := planPull(test.in)
+			if action != test.action || action == pullKeep && next != test.next {
+				t.Errorf("%s, next in %s; want %s, %s", action, next, test.action, test.next)
+			}
+		})
+	}
+}
+
+// TestRefreshesAreSpread looks at when 1,000 projects, whose credentials were made in the same second, ask for others.
+func TestRefreshesAreSpread(t *testing.T) {
+	made := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	minutes := map[int]int{}
+	for n := range 1000 {
+		at := refreshAt(metav1.NewTime(made.Add(pullDuration)), types.UID(fmt.Sprintf("8f14e45f-ceea-467f-a8a2-%012d", n))).Sub(made)
+		if at < 36*time.Minute || at > 42*time.Minute {
+			t.Fatalf("refreshed after %s; want 60 to 70 %% of an hour", at)
+		}
+		minutes[int(at.Minutes())]++
+	}
+	for minute := 36; minute < 42; minute++ {
+		if minutes[minute] < 80 {
+			t.Errorf("%d of 1,000 in minute %d; want them spread: %v", minutes[minute], minute, minutes)
+		}
+	}
+}
+
+// TestTenThousandIdleProjectsCostNothing has no way to AWS at all, so that a call would end the test.
+func TestTenThousandIdleProjectsCostNothing(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "demo"}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(runner).
+		WithIndex(&v1alpha1.DevcontainerImage{}, indexes.OpenProject, func(client.Object) []string { return nil }).Build()
+	r := &Reconciler{
+		Client: c, Clock: clocktesting.NewFakePassiveClock(time.Now()),
+		granted: map[types.UID]grantedPull{}, lost: map[types.UID]bool{},
+	}
+	for n := range 10_000 {
+		project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("p%d", n), UID: types.UID(fmt.Sprint(n))}}
+		project.Spec.RunnerRef.Name = "demo"
+		project.Status.Repository = &v1alpha1.RepositoryStatus{Name: "r"}
+		result, err := r.Reconcile(context.Background(), project)
+		if err != nil || result != (ctrl.Result{}) {
+			t.Fatalf("project %d: %+v, %v; want to be left alone until somebody asks", n, result, err)
+		}
+	}
+	if len(r.granted) != 0 {
+		t.Errorf("%d projects take memory", len(r.granted))
+	}
+}

@@ -1,0 +1,191 @@
+// Package runnerimagecache keeps what a runner's projects share: the account, the stack's tags and the two roles.
+package runnerimagecache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/awstarget"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/schedule"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/cloudformation"
+	"imagecache.dev/internal/sts"
+)
+
+// Reconciler keeps what a runner's projects share: the account, the stack's tags, the two roles.
+type Reconciler struct {
+	Client     client.Client
+	AWS        *aws.Provider
+	Granter    *sts.Granter
+	Recorder   events.EventRecorder
+	Clock      clock.PassiveClock
+	ClusterUID string
+	Intervals  schedule.Intervals
+	// AllowedRoles are, by namespace, the values that spec.assumeRoleARN may have there.
+	AllowedRoles map[string][]string
+
+	mu     sync.Mutex
+	visits map[types.UID]*runnerVisits
+}
+
+// runnerVisits are when the parts of a runner that cost calls were last looked at.
+type runnerVisits struct {
+	stack, roles visit
+	// read is the stack as it was read last, for a pass whose status could not be written.
+	read *cloudformation.Stack
+}
+
+// +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches,verbs=get;list;watch;patch;update
+// +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches/status,verbs=patch
+// +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches/finalizers,verbs=update
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile looks at a runner's account, stack and roles, puts right what it can, and says the rest in the status.
+func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImageCache) (ctrl.Result, error) {
+	projects, err := r.countProjects(ctx, runner)
+	if err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	if !runner.DeletionTimestamp.IsZero() {
+		return outcome.Settled(ctx, r.finalize(ctx, runner, projects), r.Intervals.Stack)
+	}
+	if err := r.hold(ctx, runner); err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	facts := &runnerFacts{now: r.Clock.Now(), projects: projects}
+	if err := r.observe(ctx, runner, facts); err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	before := runner.Status.DeepCopy()
+	if err := r.patchStatus(ctx, runner, runnerStatus(runner, facts)); err != nil {
+		return outcome.Result(ctx, err, 0)
+	}
+	r.announce(runner, before)
+	return outcome.Settled(ctx, facts.err(), schedule.Jittered(r.nextLook(runner), runner.UID))
+}
+
+// observe collects the facts of a pass in the order in which one needs the other. Its own error is the cluster's; those
+// of AWS are facts.
+func (r *Reconciler) observe(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) error {
+	var sameID v1alpha1.RunnerImageCacheList
+	if err := r.Client.List(ctx, &sameID, client.MatchingFields{indexes.RunnerID: runner.Spec.RunnerID}); err != nil {
+		return fmt.Errorf("list runners of the same ID: %w", err)
+	}
+	facts.refused = runnerRefusal(runner, sameID.Items, awstarget.AllowedRoles(r.AllowedRoles, runner.Namespace))
+	if facts.refused == nil {
+		r.lookAtAWS(ctx, runner, facts)
+	}
+	return nil
+}
+
+func (r *Reconciler) lookAtAWS(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) {
+	identity, err := r.AWS.Clients(awstarget.AddressOf(runner)).Identity(ctx)
+	if facts.accountErr = err; err != nil {
+		return
+	}
+	if facts.accountErr = accountProblem(runner, identity); facts.accountErr != nil {
+		return
+	}
+	facts.identity = &identity
+	visits := r.visitsOf(runner.UID)
+	r.lookAtStack(ctx, runner, visits, facts)
+	r.lookAtRoles(ctx, runner, visits, facts)
+}
+
+// lookAtStack reads the runner's stack, if that is due.
+func (r *Reconciler) lookAtStack(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
+	name := runner.Spec.StackName
+	if name == "" {
+		return
+	}
+	if !visits.stack.due(runner.Generation, facts.now, r.Intervals.Stack) {
+		facts.stack, facts.stackErr = visits.read, visits.stack.err
+		return
+	}
+	stack, err := cloudformation.Read(ctx, r.AWS.Clients(awstarget.AddressOf(runner)), name)
+	switch {
+	case errors.Is(err, cloudformation.ErrNotFound):
+		err = outcome.Terminalf(v1alpha1.ReasonStackNotFound, "region %s has no stack %s; correct spec.stackName", runner.Spec.Region, name)
+	case err == nil:
+		facts.stack = stack
+		err = stackProblem(name, stack)
+	}
+	facts.stackErr, visits.read = err, facts.stack
+	visits.stack = visit{generation: runner.Generation, at: facts.now, err: err}
+}
+
+func (r *Reconciler) countProjects(ctx context.Context, runner *v1alpha1.RunnerImageCache) (int32, error) {
+	var projects v1alpha1.ProjectImageCacheList
+	err := r.Client.List(ctx, &projects, client.InNamespace(runner.Namespace),
+		client.MatchingFields{indexes.ProjectRunner: runner.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return 0, fmt.Errorf("list the runner's projects: %w", err)
+	}
+	return int32(min(len(projects.Items), 1<<31-1)), nil //nolint:gosec // bounded in the same expression
+}
+
+// hold puts the finalizer on, before anything is made in AWS.
+func (r *Reconciler) hold(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
+	if controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
+		return nil
+	}
+	before := runner.DeepCopy()
+	controllerutil.AddFinalizer(runner, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, runner, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) patchStatus(ctx context.Context, runner *v1alpha1.RunnerImageCache, status v1alpha1.RunnerImageCacheStatus) error {
+	if reflect.DeepEqual(runner.Status, status) {
+		return nil
+	}
+	before := runner.DeepCopy()
+	runner.Status = status
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, runner, patch)); err != nil {
+		return fmt.Errorf("patch status: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) visitsOf(uid types.UID) *runnerVisits {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.visits == nil {
+		r.visits = map[types.UID]*runnerVisits{}
+	}
+	if r.visits[uid] == nil {
+		r.visits[uid] = &runnerVisits{}
+	}
+	return r.visits[uid]
+}
+
+func (r *Reconciler) forget(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.visits, uid)
+}
+
+// nextLook is when a runner is looked at again although nothing in the cluster changed.
+func (r *Reconciler) nextLook(runner *v1alpha1.RunnerImageCache) time.Duration {
+	if runner.Spec.StackName == "" {
+		return r.Intervals.Roles
+	}
+	return r.Intervals.Stack
+}

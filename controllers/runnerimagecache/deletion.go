@@ -1,0 +1,61 @@
+package runnerimagecache
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/awstarget"
+	"imagecache.dev/controllers/notice"
+	"imagecache.dev/controllers/outcome"
+)
+
+// finalize lets a deleted runner go once no project names it and the roles that were made for it are removed.
+func (r *Reconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
+	if !controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
+		r.forget(runner.UID)
+		return nil
+	}
+	err := r.remove(ctx, runner, projects)
+	if err != nil {
+		// A status that was not written comes first: projects wait until it shows that the deletion was looked at, and a
+		// pause of err may be one that only a watch ends.
+		return outcome.First(r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)), err)
+	}
+	r.forget(runner.UID)
+	before := runner.DeepCopy()
+	controllerutil.RemoveFinalizer(runner, v1alpha1.Finalizer)
+	err = r.Client.Patch(ctx, runner, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) remove(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
+	if why, ok := runner.Annotations[v1alpha1.AnnotationAbandon]; ok {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, notice.Abandoned, "Delete",
+			"let go without touching AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
+		return nil
+	}
+	if projects > 0 {
+		return outcome.Waitingf(v1alpha1.ReasonProjectsRemain, 0, "%d ProjectImageCaches still name this runner; delete them first", projects)
+	}
+	if runner.Spec.Roles.Type == v1alpha1.RolesProvided || runner.Spec.Provider != v1alpha1.ProviderAWSEC2 {
+		return nil
+	}
+	if !awstarget.MayAssume(runner, awstarget.AllowedRoles(r.AllowedRoles, runner.Namespace)) {
+		if runner.Status.AccountID == "" {
+			return nil
+		}
+		return outcome.Waitingf(v1alpha1.ReasonAssumeRoleNotAllowed, r.Intervals.Roles,
+			"the roles can't be removed: the manager's settings don't allow namespace %s to use %s; allow it, or set the annotation %s to let go of them",
+			runner.Namespace, runner.Spec.AssumeRoleARN, v1alpha1.AnnotationAbandon)
+	}
+	// Roles may be there although the status doesn't tell: of a pass whose status was never written.
+	return r.removeRoles(ctx, runner)
+}

@@ -1,0 +1,134 @@
+package runnerimagecache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/awstag"
+	"imagecache.dev/controllers/awstarget"
+	"imagecache.dev/controllers/drift"
+	"imagecache.dev/controllers/metric"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/iam"
+)
+
+// roleSettles is how soon a role that can't be assumed is tried again: IAM takes some seconds to make a new one known.
+const roleSettles = 5 * time.Second
+
+// lookAtRoles puts the runner's roles right, if that is due, and sees whether they can be assumed.
+func (r *Reconciler) lookAtRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
+	if facts.stackErr != nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
+		// Nothing is made for a stack that isn't there or is too old; what was made before is kept as it should be.
+		facts.rolesErr = outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "the roles are made once the stack is in order; see TagsReady")
+		return
+	}
+	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
+	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.Intervals.Roles) {
+		facts.rolesErr = visits.roles.err
+		return
+	}
+	facts.rolesErr = r.keepRoles(ctx, runner, facts)
+	visits.roles = visit{generation: runner.Generation, at: facts.now, err: facts.rolesErr}
+}
+
+func (r *Reconciler) keepRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) error {
+	if runner.Spec.Roles.Type != v1alpha1.RolesProvided {
+		tags := awstag.OfStack(runner)
+		if facts.stack != nil {
+			tags = facts.stack.Tags
+		}
+		taken, _ := awstag.Takeable(tags)
+		owner := awstag.OwnerOf(r.ClusterUID, runner.Namespace, runner.Name)
+		var failed []error
+		for _, role := range desiredRoles(runner, *facts.identity, taken, owner) {
+			failed = append(failed, r.keepRole(ctx, runner, role, owner))
+		}
+		if err := outcome.First(failed...); err != nil {
+			return err
+		}
+	}
+	pull, push := roleARNs(runner, *facts.identity)
+	return outcome.First(r.checkRole(ctx, runner, pull), r.checkRole(ctx, runner, push))
+}
+
+// keepRole makes one role, or puts it right.
+func (r *Reconciler) keepRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, desired iam.Role, owner string) error {
+	roles := iam.NewRoles(r.AWS.Clients(awstarget.AddressOf(runner)))
+	seen, err := roles.Observe(ctx, desired.Name)
+	if err != nil {
+		return err
+	}
+	if err := roleClaim(desired.Name, seen, owner); err != nil {
+		return err
+	}
+	plan := iam.PlanRole(desired, seen)
+	if plan.Empty() {
+		return nil
+	}
+	err = roles.Apply(ctx, desired, plan)
+	if errors.Is(err, iam.ErrExists) {
+		return outcome.Waitingf(v1alpha1.ReasonProgressing, roleSettles, "role %s is there and not to be seen yet", desired.Name)
+	}
+	if err != nil {
+		return err
+	}
+	log.FromContext(ctx).Info("Wrote role", "role", desired.Name, "created", plan.Create)
+	if plan.Create {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "made role %s", desired.Name)
+		return nil
+	}
+	metric.Drift.WithLabelValues(runner.Namespace, metric.DriftRole).Inc()
+	for _, found := range roleFindings(plan, seen) {
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, drift.EventCorrected, found.Action, "role %s was put right: %s", desired.Name, found.Text)
+	}
+	return nil
+}
+
+// checkRole sees whether the role can be assumed by really assuming it.
+func (r *Reconciler) checkRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, roleARN string) error {
+	err := r.Granter.Check(ctx, awstarget.AddressOf(runner), roleARN)
+	if aws.ClassOf(err) == aws.ClassAccessDenied {
+		return outcome.Waitingf(v1alpha1.ReasonRoleNotAssumable, roleSettles, "role %s can't be assumed: %s", roleARN, aws.Message(err))
+	}
+	return err
+}
+
+// removeRoles removes the roles that were made for the runner, and no others.
+func (r *Reconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
+	clients := r.AWS.Clients(awstarget.AddressOf(runner))
+	identity, err := clients.Identity(ctx)
+	if err == nil {
+		err = accountProblem(runner, identity)
+	}
+	if err != nil && runner.Status.AccountID == "" {
+		// The account was never reached, so nothing was made in it.
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	roles, owner := iam.NewRoles(clients), awstag.OwnerOf(r.ClusterUID, runner.Namespace, runner.Name)
+	for _, role := range desiredRoles(runner, identity, nil, owner) {
+		seen, err := roles.Observe(ctx, role.Name)
+		if err != nil {
+			return err
+		}
+		if seen == nil || roleClaim(role.Name, seen, owner) != nil {
+			continue
+		}
+		if err := roles.Delete(ctx, role.Name); err != nil {
+			return fmt.Errorf("remove the runner's roles: %w", err)
+		}
+		log.FromContext(ctx).Info("Removed role", "role", role.Name)
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleRemoved", "Delete", "removed role %s", role.Name)
+	}
+	return nil
+}

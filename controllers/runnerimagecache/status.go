@@ -1,0 +1,115 @@
+package runnerimagecache
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/awstag"
+	"imagecache.dev/controllers/conditions"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/cloudformation"
+)
+
+// runnerFacts is what one pass found out about a runner.
+type runnerFacts struct {
+	now time.Time
+	// refused says why AWS was not asked at all.
+	refused error
+	// identity is nil where the account was not reached.
+	identity   *aws.Identity
+	accountErr error
+	// stack is the stack as it was read last, nil where that failed; stackErr says why, or what is wrong with it.
+	stack    *cloudformation.Stack
+	stackErr error
+	rolesErr error
+	projects int32
+}
+
+// err is what holds the runner up: the first part that failed.
+func (f *runnerFacts) err() error {
+	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr)
+}
+
+// runnerStatus is the status that the facts add up to.
+func runnerStatus(runner *v1alpha1.RunnerImageCache, f *runnerFacts) v1alpha1.RunnerImageCacheStatus {
+	status := *runner.Status.DeepCopy()
+	status.ObservedGeneration = runner.Generation
+	status.Projects = &f.projects
+	if f.identity != nil {
+		status.AccountID, status.ControllerARN = f.identity.AccountID, f.identity.PrincipalARN
+		status.PullRoleARN, status.PushRoleARN = roleARNs(runner, *f.identity)
+	}
+	if f.stack != nil {
+		status.StackVersion = bounded(f.stack.Version, 64)
+		tags := stackTagList(f.stack.Tags)
+		if status.StackTagsReadAt == nil || !sameTags(status.StackTags, tags) {
+			readAt := metav1.NewTime(f.now.Truncate(time.Second))
+			status.StackTags, status.StackTagsReadAt = tags, &readAt
+		}
+	}
+	if runner.Spec.StackName == "" {
+		status.StackVersion, status.StackTags, status.StackTagsReadAt = "", nil, nil
+	}
+	status.Conditions = runnerConditions(runner, f).ApplyTo(runner.Status.Conditions)
+	return status
+}
+
+func runnerConditions(runner *v1alpha1.RunnerImageCache, f *runnerFacts) *conditions.Facts {
+	conditions := conditions.For(runner.Generation)
+	if f.refused == nil {
+		account := ""
+		if f.identity != nil {
+			account = fmt.Sprintf("the controller reaches account %s as %s", f.identity.AccountID, f.identity.PrincipalARN)
+		}
+		conditions.Part(v1alpha1.ConditionAccountReady, f.accountErr, account)
+		if f.accountErr == nil {
+			conditions.Part(v1alpha1.ConditionTagsReady, f.stackErr, tagsMessage(runner))
+			conditions.Part(v1alpha1.ConditionRolesReady, f.rolesErr, "the pull and the push role are there and can be assumed")
+		}
+	}
+	if runner.Spec.Cache == v1alpha1.CacheDisabled {
+		return conditions.Summary(f.err(), v1alpha1.ReasonDisabled, "the cache is switched off: nothing is published or pulled, and what is cached stays until it expires")
+	}
+	return conditions.Summary(f.err(), v1alpha1.ReasonSucceeded, "projects of this runner can cache images")
+}
+
+func tagsMessage(runner *v1alpha1.RunnerImageCache) string {
+	if runner.Spec.StackName == "" {
+		return "no stack is named, so nothing is inherited"
+	}
+	return "the tags of stack " + runner.Spec.StackName + " are inherited"
+}
+
+// deletingRunnerStatus is the status of a runner that can't go yet.
+func deletingRunnerStatus(runner *v1alpha1.RunnerImageCache, projects int32, err error) v1alpha1.RunnerImageCacheStatus {
+	status := *runner.Status.DeepCopy()
+	status.ObservedGeneration, status.Projects = runner.Generation, &projects
+	status.Conditions = conditions.For(runner.Generation).Summary(err, "", "").ApplyTo(runner.Status.Conditions)
+	return status
+}
+
+func stackTagList(tags map[string]string) []v1alpha1.StackTag {
+	var list []v1alpha1.StackTag
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		value := tags[key]
+		list = append(list, v1alpha1.StackTag{Key: key, Value: &value})
+	}
+	return list
+}
+
+func sameTags(a, b []v1alpha1.StackTag) bool {
+	return slices.EqualFunc(a, b, func(x, y v1alpha1.StackTag) bool {
+		return x.Key == y.Key && awstag.Value(x.Value) == awstag.Value(y.Value)
+	})
+}
+
+func bounded(text string, most int) string {
+	runes := []rune(text)
+	return string(runes[:min(len(runes), most)])
+}

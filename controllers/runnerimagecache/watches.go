@@ -1,0 +1,75 @@
+package runnerimagecache
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/watch"
+)
+
+// runnerWorkers is how many runners are looked at at once.
+const runnerWorkers = 16
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("runnerimagecache").
+		For(&v1alpha1.RunnerImageCache{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, watch.DeletionStarted()))).
+		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.runnersOfSameID), builder.WithPredicates(watch.RemovedOnly())).
+		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(runnerOfProject), builder.WithPredicates(comeAndGone())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: runnerWorkers,
+			RateLimiter:             outcome.RetryLimiter(),
+			ReconciliationTimeout:   outcome.PassTimeout,
+			EnableWarmup:            ptr.To(true),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return fmt.Errorf("set up controller for RunnerImageCache: %w", err)
+	}
+	return nil
+}
+
+// runnersOfSameID are those that may take the place of a runner that is gone.
+func (r *Reconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
+	var list v1alpha1.RunnerImageCacheList
+	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
+	if err := r.Client.List(ctx, &list, client.MatchingFields{indexes.RunnerID: id}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for n := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
+	}
+	return requests
+}
+
+func runnerOfProject(_ context.Context, object client.Object) []reconcile.Request {
+	project := object.(*v1alpha1.ProjectImageCache)
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{
+		Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name,
+	}}}
+}
+
+// comeAndGone passes what changes how many there are.
+func comeAndGone() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}

@@ -1,0 +1,58 @@
+package watch
+
+import (
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"imagecache.dev/api/v1alpha1"
+)
+
+// BuilderEnded passes the update with which a builder's request ends, and its removal.
+func BuilderEnded() predicate.Predicate {
+	isBuilder := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.Role == v1alpha1.RoleBuilder }
+	finished := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.FinishedAt != nil }
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return isBuilder(e.Object) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return isBuilder(e.ObjectNew) && finished(e.ObjectNew) && !finished(e.ObjectOld)
+		},
+	}
+}
+
+// DeletionStarted passes the update that marks an object as being deleted, which changes no generation of objects whose
+// spec stays.
+func DeletionStarted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+	}
+}
+
+// Abandoned passes the update with which a person lets go of an object.
+func Abandoned() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			_, before := e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationAbandon]
+			_, after := e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationAbandon]
+			return before != after
+		},
+	}
+}
+
+func RemovedOnly() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}

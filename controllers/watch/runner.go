@@ -1,0 +1,74 @@
+// Package watch holds the predicates and map functions by which changes of one kind wake the reconcilers of another.
+package watch
+
+import (
+	"context"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/indexes"
+)
+
+// ProjectsOfRunner are all projects that name a runner.
+func ProjectsOfRunner(ctx context.Context, reader client.Reader, runner client.Object) []reconcile.Request {
+	var list v1alpha1.ProjectImageCacheList
+	err := reader.List(ctx, &list, client.InNamespace(runner.GetNamespace()),
+		client.MatchingFields{indexes.ProjectRunner: runner.GetName()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for n := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
+	}
+	return requests
+}
+
+// ToProjectsOfRunner is projectsOfRunner as what a watch of runners maps with.
+func ToProjectsOfRunner(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, runner client.Object) []reconcile.Request {
+		return ProjectsOfRunner(ctx, reader, runner)
+	}
+}
+
+func ProjectOfRequest(_ context.Context, object client.Object) []reconcile.Request {
+	ref := object.(*v1alpha1.DevcontainerImage).Spec.ProjectRef
+	if ref == nil {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: ref.Name}}}
+}
+
+// ConcernsProjects passes changes of a runner that its projects follow. That the runner counts its projects, or looked
+// at its stack and found it unchanged, wakes nobody.
+func ConcernsProjects() predicate.Predicate {
+	return predicate.Funcs{
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, after := e.ObjectOld.(*v1alpha1.RunnerImageCache), e.ObjectNew.(*v1alpha1.RunnerImageCache)
+			return !reflect.DeepEqual(Followed(before), Followed(after))
+		},
+	}
+}
+
+// Followed is what projects follow of a runner.
+func Followed(runner *v1alpha1.RunnerImageCache) []any {
+	status := runner.Status
+	conditions := map[string]string{}
+	for _, condition := range status.Conditions {
+		if condition.Type == v1alpha1.ConditionAccountReady || condition.Type == v1alpha1.ConditionStalled {
+			conditions[condition.Type] = string(condition.Status) + condition.Reason
+		}
+	}
+	return []any{
+		runner.Spec, status.ObservedGeneration == runner.Generation, status.AccountID, status.ControllerARN, status.PullRoleARN, status.StackTags,
+		status.StackTagsReadAt == nil, conditions,
+	}
+}

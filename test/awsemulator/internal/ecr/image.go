@@ -1,0 +1,580 @@
+package ecr
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
+	"imagecache.dev/test/awsemulator/internal/caller"
+	"imagecache.dev/test/awsemulator/internal/page"
+)
+
+type imageID struct {
+	Digest string `json:"imageDigest,omitempty"`
+	Tag    string `json:"imageTag,omitempty"`
+}
+
+func (id imageID) String() string {
+	tag, digest := id.Tag, id.Digest
+	if tag == "" {
+		tag = "null"
+	}
+	if digest == "" {
+		digest = "null"
+	}
+	return "{imageDigest:'" + digest + "', imageTag:'" + tag + "'}"
+}
+
+type imageJSON struct {
+	RegistryID     string  `json:"registryId"`
+	RepositoryName string  `json:"repositoryName"`
+	ImageID        imageID `json:"imageId"`
+	Manifest       string  `json:"imageManifest"`
+	MediaType      string  `json:"imageManifestMediaType"`
+}
+
+type putImageIn struct {
+	RegistryID     string `json:"registryId"`
+	RepositoryName string `json:"repositoryName"`
+	Manifest       string `json:"imageManifest"`
+	MediaType      string `json:"imageManifestMediaType"`
+	Tag            string `json:"imageTag"`
+	Digest         string `json:"imageDigest"`
+}
+
+type putImageOut struct {
+	Image imageJSON `json:"image"`
+}
+
+// DigestOf is the digest of a manifest or layer: that of its bytes.
+func DigestOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func (r *Registry) putImage(c *caller.Caller, in *putImageIn) (*putImageOut, error) {
+	if in.Tag != "" {
+		if err := checkImageTag(in.Tag); err != nil {
+			return nil, err
+		}
+	}
+	img, err := r.push(c, in.RegistryID, in.RepositoryName, []byte(in.Manifest), in.MediaType, imageID{in.Digest, in.Tag}, false)
+	if err != nil {
+		return nil, err
+	}
+	return &putImageOut{imageJSON{
+		RegistryID: r.settings.Account, RepositoryName: in.RepositoryName, ImageID: imageID{img.digest, in.Tag}, Manifest: in.Manifest, MediaType: img.mediaType,
+	}}, nil
+}
+
+// push stores a manifest and, where id has a tag, moves the tag to it. again says that pushing what is there already is
+// no error, as in the distribution protocol of a repository whose tag may move.
+func (r *Registry) push(c *caller.Caller, registryID, name string, body []byte, mediaType string, id imageID, again bool) (*image, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "PutImage", registryID, name)
+	if err != nil {
+		return nil, err
+	}
+	img, err := parseManifest(body, mediaType)
+	if err != nil {
+		return nil, err
+	}
+	img.digest = DigestOf(body)
+	if id.Digest != "" && id.Digest != img.digest {
+		return nil, registryError(400, "DIGEST_INVALID", "ImageDigestDoesNotMatchException",
+			"The provided digest '%s' does not match the calculated digest '%s'", id.Digest, img.digest)
+	}
+	if err := r.checkParts(p, img); err != nil {
+		return nil, err
+	}
+	known := p.images[img.digest]
+	if err := r.checkTag(p, known, img, id.Tag, again); err != nil {
+		return nil, err
+	}
+	if known == nil {
+		if len(p.images) >= maxImages {
+			return nil, apierror.New("LimitExceededException", "The repository with name '%s' in registry with id '%s' already has the maximum of %d images", name, r.settings.Account, maxImages)
+		}
+		img.pushed = c.Now
+		p.images[img.digest] = img
+		for _, d := range img.layers {
+			p.layers[d].refs++
+		}
+		known = img
+	}
+	if id.Tag != "" {
+		p.point(id.Tag, known)
+	}
+	return known, nil
+}
+
+// checkParts refuses an image whose layers, or an index whose images, are not in the repository.
+func (r *Registry) checkParts(p *repository, img *image) error {
+	var missing []string
+	for _, d := range img.layers {
+		if p.layers[d] == nil {
+			missing = append(missing, d)
+		}
+	}
+	if len(missing) > 0 {
+		return layersNotFound(missing, p.name, r.settings.Account)
+	}
+	for _, d := range img.children {
+		if p.images[d] == nil {
+			missing = append(missing, d)
+		}
+	}
+	if len(missing) > 0 {
+		return registryError(404, "MANIFEST_BLOB_UNKNOWN", "ReferencedImagesNotFoundException",
+			"Images with digests '[%s]' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
+			strings.Join(missing, ", "), p.name, r.settings.Account)
+	}
+	return nil
+}
+
+// checkTag tells the two ways apart in which a push can find that something is there already: the same image under the same
+// tag (or without one) is ImageAlreadyExists, another image under an immutable tag is ImageTagAlreadyExists.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html#API_PutImage_Errors
+func (r *Registry) checkTag(p *repository, known, img *image, tag string, again bool) error {
+	if tag == "" {
+		if known != nil && !again {
+			return imageExists(img.digest, "", p.name, r.settings.Account)
+		}
+		return nil
+	}
+	holder := p.tagged[tag]
+	switch {
+	case holder == nil:
+		if known != nil && len(known.tags) >= maxTagsPerImage {
+			return apierror.New("LimitExceededException", "The image with digest '%s' already has the maximum of %d tags", img.digest, maxTagsPerImage)
+		}
+		return nil
+	case again && p.immutableTag(tag):
+		return tagImmutable(tag, p.name)
+	case holder.digest == img.digest && again:
+		return nil
+	case holder.digest == img.digest:
+		return imageExists(img.digest, tag, p.name, r.settings.Account)
+	case p.immutableTag(tag):
+		return tagImmutable(tag, p.name)
+	}
+	return nil
+}
+
+func (p *repository) point(tag string, img *image) {
+	if old := p.tagged[tag]; old != nil {
+		if old == img {
+			return
+		}
+		old.untag(tag)
+	}
+	p.tagged[tag] = img
+	i, _ := slices.BinarySearch(img.tags, tag)
+	img.tags = slices.Insert(slices.Clone(img.tags), i, tag)
+}
+
+func (i *image) untag(tag string) {
+	i.tags = slices.DeleteFunc(slices.Clone(i.tags), func(t string) bool { return t == tag })
+}
+
+// remove deletes an image and its tags. Its layers stay, without an image that names them.
+func (p *repository) remove(img *image) {
+	for _, t := range img.tags {
+		delete(p.tagged, t)
+	}
+	delete(p.images, img.digest)
+	for _, d := range img.layers {
+		if l := p.layers[d]; l != nil {
+			l.refs--
+		} else if p.lost[d] > 0 {
+			p.lost[d]--
+		}
+	}
+}
+
+// find looks an image up by tag, digest or both. The code is one of the failure codes of ECR's batch operations, "" when found.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html
+func (p *repository) find(id imageID) (img *image, code, reason string) {
+	switch {
+	case id.Digest == "" && id.Tag == "":
+		return nil, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null"
+	case id.Digest != "" && !digestPattern.MatchString(id.Digest):
+		return nil, "InvalidImageDigest", "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
+	case id.Tag != "" && !tagPattern.MatchString(id.Tag):
+		return nil, "InvalidImageTag", "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9-_.]{1,300}'"
+	case id.Tag != "":
+		img = p.tagged[id.Tag]
+		if img != nil && id.Digest != "" && img.digest != id.Digest {
+			return nil, "ImageTagDoesNotMatchDigest", "Image tag does not match digest"
+		}
+	default:
+		img = p.images[id.Digest]
+	}
+	if img == nil {
+		return nil, "ImageNotFound", "Requested image not found"
+	}
+	return img, "", ""
+}
+
+type imageFailure struct {
+	ImageID imageID `json:"imageId"`
+	Code    string  `json:"failureCode"`
+	Reason  string  `json:"failureReason"`
+}
+
+type batchGetImageIn struct {
+	RegistryID     string    `json:"registryId"`
+	RepositoryName string    `json:"repositoryName"`
+	ImageIDs       []imageID `json:"imageIds"`
+	Accepted       []string  `json:"acceptedMediaTypes"`
+}
+
+type batchGetImageOut struct {
+	Images   []imageJSON    `json:"images"`
+	Failures []imageFailure `json:"failures"`
+}
+
+func checkIDs(n int) error {
+	if n < 1 || n > maxIDs {
+		return invalid("Invalid parameter at 'imageIds' failed to satisfy constraint: 'must have between 1 and %d members'", maxIDs)
+	}
+	return nil
+}
+
+// batchGetImage counts as a pull, as in ECR.
+func (r *Registry) batchGetImage(c *caller.Caller, in *batchGetImageIn) (*batchGetImageOut, error) {
+	if err := checkIDs(len(in.ImageIDs)); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.read(c, "BatchGetImage", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	out := &batchGetImageOut{Images: []imageJSON{}, Failures: []imageFailure{}}
+	seen := map[imageID]bool{}
+	for _, id := range in.ImageIDs {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		img, code, reason := p.find(id)
+		switch {
+		case img == nil:
+		case !r.visible(c.Now, img.pushed), len(in.Accepted) > 0 && !slices.Contains(in.Accepted, img.mediaType):
+			code, reason = "ImageNotFound", "Requested image not found"
+		case !img.archived.IsZero():
+			code, reason = "ImageInaccessible", "The image is archived: restore it before it is pulled"
+		}
+		if code != "" {
+			out.Failures = append(out.Failures, imageFailure{id, code, reason})
+			continue
+		}
+		r.recordPull(c, img)
+		out.Images = append(out.Images, imageJSON{
+			RegistryID: r.settings.Account, RepositoryName: p.name, ImageID: imageID{img.digest, id.Tag}, Manifest: string(img.manifest), MediaType: img.mediaType,
+		})
+	}
+	return out, nil
+}
+
+type imageFilter struct {
+	TagStatus   string `json:"tagStatus"`
+	ImageStatus string `json:"imageStatus"`
+}
+
+func (f *imageFilter) check() error {
+	if f == nil {
+		return nil
+	}
+	if !slices.Contains([]string{"", "TAGGED", "UNTAGGED", "ANY"}, f.TagStatus) {
+		return invalid("Invalid parameter at 'tagStatus' failed to satisfy constraint: 'must be one of TAGGED, UNTAGGED, ANY'")
+	}
+	if !slices.Contains([]string{"", "ACTIVE", "ARCHIVED", "ACTIVATING", "ANY"}, f.ImageStatus) {
+		return invalid("Invalid parameter at 'imageStatus' failed to satisfy constraint: 'must be one of ACTIVE, ARCHIVED, ACTIVATING, ANY'")
+	}
+	return nil
+}
+
+// takes says whether the filter lets an image through: without one, or without its status, only active images.
+func (f *imageFilter) takes(img *image) bool {
+	status, tags := "ACTIVE", "ANY"
+	if f != nil && f.ImageStatus != "" {
+		status = f.ImageStatus
+	}
+	if f != nil && f.TagStatus != "" {
+		tags = f.TagStatus
+	}
+	return (status == "ANY" || status == img.status()) && (tags == "ANY" || (tags == "TAGGED") == (len(img.tags) > 0))
+}
+
+func (i *image) status() string {
+	if i.archived.IsZero() {
+		return "ACTIVE"
+	}
+	return "ARCHIVED"
+}
+
+type describeImagesIn struct {
+	RegistryID     string       `json:"registryId"`
+	RepositoryName string       `json:"repositoryName"`
+	ImageIDs       []imageID    `json:"imageIds"`
+	NextToken      string       `json:"nextToken"`
+	MaxResults     *int         `json:"maxResults"`
+	Filter         *imageFilter `json:"filter"`
+}
+
+type imageDetail struct {
+	RegistryID        string   `json:"registryId"`
+	RepositoryName    string   `json:"repositoryName"`
+	Digest            string   `json:"imageDigest"`
+	Tags              []string `json:"imageTags,omitempty"`
+	Size              int64    `json:"imageSizeInBytes"`
+	PushedAt          *epoch   `json:"imagePushedAt"`
+	MediaType         string   `json:"imageManifestMediaType"`
+	ArtifactMediaType string   `json:"artifactMediaType,omitempty"`
+	LastPull          *epoch   `json:"lastRecordedPullTime,omitempty"`
+	Subject           string   `json:"subjectManifestDigest,omitempty"`
+	Status            string   `json:"imageStatus"`
+	LastArchived      *epoch   `json:"lastArchivedAt,omitempty"`
+	LastActivated     *epoch   `json:"lastActivatedAt,omitempty"`
+}
+
+type describeImagesOut struct {
+	Details   []imageDetail `json:"imageDetails"`
+	NextToken string        `json:"nextToken,omitempty"`
+}
+
+func (r *Registry) detail(p *repository, img *image) imageDetail {
+	return imageDetail{
+		RegistryID: r.settings.Account, RepositoryName: p.name, Digest: img.digest, Tags: img.tags, Size: img.size, PushedAt: epochOf(img.pushed),
+		MediaType: img.mediaType, ArtifactMediaType: img.artifactType, LastPull: epochOf(img.pulled), Subject: img.subject, Status: img.status(),
+		LastArchived: epochOf(img.archived), LastActivated: epochOf(img.activated),
+	}
+}
+
+// describeImages fails as a whole if one of the images asked for is not there.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
+func (r *Registry) describeImages(c *caller.Caller, in *describeImagesIn) (*describeImagesOut, error) {
+	size, err := pageSize(in.MaxResults, in.NextToken, len(in.ImageIDs) > 0, "imageIds")
+	if err != nil {
+		return nil, err
+	}
+	if len(in.ImageIDs) > 0 {
+		if err := checkIDs(len(in.ImageIDs)); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.Filter.check(); err != nil {
+		return nil, err
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.read(c, "DescribeImages", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	out := &describeImagesOut{Details: []imageDetail{}}
+	if len(in.ImageIDs) > 0 {
+		seen := map[string]bool{}
+		for _, id := range in.ImageIDs {
+			img, code, reason := p.find(id)
+			switch {
+			case code == "ImageNotFound" || code == "ImageTagDoesNotMatchDigest" || (img != nil && !r.visible(c.Now, img.pushed)):
+				return nil, imageNotFound(id.String(), p.name, r.settings.Account)
+			case code != "":
+				return nil, invalid("%s", reason)
+			}
+			// An image that is asked for by name is told whatever its status is, unless the filter names one.
+			named := in.Filter
+			if named == nil || named.ImageStatus == "" {
+				any := imageFilter{ImageStatus: "ANY"}
+				if named != nil {
+					any.TagStatus = named.TagStatus
+				}
+				named = &any
+			}
+			if !seen[img.digest] && named.takes(img) {
+				seen[img.digest] = true
+				out.Details = append(out.Details, r.detail(p, img))
+			}
+		}
+		return out, nil
+	}
+	part, next, err := page.Cut(r.sorted(c.Now, p, in.Filter), func(i *image) string { return i.digest }, in.NextToken, size)
+	if err != nil {
+		return nil, invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this operation'")
+	}
+	for _, img := range part {
+		out.Details = append(out.Details, r.detail(p, img))
+	}
+	out.NextToken = next
+	return out, nil
+}
+
+// sorted is the visible images that a filter takes, by digest.
+func (r *Registry) sorted(now time.Time, p *repository, f *imageFilter) []*image {
+	all := make([]*image, 0, len(p.images))
+	for _, img := range p.images {
+		if f.takes(img) && r.visible(now, img.pushed) {
+			all = append(all, img)
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].digest < all[j].digest })
+	return all
+}
+
+type listImagesIn struct {
+	RegistryID     string       `json:"registryId"`
+	RepositoryName string       `json:"repositoryName"`
+	NextToken      string       `json:"nextToken"`
+	MaxResults     *int         `json:"maxResults"`
+	Filter         *imageFilter `json:"filter"`
+}
+
+type listImagesOut struct {
+	ImageIDs  []imageID `json:"imageIds"`
+	NextToken string    `json:"nextToken,omitempty"`
+}
+
+func (r *Registry) listImages(c *caller.Caller, in *listImagesIn) (*listImagesOut, error) {
+	size, err := pageSize(in.MaxResults, in.NextToken, false, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Filter.check(); err != nil {
+		return nil, err
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.read(c, "ListImages", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	ids := []imageID{}
+	for _, img := range r.sorted(c.Now, p, in.Filter) {
+		for _, t := range img.tags {
+			ids = append(ids, imageID{img.digest, t})
+		}
+		if len(img.tags) == 0 {
+			ids = append(ids, imageID{img.digest, ""})
+		}
+	}
+	part, next, err := page.Cut(ids, func(id imageID) string { return id.Digest + " " + id.Tag }, in.NextToken, size)
+	if err != nil {
+		return nil, invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this operation'")
+	}
+	return &listImagesOut{part, next}, nil
+}
+
+type batchDeleteImageIn struct {
+	RegistryID     string    `json:"registryId"`
+	RepositoryName string    `json:"repositoryName"`
+	ImageIDs       []imageID `json:"imageIds"`
+}
+
+type batchDeleteImageOut struct {
+	ImageIDs []imageID      `json:"imageIds"`
+	Failures []imageFailure `json:"failures"`
+}
+
+// batchDeleteImage by tag removes the tag, and the image with its last tag; by digest the image with all its tags.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
+func (r *Registry) batchDeleteImage(c *caller.Caller, in *batchDeleteImageIn) (*batchDeleteImageOut, error) {
+	if err := checkIDs(len(in.ImageIDs)); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "BatchDeleteImage", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	out := &batchDeleteImageOut{ImageIDs: []imageID{}, Failures: []imageFailure{}}
+	for _, id := range in.ImageIDs {
+		img, code, reason := p.find(id)
+		if img != nil && (id.Tag == "" || len(img.tags) == 1) && p.indexed(img.digest) {
+			img, code, reason = nil, "ImageReferencedByManifestList", "Requested image referenced by manifest list"
+		}
+		if img == nil {
+			out.Failures = append(out.Failures, imageFailure{id, code, reason})
+			continue
+		}
+		switch {
+		case id.Tag != "" && len(img.tags) > 1:
+			delete(p.tagged, id.Tag)
+			img.untag(id.Tag)
+			out.ImageIDs = append(out.ImageIDs, imageID{img.digest, id.Tag})
+		default:
+			for _, t := range img.tags {
+				out.ImageIDs = append(out.ImageIDs, imageID{img.digest, t})
+			}
+			if len(img.tags) == 0 {
+				out.ImageIDs = append(out.ImageIDs, imageID{img.digest, ""})
+			}
+			p.remove(img)
+		}
+	}
+	return out, nil
+}
+
+// indexed says whether an index in the repository names the image.
+func (p *repository) indexed(digest string) bool {
+	for _, img := range p.images {
+		if slices.Contains(img.children, digest) {
+			return true
+		}
+	}
+	return false
+}
+
+type storageClassIn struct {
+	RegistryID     string  `json:"registryId"`
+	RepositoryName string  `json:"repositoryName"`
+	ImageID        imageID `json:"imageId"`
+	Target         string  `json:"targetStorageClass"`
+}
+
+type storageClassOut struct {
+	RegistryID     string  `json:"registryId"`
+	RepositoryName string  `json:"repositoryName"`
+	ImageID        imageID `json:"imageId"`
+	Status         string  `json:"imageStatus"`
+}
+
+// updateImageStorageClass archives an image or restores it. Restoring takes no time here.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UpdateImageStorageClass.html
+func (r *Registry) updateImageStorageClass(c *caller.Caller, in *storageClassIn) (*storageClassOut, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "UpdateImageStorageClass", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	img, code, reason := p.find(in.ImageID)
+	switch {
+	case code == "ImageNotFound" || code == "ImageTagDoesNotMatchDigest":
+		return nil, imageNotFound(in.ImageID.String(), p.name, r.settings.Account)
+	case code != "":
+		return nil, invalid("%s", reason)
+	}
+	switch in.Target {
+	case "ARCHIVE":
+		if img.archived.IsZero() {
+			img.archived = c.Now
+		}
+	case "STANDARD":
+		if !img.archived.IsZero() {
+			img.archived, img.activated = time.Time{}, c.Now
+		}
+	default:
+		return nil, invalid("Invalid parameter at 'targetStorageClass' failed to satisfy constraint: 'must be one of STANDARD, ARCHIVE'")
+	}
+	return &storageClassOut{r.settings.Account, p.name, imageID{img.digest, in.ImageID.Tag}, img.status()}, nil
+}

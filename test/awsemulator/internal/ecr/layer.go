@@ -1,0 +1,469 @@
+package ecr
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
+	"imagecache.dev/test/awsemulator/internal/blob"
+	"imagecache.dev/test/awsemulator/internal/caller"
+)
+
+type upload struct {
+	id      string
+	repo    *repository
+	started time.Time
+
+	mu       sync.Mutex
+	content  *blob.Upload
+	parts    int
+	short    bool // a part that was not the last was below the least size
+	lastPart int64
+}
+
+type download struct {
+	blob    *blob.Blob
+	expires time.Time
+}
+
+// downloadLife is how long a layer's URL works. ECR's are presigned S3 URLs of one hour.
+const downloadLife = time.Hour
+
+func newID(n int) string {
+	raw := make([]byte, n)
+	_, _ = rand.Read(raw) // never fails
+	return hex.EncodeToString(raw)
+}
+
+func newUploadID() string {
+	s := newID(16)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+type checkLayersIn struct {
+	RegistryID     string   `json:"registryId"`
+	RepositoryName string   `json:"repositoryName"`
+	Digests        []string `json:"layerDigests"`
+}
+
+type layerJSON struct {
+	Digest       string `json:"layerDigest"`
+	Availability string `json:"layerAvailability"`
+	Size         int64  `json:"layerSize,omitempty"`
+	MediaType    string `json:"mediaType,omitempty"`
+}
+
+type layerFailure struct {
+	Digest string `json:"layerDigest"`
+	Code   string `json:"failureCode"`
+	Reason string `json:"failureReason"`
+}
+
+type checkLayersOut struct {
+	Layers   []layerJSON    `json:"layers"`
+	Failures []layerFailure `json:"failures"`
+}
+
+func (r *Registry) batchCheckLayerAvailability(c *caller.Caller, in *checkLayersIn) (*checkLayersOut, error) {
+	if len(in.Digests) < 1 || len(in.Digests) > maxIDs {
+		return nil, invalid("Invalid parameter at 'layerDigests' failed to satisfy constraint: 'must have between 1 and %d members'", maxIDs)
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.open(c, "BatchCheckLayerAvailability", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	out := &checkLayersOut{Layers: []layerJSON{}, Failures: []layerFailure{}}
+	for _, d := range in.Digests {
+		if !digestPattern.MatchString(d) {
+			out.Failures = append(out.Failures, layerFailure{d, "InvalidLayerDigest", "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"})
+			continue
+		}
+		l := layerJSON{Digest: d, Availability: "UNAVAILABLE"}
+		if have := p.layers[d]; have != nil {
+			l.Availability, l.Size, l.MediaType = "AVAILABLE", have.blob.Size, "application/vnd.docker.image.rootfs.diff.tar.gzip"
+		}
+		out.Layers = append(out.Layers, l)
+	}
+	return out, nil
+}
+
+type downloadURLIn struct {
+	RegistryID     string `json:"registryId"`
+	RepositoryName string `json:"repositoryName"`
+	Digest         string `json:"layerDigest"`
+}
+
+type downloadURLOut struct {
+	URL    string `json:"downloadUrl"`
+	Digest string `json:"layerDigest"`
+}
+
+func (r *Registry) getDownloadURLForLayer(c *caller.Caller, in *downloadURLIn) (*downloadURLOut, error) {
+	if !digestPattern.MatchString(in.Digest) {
+		return nil, invalid("Invalid parameter at 'layerDigest' failed to satisfy constraint: 'must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+''")
+	}
+	url, err := r.downloadURL(c, in.RegistryID, in.RepositoryName, in.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return &downloadURLOut{url, in.Digest}, nil
+}
+
+// downloadURL gives out a layer only if an image names it.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetDownloadUrlForLayer.html
+func (r *Registry) downloadURL(c *caller.Caller, registryID, name, digest string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "GetDownloadUrlForLayer", registryID, name)
+	if err != nil {
+		return "", err
+	}
+	l := p.layers[digest]
+	if l == nil {
+		return "", layersNotFound([]string{digest}, name, r.settings.Account)
+	}
+	if l.refs == 0 {
+		return "", registryError(http.StatusNotFound, "BLOB_UNKNOWN", "LayerInaccessibleException",
+			"The layer with digest '%s' is not available in the repository with name '%s' because it is not associated with an image. Unassociated image layers may be cleaned up at any time.", digest, name)
+	}
+	for token, d := range r.downloads {
+		if d.expires.Before(c.Now) {
+			delete(r.downloads, token)
+		}
+	}
+	token := newID(24)
+	r.downloads[token] = download{l.blob, c.Now.Add(downloadLife)}
+	return r.settings.URL + DownloadPath + token, nil
+}
+
+// DownloadPath is where layers are fetched from, as S3 URLs are with ECR: whoever has the URL has the layer.
+const DownloadPath = "/_layers/"
+
+// ServeDownload answers a layer's URL, ranges too.
+func (r *Registry) ServeDownload(w http.ResponseWriter, req *http.Request) {
+	r.mu.RLock()
+	d, ok := r.downloads[req.URL.Path[len(DownloadPath):]]
+	r.mu.RUnlock()
+	if !ok || d.expires.Before(r.settings.Clock.Now()) {
+		http.Error(w, "request has expired", http.StatusForbidden)
+		return
+	}
+	content, err := d.blob.Open()
+	if err != nil {
+		http.Error(w, "the layer is gone", http.StatusNotFound)
+		return
+	}
+	defer func() { _ = content.Close() }()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Docker-Content-Digest", d.blob.Digest)
+	w.Header().Set("ETag", `"`+d.blob.Digest+`"`)
+	http.ServeContent(w, req, "", time.Time{}, content)
+}
+
+type initiateIn struct {
+	RegistryID     string `json:"registryId"`
+	RepositoryName string `json:"repositoryName"`
+}
+
+type initiateOut struct {
+	UploadID string `json:"uploadId"`
+	PartSize int64  `json:"partSize"`
+}
+
+func (r *Registry) initiateLayerUpload(c *caller.Caller, in *initiateIn) (*initiateOut, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "InitiateLayerUpload", in.RegistryID, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{id: newUploadID(), repo: p, started: c.Now, content: r.blobs.NewUpload()}
+	r.uploads[u.id] = u
+	return &initiateOut{u.id, partSize}, nil
+}
+
+// forget takes the uploads that are chosen off the list. Callers hold the write lock, and cancel them once it is free: whoever writes
+// to an upload holds its lock while waiting for the registry's.
+func (r *Registry) forget(chosen func(*upload) bool) []*upload {
+	var out []*upload
+	for id, u := range r.uploads {
+		if chosen(u) {
+			delete(r.uploads, id)
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+func cancel(uploads []*upload) {
+	for _, u := range uploads {
+		u.mu.Lock()
+		u.content.Cancel()
+		u.mu.Unlock()
+	}
+}
+
+// uploading finds an upload for an action on it.
+func (r *Registry) uploading(c *caller.Caller, action, registryID, name, id string) (*upload, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.open(c, action, registryID, name)
+	if err != nil {
+		return nil, err
+	}
+	u := r.uploads[id]
+	if u == nil || u.repo != p {
+		return nil, uploadNotFound(id, name, r.settings.Account)
+	}
+	return u, nil
+}
+
+type uploadPartIn struct {
+	RegistryID     string `json:"registryId"`
+	RepositoryName string `json:"repositoryName"`
+	UploadID       string `json:"uploadId"`
+	First          int64  `json:"partFirstByte"`
+	Last           int64  `json:"partLastByte"`
+	Part           []byte `json:"layerPartBlob"`
+}
+
+type uploadPartOut struct {
+	RegistryID       string `json:"registryId"`
+	RepositoryName   string `json:"repositoryName"`
+	UploadID         string `json:"uploadId"`
+	LastByteReceived int64  `json:"lastByteReceived"`
+}
+
+// uploadLayerPart takes parts in order: each begins where the last one ended.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UploadLayerPart.html
+func (r *Registry) uploadLayerPart(c *caller.Caller, in *uploadPartIn) (*uploadPartOut, error) {
+	u, err := r.uploading(c, "UploadLayerPart", in.RegistryID, in.RepositoryName, in.UploadID)
+	if err != nil {
+		return nil, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if in.First != u.content.Size() {
+		return nil, apierror.New("InvalidLayerPartException",
+			"The layer part size is not valid, or the first byte specified is not consecutive to the last byte of a previous layer part upload: the last valid byte is %d", u.content.Size()-1)
+	}
+	if len(in.Part) == 0 || len(in.Part) > maxLayerPart || in.Last-in.First+1 != int64(len(in.Part)) {
+		return nil, apierror.New("InvalidLayerPartException", "Layer part must have between 1 and %d bytes, and as many as partFirstByte and partLastByte say", maxLayerPart)
+	}
+	if u.parts > 0 && u.lastPart < minLayerPart {
+		u.short = true
+	}
+	if u.content.Size()+int64(len(in.Part)) > maxLayer {
+		return nil, apierror.New("LimitExceededException", "A layer may have %d bytes", int64(maxLayer))
+	}
+	if _, err := u.content.Write(in.Part); err != nil {
+		return nil, fmt.Errorf("store layer part: %w", err)
+	}
+	u.parts++
+	u.lastPart = int64(len(in.Part))
+	return &uploadPartOut{r.settings.Account, in.RepositoryName, in.UploadID, u.content.Size() - 1}, nil
+}
+
+type completeIn struct {
+	RegistryID     string   `json:"registryId"`
+	RepositoryName string   `json:"repositoryName"`
+	UploadID       string   `json:"uploadId"`
+	Digests        []string `json:"layerDigests"`
+}
+
+type completeOut struct {
+	RegistryID     string `json:"registryId"`
+	RepositoryName string `json:"repositoryName"`
+	UploadID       string `json:"uploadId"`
+	Digest         string `json:"layerDigest"`
+}
+
+func (r *Registry) completeLayerUpload(c *caller.Caller, in *completeIn) (*completeOut, error) {
+	if len(in.Digests) < 1 || len(in.Digests) > maxIDs {
+		return nil, invalid("Invalid parameter at 'layerDigests' failed to satisfy constraint: 'must have between 1 and %d members'", maxIDs)
+	}
+	u, err := r.uploading(c, "CompleteLayerUpload", in.RegistryID, in.RepositoryName, in.UploadID)
+	if err != nil {
+		return nil, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.content.Size() == 0:
+		return nil, apierror.New("EmptyUploadException", "The specified layer upload does not contain any layer parts.")
+	case u.short:
+		return nil, apierror.New("LayerPartTooSmallException", "Layer parts must be at least %d bytes in size, but for the last one.", minLayerPart)
+	}
+	digest, existed, err := r.finish(c.Now, u, in.Digests[0])
+	if err != nil {
+		return nil, err
+	}
+	if existed {
+		return nil, apierror.New("LayerAlreadyExistsException", "The image layer with digest '%s' already exists in the repository with name '%s'", digest, in.RepositoryName)
+	}
+	return &completeOut{r.settings.Account, in.RepositoryName, in.UploadID, digest}, nil
+}
+
+// finish turns an upload into a layer. Callers hold the upload's lock.
+func (r *Registry) finish(now time.Time, u *upload, want string) (digest string, existed bool, err error) {
+	digest = u.content.Digest()
+	if digest != want {
+		return "", false, registryError(http.StatusBadRequest, "DIGEST_INVALID", "InvalidLayerException",
+			"The layer digest calculation performed by Amazon ECR upon receipt of the image layer does not match the digest specified: '%s' is not '%s'", digest, want)
+	}
+	b, err := u.content.Finish()
+	if err != nil {
+		return "", false, uploadNotFound(u.id, u.repo.name, r.settings.Account)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.uploads, u.id)
+	if r.repos[u.repo.name] != u.repo {
+		r.blobs.Release(b)
+		return "", false, repositoryNotFound(u.repo.name, r.settings.Account)
+	}
+	if u.repo.layers[digest] != nil {
+		r.blobs.Release(b)
+		return digest, true, nil
+	}
+	u.repo.layers[digest] = &layer{blob: b, uploaded: now, refs: u.repo.lost[digest]}
+	delete(u.repo.lost, digest)
+	return digest, false, nil
+}
+
+// VanishLayers drops layers that no image names, as ECR may do at any time, and says how many. An empty name means all repositories.
+func (r *Registry) VanishLayers(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, p := range r.repos {
+		if name == "" || p.name == name {
+			n += r.vanish(p, r.settings.Clock.Now().Add(time.Second))
+		}
+	}
+	return n
+}
+
+// vanish drops the repository's layers that no image names and that were uploaded before a time.
+func (r *Registry) vanish(p *repository, before time.Time) int {
+	n := 0
+	for d, l := range p.layers {
+		if l.refs == 0 && l.uploaded.Before(before) {
+			r.blobs.Release(l.blob)
+			delete(p.layers, d)
+			n++
+		}
+	}
+	return n
+}
+
+// LoseLayer drops one layer, even if an image names it, and says whether it was there: what a test of a damaged registry needs.
+func (r *Registry) LoseLayer(name, digest string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.repos[name]
+	if p == nil || p.layers[digest] == nil {
+		return false
+	}
+	if n := p.layers[digest].refs; n > 0 {
+		if p.lost == nil {
+			p.lost = map[string]int{}
+		}
+		p.lost[digest] = n
+	}
+	r.blobs.Release(p.layers[digest].blob)
+	delete(p.layers, digest)
+	return true
+}
+
+// AppendUpload adds what body has to an upload of the distribution protocol. from is where the client says that it begins, -1 where it does not say.
+func (r *Registry) AppendUpload(c *caller.Caller, name, id string, from int64, body io.Reader) (int64, error) {
+	u, err := r.uploading(c, "UploadLayerPart", "", name, id)
+	if err != nil {
+		return 0, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if from >= 0 && from != u.content.Size() {
+		return u.content.Size(), registryError(http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "InvalidLayerPartException",
+			"the part begins at byte %d, and %d bytes are there", from, u.content.Size())
+	}
+	if _, err := io.Copy(u.content, body); err != nil {
+		return u.content.Size(), fmt.Errorf("store layer part: %w", err)
+	}
+	return u.content.Size(), nil
+}
+
+// StartUpload begins an upload of the distribution protocol.
+func (r *Registry) StartUpload(c *caller.Caller, name string) (string, error) {
+	out, err := r.initiateLayerUpload(c, &initiateIn{RepositoryName: name})
+	if err != nil {
+		return "", err
+	}
+	return out.UploadID, nil
+}
+
+// UploadSize is how much of an upload is there.
+func (r *Registry) UploadSize(c *caller.Caller, name, id string) (int64, error) {
+	u, err := r.uploading(c, "UploadLayerPart", "", name, id)
+	if err != nil {
+		return 0, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.content.Size(), nil
+}
+
+// FinishUpload ends an upload of the distribution protocol. That the layer is there already is no error.
+func (r *Registry) FinishUpload(c *caller.Caller, name, id, digest string) error {
+	u, err := r.uploading(c, "CompleteLayerUpload", "", name, id)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, _, err = r.finish(c.Now, u, digest)
+	return err
+}
+
+// CancelUpload drops an upload.
+func (r *Registry) CancelUpload(c *caller.Caller, name, id string) error {
+	u, err := r.uploading(c, "UploadLayerPart", "", name, id)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.content.Cancel()
+	u.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.uploads, id)
+	return nil
+}
+
+// LayerSize says how long a layer is; that it is not there is BLOB_UNKNOWN.
+func (r *Registry) LayerSize(c *caller.Caller, name, digest string) (int64, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.open(c, "BatchCheckLayerAvailability", "", name)
+	if err != nil {
+		return 0, err
+	}
+	l := p.layers[digest]
+	if l == nil {
+		return 0, layersNotFound([]string{digest}, name, r.settings.Account)
+	}
+	return l.blob.Size, nil
+}
+
+// LayerURL is where the distribution protocol redirects for a layer.
+func (r *Registry) LayerURL(c *caller.Caller, name, digest string) (string, error) {
+	return r.downloadURL(c, "", name, digest)
+}

@@ -1,0 +1,94 @@
+package ecr
+
+import (
+	"slices"
+	"strings"
+
+	"imagecache.dev/test/awsemulator/internal/caller"
+)
+
+// Manifest is a manifest as the distribution protocol answers it.
+type Manifest struct {
+	Digest, MediaType string
+	Body              []byte
+}
+
+func reference(ref string) imageID {
+	if strings.Contains(ref, ":") {
+		return imageID{Digest: ref}
+	}
+	return imageID{Tag: ref}
+}
+
+// PushManifest stores a manifest under a tag or digest. Putting the same bytes again is no error, but under an immutable tag it is.
+func (r *Registry) PushManifest(c *caller.Caller, name, ref, mediaType string, body []byte) (string, error) {
+	id := reference(ref)
+	if id.Tag != "" {
+		if err := checkImageTag(id.Tag); err != nil {
+			return "", err
+		}
+	}
+	img, err := r.push(c, "", name, body, mediaType, id, true)
+	if err != nil {
+		return "", err
+	}
+	return img.digest, nil
+}
+
+// Manifest finds a manifest by tag or digest; that counts as a pull.
+func (r *Registry) Manifest(c *caller.Caller, name, ref string) (Manifest, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.open(c, "BatchGetImage", "", name)
+	if err != nil {
+		return Manifest{}, err
+	}
+	img, _, _ := p.find(reference(ref))
+	if img == nil {
+		return Manifest{}, imageNotFound(reference(ref).String(), name, r.settings.Account)
+	}
+	if !img.archived.IsZero() {
+		return Manifest{}, registryError(403, "DENIED", "ImageArchivedException", "The image %s is archived: restore it before it is pulled", reference(ref))
+	}
+	r.recordPull(c, img)
+	return Manifest{img.digest, img.mediaType, img.manifest}, nil
+}
+
+// TagNames lists a repository's tags, sorted.
+func (r *Registry) TagNames(c *caller.Caller, name string) ([]string, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.open(c, "ListImages", "", name)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{}
+	for _, img := range r.sorted(c.Now, p, nil) {
+		out = append(out, img.tags...)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Referrer is an image that names another as its subject.
+type Referrer struct {
+	Digest, MediaType, ArtifactType string
+	Size                            int
+}
+
+// Referrers lists the images whose subject is the digest.
+func (r *Registry) Referrers(c *caller.Caller, name, digest string) ([]Referrer, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, err := r.open(c, "BatchGetImage", "", name)
+	if err != nil {
+		return nil, err
+	}
+	out := []Referrer{}
+	for _, img := range r.sorted(c.Now, p, nil) {
+		if img.subject == digest {
+			out = append(out, Referrer{img.digest, img.mediaType, img.artifactType, len(img.manifest)})
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,370 @@
+package iam
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"imagecache.dev/test/awsemulator/internal/caller"
+	"imagecache.dev/test/awsemulator/internal/page"
+	"imagecache.dev/test/awsemulator/internal/tag"
+	"imagecache.dev/test/awsemulator/internal/wire"
+)
+
+type policyXML struct {
+	PolicyName                    string
+	PolicyID                      string `xml:"PolicyId"`
+	ARN                           string `xml:"Arn"`
+	Path                          string
+	DefaultVersionID              string `xml:"DefaultVersionId"`
+	AttachmentCount               int
+	PermissionsBoundaryUsageCount int
+	IsAttachable                  bool
+	Description                   string `xml:",omitempty"`
+	CreateDate                    string
+	UpdateDate                    string
+	Tags                          []tag.Tag `xml:"Tags>member"`
+}
+
+type policyOut struct{ Policy policyXML }
+
+func (d *Directory) policyXML(p *managedPolicy) policyXML {
+	out := policyXML{
+		PolicyName: p.name, PolicyID: p.id, ARN: p.arn, Path: p.path, DefaultVersionID: "v" + strconv.Itoa(p.standard), IsAttachable: true,
+		Description: p.description, CreateDate: stamp(p.created), UpdateDate: stamp(p.updated), Tags: tag.List(p.tags),
+	}
+	for _, r := range d.roles {
+		if slices.Contains(r.attached, p.arn) {
+			out.AttachmentCount++
+		}
+		if r.boundary == p.arn {
+			out.PermissionsBoundaryUsageCount++
+		}
+	}
+	return out
+}
+
+// openPolicy finds a managed policy for an action that the caller must be allowed. Callers hold a lock.
+func (d *Directory) openPolicy(c *caller.Caller, action, arn string) (*managedPolicy, error) {
+	if !strings.HasPrefix(arn, "arn:aws:iam::") {
+		return nil, validation("ARN %s is not valid.", arn)
+	}
+	p := d.policies[arn]
+	var tags map[string]string
+	if p != nil {
+		tags = p.tags
+	}
+	if err := d.authorize(c, action, arn, tags, nil); err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, noSuchEntity("Policy %s was not found.", arn)
+	}
+	return p, nil
+}
+
+// openOwn is openPolicy for changes: AWS' own policies can't be changed.
+func (d *Directory) openOwn(c *caller.Caller, action, arn string) (*managedPolicy, error) {
+	p, err := d.openPolicy(c, action, arn)
+	if err != nil {
+		return nil, err
+	}
+	if p.aws {
+		return nil, validation("Cannot modify AWS managed policies.")
+	}
+	return p, nil
+}
+
+// changed makes a managed policy's new default version act on all roles that use it.
+func (d *Directory) changed(p *managedPolicy) error {
+	p.updated = d.settings.Clock.Now()
+	for _, r := range d.roles {
+		if slices.Contains(r.attached, p.arn) || r.boundary == p.arn {
+			if err := d.remember(r); err != nil {
+				return fmt.Errorf("role %s: %w", r.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+type createPolicyIn struct {
+	PolicyName     string
+	Path           string
+	PolicyDocument string
+	Description    string
+	Tags           []tag.Tag
+}
+
+func (d *Directory) createPolicy(c *caller.Caller, in *createPolicyIn) (*policyOut, error) {
+	if err := checkName("policyName", in.PolicyName, maxPolicyName); err != nil {
+		return nil, err
+	}
+	if in.Path == "" {
+		in.Path = "/"
+	}
+	if !pathPattern.MatchString(in.Path) {
+		return nil, validation("The specified value for path is invalid.")
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	tags, err := tag.Merge(nil, in.Tags)
+	if err != nil {
+		return nil, limitExceeded("%s", sentence(err.Error()))
+	}
+	arn := "arn:aws:iam::" + d.settings.Account + ":policy" + in.Path + in.PolicyName
+	if err := d.authorize(c, "CreatePolicy", arn, nil, tag.Requested(in.Tags)); err != nil {
+		return nil, err
+	}
+	if err := checkManaged(in.PolicyDocument); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.policies {
+		if !p.aws && strings.EqualFold(p.name, in.PolicyName) {
+			return nil, alreadyExists("A policy called %s already exists. Duplicate names are not allowed.", in.PolicyName)
+		}
+	}
+	now := d.settings.Clock.Now()
+	p := &managedPolicy{
+		id: NewID("ANPA"), name: in.PolicyName, path: in.Path, arn: arn, description: in.Description, created: now, updated: now,
+		standard: 1, next: 2, tags: tags, versions: map[int]policyVersion{1: {in.PolicyDocument, now}},
+	}
+	d.policies[arn] = p
+	return &policyOut{d.policyXML(p)}, nil
+}
+
+func checkManaged(text string) error {
+	if err := checkIdentityPolicy(text); err != nil {
+		return err
+	}
+	if squeezed(text) > maxManaged {
+		return limitExceeded("Cannot exceed quota for PolicySize: %d", maxManaged)
+	}
+	return nil
+}
+
+type policyARNIn struct{ PolicyArn string }
+
+func (d *Directory) getPolicy(c *caller.Caller, in *policyARNIn) (*policyOut, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, err := d.openPolicy(c, "GetPolicy", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	return &policyOut{d.policyXML(p)}, nil
+}
+
+func (d *Directory) deletePolicy(c *caller.Caller, in *policyARNIn) (*wire.Empty, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.openOwn(c, "DeletePolicy", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	x := d.policyXML(p)
+	switch {
+	case x.AttachmentCount > 0 || x.PermissionsBoundaryUsageCount > 0:
+		return nil, deleteConflict("Cannot delete a policy attached to entities.")
+	case len(p.versions) > 1:
+		return nil, deleteConflict("This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.")
+	}
+	delete(d.policies, p.arn)
+	return &wire.Empty{}, nil
+}
+
+type listPoliciesIn struct {
+	Scope        string
+	OnlyAttached bool `json:",string"`
+	PathPrefix   string
+	Marker       string
+	MaxItems     int `json:",string"`
+}
+
+type listPoliciesOut struct {
+	Policies    []policyXML `xml:"Policies>member"`
+	IsTruncated bool
+	Marker      string `xml:",omitempty"`
+}
+
+func (d *Directory) listPolicies(c *caller.Caller, in *listPoliciesIn) (*listPoliciesOut, error) {
+	size, err := pageSize(in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.authorize(c, "ListPolicies", "*", nil, nil); err != nil {
+		return nil, err
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []policyXML
+	for _, p := range d.policies {
+		if (in.Scope == "Local" && p.aws) || (in.Scope == "AWS" && !p.aws) || !strings.HasPrefix(p.path, in.PathPrefix) {
+			continue
+		}
+		x := d.policyXML(p)
+		x.Description, x.Tags = "", nil // left out by ListPolicies
+		if in.OnlyAttached && x.AttachmentCount == 0 {
+			continue
+		}
+		all = append(all, x)
+	}
+	slices.SortFunc(all, func(a, b policyXML) int { return strings.Compare(a.ARN, b.ARN) })
+	part, next, err := page.Cut(all, func(p policyXML) string { return p.ARN }, in.Marker, size)
+	if err != nil {
+		return nil, validation("Invalid Marker.")
+	}
+	return &listPoliciesOut{part, next != "", next}, nil
+}
+
+type versionXML struct {
+	Document         string `xml:",omitempty"`
+	VersionID        string `xml:"VersionId"`
+	IsDefaultVersion bool
+	CreateDate       string
+}
+
+type versionOut struct{ PolicyVersion versionXML }
+
+func (p *managedPolicy) version(n int, document bool) versionXML {
+	v := p.versions[n]
+	out := versionXML{VersionID: "v" + strconv.Itoa(n), IsDefaultVersion: n == p.standard, CreateDate: stamp(v.created)}
+	if document {
+		out.Document = url.QueryEscape(v.text)
+	}
+	return out
+}
+
+type createVersionIn struct {
+	PolicyArn      string
+	PolicyDocument string
+	SetAsDefault   bool `json:",string"`
+}
+
+func (d *Directory) createPolicyVersion(c *caller.Caller, in *createVersionIn) (*versionOut, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.openOwn(c, "CreatePolicyVersion", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkManaged(in.PolicyDocument); err != nil {
+		return nil, err
+	}
+	if len(p.versions) >= maxVersions {
+		return nil, limitExceeded("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", maxVersions)
+	}
+	n := p.next
+	p.next++
+	p.versions[n] = policyVersion{in.PolicyDocument, d.settings.Clock.Now()}
+	if in.SetAsDefault {
+		p.standard = n
+		if err := d.changed(p); err != nil {
+			return nil, err
+		}
+	}
+	return &versionOut{p.version(n, false)}, nil
+}
+
+type versionIn struct {
+	PolicyArn string
+	VersionID string `json:"VersionId"`
+}
+
+func (p *managedPolicy) find(id string) (int, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(id, "v"))
+	if err == nil {
+		if _, ok := p.versions[n]; ok {
+			return n, nil
+		}
+	}
+	return 0, noSuchEntity("Policy %s version %s does not exist or is not attachable.", p.arn, id)
+}
+
+func (d *Directory) getPolicyVersion(c *caller.Caller, in *versionIn) (*versionOut, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, err := d.openPolicy(c, "GetPolicyVersion", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.find(in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	return &versionOut{p.version(n, true)}, nil
+}
+
+type listVersionsIn struct {
+	PolicyArn string
+	Marker    string
+	MaxItems  int `json:",string"`
+}
+
+type listVersionsOut struct {
+	Versions    []versionXML `xml:"Versions>member"`
+	IsTruncated bool
+	Marker      string `xml:",omitempty"`
+}
+
+func (d *Directory) listPolicyVersions(c *caller.Caller, in *listVersionsIn) (*listVersionsOut, error) {
+	size, err := pageSize(in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, err := d.openPolicy(c, "ListPolicyVersions", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	var all []versionXML
+	for _, n := range slices.Sorted(maps.Keys(p.versions)) {
+		all = append(all, p.version(n, false))
+	}
+	key := func(v versionXML) string { return fmt.Sprintf("%09s", v.VersionID[1:]) }
+	part, next, err := page.Cut(all, key, in.Marker, size)
+	if err != nil {
+		return nil, validation("Invalid Marker.")
+	}
+	return &listVersionsOut{part, next != "", next}, nil
+}
+
+func (d *Directory) deletePolicyVersion(c *caller.Caller, in *versionIn) (*wire.Empty, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.openOwn(c, "DeletePolicyVersion", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.find(in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	if n == p.standard {
+		return nil, deleteConflict("Cannot delete the default version of a policy.")
+	}
+	delete(p.versions, n)
+	return &wire.Empty{}, nil
+}
+
+func (d *Directory) setDefaultPolicyVersion(c *caller.Caller, in *versionIn) (*wire.Empty, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.openOwn(c, "SetDefaultPolicyVersion", in.PolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.find(in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	p.standard = n
+	return &wire.Empty{}, d.changed(p)
+}

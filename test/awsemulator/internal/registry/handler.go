@@ -1,0 +1,358 @@
+// Package registry speaks the distribution protocol over ECR's store. Every request is authorised as the ecr: action that ECR maps
+// it to, with the rights of the session that asked for the password.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
+	"imagecache.dev/test/awsemulator/internal/caller"
+	"imagecache.dev/test/awsemulator/internal/ecr"
+)
+
+// Request is one parsed request of the protocol.
+type Request struct {
+	Operation string // the ecr: action, or registry:GetVersion
+	Name      string // repository
+	serve     func(*Handler, http.ResponseWriter, *http.Request, *caller.Caller, Request) error
+	ref       string // tag, digest or upload ID
+}
+
+// Handler serves parsed and authenticated requests.
+type Handler struct {
+	store *ecr.Registry
+}
+
+// New makes a handler over the store.
+func New(store *ecr.Registry) *Handler { return &Handler{store: store} }
+
+// Prefix is where the protocol lives.
+const Prefix = "/v2/"
+
+// Parse tells what a request asks for. It does not look at the store.
+func Parse(r *http.Request) (Request, error) {
+	path := strings.TrimPrefix(r.URL.Path, "/v2")
+	path = strings.TrimPrefix(path, "/")
+	if path == "" {
+		return Request{Operation: "registry:GetVersion", serve: (*Handler).version}, nil
+	}
+	if path == "_catalog" {
+		return Request{}, unsupported("ECR has no catalog; call DescribeRepositories")
+	}
+	type route struct {
+		middle  string
+		methods map[string]Request
+	}
+	for _, rt := range []route{
+		{"/blobs/uploads", map[string]Request{
+			http.MethodPost:   {Operation: "ecr:InitiateLayerUpload", serve: (*Handler).startUpload},
+			http.MethodPatch:  {Operation: "ecr:UploadLayerPart", serve: (*Handler).appendUpload},
+			http.MethodPut:    {Operation: "ecr:CompleteLayerUpload", serve: (*Handler).finishUpload},
+			http.MethodGet:    {Operation: "ecr:UploadLayerPart", serve: (*Handler).uploadStatus},
+			http.MethodDelete: {Operation: "ecr:UploadLayerPart", serve: (*Handler).cancelUpload},
+		}},
+		{"/blobs/", map[string]Request{
+			http.MethodHead: {Operation: "ecr:BatchCheckLayerAvailability", serve: (*Handler).statLayer},
+			http.MethodGet:  {Operation: "ecr:GetDownloadUrlForLayer", serve: (*Handler).getLayer},
+		}},
+		{"/manifests/", map[string]Request{
+			http.MethodHead: {Operation: "ecr:BatchGetImage", serve: (*Handler).getManifest},
+			http.MethodGet:  {Operation: "ecr:BatchGetImage", serve: (*Handler).getManifest},
+			http.MethodPut:  {Operation: "ecr:PutImage", serve: (*Handler).putManifest},
+		}},
+		{"/tags/list", map[string]Request{
+			http.MethodGet: {Operation: "ecr:ListImages", serve: (*Handler).listTags},
+		}},
+		{"/referrers/", map[string]Request{
+			http.MethodGet: {Operation: "ecr:BatchGetImage", serve: (*Handler).referrers},
+		}},
+	} {
+		i := strings.LastIndex(path, rt.middle)
+		if i <= 0 {
+			continue
+		}
+		req, ok := rt.methods[r.Method]
+		if !ok {
+			return Request{}, unsupported(r.Method + " is not emulated here; ECR deletes by BatchDeleteImage")
+		}
+		req.Name = path[:i]
+		req.ref = strings.Trim(path[i+len(rt.middle):], "/")
+		return req, nil
+	}
+	return Request{}, &apierror.Error{Code: "NotFound", Message: "page not found", Status: http.StatusNotFound, RegistryCode: "NAME_INVALID", RegistryStatus: http.StatusNotFound}
+}
+
+func unsupported(why string) error {
+	return &apierror.Error{Code: "NotEmulatedException", Message: why, RegistryCode: "UNSUPPORTED", RegistryStatus: http.StatusMethodNotAllowed}
+}
+
+// Serve answers a request for a caller.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	return req.serve(h, w, r, c, req)
+}
+
+// WriteError answers with an error as the protocol writes it. The body of a HEAD has no bytes, so net/http drops it.
+func WriteError(w http.ResponseWriter, e *apierror.Error) {
+	code, status := e.RegistryCode, e.RegistryStatus
+	if code == "" {
+		code, status = "UNKNOWN", e.HTTPStatus()
+		if strings.Contains(e.Code, "Throttling") || strings.Contains(e.Code, "TooManyRequests") {
+			code, status = "TOOMANYREQUESTS", http.StatusTooManyRequests
+		}
+		if strings.Contains(e.Code, "AccessDenied") {
+			code, status = "DENIED", http.StatusForbidden
+		}
+	}
+	type one struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	body, _ := json.Marshal(map[string][]one{"errors": {{code, e.Message}}})
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+func (h *Handler) version(w http.ResponseWriter, _ *http.Request, _ *caller.Caller, _ Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// maxBody bounds a manifest.
+const maxBody = 4<<20 + 1
+
+func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		return fmt.Errorf("read manifest: %w", err)
+	}
+	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	digest, err := h.store.PushManifest(c, req.Name, req.ref, strings.TrimSpace(mediaType), body)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.Header().Set("Location", Prefix+req.Name+"/manifests/"+digest)
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	m, err := h.store.Manifest(c, req.Name, req.ref)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", m.MediaType)
+	w.Header().Set("Docker-Content-Digest", m.Digest)
+	w.Header().Set("Content-Length", strconv.Itoa(len(m.Body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(m.Body)
+	}
+	return nil
+}
+
+func (h *Handler) statLayer(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	size, err := h.store.LayerSize(c, req.Name, req.ref)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Docker-Content-Digest", req.ref)
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// getLayer redirects, as ECR does to S3.
+func (h *Handler) getLayer(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	url, err := h.store.LayerURL(c, req.Name, req.ref)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", url)
+	w.Header().Set("Docker-Content-Digest", req.ref)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
+}
+
+// startUpload ignores a mount from another repository, as ECR does by default: the client then uploads.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
+func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	id, err := h.store.StartUpload(c, req.Name)
+	if err != nil {
+		return err
+	}
+	if digest := r.URL.Query().Get("digest"); digest != "" {
+		// A monolithic upload; r.Body may also be empty, then the client goes on with PUT.
+		size, err := h.store.AppendUpload(c, req.Name, id, -1, r.Body)
+		if err != nil {
+			return err
+		}
+		if size > 0 {
+			return h.finished(w, c, req.Name, id, digest)
+		}
+	}
+	h.location(w, req.Name, id, 0)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *Handler) location(w http.ResponseWriter, name, id string, size int64) {
+	w.Header().Set("Location", Prefix+name+"/blobs/uploads/"+id)
+	w.Header().Set("Docker-Upload-Uuid", id)
+	w.Header().Set("Range", fmt.Sprintf("0-%d", max(0, size-1)))
+	w.Header().Set("Content-Length", "0")
+}
+
+// from is where a part begins, -1 where the request does not say.
+func from(r *http.Request) (int64, error) {
+	text := strings.TrimPrefix(r.Header.Get("Content-Range"), "bytes ")
+	if text == "" {
+		return -1, nil
+	}
+	first, _, ok := strings.Cut(text, "-")
+	n, err := strconv.ParseInt(first, 10, 64)
+	if !ok || err != nil || n < 0 {
+		return 0, &apierror.Error{Code: "InvalidParameterException", Message: "invalid Content-Range", RegistryCode: "RANGE_INVALID", RegistryStatus: http.StatusRequestedRangeNotSatisfiable}
+	}
+	return n, nil
+}
+
+func (h *Handler) appendUpload(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	first, err := from(r)
+	if err != nil {
+		return err
+	}
+	size, err := h.store.AppendUpload(c, req.Name, req.ref, first, r.Body)
+	if err != nil {
+		return err
+	}
+	h.location(w, req.Name, req.ref, size)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *Handler) finishUpload(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	if r.ContentLength != 0 {
+		first, err := from(r)
+		if err != nil {
+			return err
+		}
+		if _, err := h.store.AppendUpload(c, req.Name, req.ref, first, r.Body); err != nil {
+			return err
+		}
+	}
+	return h.finished(w, c, req.Name, req.ref, r.URL.Query().Get("digest"))
+}
+
+func (h *Handler) finished(w http.ResponseWriter, c *caller.Caller, name, id, digest string) error {
+	if err := h.store.FinishUpload(c, name, id, digest); err != nil {
+		return err
+	}
+	w.Header().Set("Location", Prefix+name+"/blobs/"+digest)
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	size, err := h.store.UploadSize(c, req.Name, req.ref)
+	if err != nil {
+		return err
+	}
+	h.location(w, req.Name, req.ref, size)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handler) cancelUpload(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	if err := h.store.CancelUpload(c, req.Name, req.ref); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// maxTagPage: ECR refuses larger pages of tags.
+const maxTagPage = 1000
+
+func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	size := maxTagPage
+	if s := r.URL.Query().Get("n"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxTagPage {
+			return &apierror.Error{Code: "InvalidParameterException", RegistryCode: "UNSUPPORTED", RegistryStatus: http.StatusBadRequest,
+				Message: fmt.Sprintf("Invalid parameter at 'maxResults' failed to satisfy constraint: 'must be between 1 and %d'", maxTagPage)}
+		}
+		size = n
+	}
+	tags, err := h.store.TagNames(c, req.Name)
+	if err != nil {
+		return err
+	}
+	if last := r.URL.Query().Get("last"); last != "" {
+		i := 0
+		for i < len(tags) && tags[i] <= last {
+			i++
+		}
+		tags = tags[i:]
+	}
+	if len(tags) > size {
+		tags = tags[:size]
+		w.Header().Set("Link", fmt.Sprintf(`<%s%s/tags/list?n=%d&last=%s>; rel="next"`, Prefix, req.Name, size, tags[size-1]))
+	}
+	return writeJSON(w, "application/json", struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{req.Name, tags})
+}
+
+func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	all, err := h.store.Referrers(c, req.Name, req.ref)
+	if err != nil {
+		return err
+	}
+	type descriptor struct {
+		MediaType    string `json:"mediaType"`
+		Digest       string `json:"digest"`
+		Size         int    `json:"size"`
+		ArtifactType string `json:"artifactType,omitempty"`
+	}
+	index := struct {
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Manifests     []descriptor `json:"manifests"`
+	}{2, "application/vnd.oci.image.index.v1+json", []descriptor{}}
+	want := r.URL.Query().Get("artifactType")
+	for _, x := range all {
+		if want == "" || want == x.ArtifactType {
+			index.Manifests = append(index.Manifests, descriptor{x.MediaType, x.Digest, x.Size, x.ArtifactType})
+		}
+	}
+	if want != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	return writeJSON(w, index.MediaType, index)
+}
+
+func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	w.Header().Set("Content-Type", mediaType)
+	_, _ = w.Write(body)
+	return nil
+}

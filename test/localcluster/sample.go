@@ -1,0 +1,42 @@
+package localcluster
+
+import (
+	"context"
+	"path/filepath"
+
+	"imagecache.dev/test/containerenv"
+)
+
+// CreateSampleStack makes the runner's stack that config/samples/simple.yaml names, with tags.
+func (c *Cluster) CreateSampleStack(ctx context.Context, tags map[string]string) error {
+	_, err := c.CreateStack(ctx, "gitpod-runner-demo", filepath.Join(c.options.Config, "aws", "runner-stack.yaml"), tags, nil)
+	return err
+}
+
+// PushSampleBase puts a base image with a shell into the registry, and returns its reference.
+func (c *Cluster) PushSampleBase(ctx context.Context) (string, error) {
+	busybox, err := containerenv.FindBusybox()
+	if err != nil {
+		return "", err
+	}
+	image, err := containerenv.BaseImage(busybox)
+	if err != nil {
+		return "", err
+	}
+	return c.PushImage(ctx, "base/busybox", "stable", image)
+}
+
+// ApplySample applies config/samples/simple.yaml, the runner demo and its project shop, in a runner's namespace that it
+// makes, waits until both are ready, and returns the path of the runner's kubeconfig.
+func (c *Cluster) ApplySample(ctx context.Context, namespace string) (kubeconfig string, err error) {
+	if kubeconfig, err = c.RunnerNamespace(ctx, namespace); err != nil {
+		return "", err
+	}
+	if err := c.Apply(ctx, namespace, filepath.Join(c.options.Config, "samples", "simple.yaml")); err != nil {
+		return "", err
+	}
+	if _, err := c.Kubectl(ctx, "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "ric/demo", "pic/shop"); err != nil {
+		return "", err
+	}
+	return kubeconfig, nil
+}
