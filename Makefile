@@ -173,6 +173,14 @@ container-engine: ## Make sure that there are docker or podman, and a static bus
 	@hack/container-engine.sh >/dev/null
 	@hack/busybox.sh $(BIN)
 
+.PHONY: engines
+engines: ## Provide all Docker Engines that tests start, in bin/engines; about 15 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd docker20 client docker28 docker29
+
+.PHONY: engine-docker
+engine-docker: ## Provide Docker Engine 28 with buildx in bin/engines; about 8 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd client docker28
+
 .PHONY: prometheus
 prometheus: ## Make sure that there are prometheus and promtool.
 	@hack/prometheus.sh $(BIN)
