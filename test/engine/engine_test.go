@@ -1,0 +1,42 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	"imagecache.dev/internal/containerenv"
+	"imagecache.dev/test/engine"
+)
+
+// TestEveryEngineBuildsAndRuns is what all tests with engines rest on.
+func TestEveryEngineBuildsAndRuns(t *testing.T) {
+	for _, kind := range engine.All {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			e := engine.Start(t, kind)
+			busybox, err := containerenv.FindBusybox()
+			if err != nil {
+				t.Skip(err)
+			}
+			base, err := containerenv.BaseImage(busybox)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Load(t, base, "localhost/base:1")
+			e.Build(t, "localhost/built:1", "FROM localhost/base:1\nRUN id -u >/built\nLABEL built=yes\n")
+			if got := e.Run(t, "run", "--rm", "localhost/built:1", "cat", "/built"); got != "0" {
+				t.Errorf("the RUN step wrote %q, want 0", got)
+			}
+			if got := e.Run(t, "image", "inspect", "--format", `{{index .Config.Labels "built"}}`, "localhost/built:1"); got != "yes" {
+				t.Errorf("label %q, want yes", got)
+			}
+			if kind != engine.Podman {
+				_, err := e.Command(t.Context(), "buildx", "version").Output()
+				if got := err == nil; got != kind.HasBuildKit() {
+					t.Errorf("buildx works: %t, want %t", got, kind.HasBuildKit())
+				}
+				t.Log(strings.Fields(e.Run(t, "version", "--format", "{{.Server.Version}}")))
+			}
+		})
+	}
+}
