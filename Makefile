@@ -81,6 +81,11 @@ test-envtest: build $(KUBE_ASSETS) $(GOTESTSUM) $(HELM) $(KUSTOMIZE) $(REAP) ## 
 test-e2e: test-env ## Run the tests with real builds, publishes and pulls.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh e2e
 
+.PHONY: test-engines
+test-engines: export IMAGECACHE_ENGINES := all
+test-engines: engines container-engine $(GOTESTSUM) $(REAP) ## Run the tests of the engines: Docker 20.10, 28 and 29, and podman.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh engine
+
 .PHONY: test-long
 test-long: export IMAGECACHE_LONG := 1
 test-long: test-env ## Run everything at length, fuzzing for ten minutes a target; takes hours.

@@ -112,6 +112,10 @@ func startKeeper(t testing.TB, o orders) *keeper {
 	process.Env = append(os.Environ(), keeperVariable+"="+string(text))
 	process.Stderr = &said
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if o.Kind != Podman {
+		// Mounts of its own, private ones, end with the last process of the engine.
+		process.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	}
 	life, err := process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

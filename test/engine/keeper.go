@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -73,6 +74,9 @@ func (o orders) keep() (err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the reaper of orphans: %w", err)
 	}
+	if err := cover(o.Dir); err != nil {
+		return err
+	}
 	network, err := makeBridge()
 	if err != nil {
 		return err
@@ -90,6 +94,8 @@ func (o orders) keep() (err error) {
 	case err := <-ended:
 		return errors.Join(fmt.Errorf("dockerd ended: %w", err), killDescendants())
 	}
+	// Docker would wait for containers that don't heed SIGTERM.
+	killContainers()
 	_ = dockerd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
@@ -133,15 +139,35 @@ func (o orders) startDockerd(bridge string) (*exec.Cmd, error) {
 	return dockerd, nil
 }
 
-// removeFiles takes away what the engine left mounted, and its folder.
+// removeFiles takes away what is mounted below the engine's folder, which may be the machine's own, and the folder.
 func (o orders) removeFiles() error {
 	if err := containerenv.UnmountBelow(o.Dir); err != nil {
+		return err
+	}
+	if err := uncover(o.Dir); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(o.Dir); err != nil {
 		return fmt.Errorf("remove the engine's folder: %w", err)
 	}
 	return nil
+}
+
+// engineProgram is the name of a process that belongs to the engine and not to a container.
+var engineProgram = regexp.MustCompile(`^(dockerd|containerd|runc)`)
+
+// killContainers ends the processes of containers and of builds; the engine then removes what it made for them.
+func killContainers() {
+	pids, err := process.Descendants(os.Getpid())
+	if err != nil {
+		return
+	}
+	for _, pid := range pids {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err == nil && !engineProgram.Match(name) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // killDescendants ends what dockerd left: containerd, its shims and containers.
