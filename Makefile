@@ -81,6 +81,11 @@ test-envtest: build $(KUBE_ASSETS) $(GOTESTSUM) $(HELM) $(KUSTOMIZE) $(REAP) ## 
 test-e2e: test-env ## Run the tests with real builds, publishes and pulls.
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh e2e
 
+.PHONY: test-engines
+test-engines: export IMAGECACHE_ENGINES := all
+test-engines: engines container-engine $(GOTESTSUM) $(REAP) ## Run the tests of the engines: Docker 20.10, 28 and 29, and podman.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh engine
+
 .PHONY: test-long
 test-long: export IMAGECACHE_LONG := 1
 test-long: test-env ## Run everything at length, fuzzing for ten minutes a target; takes hours.
@@ -177,6 +182,14 @@ container-engine: ## Make sure that there are docker or podman, and a static bus
 	@hack/container-engine.sh >/dev/null
 	@hack/busybox.sh $(BIN)
 
+.PHONY: engines
+engines: ## Provide all Docker Engines that tests start, in bin/engines; about 15 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd docker20 client docker28 docker29
+
+.PHONY: engine-docker
+engine-docker: ## Provide Docker Engine 28 with buildx in bin/engines; about 8 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd client docker28
+
 .PHONY: prometheus
 prometheus: ## Make sure that there are prometheus and promtool.
 	@hack/prometheus.sh $(BIN)
@@ -200,7 +213,7 @@ $(HELM) $(KO): $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@CGO_ENABLED=0 hack/go-build.sh $(@F) hack/tools/$* -trimpath -ldflags '-s -w' -o $@ $(TOOL)
 	@touch $@
 
-$(REAP): $(wildcard hack/reap/*.go) go.mod
+$(REAP): $(wildcard hack/reap/*.go test/process/*.go) go.mod
 	@go build -o $@ ./hack/reap
 	@touch $@
 

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"imagecache.dev/test/process"
 )
 
 // grace is how long orphans have between SIGTERM and SIGKILL.
@@ -104,7 +106,7 @@ func endOrphans() error {
 	asked := map[int]bool{}
 	for deadline := time.Now().Add(grace); ; time.Sleep(pause) {
 		collect()
-		orphans, err := descendants(os.Getpid())
+		orphans, err := process.Descendants(os.Getpid())
 		if err != nil || len(orphans) == 0 {
 			return err
 		}

@@ -29,7 +29,7 @@ func Remove(dir string) error {
 		podman.Env = append(os.Environ(), variables(dir)...)
 		_ = podman.Run() // what it can't end it can't keep either: its files go
 	}
-	if err := unmountBelow(folders); err != nil {
+	if err := UnmountBelow(folders...); err != nil {
 		return err
 	}
 	for _, folder := range slices.Backward(folders) {
@@ -40,8 +40,8 @@ func Remove(dir string) error {
 	return nil
 }
 
-// unmountBelow detaches what an interrupted build or a container leaves mounted; it would keep the folders from going.
-func unmountBelow(folders []string) error {
+// UnmountBelow detaches what an interrupted build or a container leaves mounted; it would keep the folders from going.
+func UnmountBelow(folders ...string) error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return fmt.Errorf("list mounts: %w", err)

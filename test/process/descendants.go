@@ -1,6 +1,7 @@
 //go:build linux
 
-package main
+// Package process finds the processes that a program started.
+package process
 
 import (
 	"bytes"
@@ -9,8 +10,8 @@ import (
 	"strconv"
 )
 
-// descendants returns the IDs of all living processes below pid.
-func descendants(pid int) ([]int, error) {
+// Descendants returns the IDs of all living processes below pid.
+func Descendants(pid int) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
