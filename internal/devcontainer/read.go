@@ -2,6 +2,7 @@ package devcontainer
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -95,7 +96,13 @@ func (r *reader) options(options *jsonc.Value) []string {
 	case jsonc.Array:
 		texts := make([]string, len(options.Elements))
 		for i := range options.Elements {
+			before := len(r.used)
 			texts[i] = r.argument(property, &options.Elements[i])
+			if isContextFolder(texts, i) {
+				// Where the workspace lies doesn't matter to a folder in it.
+				used := slices.DeleteFunc(r.used[before:], func(v Variable) bool { return !v.Env })
+				r.used = r.used[:before+len(used)]
+			}
 		}
 		return texts
 	case jsonc.String:
@@ -106,6 +113,18 @@ func (r *reader) options(options *jsonc.Value) []string {
 		}
 	}
 	return nil
+}
+
+// isContextFolder reports whether an option is a named context that is a folder.
+func isContextFolder(options []string, i int) bool {
+	const option = "--build-context"
+	_, value, found := strings.Cut(options[i], "=")
+	if name, _, _ := strings.Cut(options[i], "="); name == option {
+		_, value, found = strings.Cut(value, "=")
+	} else if i == 0 || options[i-1] != option {
+		return false
+	}
+	return found && !strings.Contains(value, "://")
 }
 
 // arguments are the properties of build.args that JavaScript finds: those of an array or a string are its elements, by

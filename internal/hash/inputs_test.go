@@ -44,19 +44,28 @@ func TestWarningsNameTheSettingThatCovers(t *testing.T) {
 		json, dockerfile string
 		want             []string
 	}{
-		"all covered":          {json: `{"image": "` + pinned + `"}`, want: []string{}},
-		"an image":             {json: `{"image": "registry.example/base:1"}`, want: []string{"BaseImageNotPinned:BaseImages:0"}},
-		"a stage's image":      {json: inContext, dockerfile: "FROM registry.example/base AS x\nFROM x\nCOPY --from=" + pinned + " /a /\nCOPY --from=registry.example/tools /a /\n", want: []string{"BaseImageNotPinned:BaseImages:1", "BaseImageNotPinned:BaseImages:4"}},
-		"nothing at all":       {json: inContext, dockerfile: "FROM scratch\n", want: []string{}},
-		"files":                {json: inContext, dockerfile: "FROM scratch\n\nCOPY a b /\nCOPY c /\n", want: []string{"BuildContextNotCovered:BuildContext:3"}},
-		"a URL":                {json: inContext, dockerfile: "FROM scratch\nADD https://host.example/x /x\n", want: []string{"RemoteSourceNotCovered::2"}},
-		"Features":             {json: `{"image": "` + pinned + `", "features": {"./a": {}, "registry.example/f:1": {}, "registry.example/f@sha256:24454f830cdb571e2c4ad15481119c43b3cafd48dd869a9b2945d1036d1dc68d": {}}}`, want: []string{"FeatureNotCovered:Features:0", "FeatureNotCovered:Features:0"}},
-		"a variable":           {json: `{"build": {"dockerfile": "Dockerfile", "args": {"a": "${localEnv:TOKEN}${localEnv:TOKEN}"}}}`, dockerfile: "FROM scratch\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
-		"a variable elsewhere": {json: `{"image": "` + pinned + `", "containerEnv": {"a": "${localEnv:TOKEN}"}}`, want: []string{}},
-		"an option's variable": {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--build-arg", "TOKEN", "--build-arg=B=1"]}}`, dockerfile: "FROM scratch\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
-		"an option":            {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--secret", "id=x,src=y"]}}`, dockerfile: "FROM scratch\n", want: []string{"OptionNotCovered::0"}},
-		"an unread Dockerfile": {json: inContext, dockerfile: "FROM scratch\nCOPPY a b\n", want: []string{"DockerfileNotUnderstood::0"}},
-		"Compose":              {json: `{"dockerComposeFile": "x.yml"}`, want: []string{"ComposeNotSupported::0"}},
+		"all covered":               {json: `{"image": "` + pinned + `"}`, want: []string{}},
+		"an image":                  {json: `{"image": "registry.example/base:1"}`, want: []string{"BaseImageNotPinned:BaseImages:0"}},
+		"a stage's image":           {json: inContext, dockerfile: "FROM registry.example/base AS x\nFROM x\nCOPY --from=" + pinned + " /a /\nCOPY --from=registry.example/tools /a /\n", want: []string{"BaseImageNotPinned:BaseImages:1", "BaseImageNotPinned:BaseImages:4"}},
+		"nothing at all":            {json: inContext, dockerfile: "FROM scratch\n", want: []string{}},
+		"files":                     {json: inContext, dockerfile: "FROM scratch\n\nCOPY a b /\nCOPY c /\n", want: []string{"BuildContextNotCovered:BuildContext:3"}},
+		"a URL":                     {json: inContext, dockerfile: "FROM scratch\nADD https://host.example/x /x\n", want: []string{"RemoteSourceNotCovered::2"}},
+		"Features":                  {json: `{"image": "` + pinned + `", "features": {"./a": {}, "registry.example/f:1": {}, "registry.example/f@sha256:24454f830cdb571e2c4ad15481119c43b3cafd48dd869a9b2945d1036d1dc68d": {}}}`, want: []string{"FeatureNotCovered:Features:0", "FeatureNotCovered:Features:0"}},
+		"a variable":                {json: `{"build": {"dockerfile": "Dockerfile", "args": {"a": "${localEnv:TOKEN}${localEnv:TOKEN}"}}}`, dockerfile: "FROM scratch\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
+		"a variable elsewhere":      {json: `{"image": "` + pinned + `", "containerEnv": {"a": "${localEnv:TOKEN}"}}`, want: []string{}},
+		"an option's variable":      {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--build-arg", "TOKEN", "--build-arg=B=1"]}}`, dockerfile: "FROM scratch\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
+		"a context's folder":        {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--build-context", "a=${localWorkspaceFolder}/a", "--build-context=b=${localWorkspaceFolder}"]}}`, dockerfile: "FROM scratch\n", want: []string{}},
+		"a context's image":         {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--build-context=b=docker-image://${localWorkspaceFolderBasename}"]}}`, dockerfile: "FROM scratch\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
+		"a short option":            {json: `{"build": {"dockerfile": "Dockerfile", "options": ["-fOther"]}}`, dockerfile: "FROM scratch\n", want: []string{"OptionNotCovered::0"}},
+		"options of their own text": {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--network=host", "--label", "a=b", "--add-host", "a:1.2.3.4"]}}`, dockerfile: "FROM scratch\n", want: []string{}},
+		"a file of arguments":       {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--build-arg-file=x"]}}`, dockerfile: "FROM scratch\n", want: []string{"OptionNotCovered::0"}},
+		"the machine's platform":    {json: inContext, dockerfile: "FROM scratch\nARG BUILDARCH\n", want: []string{"LocalEnvNotCovered:LocalEnv:0"}},
+		"users, with Features":      {json: `{"image": "` + pinned + `", "remoteUser": "${localEnv:A}", "containerUser": "${localEnv:B}", "overrideFeatureInstallOrder": ["${localEnv:C}"], "features": {"registry.example/f@sha256:24454f830cdb571e2c4ad15481119c43b3cafd48dd869a9b2945d1036d1dc68d": {}}}`, want: []string{"LocalEnvNotCovered:LocalEnv:0", "LocalEnvNotCovered:LocalEnv:0", "LocalEnvNotCovered:LocalEnv:0"}},
+		"users, without":            {json: `{"image": "` + pinned + `", "remoteUser": "${localEnv:A}", "containerUser": "${localEnv:B}"}`, want: []string{}},
+		"another frontend":          {json: `{"build": {"dockerfile": "Dockerfile", "args": {"BUILDKIT_SYNTAX": "registry.example/x"}}}`, dockerfile: "FROM scratch\n", want: []string{"DockerfileNotUnderstood::0"}},
+		"an option":                 {json: `{"build": {"dockerfile": "Dockerfile", "options": ["--secret", "id=x,src=y"]}}`, dockerfile: "FROM scratch\n", want: []string{"OptionNotCovered::0"}},
+		"an unread Dockerfile":      {json: inContext, dockerfile: "FROM scratch\nCOPPY a b\n", want: []string{"DockerfileNotUnderstood::0"}},
+		"Compose":                   {json: `{"dockerComposeFile": "x.yml"}`, want: []string{"ComposeNotSupported::0"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -199,5 +208,46 @@ func TestSumRefusesWhatIsNoInput(t *testing.T) {
 	input.Digest = "sha256:00"
 	if _, err := Sum("", []Input{input}); err == nil || !strings.Contains(err.Error(), "64 hexadecimal digits") {
 		t.Errorf("Sum: %v, want that the digest is none", err)
+	}
+}
+
+func TestThePlatformOfTheMachineIsAnInputWhereTheBuildUsesIt(t *testing.T) {
+	files := map[string]string{
+		".devcontainer.json": inContext, "Dockerfile": "FROM a@sha256:0\nARG BUILDARCH\nCOPY cross-$BUILDARCH /\n",
+		"cross-amd64": "1", "cross-arm64": "2",
+	}
+	keyOn := func(machine string, files map[string]string) *Key {
+		t.Helper()
+		o := Options{Platform: "linux/arm64", BuildPlatform: machine, Inputs: []string{InputBuildContext, InputLocalEnv}}
+		return compute(t, workspaceOf(t, files), o)
+	}
+	amd64, arm64 := keyOn("linux/amd64", files), keyOn("linux/arm64", files)
+	if amd64.Hash == arm64.Hash || !amd64.Complete || !arm64.Complete {
+		t.Errorf("two kinds of machines: hashes %s and %s, complete %v and %v",
+			amd64.Hash, arm64.Hash, amd64.Complete, arm64.Complete)
+	}
+	if diff := cmp.Diff([]string{"${BUILDPLATFORM}"}, named(amd64, InputLocalEnv)); diff != "" {
+		t.Errorf("LocalEnv (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"cross-amd64"}, named(amd64, InputBuildContext)); diff != "" {
+		t.Errorf("BuildContext (-want +got):\n%s", diff)
+	}
+	files["Dockerfile"] = "FROM a@sha256:0\nARG BUILDARCH\nCOPY cross-amd64 /\n"
+	if keyOn("linux/amd64", files).Hash == keyOn("linux/arm64", files).Hash {
+		t.Error("a step may read the machine's platform, and the key does not tell")
+	}
+	files["Dockerfile"] = "FROM a@sha256:0\nCOPY cross-amd64 /\n"
+	if keyOn("linux/amd64", files).Hash != keyOn("linux/arm64", files).Hash {
+		t.Error("the machine's platform counts where nothing uses it")
+	}
+}
+
+func TestAVariableThatTheBuilderSetsIsAWarning(t *testing.T) {
+	workspace := workspaceOf(t, map[string]string{
+		".devcontainer.json": `{"build": {"dockerfile": "Dockerfile", "args": {"A": "${localEnv:TMPDIR}"}}}`, "Dockerfile": "FROM scratch\n",
+	})
+	key := compute(t, workspace, Options{Inputs: []string{InputLocalEnv}})
+	if diff := cmp.Diff([]string{"LocalEnvNotCovered::0"}, codes(key)); diff != "" || key.Complete {
+		t.Errorf("complete: %v, warnings (-want +got):\n%s", key.Complete, diff)
 	}
 }

@@ -123,7 +123,7 @@ func (g *glob) below(entry visit, elements []string, links int) error {
 		return nil
 	})
 	if err != nil || !g.tree.isFolder(resolved) {
-		return nil // nothing is below it
+		return nil //nolint:nilerr // nothing is below it
 	}
 	before := len(g.names)
 	if err := g.folder(resolved, elements, links+1); err != nil || len(g.names) == before {
