@@ -52,6 +52,9 @@ type Engine interface {
 	// Pull gets an image, best named by digest, from its registry.
 	// dockerConfigDir as in Request.
 	Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error
+	// Digests returns the digests, as "sha256:…", under which registries have a pulled image: of its manifest, of the
+	// index that it was pulled by, or of both.
+	Digests(ctx context.Context, name string) ([]string, error)
 	// Tag gives an image of the store a further name.
 	Tag(ctx context.Context, source, target string) error
 	// Remove takes a name away, and the image if that was its last. A name that is gone is no error.

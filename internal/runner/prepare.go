@@ -49,6 +49,7 @@ type preparation struct {
 	localName   string
 	took        time.Duration // of the build
 	saved       *savedImage
+	staleBase   error // why a built image must not be published
 
 	report *reporter // nil until the request is made
 	watch  *watcher

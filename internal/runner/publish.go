@@ -21,6 +21,7 @@ import (
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	lease := renew(ctx, p.runner.Client, image, renewEvery)
 	defer lease.stop()
+	p.staleBase = p.pullBases(ctx)
 	took, err := p.buildImage(ctx)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
@@ -55,7 +56,10 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	if err := lease.confirm(ctx); err != nil {
 		return causeOr(ctx, err)
 	}
-	err := p.confirmKey(ctx)
+	err := p.staleBase
+	if err == nil {
+		err = p.confirmKey(ctx)
+	}
 	var built *candidate
 	if err == nil {
 		built, err = p.candidate(ctx, image, took)

@@ -3,6 +3,8 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -192,6 +198,58 @@ func TestWhatChangedWhileItWasBuiltIsNotPublished(t *testing.T) {
 	}
 	if report := w.theRequest().Spec.Build; report == nil || report.Outcome != v1alpha1.BuildFailed {
 		t.Errorf("report %+v, so that the next one builds", report)
+	}
+}
+
+func TestABuildFromAnotherBaseIsNotPublished(t *testing.T) {
+	for title, test := range map[string]struct {
+		stored  string // digest of what the engine has; the registry's where empty
+		outcome runner.Outcome
+	}{
+		"the base of the hash": {outcome: runner.OutcomePublished},
+		"an older one": {
+			stored:  "sha256:24454f830cdb571e2c4ad15481119c43b3cafd48dd869a9b2945d1036d1dc68d",
+			outcome: runner.OutcomeBuilt,
+		},
+	} {
+		t.Run(title, func(t *testing.T) {
+			w := newWorld(t)
+			host := w.startRegistry()
+			base, err := random.Image(100, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bases := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+			defer bases.Close()
+			reference, err := name.NewTag(strings.TrimPrefix(bases.URL, "http://") + "/base:1")
+			if err == nil {
+				err = remote.Write(reference, base)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest, err := base.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.setKeyInputs(v1alpha1.KeyInputBaseImages)
+			w.write(".devcontainer/devcontainer.json", `{"image": "`+reference.String()+`"}`)
+			w.control(w.publisher(host, 1))
+			w.engine.baseDigest = digest.String()
+			if test.stored != "" {
+				w.engine.baseDigest = test.stored
+			}
+			result := w.mustPrepare(w.request())
+			if result.Outcome != test.outcome {
+				t.Errorf("result %+v, want %s", result, test.outcome)
+			}
+			if diff := cmp.Diff([]string{reference.String()}, w.engine.bases); diff != "" {
+				t.Errorf("base images that were pulled (-want +got):\n%s", diff)
+			}
+			if test.stored != "" && !strings.Contains(w.noticedOnce(t), "a base image is not the one in the hash") {
+				t.Errorf("result %+v", result)
+			}
+		})
 	}
 }
 
@@ -512,14 +570,7 @@ func TestWhatTheCacheCantReadIsBuiltWithoutIt(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			project := &v1alpha1.ProjectImageCache{}
-			if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "web"}, project); err != nil {
-				t.Fatal(err)
-			}
-			project.Spec.KeyInputs = []v1alpha1.KeyInputKind{v1alpha1.KeyInputBuildContext}
-			if err := w.client.Update(t.Context(), project); err != nil {
-				t.Fatal(err)
-			}
+			w.setKeyInputs(v1alpha1.KeyInputBuildContext)
 			test.change(w)
 			result := w.mustPrepare(w.request())
 			if result.Outcome != runner.OutcomeBuilt || result.Image == "" || result.Hash != "" {

@@ -98,6 +98,20 @@ func (w *world) create(object client.Object) {
 	}
 }
 
+// setKeyInputs lets the project ask for further inputs of the hash.
+func (w *world) setKeyInputs(inputs ...v1alpha1.KeyInputKind) {
+	w.t.Helper()
+	project := &v1alpha1.ProjectImageCache{}
+	err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "web"}, project)
+	if err == nil {
+		project.Spec.KeyInputs = inputs
+		err = w.client.Update(w.t.Context(), project)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) write(name, content string) {
 	w.t.Helper()
 	path := filepath.Join(w.workspace, name)
