@@ -50,7 +50,7 @@ func findProgram(ctx context.Context, name string) (*program, error) {
 		// A docker client without a daemon is no engine.
 		probe, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
-		if _, err := p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
+		if p.server, err = p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
 			return nil, fmt.Errorf("%w: docker is there, its daemon does not answer: %w", ErrNoEngine, err)
 		}
 	}

@@ -22,6 +22,8 @@ type program struct {
 	name string
 	path string
 	cli  string // name or path of the reference CLI
+	// server is the version of docker's daemon; empty for podman.
+	server string
 }
 
 func (p *program) Name() string { return p.name }
