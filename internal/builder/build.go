@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
-
 	"imagecache.dev/internal/devcontainer"
 )
 
@@ -28,7 +26,7 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 			return nil, err
 		}
 	}
-	buildKit := p.hasBuildKit(ctx)
+	buildKit := p.hasBuildKit(ctx) && !p.needsOlderBuilder(configuration)
 	if !buildKit && r.Platform != "" && r.Platform != ownPlatform() {
 		return nil, fmt.Errorf("build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform())
 	}
@@ -108,9 +106,12 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 	// The reference CLI adds a syntax line that BuildKit would fetch from a
 	// public registry. Where the Dockerfile asks for one itself, or is not known,
 	// it stays.
-	syntax, _, _, _ := parser.DetectSyntax(configuration.DockerfileRaw)
-	if syntax == "" && configuration.Type != devcontainer.TypeUnknown {
+	if !hasOwnSyntax(configuration) && configuration.Type != devcontainer.TypeUnknown {
 		arguments = append(arguments, "--omit-syntax-directive")
+	}
+	if !buildKit {
+		// The reference CLI would use BuildKit wherever buildx is installed.
+		arguments = append(arguments, "--buildkit", "never")
 	}
 	if buildKit && r.Platform != "" {
 		arguments = append(arguments, "--platform", r.Platform)

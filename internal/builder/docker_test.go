@@ -1,6 +1,7 @@
 package builder_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ import (
 
 // recordedDocker puts a docker with a daemon on PATH, with BuildKit or without, and a reference CLI that notes how it was
 // called and writes a lockfile, as the real one does. The machine that runs the tests may have no daemon.
-func recordedDocker(t *testing.T, buildKit bool) (engine builder.Engine, calls string) {
+func recordedDocker(t *testing.T, server string, buildKit bool) (engine builder.Engine, calls string) {
 	t.Helper()
 	dir := t.TempDir()
 	calls = filepath.Join(dir, "calls")
@@ -25,7 +26,7 @@ func recordedDocker(t *testing.T, buildKit bool) (engine builder.Engine, calls s
 		buildx = "echo github.com/docker/buildx v0.30.1"
 	}
 	scripts := map[string]string{
-		builder.Docker: "case $1 in version) echo 29.1.0 ;; buildx) " + buildx + " ;; info) echo " + filepath.Base(dir) + " ;; *) exit 125 ;; esac\n",
+		builder.Docker: "case $1 in version) echo " + server + " ;; buildx) " + buildx + " ;; info) echo " + filepath.Base(dir) + " ;; *) exit 125 ;; esac\n",
 		"devcontainer": "env >" + calls + ".env\n" + `printf '%s\n' "$@" "BUILDX_NO_DEFAULT_ATTESTATIONS=$BUILDX_NO_DEFAULT_ATTESTATIONS" "DOCKER_CONFIG=$DOCKER_CONFIG" >` + calls + "\n" +
 			`case " $* " in *" --no-lockfile "*) ;; *) echo '{"written": "by the build"}' >"$3/.devcontainer/devcontainer-lock.json" ;; esac` + "\n" +
 			`echo '{"outcome":"success"}'` + "\n",
@@ -54,6 +55,7 @@ func TestDockersCommandLine(t *testing.T) {
 	const other = "linux/riscv64"
 	features := `{"image": "base:1", "features": {"./tool": {}}}`
 	tests := map[string]struct {
+		server        string // 29.1.0 unless told
 		buildKit      bool
 		configuration string
 		dockerfile    string
@@ -69,12 +71,20 @@ func TestDockersCommandLine(t *testing.T) {
 			buildKit: true, configuration: `{"build": {"dockerfile": "Dockerfile"}}`, dockerfile: "# syntax=registry.example/dockerfile:1\nFROM base:1\n",
 			without: []string{"--omit-syntax-directive", "--platform"},
 		},
+		"Features, Docker 20.10 with buildx": {
+			server: "20.10.24+dfsg1", buildKit: true, configuration: features, platform: own,
+			with: []string{"--buildkit", "never", "--omit-syntax-directive"}, without: []string{"--platform"},
+		},
+		"no Features, Docker 20.10 with buildx": {
+			server: "20.10.24+dfsg1", buildKit: true, configuration: `{"image": "base:1"}`, platform: own,
+			with: []string{"--platform"}, without: []string{"--buildkit"},
+		},
 		"a lockfile": {buildKit: true, configuration: features, lockfile: `{"features": {}}`, without: []string{"--no-lockfile"}},
 		"no cache":   {buildKit: true, configuration: features, noCache: true, with: []string{"--no-cache"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			engine, calls := recordedDocker(t, test.buildKit)
+			engine, calls := recordedDocker(t, cmp.Or(test.server, "29.1.0"), test.buildKit)
 			files := map[string]string{
 				".devcontainer/devcontainer.json":              test.configuration,
 				".devcontainer/tool/devcontainer-feature.json": `{"id": "tool", "version": "1.0.0"}`,
@@ -119,7 +129,7 @@ func TestDockersCommandLine(t *testing.T) {
 }
 
 func TestABuildGetsNoVariableThatWouldChangeIt(t *testing.T) {
-	engine, calls := recordedDocker(t, true)
+	engine, calls := recordedDocker(t, "29.1.0", true)
 	workspace := t.TempDir()
 	if err := os.WriteFile(filepath.Join(workspace, ".devcontainer.json"), []byte(`{"image": "base:1"}`), 0o644); err != nil {
 		t.Fatal(err)
@@ -151,7 +161,7 @@ func TestABuildGetsNoVariableThatWouldChangeIt(t *testing.T) {
 }
 
 func TestWithoutBuildKitAnotherPlatformIsRefused(t *testing.T) {
-	engine, calls := recordedDocker(t, false)
+	engine, calls := recordedDocker(t, "29.1.0", false)
 	workspace := workspaceOf(t, map[string]string{".devcontainer.json": `{"image": "base:1"}`})
 	_, err := engine.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: "x:1", Platform: "linux/riscv64"})
 	if !errors.Is(err, builder.ErrNotSupported) || !strings.Contains(fmt.Sprint(err), "docker without BuildKit builds for linux/"+runtime.GOARCH+" only") {

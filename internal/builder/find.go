@@ -2,9 +2,11 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -25,16 +27,40 @@ func Find(ctx context.Context, name string) (Engine, error) {
 	case Embedded:
 		return findEmbedded()
 	case "":
-		if engine, err := findProgram(ctx, Docker); err == nil {
+		engine, dockerErr := findProgram(ctx, Docker)
+		if dockerErr == nil {
 			return engine, nil
 		}
 		if engine, err := findProgram(ctx, Podman); err == nil {
+			if expectsDocker() {
+				engine.passedOver = errors.New(strings.TrimPrefix(dockerErr.Error(), ErrNoEngine.Error()+": "))
+			}
 			return engine, nil
 		}
 		return nil, fmt.Errorf("%w: neither docker with a running daemon nor podman is there; install one of them (%s builds configurations with an image and without Features)", ErrNoEngine, Embedded)
 	default:
 		return nil, fmt.Errorf("%w: %q is none of %s, %s and %s", ErrNoEngine, name, Docker, Podman, Embedded)
 	}
+}
+
+// PassedOver returns why Find did not take docker, where the machine has a docker daemon or is told of one; else nil.
+func PassedOver(engine Engine) error {
+	if p, ok := engine.(*program); ok {
+		return p.passedOver
+	}
+	return nil
+}
+
+// dockerSocket is where docker finds its daemon unless told.
+const dockerSocket = "/var/run/docker.sock"
+
+// expectsDocker reports whether something names a docker daemon, so that another engine would surprise the user.
+func expectsDocker() bool {
+	if os.Getenv("DOCKER_HOST") != "" || os.Getenv("DOCKER_CONTEXT") != "" {
+		return true
+	}
+	_, err := os.Stat(dockerSocket)
+	return err == nil
 }
 
 func findProgram(ctx context.Context, name string) (*program, error) {
@@ -50,7 +76,7 @@ func findProgram(ctx context.Context, name string) (*program, error) {
 		// A docker client without a daemon is no engine.
 		probe, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
-		if _, err := p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
+		if p.server, err = p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
 			return nil, fmt.Errorf("%w: docker is there, its daemon does not answer: %w", ErrNoEngine, err)
 		}
 	}

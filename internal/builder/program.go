@@ -22,6 +22,10 @@ type program struct {
 	name string
 	path string
 	cli  string // name or path of the reference CLI
+	// server is the version of docker's daemon; empty for podman.
+	server string
+	// passedOver is why docker was not taken; nil where nobody would expect it.
+	passedOver error
 }
 
 func (p *program) Name() string { return p.name }

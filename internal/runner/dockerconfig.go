@@ -20,8 +20,8 @@ type dockerConfig struct {
 	CurrentContext string `json:"currentContext,omitempty"`
 }
 
-// contextsFolder is where docker keeps its contexts, beside the configuration file.
-const contextsFolder = "contexts"
+// configFile is the name of docker's configuration file.
+const configFile = "config.json"
 
 // dockerFolder is the folder of a user's Docker configuration; empty where there can be none.
 func dockerFolder(environment func(string) string, home string) string {
@@ -35,7 +35,7 @@ func dockerFolder(environment func(string) string, home string) string {
 func userConfigPaths(environment func(string) string, home string) []string {
 	var paths []string
 	if folder := dockerFolder(environment, home); folder != "" {
-		paths = append(paths, filepath.Join(folder, "config.json"))
+		paths = append(paths, filepath.Join(folder, configFile))
 	}
 	switch file := environment("REGISTRY_AUTH_FILE"); {
 	case file != "":
@@ -124,16 +124,17 @@ func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 		config.merge(users)
 	}
 	config.prefer(ours, forDocker)
-	content, err := json.Marshal(config)
+	users := dockerFolder(os.Getenv, home)
+	content, err := config.encode(users)
 	if err != nil {
 		return "", fmt.Errorf("write registry credentials: %w", err)
 	}
 	if folder, err = os.MkdirTemp("", "imagecache-credentials-"); err != nil { // mode 0700
 		return "", fmt.Errorf("write registry credentials: %w", err)
 	}
-	err = os.WriteFile(filepath.Join(folder, "config.json"), content, 0o600)
+	err = os.WriteFile(filepath.Join(folder, configFile), content, 0o600)
 	if err == nil {
-		err = linkContexts(dockerFolder(os.Getenv, home), folder)
+		err = linkOthers(users, folder)
 	}
 	if err != nil {
 		_ = os.RemoveAll(folder)
@@ -142,17 +143,51 @@ func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 	return folder, nil
 }
 
-// linkContexts lets docker find the user's contexts, so that it talks to the same engine as without us.
-func linkContexts(users, private string) error {
+// encode returns the configuration as a file, with the settings of the user's own file in the folder users that do not
+// concern credentials: cliPluginsExtraDirs, features, aliases and what later versions of docker know.
+func (c *dockerConfig) encode(users string) ([]byte, error) {
+	settings := map[string]json.RawMessage{}
+	if users != "" {
+		// What can't be read was reported, or left out, before.
+		if content, err := os.ReadFile(filepath.Join(users, configFile)); err == nil {
+			_ = json.Unmarshal(content, &settings)
+		}
+	}
+	for _, name := range []string{"auths", "credHelpers", "credsStore"} {
+		delete(settings, name)
+	}
+	content, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(content, &settings); err != nil {
+		return nil, err
+	}
+	return json.Marshal(settings)
+}
+
+// linkOthers lets docker find everything else in the user's folder, so that it talks to the same engine with the same
+// programs as without us: contexts, the certificates of a daemon behind TLS (ca.pem, cert.pem, key.pem), plugins
+// (cli-plugins) and the instances of buildx.
+func linkOthers(users, private string) error {
 	if users == "" {
 		return nil
 	}
-	contexts, err := filepath.Abs(filepath.Join(users, contextsFolder))
+	users, err := filepath.Abs(users)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(contexts); err != nil {
-		return nil //nolint:nilerr // a user without contexts
+	entries, err := os.ReadDir(users)
+	if err != nil {
+		return nil //nolint:nilerr // a user without such a folder
 	}
-	return os.Symlink(contexts, filepath.Join(private, contextsFolder))
+	for _, entry := range entries {
+		if entry.Name() == configFile {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(users, entry.Name()), filepath.Join(private, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

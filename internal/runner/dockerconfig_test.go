@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,8 +27,11 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 	write(filepath.Join(home, "docker", "config.json"), `{
 		"auths": {"ours.example": {"auth": "dXNlcjp1c2Vy"}, "private.example": {"auth": "YTpi"}},
 		"credHelpers": {"ours.example": "users-own", "other.example": "pass"},
-		"credsStore": "desktop", "currentContext": "colima", "plugins": {"x": {}}}`)
-	write(filepath.Join(home, "docker", "contexts", "meta", "c"), "context")
+		"credsStore": "desktop", "currentContext": "colima", "plugins": {"x": {"y": "z"}}, "cliPluginsExtraDirs": ["/p"]}`)
+	others := []string{"contexts/meta/c", "ca.pem", "cert.pem", "key.pem", "cli-plugins/docker-buildx", "buildx/instances/b"}
+	for _, other := range others {
+		write(filepath.Join(home, "docker", other), "content")
+	}
 	write(filepath.Join(home, "auth.json"), `{"auths": {"podman.example": {"auth": "Yzpk"}}}`)
 	ours := []byte(`{"auths": {"ours.example": {"auth": "b3VyczpvdXJz"}}}`)
 
@@ -63,14 +67,27 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 			if err != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("the folder has mode %v (%v), want 0700", info.Mode().Perm(), err)
 			}
-			if _, err := os.Stat(filepath.Join(folder, "contexts", "meta", "c")); err != nil {
-				t.Errorf("docker would not find the user's contexts: %v", err)
+			content, err := os.ReadFile(filepath.Join(folder, "config.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, setting := range []string{`"plugins":{"x":{"y":"z"}}`, `"cliPluginsExtraDirs":["/p"]`} {
+				if !strings.Contains(string(content), setting) {
+					t.Errorf("the configuration lacks %s", setting)
+				}
+			}
+			for _, other := range others {
+				if _, err := os.Stat(filepath.Join(folder, other)); err != nil {
+					t.Errorf("docker would not find the user's %s: %v", other, err)
+				}
 			}
 			if err := os.RemoveAll(folder); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := os.Stat(filepath.Join(home, "docker", "contexts", "meta", "c")); err != nil {
-				t.Errorf("removing the private configuration removed the user's contexts: %v", err)
+			for _, other := range others {
+				if _, err := os.Stat(filepath.Join(home, "docker", other)); err != nil {
+					t.Errorf("removing the private configuration removed the user's %s: %v", other, err)
+				}
 			}
 		})
 	}

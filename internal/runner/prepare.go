@@ -156,6 +156,9 @@ func (p *preparation) findStore(ctx context.Context) error {
 	engine, err := p.runner.FindEngine(ctx)
 	if err == nil {
 		p.engine = engine
+		if why := builder.PassedOver(engine); why != nil {
+			p.notice(fmt.Sprintf("%s is used, and not docker: %v", engine.Name(), why))
+		}
 		err = engine.Ready()
 	}
 	if p.runner.FindStore == nil {

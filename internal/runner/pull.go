@@ -15,7 +15,11 @@ import (
 // pull gets the cached image into the engine's store under the request's name, and reports how that went. Where it
 // fails, the environment builds.
 func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
-	step := p.steps.start("Pull", "Pulling "+image.Status.Image.Reference)
+	text := "Pulling " + image.Status.Image.Reference
+	if engine, ok := p.store.(EngineStore); ok {
+		text += " with " + engine.Engine.Name()
+	}
+	step := p.steps.start("Pull", text)
 	began := time.Now()
 	got, err := p.pullImage(ctx, image, step)
 	took := time.Since(began)

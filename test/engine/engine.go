@@ -54,7 +54,7 @@ func Start(t testing.TB, kind Kind, registries ...string) *Engine {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	// Not the test's own folder: paths of sockets may have 107 characters.
-	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-")
+	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func (o orders) keep() (err error) {
 	killContainers()
 	_ = dockerd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-ended:
+	case <-ended: //nolint:errcheck // it ends by the signal
 	case <-time.After(stopGrace):
 	}
 	return killDescendants()

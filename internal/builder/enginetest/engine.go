@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/test/engine"
 )
 
 // Environment is an engine, a registry on loopback and a base image in it.
@@ -42,6 +43,26 @@ type Environment struct {
 // It changes environment variables, so the test can't be parallel.
 func Start(t testing.TB) Environment {
 	t.Helper()
+	return start(t, func(host string) (builder.Engine, error) {
+		if _, err := exec.LookPath(builder.Podman); err == nil {
+			privateStore(t, host)
+		}
+		return builder.Find(context.Background(), "")
+	})
+}
+
+// StartKind is Start with an engine of the tests' own. It skips the test where the engine was not built.
+func StartKind(t testing.TB, kind engine.Kind) Environment {
+	t.Helper()
+	return start(t, func(host string) (builder.Engine, error) {
+		engine.Start(t, kind, host).Use(t)
+		return builder.Find(context.Background(), kind.Program())
+	})
+}
+
+// start gives an engine, which find finds, the reference CLI and a registry, whose host and port find gets.
+func start(t testing.TB, find func(host string) (builder.Engine, error)) Environment {
+	t.Helper()
 	if os.Getenv(builder.CLIVariable) == "" {
 		if own := ownCLI(); own != "" {
 			t.Setenv(builder.CLIVariable, own)
@@ -50,10 +71,7 @@ func Start(t testing.TB) Environment {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	if _, err := exec.LookPath(builder.Podman); err == nil {
-		privateStore(t, host)
-	}
-	engine, err := builder.Find(context.Background(), "")
+	engine, err := find(host)
 	if err != nil {
 		t.Skipf("a real build needs an engine: %v", err)
 	}
