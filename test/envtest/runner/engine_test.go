@@ -34,7 +34,7 @@ type engine struct {
 	bases  []string
 	// baseDigest is what the store has of every base image.
 	baseDigest string
-	tags   map[string]string
+	tags       map[string]string
 	// config is what the private configuration held at the pull.
 	config string
 	folder string
@@ -90,7 +90,9 @@ func (e *engine) Pull(_ context.Context, reference, dockerConfigDir string, _ io
 	return e.pullFails
 }
 
-func (e *engine) Digests(context.Context, string) ([]string, error) { return []string{e.baseDigest}, nil }
+func (e *engine) Digests(context.Context, string) ([]string, error) {
+	return []string{e.baseDigest}, nil
+}
 
 func (e *engine) Tag(_ context.Context, source, target string) error {
 	e.mu.Lock()
