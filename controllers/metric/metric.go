@@ -10,9 +10,8 @@ import (
 // factory registers with the registry that the manager serves. Every metric has its entry in docs/metrics.md.
 var factory = promauto.With(metrics.Registry)
 
-// LabelRunner is the namespace of the runner that a figure is about. It is not called namespace, which Prometheus sets
-// to that of the pod that it scrapes. No metric has a label for the
-// project: docs/adr/0011-metrics-by-runner.md.
+// LabelRunner is the label for the namespace of a runner. It is not called namespace, which Prometheus sets to that of the
+// pod that it scrapes. No metric has a label for the project: docs/adr/0011-metrics-by-runner.md.
 const LabelRunner = "runner_namespace"
 
 // Values of labels that are not words of the API.
@@ -139,5 +138,5 @@ var (
 	}, []string{LabelRunner, "cause"})
 )
 
-// Gigabyte is what ECR's price is for.
+// Gigabyte is the unit of ECR's storage price, in bytes.
 const Gigabyte = 1 << 30
