@@ -16,12 +16,17 @@ const LabelRunner = "runner_namespace"
 
 // Values of labels that are not words of the API.
 const (
-	// How a look into ECR ended. lookupFailed is neither of the others: the answer is not known.
-	LookupFound, LookupAbsent, LookupFailed = "Found", "Absent", "Failed"
+	// How a look into ECR ended. LookupFailed is neither of the others: the answer is not known.
+	LookupFound  = "Found"
+	LookupAbsent = "Absent"
+	LookupFailed = "Failed"
 	// Why an image was removed.
-	RemovedEvicted, RemovedInvalidated, RemovedReplaced = "Evicted", "Invalidated", "Replaced"
+	RemovedEvicted     = "Evicted"
+	RemovedInvalidated = "Invalidated"
+	RemovedReplaced    = "Replaced"
 	// Whether an attempt worked.
-	OutcomeSucceeded, OutcomeFailed = "Succeeded", "Failed"
+	OutcomeSucceeded = "Succeeded"
+	OutcomeFailed    = "Failed"
 	// DriftRole is the kind of a drift that an IAM role had; the others are the actions of events about repositories.
 	DriftRole = "EnsureRole"
 )
