@@ -20,7 +20,7 @@ const maxValue = 256
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html
 const MaxCount = 50
 
-// OwnerOf is the value of tagOwner: cluster, namespace and name, of which a long one is hashed.
+// OwnerOf returns the value of the tag Owner: cluster, namespace and name. It hashes an object whose name is too long.
 func OwnerOf(clusterUID, namespace, name string) string {
 	object := namespace + "/" + name
 	if len(clusterUID)+1+len(object) > maxValue {

@@ -16,8 +16,8 @@ import (
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Tag.html
 var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
-// Fit puts own tags first and then as many of the others, in the order of their keys, as there is room for. left
-// are the keys of those that were left out.
+// Fit returns own tags and as many of the others, in the order of their keys, as room leaves. left holds the keys of the
+// others that do not fit.
 func Fit(own, others map[string]string, room int) (fitting map[string]string, left []string) {
 	fitting = maps.Clone(own)
 	for _, key := range slices.Sorted(maps.Keys(others)) {
@@ -33,8 +33,7 @@ func Fit(own, others map[string]string, room int) (fitting map[string]string, le
 	return fitting, left
 }
 
-// Takeable splits tags into those that the repository can carry and the keys of those that it can't: text that AWS
-// doesn't take, and keys that are the controller's own.
+// Takeable splits tags into those that AWS accepts and the keys of those that it refuses or that belong to the controller.
 func Takeable(tags map[string]string) (taken map[string]string, refused []string) {
 	taken = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
@@ -49,13 +48,15 @@ func Takeable(tags map[string]string) (taken map[string]string, refused []string
 	return taken, refused
 }
 
+// IsOurs reports whether a key belongs to the controller.
 func IsOurs(key string) bool {
 	return strings.HasPrefix(key, "imagecache.dev/") || key == sessionpolicy.ProjectTag
 }
 
-// IsReserved knows the tags that AWS sets itself and nobody else can.
+// IsReserved reports whether AWS alone sets a key.
 func IsReserved(key string) bool { return strings.HasPrefix(strings.ToLower(key), "aws:") }
 
+// OfStack returns the stack's tags that a runner's status holds, by key.
 func OfStack(runner *v1alpha1.RunnerImageCache) map[string]string {
 	tags := make(map[string]string, len(runner.Status.StackTags))
 	for _, tag := range runner.Status.StackTags {
@@ -64,6 +65,7 @@ func OfStack(runner *v1alpha1.RunnerImageCache) map[string]string {
 	return tags
 }
 
+// Value returns the value of a tag; nil stands for an empty one.
 func Value(text *string) string {
 	if text == nil {
 		return ""

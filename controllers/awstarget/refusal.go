@@ -8,8 +8,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 )
 
-// ProjectRefusal says why a project's repository must not be worked on, though AWS may be asked for its runner: nil if it
-// may.
+// ProjectRefusal returns why a project's repository must not be changed although AWS may be asked for its runner, or nil.
 func ProjectRefusal(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) error {
 	stalled := meta.FindStatusCondition(runner.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {

@@ -8,7 +8,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// MayAssume says whether the runner's account is reached by the controller's own role or by one that it may use.
+// MayAssume reports whether the controller may reach the runner's account: by its own role, or by an allowed one.
 func MayAssume(runner *v1alpha1.RunnerImageCache, allowedRoles []string) bool {
 	return runner.Spec.AssumeRoleARN == "" || slices.Contains(allowedRoles, runner.Spec.AssumeRoleARN)
 }
@@ -29,6 +29,7 @@ func ParseAllowedRoles(settings []string) (map[string][]string, error) {
 	return allowed, nil
 }
 
+// AllowedRoles returns the roles that the runners of a namespace may name.
 func AllowedRoles(allowed map[string][]string, namespace string) []string {
 	return slices.Concat(allowed[namespace], allowed[anyNamespace])
 }

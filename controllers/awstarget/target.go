@@ -20,7 +20,7 @@ import (
 // repositoryPrefix begins the names of all repositories of all runners.
 const repositoryPrefix = "gitpod-runner-"
 
-// Target is what the reconcilers share of one account, region and role.
+// Target is what the reconcilers share of one account, region and role. Its clients are safe for concurrent use.
 type Target struct {
 	Address      aws.Target
 	clients      *aws.Clients
@@ -29,8 +29,8 @@ type Target struct {
 	Inventory    *ecr.Inventory
 }
 
-// Targets keeps one awsTarget for each address, so that what one project's pass reads is there for the next. It is the
-// door to AWS of every reconciler but the runner's own, whose findings it goes by.
+// Targets keeps one Target for each address, so that one project's pass can use what an earlier one read. Every reconciler
+// reaches AWS through it, except that of runners, on whose findings it rests. It is safe for concurrent use.
 type Targets struct {
 	provider *aws.Provider
 	clock    clock.PassiveClock
@@ -41,12 +41,13 @@ type Targets struct {
 	known map[aws.Target]*Target
 }
 
+// New returns a door to AWS. allowedRoles are, by namespace, the roles that runners may name.
 func New(provider *aws.Provider, clock clock.PassiveClock, allowedRoles map[string][]string) *Targets {
 	return &Targets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*Target{}}
 }
 
-// Of is where a runner's calls go. Its error says why nothing may be asked of AWS for the runner now: what holds by the
-// runner's spec and status, or that the account which this program reaches is not the one that the status tells of.
+// Of returns the target of a runner's calls. Its error tells why nothing may be asked of AWS for the runner now: the
+// runner's spec or status forbids it, or the account that the controller reaches is not that of the status.
 func (t *Targets) Of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	if refused := targetRefusal(runner, AllowedRoles(t.allowedRoles, runner.Namespace)); refused != nil {
 		return nil, refused
@@ -82,7 +83,7 @@ func (t *Targets) at(address aws.Target) *Target {
 	return found
 }
 
-// OfProject is where a project's calls go. Its error says why its repository must not be worked on now.
+// OfProject returns the target of a project's calls. Its error tells why its repository must not be changed now.
 func (t *Targets) OfProject(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	target, err := t.Of(ctx, runner)
 	if err != nil {
@@ -94,7 +95,7 @@ func (t *Targets) OfProject(ctx context.Context, project *v1alpha1.ProjectImageC
 	return target, nil
 }
 
-// AddressOf is the address of a runner's AWS calls, whether or not it may be used.
+// AddressOf returns the address of a runner's AWS calls, whether or not it may be used.
 func AddressOf(runner *v1alpha1.RunnerImageCache) aws.Target {
 	return aws.Target{Region: runner.Spec.Region, AssumeRoleARN: runner.Spec.AssumeRoleARN, ExternalID: runner.Spec.ExternalID}
 }
@@ -117,7 +118,7 @@ func targetRefusal(runner *v1alpha1.RunnerImageCache, allowedRoles []string) err
 	return nil
 }
 
-// Observed says whether a runner was looked at as it is now. One that was not may be of another account than it says.
+// Observed reports whether the status belongs to the runner's current spec. An older one may tell of another account.
 func Observed(runner *v1alpha1.RunnerImageCache) bool {
 	return runner.Status.ObservedGeneration == runner.Generation
 }

@@ -57,11 +57,12 @@ const (
 	requestHit        = "AwaitingCredentials"
 )
 
+// New returns an empty census.
 func New(clock clock.PassiveClock) *Census {
 	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}}
 }
 
-// Follow makes the census hear of every object that the manager's cache holds.
+// Follow makes the census follow every object that the manager's cache holds.
 func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
 	for _, kind := range []client.Object{&v1alpha1.RunnerImageCache{}, &v1alpha1.ProjectImageCache{}, &v1alpha1.DevcontainerImage{}} {
 		informer, err := mgr.GetCache().GetInformer(ctx, kind)
@@ -75,7 +76,7 @@ func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-// OnAdd takes an object in.
+// OnAdd counts a new object.
 func (c *Census) OnAdd(object any, isInInitialList bool) {
 	arrived := c.clock.Now()
 	if isInInitialList {
@@ -84,10 +85,10 @@ func (c *Census) OnAdd(object any, isInInitialList bool) {
 	c.take(object, arrived)
 }
 
-// OnUpdate takes in what changed.
+// OnUpdate counts what changed.
 func (c *Census) OnUpdate(_, object any) { c.take(object, time.Time{}) }
 
-// OnDelete takes an object out.
+// OnDelete forgets an object.
 func (c *Census) OnDelete(object any) {
 	if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = tombstone.Obj
@@ -127,7 +128,7 @@ func (c *Census) take(object any, arrived time.Time) {
 	}
 }
 
-// ArrivalOf is when a request that is still open arrived at this manager, if that is known.
+// ArrivalOf returns when an open request arrived at this manager. It reports false if that is not known.
 func (c *Census) ArrivalOf(image *v1alpha1.DevcontainerImage) (time.Time, bool) {
 	if c == nil {
 		return time.Time{}, false

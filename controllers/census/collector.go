@@ -42,7 +42,7 @@ type censusSource struct {
 	pricePerGBMonth float64
 }
 
-// Serve makes the census the one that metrics are made of.
+// Serve makes this census the source of the gauges, from the moment that elected is closed.
 func (c *Census) Serve(elected <-chan struct{}, pricePerGBMonth float64) {
 	censusMetrics.source.Store(&censusSource{census: c, elected: elected, pricePerGBMonth: pricePerGBMonth})
 }

@@ -26,7 +26,7 @@ const fieldManager = "imagecache-manager"
 // secretTakenRetry is how long a pass waits when its Secret's name is taken; its removal wakes nobody.
 const secretTakenRetry = 30 * time.Second
 
-// Secret is a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
+// Secret is a Secret of type kubernetes.io/dockerconfigjson with one registry password.
 type Secret struct {
 	Name      string
 	Namespace string
@@ -37,8 +37,8 @@ type Secret struct {
 	Password  *sts.Password
 }
 
-// Apply writes the Secret, new or over an older password, without reading it. It does not force: a Secret of that name
-// whose contents are somebody else's stays as it is.
+// Apply writes the Secret, new or over an older password, without reading it. It does not force: it leaves a Secret of that
+// name alone if somebody else wrote its contents, and returns a WaitingError.
 func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	config, err := dockerConfig(s.Registry, s.Password)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// Remove deletes a credential Secret. One that is gone is success.
+// Remove deletes a credential Secret. It succeeds if the Secret does not exist.
 func Remove(ctx context.Context, c client.Client, namespace, name string) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	if err := client.IgnoreNotFound(c.Delete(ctx, secret)); err != nil {
@@ -93,7 +93,7 @@ func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
 	return content, nil
 }
 
-// OwnedBy is an owner reference to an object, for the cluster's garbage collector.
+// OwnedBy returns an owner reference to an object, for the cluster's garbage collector.
 func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).
@@ -103,7 +103,7 @@ func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceAp
 		WithController(true)
 }
 
-// RegistryHost is the host[:port] of a repository's URI.
+// RegistryHost returns the host[:port] of a repository's URI.
 func RegistryHost(uri string) string {
 	host, _, _ := strings.Cut(uri, "/")
 	return host

@@ -127,7 +127,7 @@ func dockerfileOf(contents *v1alpha1.InlineConfiguration) []byte {
 	return []byte(contents.Dockerfile)
 }
 
-// requestsOf lists the requests of the namespace that an index holds under a value: read only, as listRequests says.
+// requestsOf lists the requests of the namespace that an index holds under a value: read only, as indexes.Requests says.
 func (r *Reconciler) requestsOf(ctx context.Context, image *v1alpha1.DevcontainerImage, index, value string) ([]v1alpha1.DevcontainerImage, error) {
 	return indexes.Requests(ctx, r.Client, image.Namespace, index, value)
 }

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Finding is one thing that was not as it was left: what is done about it, in the API's word for an event's action, and
-// what it was, in a person's words.
+// Finding is one difference: the action that corrects it, which is an event's action, and a sentence about what was found.
 type Finding struct{ Action, Text string }
 
 // Actions of events about drift. Events of one action within some minutes are one event with a count, so each kind of
@@ -22,14 +21,17 @@ const (
 	ActionRemoveTags          = "RemoveTags"
 )
 
+// MissingTags describes tags that were missing or had another value.
 func MissingTags(tags map[string]string) Finding {
 	return Finding{ActionSetTags, "tags were missing or other than wanted: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
 }
 
+// StrayTags describes tags that are no longer wanted.
 func StrayTags(keys []string) Finding {
 	return Finding{ActionRemoveTags, "tags were there that are no longer wanted: " + strings.Join(keys, ", ")}
 }
 
+// FoundPolicy describes a policy that was changed, or removed if text is empty. what names it.
 func FoundPolicy(what, text string) string {
 	if text == "" {
 		return "the " + what + " was removed"

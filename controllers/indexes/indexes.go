@@ -13,9 +13,9 @@ import (
 // Names of the cache's indexes. Requests are kept long after they are finished, so those that are looked for while
 // somebody waits have indexes of their own: what it takes to find them does not grow with what is finished.
 const (
-	// Environment holds requests by a share of their environments' IDs, see environmentShare.
+	// Environment holds requests by a share of their environments' IDs, see EnvironmentShare.
 	Environment = "share/spec.environmentID"
-	// OpenProject and indexOpenHash hold the unfinished requests of a project, and of a hash.
+	// OpenProject and OpenHash hold the unfinished requests of a project, and of a hash.
 	OpenProject = "unfinished/spec.projectRef.name"
 	OpenHash    = "unfinished/status.configHash"
 	// PublishedProject holds the requests of a project that ended with an image which they built.
@@ -24,7 +24,7 @@ const (
 	RunnerID         = "spec.runnerID"
 )
 
-// Register registers the indexes that the reconcilers look objects up by. Call it once, before the manager starts.
+// Register adds all indexes. Call it once, before the manager starts.
 func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	indexes := []struct {
 		object client.Object
@@ -64,8 +64,8 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// Requests lists the requests of a namespace that an index holds under a value. They share their contents with the
-// cache: read only.
+// Requests lists the requests of a namespace that an index holds under a value. They share their contents with the cache:
+// read only.
 func Requests(ctx context.Context, reader client.Reader, namespace, index, value string) ([]v1alpha1.DevcontainerImage, error) {
 	var list v1alpha1.DevcontainerImageList
 	err := reader.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)

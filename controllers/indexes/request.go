@@ -7,17 +7,18 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
+// IsOpen reports whether a request is not finished.
 func IsOpen(image *v1alpha1.DevcontainerImage) bool { return image.Status.FinishedAt == nil }
 
-// EnvironmentShare puts an environment into one of 4,096 shares. Almost every finished request is its environment's only
-// one, and an index with an entry for each takes as much memory as the requests themselves.
+// EnvironmentShare returns one of 4,096 shares for an environment. Almost every finished request is the only one of its
+// environment, and an index with an entry for each would take as much memory as the requests themselves.
 func EnvironmentShare(environmentID string) string {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(environmentID)) // never fails
 	return strconv.FormatUint(uint64(sum.Sum32()%4096), 16)
 }
 
-// IsAtRest says whether nothing is left to do about a request but to remove it in time.
+// IsAtRest reports whether only the removal of a request, in time, is left to do.
 func IsAtRest(image *v1alpha1.DevcontainerImage) bool {
 	return image.Status.FinishedAt != nil && image.Status.ObservedGeneration == image.Generation &&
 		len(image.Finalizers) == 0 && image.DeletionTimestamp.IsZero()

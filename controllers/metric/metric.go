@@ -10,19 +10,23 @@ import (
 // factory registers with the registry that the manager serves. Every metric has its entry in docs/metrics.md.
 var factory = promauto.With(metrics.Registry)
 
-// LabelRunner is the namespace of the runner that a figure is about. It is not called namespace, which Prometheus sets
-// to that of the pod that it scrapes. No metric has a label for the
-// project: docs/adr/0011-metrics-by-runner.md.
+// LabelRunner is the label for the namespace of a runner. It is not called namespace, which Prometheus sets to that of the
+// pod that it scrapes. No metric has a label for the project: docs/adr/0011-metrics-by-runner.md.
 const LabelRunner = "runner_namespace"
 
 // Values of labels that are not words of the API.
 const (
-	// How a look into ECR ended. lookupFailed is neither of the others: the answer is not known.
-	LookupFound, LookupAbsent, LookupFailed = "Found", "Absent", "Failed"
+	// How a look into ECR ended. LookupFailed is neither of the others: the answer is not known.
+	LookupFound  = "Found"
+	LookupAbsent = "Absent"
+	LookupFailed = "Failed"
 	// Why an image was removed.
-	RemovedEvicted, RemovedInvalidated, RemovedReplaced = "Evicted", "Invalidated", "Replaced"
+	RemovedEvicted     = "Evicted"
+	RemovedInvalidated = "Invalidated"
+	RemovedReplaced    = "Replaced"
 	// Whether an attempt worked.
-	OutcomeSucceeded, OutcomeFailed = "Succeeded", "Failed"
+	OutcomeSucceeded = "Succeeded"
+	OutcomeFailed    = "Failed"
 	// DriftRole is the kind of a drift that an IAM role had; the others are the actions of events about repositories.
 	DriftRole = "EnsureRole"
 )
@@ -139,5 +143,5 @@ var (
 	}, []string{LabelRunner, "cause"})
 )
 
-// Gigabyte is what ECR's price is for.
+// Gigabyte is the unit of ECR's storage price, in bytes.
 const Gigabyte = 1 << 30

@@ -17,7 +17,7 @@ const eventReady = "Ready"
 // Abandoned is the reason of the event for an object that was let go without touching AWS.
 const Abandoned = "Abandoned"
 
-// Ready tells when an object became ready, and when it stopped being so or could not become it.
+// Ready makes an event when an object becomes ready, and when it stops being ready or cannot become it.
 func Ready(recorder events.EventRecorder, object runtime.Object, before, after []metav1.Condition) {
 	was, is := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(after, v1alpha1.ConditionReady)
 	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
@@ -31,7 +31,7 @@ func Ready(recorder events.EventRecorder, object runtime.Object, before, after [
 	}
 }
 
-// IsOrdinaryWait knows the reasons for not being ready that nobody has to look at.
+// IsOrdinaryWait reports whether nobody has to act on a reason for not being ready.
 func IsOrdinaryWait(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonProgressing, v1alpha1.ReasonWaitingForRunner, v1alpha1.ReasonThrottled, v1alpha1.ReasonDeleting,

@@ -29,6 +29,7 @@ func awsReason(class aws.Class) string {
 	}
 }
 
+// First returns the first error that is not nil.
 func First(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -38,11 +39,11 @@ func First(errs ...error) error {
 	return nil
 }
 
-// AccessDeniedRetry is how long a pass waits after AWS denied it a call: long enough not to fill the account's audit
-// log, short enough that a permission that arrives heals the object within a minute.
+// AccessDeniedRetry is the pause after AWS denied a call: long enough not to fill the account's audit log, short enough that
+// a new permission takes effect within a minute.
 const AccessDeniedRetry = 30 * time.Second
 
-// ConflictRetry is how long a pass waits after it read the object stale.
+// ConflictRetry is the pause after a pass that read a stale object.
 const ConflictRetry = 20 * time.Millisecond
 
 // TerminalError is an error that only a change of the spec can cure. Its reason becomes the reason of Stalled.
@@ -53,8 +54,7 @@ type TerminalError struct {
 
 func (e *TerminalError) Error() string { return e.Message }
 
-// WaitingError says that something ordinary is not there yet and when to look again. A zero After means that a watch
-// will tell.
+// WaitingError is an ordinary wait. After is when to look again; zero leaves that to a watch.
 type WaitingError struct {
 	Reason  string
 	Message string
@@ -63,25 +63,25 @@ type WaitingError struct {
 
 func (e *WaitingError) Error() string { return e.Message }
 
-// Terminalf makes a TerminalError.
+// Terminalf returns a TerminalError with a formatted message.
 func Terminalf(reason, format string, args ...any) error {
 	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Waitingf makes a WaitingError.
+// Waitingf returns a WaitingError with a formatted message.
 func Waitingf(reason string, after time.Duration, format string, args ...any) error {
 	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), After: after}
 }
 
-// IsRefusal says whether an error is a decision of the program's own, and not of a call that failed.
+// IsRefusal reports whether an error is a decision of this program and not of a call that failed.
 func IsRefusal(err error) bool {
 	var terminal *TerminalError
 	var waiting *WaitingError
 	return errors.As(err, &terminal) || errors.As(err, &waiting)
 }
 
-// Result turns what a pass ended with into controller-runtime's result, and is the only place that does. next is when
-// to look again after success, or at the latest while something is waited for; zero means not before something changes.
+// Result turns the end of a pass into controller-runtime's result. Nothing else does. next is when to look again after
+// success, and at the latest while the pass waits; zero leaves that to a watch.
 func Result(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	var waiting *WaitingError
@@ -103,7 +103,7 @@ func Result(ctx context.Context, err error, next time.Duration) (ctrl.Result, er
 	}
 }
 
-// Reason says why a pass did not get through, in the API's words, and the sentence for it: stable from try to try.
+// Reason returns the API's reason for an error and a message that is the same at each retry.
 func Reason(err error) (reason, message string) {
 	var terminal *TerminalError
 	var waiting *WaitingError
@@ -116,7 +116,7 @@ func Reason(err error) (reason, message string) {
 	return awsReason(aws.ClassOf(err)), aws.Message(err)
 }
 
-// IsTerminal says whether an error is one that only a person can help with.
+// IsTerminal reports whether only a person can cure an error.
 func IsTerminal(err error) bool {
 	var terminal *TerminalError
 	return errors.As(err, &terminal)

@@ -16,7 +16,7 @@ const (
 	retryMost  = 30 * time.Second
 )
 
-// RetryLimiter is the pause of one object after an error: doubling, within bounds.
+// RetryLimiter returns the pauses after errors of one object: doubling, from 50 ms to 30 s.
 func RetryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost)
 }

@@ -15,8 +15,8 @@ import (
 // such as a quota or a key, may still change that.
 const invalidRetry = 5 * time.Minute
 
-// Settled is the outcome of a pass whose status is written. What is wrong with a runner or a project is often put right
-// in AWS and not in the spec, so also where only a person can help it looks again, after next.
+// Settled is Result for a pass whose status is written. People often correct a runner or a project in AWS and not in the
+// spec, so after a terminal error too it looks again, after next.
 func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	if errors.As(err, &terminal) {
@@ -25,7 +25,7 @@ func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, e
 	return Result(ctx, Paced(err), next)
 }
 
-// Paced turns errors that say when to come back into ordinary waits.
+// Paced turns errors that tell when to retry into ordinary waits. It returns all other errors as they are.
 func Paced(err error) error {
 	var waiting *WaitingError
 	if err == nil || errors.As(err, &waiting) {

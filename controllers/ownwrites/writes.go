@@ -14,8 +14,8 @@ import (
 // cacheLag is how long after a write the cache may still show an object as it was before.
 const cacheLag = 10 * time.Second
 
-// Writes knows for a while which version of an object this process wrote last. A pass that another event brings about
-// right then would see the object as it was before, do its work again, AWS calls included, and fail with a conflict.
+// Writes remembers for a while which version of an object this process wrote last. A pass that another event triggers right
+// then would see the older object, repeat its work, AWS calls included, and fail with a conflict. It is safe for concurrent use.
 type Writes struct {
 	clock clock.PassiveClock
 
@@ -25,11 +25,12 @@ type Writes struct {
 	since         time.Time
 }
 
+// New returns an empty memory.
 func New(clock clock.PassiveClock) *Writes {
 	return &Writes{clock: clock, recent: map[types.UID]string{}, since: clock.Now()}
 }
 
-// Note records an object as the API server answered to a write.
+// Note remembers an object as the API server returned it from a write.
 func (w *Writes) Note(object client.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -39,7 +40,7 @@ func (w *Writes) Note(object client.Object) {
 	w.recent[object.GetUID()] = object.GetResourceVersion()
 }
 
-// IsBehind says whether an object is older than what this process last wrote of it.
+// IsBehind reports whether an object is older than what this process last wrote of it.
 func (w *Writes) IsBehind(object client.Object) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

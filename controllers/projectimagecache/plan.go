@@ -25,7 +25,7 @@ type desiredRepository struct {
 	arn       string
 	owner     string
 	kmsKeyARN string
-	ours      map[string]string // the controller's own tags, but for tagOrigin
+	ours      map[string]string // the controller's own tags, except awstag.Origin
 	inherited map[string]string // tags of the stack and of the spec that AWS takes
 	refused   []string          // keys of those that it doesn't
 	lifecycle string

@@ -13,6 +13,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
+// RunnerOf returns the project's runner, or nil if it does not exist.
 func RunnerOf(ctx context.Context, reader client.Reader, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
 	runner := &v1alpha1.RunnerImageCache{}
 	err := reader.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, runner)
@@ -25,8 +26,8 @@ func RunnerOf(ctx context.Context, reader client.Reader, project *v1alpha1.Proje
 	return runner, nil
 }
 
-// PatchStatus writes a status if it is another than before. Two reconcilers write parts of it, and its list of
-// conditions is replaced as a whole, so a pass that read an older object must lose.
+// PatchStatus writes a status that differs from that of the object, under an optimistic lock. Two reconcilers write parts of
+// it, and its list of conditions is replaced as a whole, so a pass that read an older object must lose.
 func PatchStatus(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
 	if reflect.DeepEqual(project.Status, status) {
 		return nil

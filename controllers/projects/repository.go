@@ -9,7 +9,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 )
 
-// RepositoryOf is a project's repository, once images can be looked up in it.
+// RepositoryOf returns a project's repository. It returns a WaitingError until images can be looked up in it.
 func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStatus, error) {
 	repository := project.Status.Repository
 	if repository == nil || repository.URI == "" || !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionRepositoryReady) {
@@ -18,18 +18,15 @@ func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStat
 	return repository, nil
 }
 
-// Retention is how long a project's images live.
+// Retention returns how long a project's images stay.
 func Retention(project *v1alpha1.ProjectImageCache) time.Duration {
-	days := int32(30)
-	if project.Spec.RetentionDays != nil {
-		days = *project.Spec.RetentionDays
-	}
-	return time.Duration(days) * 24 * time.Hour
+	return time.Duration(RetentionDays(project)) * 24 * time.Hour
 }
 
 // defaultRetentionDays is what the API server sets where the spec says nothing.
 const defaultRetentionDays = 30
 
+// RetentionDays returns for how many days a project's images stay.
 func RetentionDays(project *v1alpha1.ProjectImageCache) int32 {
 	if project.Spec.RetentionDays == nil {
 		return defaultRetentionDays

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Intervals are how often AWS is looked at although nothing in the cluster changed. A zero is the usual interval.
+// Intervals are how often AWS is read although nothing in the cluster changed. A zero stands for the usual interval.
 type Intervals struct {
 	// Stack is how often a runner's stack is read: every 30 s.
 	Stack time.Duration
@@ -19,7 +19,7 @@ type Intervals struct {
 	Statistics time.Duration
 }
 
-// WithDefaults fills in the usual intervals.
+// WithDefaults returns the intervals with the usual ones in place of zeros.
 func (i Intervals) WithDefaults() Intervals {
 	for interval, usual := range map[*time.Duration]time.Duration{
 		&i.Stack:      30 * time.Second,

@@ -8,7 +8,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// BuilderEnded passes the update with which a builder's request ends, and its removal.
+// BuilderEnded passes the update that finishes a builder's request, and its removal.
 func BuilderEnded() predicate.Predicate {
 	isBuilder := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.Role == v1alpha1.RoleBuilder }
 	finished := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.FinishedAt != nil }
@@ -22,8 +22,7 @@ func BuilderEnded() predicate.Predicate {
 	}
 }
 
-// DeletionStarted passes the update that marks an object as being deleted, which changes no generation of objects whose
-// spec stays.
+// DeletionStarted passes the update that begins the deletion of an object. It does not always change the generation.
 func DeletionStarted() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
@@ -49,6 +48,7 @@ func Abandoned() predicate.Predicate {
 	}
 }
 
+// RemovedOnly passes the removal of an object and nothing else.
 func RemovedOnly() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },

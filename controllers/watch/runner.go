@@ -38,6 +38,7 @@ func ToProjectsOfRunner(reader client.Reader) handler.MapFunc {
 	}
 }
 
+// ProjectOfRequest maps a request to its project.
 func ProjectOfRequest(_ context.Context, object client.Object) []reconcile.Request {
 	ref := object.(*v1alpha1.DevcontainerImage).Spec.ProjectRef
 	if ref == nil {
@@ -46,8 +47,8 @@ func ProjectOfRequest(_ context.Context, object client.Object) []reconcile.Reque
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: ref.Name}}}
 }
 
-// ConcernsProjects passes changes of a runner that its projects follow. That the runner counts its projects, or looked
-// at its stack and found it unchanged, wakes nobody.
+// ConcernsProjects passes changes of a runner that its projects follow. A runner that counted its projects, or read its
+// stack and found it unchanged, wakes nobody.
 func ConcernsProjects() predicate.Predicate {
 	return predicate.Funcs{
 		GenericFunc: func(event.GenericEvent) bool { return false },
@@ -58,7 +59,7 @@ func ConcernsProjects() predicate.Predicate {
 	}
 }
 
-// Followed is what projects follow of a runner.
+// Followed returns the parts of a runner that its projects follow, to compare.
 func Followed(runner *v1alpha1.RunnerImageCache) []any {
 	status := runner.Status
 	conditions := map[string]string{}
