@@ -211,6 +211,47 @@ func TestASpecialFileThatNothingTakesIsNoError(t *testing.T) {
 	}
 }
 
+// TestTheRightsOfAMountedFolderCountWhereTheyAreUnusual, because a step sees
+// them. COPY does not take those of a source.
+func TestTheRightsOfAMountedFolderCountWhereTheyAreUnusual(t *testing.T) {
+	const mountOne, mountAll = "RUN --mount=type=bind,source=src,target=/m cp -a /m /y\n", "RUN --mount=type=bind,target=/m cp -a /m /y\n"
+	for name, test := range map[string]struct {
+		step   string
+		folder string
+		mode   fs.FileMode
+		want   string // the top folder's input, as path and mode
+	}{
+		"usual":               {step: mountOne, folder: "src", mode: 0o755},
+		"usual of a group":    {step: mountOne, folder: "src", mode: 0o775},
+		"private":             {step: mountOne, folder: "src", mode: 0o700, want: "src folder:00"},
+		"private, copied":     {step: "COPY src /new\n", folder: "src", mode: 0o700},
+		"a private context":   {step: mountAll, folder: ".", mode: 0o750, want: " folder:50"},
+		"a context, mounted":  {step: mountAll, folder: ".", mode: 0o755},
+		"a private workspace": {step: mountOne, folder: ".", mode: 0o700},
+	} {
+		t.Run(name, func(t *testing.T) {
+			workspace := workspaceOf(t, map[string]string{".devcontainer.json": inContext, "Dockerfile": "FROM a\n" + test.step, "src/b": ""})
+			for _, folder := range []string{".", "src"} {
+				if err := os.Chmod(filepath.Join(workspace, folder), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(filepath.Join(workspace, test.folder), test.mode); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, input := range compute(t, workspace, Options{Inputs: []string{InputBuildContext}}).Inputs {
+				if strings.HasPrefix(string(input.Mode), string(ModeFolder)) && (input.Path == "" || input.Mode != ModeFolder) {
+					got += input.Path + " " + string(input.Mode)
+				}
+			}
+			if got != test.want {
+				t.Errorf("top folder %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestAnUnreadableFileIsAnError(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
