@@ -42,11 +42,7 @@ type Environment struct {
 // It changes environment variables, so the test can't be parallel.
 func Start(t testing.TB) Environment {
 	t.Helper()
-	if os.Getenv(builder.CLIVariable) == "" {
-		if own := ownCLI(); own != "" {
-			t.Setenv(builder.CLIVariable, own)
-		}
-	}
+	UseCLI(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
@@ -69,6 +65,18 @@ func Start(t testing.TB) Environment {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// UseCLI leads the builder to the reference CLI that the repository pins, for
+// the rest of the test, unless the environment names another one.
+func UseCLI(t testing.TB) {
+	t.Helper()
+	if os.Getenv(builder.CLIVariable) != "" {
+		return
+	}
+	if own := ownCLI(); own != "" {
+		t.Setenv(builder.CLIVariable, own)
+	}
 }
 
 // ownCLI is the reference CLI that the repository pins, if it is installed.
