@@ -46,13 +46,15 @@ type machine struct {
 	cli       builder.Engine // nil where builds go without the reference CLI
 }
 
-// startMachine starts an engine with the base images, or skips the test as engine.Start does.
-func startMachine(t *testing.T, kind engine.Kind) *machine {
+// bases are the base images, by name, which a registry has.
+type bases struct {
+	host, base, env string
+	images          map[string]v1.Image
+}
+
+// startRegistry starts a registry with the base images.
+func startRegistry(t *testing.T) *bases {
 	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
-	m := &machine{Engine: engine.Start(t, kind, host), base: host + "/base:1", env: host + "/env:1"}
 	busybox, err := containerenv.FindBusybox()
 	if err != nil {
 		t.Skipf("SKIPPED: %v", err)
@@ -61,13 +63,17 @@ func startMachine(t *testing.T, kind engine.Kind) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.provide(t, m.base, base)
-	m.provide(t, m.env, configured(t, base, func(c *v1.Config) { c.Env = slices.Concat(c.Env, envVariables) }))
-	return m
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	b := &bases{host: host, base: host + "/base:1", env: host + "/env:1", images: map[string]v1.Image{}}
+	b.provide(t, b.base, base)
+	b.provide(t, b.env, configured(t, base, func(c *v1.Config) { c.Env = slices.Concat(c.Env, envVariables) }))
+	return b
 }
 
-// provide puts an image into the registry and into the engine's store.
-func (m *machine) provide(t *testing.T, reference string, image v1.Image) {
+// provide adds an image.
+func (b *bases) provide(t *testing.T, reference string, image v1.Image) {
 	t.Helper()
 	tag, err := name.NewTag(reference)
 	if err == nil {
@@ -76,7 +82,22 @@ func (m *machine) provide(t *testing.T, reference string, image v1.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Load(t, image, reference)
+	b.images[reference] = image
+}
+
+// startMachine starts an engine with the base images, or skips the test as engine.Start does.
+func startMachine(t *testing.T, kind engine.Kind) *machine {
+	t.Helper()
+	return startMachineFor(t, kind, startRegistry(t))
+}
+
+func startMachineFor(t *testing.T, kind engine.Kind, b *bases) *machine {
+	t.Helper()
+	m := &machine{Engine: engine.Start(t, kind, b.host), base: b.base, env: b.env}
+	for reference, image := range b.images {
+		m.Load(t, image, reference)
+	}
+	return m
 }
 
 // useCLI lets the machine build by the reference CLI. It changes environment variables, so the test can't be parallel.
