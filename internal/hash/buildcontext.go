@@ -128,9 +128,13 @@ func (m *maker) addEntries(name, folder string, tree *files.Tree, taken error) e
 	m.key.Inputs = slices.Grow(m.key.Inputs, len(entries))
 	for i := range entries {
 		entry := &entries[i]
+		place := path.Join(folder, entry.Path)
+		if place == "." {
+			place = "" // the workspace's own folder
+		}
 		m.add(Input{
 			Name:      name,
-			Path:      path.Join(folder, entry.Path),
+			Path:      place,
 			Mode:      modeOf(name, entry),
 			SizeBytes: entry.SizeBytes,
 			Digest:    digestOf(entry.Sum[:]),

@@ -62,9 +62,11 @@ func TestBuildContextIsWhatABuildReads(t *testing.T) {
 		"several that overlap":              {dockerfile: "COPY src/x.go /a\nCOPY src /b\nCOPY src/deep /c", want: []string{"src/deep/", "src/deep/z.go", "src/deep/z.md", "src/x.go", "src/y.md"}},
 		"ignored": {dockerfile: "COPY . /app", ignore: map[string]string{".dockerignore": "# a comment\n**/*.md\nsrc/deep\n*.json\n!b.json\nlib/node_modules\nDockerfile\n.*\n"},
 			want: []string{"a b", "b.json", "lib/", "lib/l.go", "run.sh*", "src/", "src/x.go"}},
-		"ignored all but":                              {dockerfile: "COPY . /app", ignore: map[string]string{".dockerignore": "*\n!src/deep/*.go\n"}, want: []string{"src/", "src/deep/", "src/deep/z.go"}},
-		"ignored all but, by pattern":                  {dockerfile: "COPY s* /app", ignore: map[string]string{".dockerignore": "*\n!src/deep/*.go\n"}, want: []string{"src/deep/", "src/deep/z.go"}},
-		"ignored above a source":                       {dockerfile: "COPY lib /app", ignore: map[string]string{".dockerignore": "**/node_modules\n"}, want: []string{"lib/l.go"}},
+		"ignored all but":             {dockerfile: "COPY . /app", ignore: map[string]string{".dockerignore": "*\n!src/deep/*.go\n"}, want: []string{"src/", "src/deep/", "src/deep/z.go"}},
+		"ignored all but, by pattern": {dockerfile: "COPY s* /app", ignore: map[string]string{".dockerignore": "*\n!src/deep/*.go\n"}, want: []string{"src/deep/", "src/deep/z.go"}},
+		"ignored above a source":      {dockerfile: "COPY lib /app", ignore: map[string]string{".dockerignore": "**/node_modules\n"}, want: []string{"lib/l.go"}},
+		"ignored behind a space": {dockerfile: "COPY *.md s* lib/*.go /app/", ignore: map[string]string{".dockerignore": "c.md\n /lib\nsrc\n"},
+			want: []string{"lib/l.go"}},
 		"ignored for podman alone":                     {dockerfile: "COPY *.md /app", ignore: map[string]string{".containerignore": "*.md\n"}, want: []string{"c.md"}},
 		"ignored for both":                             {dockerfile: "COPY *.json /app", ignore: map[string]string{".containerignore": "a.json\n", ".dockerignore": "*.json\n!b.json"}, want: []string{".devcontainer.json", "b.json"}},
 		"a Dockerfile's own ignore file hides nothing": {dockerfile: "COPY *.md /app", ignore: map[string]string{"Dockerfile.dockerignore": "*.md\n"}, want: []string{"c.md"}},
@@ -206,6 +208,47 @@ func TestASpecialFileThatNothingTakesIsNoError(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a.md", "src/b"}, contextPaths(t, workspace)); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheRightsOfAMountedFolderCountWhereTheyAreUnusual, because a step sees
+// them. COPY does not take those of a source.
+func TestTheRightsOfAMountedFolderCountWhereTheyAreUnusual(t *testing.T) {
+	const mountOne, mountAll = "RUN --mount=type=bind,source=src,target=/m cp -a /m /y\n", "RUN --mount=type=bind,target=/m cp -a /m /y\n"
+	for name, test := range map[string]struct {
+		step   string
+		folder string
+		mode   fs.FileMode
+		want   string // the top folder's input, as path and mode
+	}{
+		"usual":               {step: mountOne, folder: "src", mode: 0o755},
+		"usual of a group":    {step: mountOne, folder: "src", mode: 0o775},
+		"private":             {step: mountOne, folder: "src", mode: 0o700, want: "src folder:00"},
+		"private, copied":     {step: "COPY src /new\n", folder: "src", mode: 0o700},
+		"a private context":   {step: mountAll, folder: ".", mode: 0o750, want: " folder:50"},
+		"a context, mounted":  {step: mountAll, folder: ".", mode: 0o755},
+		"a private workspace": {step: mountOne, folder: ".", mode: 0o700},
+	} {
+		t.Run(name, func(t *testing.T) {
+			workspace := workspaceOf(t, map[string]string{".devcontainer.json": inContext, "Dockerfile": "FROM a\n" + test.step, "src/b": ""})
+			for _, folder := range []string{".", "src"} {
+				if err := os.Chmod(filepath.Join(workspace, folder), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(filepath.Join(workspace, test.folder), test.mode); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, input := range compute(t, workspace, Options{Inputs: []string{InputBuildContext}}).Inputs {
+				if strings.HasPrefix(string(input.Mode), string(ModeFolder)) && (input.Path == "" || input.Mode != ModeFolder) {
+					got += input.Path + " " + string(input.Mode)
+				}
+			}
+			if got != test.want {
+				t.Errorf("top folder %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

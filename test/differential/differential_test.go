@@ -1,113 +1,134 @@
-// Package differential compares keys with real builds: what changes the image
-// changes the key, and what can't, doesn't.
+// Package differential compares keys with real builds: what changes the image changes the key, and what can't, doesn't.
+//
+// The builds run on podman and on a current Docker with BuildKit. The key holds what any supported builder reads, so it
+// may hold more than these two read; it must never hold less.
 package differential
 
 import (
-	"archive/tar"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
+	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-
-	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 )
 
-// shortBuilds is how many builds a run without IMAGECACHE_LONG makes.
-const shortBuilds = 12
-
-const imageName = "localhost/imagecache-test/differential:1"
-
-// comparison has the means of one run, and its builds left.
-type comparison struct {
-	enginetest.Environment
-	builds int // left; negative for no limit
-	made   int
-}
-
+// TestKeysFollowRealBuilds builds every case. Builds go by the reference CLI with IMAGECACHE_LONG, else directly.
 func TestKeysFollowRealBuilds(t *testing.T) {
-	c := &comparison{Environment: enginetest.Start(t), builds: shortBuilds}
-	if os.Getenv("IMAGECACHE_LONG") != "" {
-		c.builds = -1
-	}
-	for _, test := range cases {
-		t.Run(test.name, func(t *testing.T) {
-			if test.buildKit && c.Engine.Name() != builder.Docker {
-				t.Skip("only BuildKit knows this form, and the engine here is " + c.Engine.Name())
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			if !long() {
+				t.Parallel()
 			}
-			if !c.can(3) {
-				t.Skip("a short run makes fewer builds: IMAGECACHE_LONG=1 makes all")
+			m := startMachine(t, kind)
+			if long() {
+				m.useCLI(t)
 			}
-			c.compare(t, test)
+			for _, test := range cases {
+				t.Run(test.name, func(t *testing.T) {
+					if test.only != "" && test.only != kind {
+						t.Skipf("this form is for %s", test.only)
+					}
+					m.compare(t, test)
+				})
+			}
 		})
 	}
-	t.Logf("%d builds", c.made)
 }
 
-func (c *comparison) can(builds int) bool {
-	return c.builds < 0 || c.made+builds <= c.builds
-}
-
-// compare builds a case as it is, with all files changed that the key leaves
-// out, and with each file changed that the key holds; in a short run, with one of these.
-func (c *comparison) compare(t *testing.T, test testCase) {
-	workspace := c.workspace(t, test)
-	key, image := keyOf(t, workspace), c.image(t, workspace)
-	inKey, left := divide(t, workspace, key)
+// compare builds a case as it is, with other modes and, in a long run, with all files changed that the key leaves out.
+func (m *machine) compare(t *testing.T, test testCase) {
+	workspace := test.write(t, m)
+	key, before := keyOf(t, workspace), m.mustBuild(t, workspace)
+	held, left := divide(t, workspace, key)
 	for _, name := range left {
-		change(t, workspace, name)
+		if before.marks[mark(name)] {
+			t.Errorf("%s is in the image, and not in the key", name)
+		}
+	}
+	for _, name := range held {
+		if !before.marks[mark(name)] && !test.wide {
+			t.Errorf("%s is in the key, and not in the image", name)
+		}
+	}
+	for name, mode := range test.chmod {
+		undo := chmod(t, workspace, name, mode)
+		m.compareChange(t, workspace, key, before, name, test.wide)
+		undo()
+	}
+	if !long() {
+		return
+	}
+	for _, name := range left {
+		appendTo(t, workspace, name)
 	}
 	if other := keyOf(t, workspace); other.Hash != key.Hash {
 		t.Errorf("the key changed with %q, which it does not hold", left)
 	}
-	if other := c.image(t, workspace); other != image {
-		t.Errorf("the image changed with one of %q, and the key did not", left)
-	}
-	for _, name := range inKey {
-		if !c.can(1) {
-			return
-		}
-		undo := change(t, workspace, name)
-		if other := keyOf(t, workspace); other.Hash == key.Hash {
-			t.Errorf("the key did not change with %s", name)
-		}
-		if other := c.image(t, workspace); other == image {
-			t.Errorf("the image did not change with %s, and the key did", name)
-		}
-		undo()
-		if c.builds > 0 {
-			return
-		}
+	if difference := before.difference(m.mustBuild(t, workspace)); difference != "" {
+		t.Errorf("the image changed with one of %q, and the key did not:\n%s", left, difference)
 	}
 }
 
-func (c *comparison) workspace(t *testing.T, test testCase) string {
+// compareChange compares both after one change.
+func (m *machine) compareChange(t *testing.T, workspace string, key *hash.Key, before *image, what string, wide bool) {
 	t.Helper()
-	workspace := t.TempDir()
-	files := maps.Clone(common)
-	maps.Copy(files, test.files)
-	if test.json == "" {
-		test.json = `{"build": {"dockerfile": "Dockerfile"}}`
+	difference := before.difference(m.mustBuild(t, workspace))
+	switch other := keyOf(t, workspace); {
+	case difference != "" && other.Hash == key.Hash:
+		t.Errorf("the image changed with %s, and the key did not:\n%s", what, difference)
+	case difference == "" && other.Hash != key.Hash && !wide:
+		t.Errorf("the key changed with %s, and the image did not", what)
 	}
-	files[".devcontainer.json"] = test.json
-	from := "FROM BASE\n"
+}
+
+func (m *machine) mustBuild(t *testing.T, workspace string) *image {
+	t.Helper()
+	built, err := m.build(t, workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built
+}
+
+// write writes a case's workspace.
+func (test testCase) write(t *testing.T, m *machine) (workspace string) {
+	t.Helper()
+	workspace = t.TempDir()
+	if err := os.Chmod(workspace, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{".devcontainer.json": plainJSON}
+	if test.json != "" {
+		files[".devcontainer.json"] = test.json
+	}
+	from := "FROM BASE"
+	if test.from != "" {
+		from = "FROM " + test.from
+	}
 	if strings.HasPrefix(test.dockerfile, "AS ") {
-		from = "FROM BASE "
+		from += " "
+	} else {
+		from += "\n"
 	}
-	files["Dockerfile"] = strings.ReplaceAll(from+test.dockerfile, "BASE", c.Base)
-	for name, contents := range files {
+	files["Dockerfile"] = strings.NewReplacer("ENVBASE", m.env, "BASE", m.base).Replace(test.head + from + test.dockerfile)
+	for _, set := range []map[string]string{common, test.files} {
+		for name, content := range set {
+			if content == "" {
+				content = mark(name)
+			}
+			files[name] = content
+		}
+	}
+	for name, content := range files {
 		full := filepath.Join(workspace, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(contents), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,106 +137,113 @@ func (c *comparison) workspace(t *testing.T, test testCase) string {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range test.executable {
-		if err := os.Chmod(filepath.Join(workspace, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	for name, mode := range test.modes {
+		chmod(t, workspace, name, mode)
+	}
+	for _, name := range test.sockets {
+		listen(t, workspace, name)
 	}
 	return workspace
 }
 
-func keyOf(t *testing.T, workspace string) *hash.Key {
+// listen makes a socket. Its whole path may be too long for one.
+func listen(t *testing.T, workspace, name string) {
 	t.Helper()
-	configuration, err := devcontainer.Load(workspace, "")
+	short := filepath.Join(t.TempDir(), "s")
+	if err := os.Symlink(workspace, short); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", filepath.Join(short, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := hash.Compute(t.Context(), configuration, hash.Options{Inputs: []string{hash.InputBuildContext}})
+	t.Cleanup(func() { _ = listener.Close() })
+}
+
+func keyOf(t *testing.T, workspace string) *hash.Key {
+	t.Helper()
+	key, err := tryKey(t, workspace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
 
-// divide returns the files of a workspace that a key holds from the build
-// context, and those that it leaves out.
+// tryKey returns a workspace's key with the files of its build context.
+func tryKey(t *testing.T, workspace string) (*hash.Key, error) {
+	t.Helper()
+	configuration, err := devcontainer.Load(workspace, "")
+	if err != nil {
+		return nil, err
+	}
+	return hash.Compute(t.Context(), configuration, hash.Options{Inputs: []string{hash.InputBuildContext}})
+}
+
+// divide returns the files of a workspace that a key holds from the build context, and those that it leaves out.
 func divide(t *testing.T, workspace string, key *hash.Key) (held, left []string) {
 	t.Helper()
 	holds := map[string]bool{}
 	for _, input := range key.Inputs {
 		holds[input.Path] = true
 	}
-	err := filepath.WalkDir(workspace, func(full string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		name, err := filepath.Rel(workspace, full)
+	for _, name := range filesOf(t, workspace) {
 		switch {
-		case err != nil:
-			return err
-		case name == ".devcontainer.json" || strings.HasSuffix(name, "ockerfile"):
+		case name == ".devcontainer.json" || name == "Dockerfile":
 		case strings.HasSuffix(name, "ignore"): // what it says is what counts
 		case holds[name]:
 			held = append(held, name)
 		default:
 			left = append(left, name)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return held, left
 }
 
-// change writes something else into a file.
-func change(t *testing.T, workspace, name string) (undo func()) {
+// filesOf lists the files of a workspace, sorted.
+func filesOf(t *testing.T, workspace string) []string {
+	t.Helper()
+	names := map[string]bool{}
+	err := filepath.WalkDir(workspace, func(full string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		name, err := filepath.Rel(workspace, full)
+		names[name] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// appendTo changes a file.
+func appendTo(t *testing.T, workspace, name string) {
 	t.Helper()
 	full := filepath.Join(workspace, name)
-	before, err := os.ReadFile(full)
+	content, err := os.ReadFile(full)
 	if err == nil {
-		err = os.WriteFile(full, append(slices.Clone(before), "changed"...), 0o644)
+		err = os.WriteFile(full, append(content, "changed"...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// chmod changes a mode.
+func chmod(t *testing.T, workspace, name string, mode fs.FileMode) (undo func()) {
+	t.Helper()
+	full := filepath.Join(workspace, name)
+	info, err := os.Stat(full)
+	if err == nil {
+		err = os.Chmod(full, mode)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func() {
-		if err := os.WriteFile(full, before, 0o644); err != nil {
+		if err := os.Chmod(full, info.Mode().Perm()); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-// image builds a workspace and digests the files of the image: names, kinds,
-// the executable bit and contents, but no times.
-func (c *comparison) image(t *testing.T, workspace string) string {
-	t.Helper()
-	c.made++
-	var logs strings.Builder
-	if _, err := c.Engine.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: imageName, NoCache: c.Engine.Name() != builder.Docker, Logs: &logs}); err != nil {
-		t.Fatalf("Build: %v\n%s", err, logs.String())
-	}
-	image, err := c.Engine.Save(t.Context(), imageName, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	flat := mutate.Extract(image)
-	defer func() { _ = flat.Close() }()
-	var lines []string
-	for reader := tar.NewReader(flat); ; {
-		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		content := sha256.New()
-		if _, err := io.Copy(content, reader); err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, fmt.Sprintf("%q %c %q %o %x", strings.Trim(header.Name, "/"), header.Typeflag, header.Linkname, header.Mode&0o100, content.Sum(nil)))
-	}
-	slices.Sort(lines)
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(lines, "\n"))))
 }

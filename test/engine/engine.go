@@ -38,10 +38,9 @@ type Engine struct {
 	Socket string
 }
 
-// Start starts an engine that ends with the test. An engine that this machine lacks skips the test, or fails it where
-// IMAGECACHE_ENGINES asks for the engine. The registries are those that speak plain HTTP, as host:port; docker needs none
-// for addresses on loopback.
-func Start(t testing.TB, kind Kind, registries ...string) *Engine {
+// Require skips the test where this machine lacks an engine, or fails it where IMAGECACHE_ENGINES asks for the engine.
+// It returns the folder of the engines' programs.
+func Require(t testing.TB, kind Kind) (programs string) {
 	t.Helper()
 	programs, err := findPrograms()
 	if err != nil {
@@ -53,6 +52,15 @@ func Start(t testing.TB, kind Kind, registries ...string) *Engine {
 		}
 		t.Skipf("SKIPPED: %v", err)
 	}
+	return programs
+}
+
+// Start starts an engine that ends with the test. An engine that this machine lacks skips the test, or fails it where
+// IMAGECACHE_ENGINES asks for the engine. The registries are those that speak plain HTTP, as host:port; docker needs none
+// for addresses on loopback.
+func Start(t testing.TB, kind Kind, registries ...string) *Engine {
+	t.Helper()
+	programs := Require(t, kind)
 	// Not the test's own folder: paths of sockets may have 107 characters.
 	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-") //nolint:usetesting // see above
 	if err != nil {

@@ -63,11 +63,7 @@ func StartKind(t testing.TB, kind engine.Kind) Environment {
 // start gives an engine, which find finds, the reference CLI and a registry, whose host and port find gets.
 func start(t testing.TB, find func(host string) (builder.Engine, error)) Environment {
 	t.Helper()
-	if os.Getenv(builder.CLIVariable) == "" {
-		if own := ownCLI(); own != "" {
-			t.Setenv(builder.CLIVariable, own)
-		}
-	}
+	UseCLI(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
@@ -87,6 +83,18 @@ func start(t testing.TB, find func(host string) (builder.Engine, error)) Environ
 		t.Fatal(err)
 	}
 	return e
+}
+
+// UseCLI leads the builder to the reference CLI that the repository pins, for
+// the rest of the test, unless the environment names another one.
+func UseCLI(t testing.TB) {
+	t.Helper()
+	if os.Getenv(builder.CLIVariable) != "" {
+		return
+	}
+	if own := ownCLI(); own != "" {
+		t.Setenv(builder.CLIVariable, own)
+	}
 }
 
 // ownCLI is the reference CLI that the repository pins, if it is installed.

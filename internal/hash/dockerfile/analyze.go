@@ -33,7 +33,7 @@ const syntaxArgument = "BUILDKIT_SYNTAX"
 // Analyze returns what a build of the target takes from outside. It analyzes
 // the Dockerfile that the reference CLI makes of contents; lines are those of contents.
 func Analyze(contents []byte, options Options) (*Recipe, error) {
-	contents = built(contents, options.Target)
+	contents = Built(contents, options.Target)
 	syntax, _, _, found := parser.DetectSyntax(contents)
 	if given := options.Args[syntaxArgument]; given != "" {
 		syntax, found = given, true
@@ -68,7 +68,7 @@ func Analyze(contents []byte, options Options) (*Recipe, error) {
 func (a *analysis) inspected(stages []instructions.Stage, arguments []instructions.ArgCommand) error {
 	o := a.options
 	o.Args, o.Contexts = o.ConfiguredArgs, nil
-	cli := &analysis{options: o, lex: a.lex, global: automaticArguments(o, appendedStage)}
+	cli := &analysis{options: o, lex: a.lex, global: automaticArguments(o, BuiltStage)}
 	for _, command := range arguments {
 		if err := cli.globalArgument(command); err != nil {
 			return err
@@ -119,7 +119,7 @@ func isOwnFrontend(syntax string) bool {
 }
 
 func (a *analysis) run(stages []instructions.Stage, arguments []instructions.ArgCommand) error {
-	target := appendedStage
+	target := BuiltStage
 	if a.options.TargetOption != "" {
 		target = a.options.TargetOption
 	}

@@ -8,8 +8,8 @@ import (
 // Names that the reference CLI gives to stages:
 // https://github.com/devcontainers/cli, src/spec-node/singleContainer.ts and containerFeatures.ts.
 const (
-	// appendedStage is the stage that the CLI appends and builds.
-	appendedStage = "dev_containers_target_stage"
+	// BuiltStage is the stage that the CLI appends and builds.
+	BuiltStage = "dev_containers_target_stage"
 	// namedStage is the last stage's name where the Dockerfile gives none.
 	namedStage = "dev_container_auto_added_stage_label"
 )
@@ -28,13 +28,13 @@ var (
 	directive = regexp.MustCompile(`^\s*#\s*(\S+)\s*=\s*(.+)`)
 )
 
-// built returns the Dockerfile that the reference CLI builds of contents: two
+// Built returns the Dockerfile that the reference CLI builds of contents: two
 // lines, then contents with a name for the last stage, then one more stage that
 // starts from target, or from the last stage. A directive in contents is a
 // comment there, but for "# syntax", which moves to the first line.
 //
 // Line n of contents is line n + prefixLines of the result.
-func built(contents []byte, target string) []byte {
+func Built(contents []byte, target string) []byte {
 	text := string(contents)
 	first := ""
 	if syntax := syntaxOf(text); syntax != "" {
@@ -47,7 +47,7 @@ func built(contents []byte, target string) []byte {
 	if target == "" {
 		text, target = withStageName(text)
 	}
-	return []byte(first + "\nARG _DEV_CONTAINERS_BASE_IMAGE=placeholder\n" + text + "\nFROM " + target + " AS " + appendedStage + "\n")
+	return []byte(first + "\nARG _DEV_CONTAINERS_BASE_IMAGE=placeholder\n" + text + "\nFROM " + target + " AS " + BuiltStage + "\n")
 }
 
 // syntaxOf returns the frontend that a Dockerfile's directives name, as the

@@ -51,15 +51,16 @@ func ReadIgnore(root *os.Root) (*Ignore, error) {
 			}
 			continue
 		}
-		for _, lines := range [][]byte{contents, withoutIndented(contents)} {
+		readings := [][]byte{contents}
+		if other := withoutIndented(contents); len(other) != len(contents) {
+			readings = append(readings, other)
+		}
+		for _, lines := range readings {
 			rule, err := ParseIgnore(lines)
 			if err != nil {
 				return nil, fmt.Errorf("read ignore file %s: %w", name, err)
 			}
 			ignore.rules = append(ignore.rules, rule)
-			if len(lines) == len(contents) {
-				break // no line is read in two ways
-			}
 		}
 		ignore.Files = append(ignore.Files, name)
 	}

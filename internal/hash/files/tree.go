@@ -70,11 +70,21 @@ func (t *Tree) Take(source dockerfile.Source) error {
 }
 
 // takeMount takes what RUN --mount names, as buildah mounts it: without any
-// ignore file.
+// ignore file. A step also sees the rights of the mounted folder itself, which
+// COPY does not take. So that folder is an entry where they are unusual.
 func (t *Tree) takeMount(source dockerfile.Source) error {
 	ignore := t.ignore
 	t.ignore = nil
 	defer func() { t.ignore = ignore }()
+	resolved, info, err := t.follow(source.Path)
+	if err != nil {
+		return err
+	}
+	if top := (Entry{Path: resolved, Kind: Folder, Others: info.Mode() & readBits[Folder]}); info.IsDir() && !top.UsualRights() {
+		if err := t.addEntry(top.Path, top.Kind); err != nil {
+			return err
+		}
+	}
 	return t.takeName(source.Path, nil)
 }
 
@@ -160,8 +170,16 @@ func (t *Tree) addBelow(top string, entry visit) error {
 	return t.add(entry.path, entry.kind)
 }
 
+// add adds an entry below the tree's top.
 func (t *Tree) add(name string, kind Kind) error {
-	if _, found := t.found[name]; found || name == "." {
+	if name == "." {
+		return nil
+	}
+	return t.addEntry(name, kind)
+}
+
+func (t *Tree) addEntry(name string, kind Kind) error {
+	if _, found := t.found[name]; found {
 		return nil
 	}
 	if kind == special {
