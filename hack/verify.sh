@@ -39,6 +39,8 @@ for folder in config/default config/prometheus config/grafana; do
 	bin/kustomize build "$folder" >/dev/null || fail "$folder can't be rendered"
 done
 
+go run ./hack/links || fail "the lines above name links and paths that lead nowhere"
+
 go vet ./... || fail "go vet found something"
 make --no-print-directory lint || fail "the linters found something"
 
