@@ -35,6 +35,12 @@ while IFS= read -r module; do
 	(cd "$(dirname "$module")" && go mod tidy -diff) || fail "$module is not tidy: run \"go mod tidy\" there"
 done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')
 
+# Dependabot is told of every Go module and npm tree by its folder.
+while IFS= read -r file; do
+	folder=/$(dirname "$file")
+	grep -qx "    directory: ${folder/%\/./\/}" .github/dependabot.yml || fail ".github/dependabot.yml has no entry for $file"
+done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod' 'package.json' '*/package.json')
+
 for folder in config/default config/prometheus config/grafana; do
 	bin/kustomize build "$folder" >/dev/null || fail "$folder can't be rendered"
 done
