@@ -35,9 +35,17 @@ while IFS= read -r module; do
 	(cd "$(dirname "$module")" && go mod tidy -diff) || fail "$module is not tidy: run \"go mod tidy\" there"
 done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')
 
+# Dependabot is told of every Go module and npm tree by its folder.
+while IFS= read -r file; do
+	folder=/$(dirname "$file")
+	grep -qx "    directory: ${folder/%\/./\/}" .github/dependabot.yml || fail ".github/dependabot.yml has no entry for $file"
+done < <(git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod' 'package.json' '*/package.json')
+
 for folder in config/default config/prometheus config/grafana; do
 	bin/kustomize build "$folder" >/dev/null || fail "$folder can't be rendered"
 done
+
+go run ./hack/links || fail "the lines above name links and paths that lead nowhere"
 
 go vet ./... || fail "go vet found something"
 make --no-print-directory lint || fail "the linters found something"
