@@ -1,5 +1,5 @@
-// Package awstarget is the door to AWS: it gives the clients for a runner's account, region and role, or the reason why
-// nothing may be asked of AWS for that runner now.
+// Package awstarget returns the AWS clients for a runner's account, region and role, or the reason why AWS must not
+// be called for that runner now.
 package awstarget
 
 import (
@@ -20,7 +20,7 @@ import (
 // repositoryPrefix begins the names of all repositories of all runners.
 const repositoryPrefix = "gitpod-runner-"
 
-// Target is what the reconcilers share of one account, region and role.
+// Target is what the reconcilers share for one account, region and role.
 type Target struct {
 	Address      aws.Target
 	clients      *aws.Clients
@@ -29,8 +29,8 @@ type Target struct {
 	Inventory    *ecr.Inventory
 }
 
-// Targets keeps one awsTarget for each address, so that what one project's pass reads is there for the next. It is the
-// door to AWS of every reconciler but the runner's own, whose findings it goes by.
+// Targets keeps one Target for each address, so that later passes reuse what one project's pass read. Every
+// reconciler calls AWS through it, except the runner's own reconciler, whose findings it relies on.
 type Targets struct {
 	provider *aws.Provider
 	clock    clock.PassiveClock
@@ -45,8 +45,8 @@ func New(provider *aws.Provider, clock clock.PassiveClock, allowedRoles map[stri
 	return &Targets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*Target{}}
 }
 
-// Of is where a runner's calls go. Its error says why nothing may be asked of AWS for the runner now: what holds by the
-// runner's spec and status, or that the account which this program reaches is not the one that the status tells of.
+// Of returns the Target for a runner's calls. Its error tells why AWS must not be called for the runner now: because
+// of the runner's spec or status, or because this program reaches another account than the status names.
 func (t *Targets) Of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	if refused := targetRefusal(runner, AllowedRoles(t.allowedRoles, runner.Namespace)); refused != nil {
 		return nil, refused
@@ -57,13 +57,13 @@ func (t *Targets) Of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*T
 		return nil, err
 	}
 	if identity.AccountID != runner.Status.AccountID {
-		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the credentials of runner %s belong to account %s, which has not been looked at yet",
+		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the credentials of runner %s belong to account %s, which the controller has not checked yet",
 			runner.Name, identity.AccountID)
 	}
 	return target, nil
 }
 
-// at is what is shared for an address.
+// at returns what is shared for an address.
 func (t *Targets) at(address aws.Target) *Target {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,7 +82,8 @@ func (t *Targets) at(address aws.Target) *Target {
 	return found
 }
 
-// OfProject is where a project's calls go. Its error says why its repository must not be worked on now.
+// OfProject returns the Target for a project's calls. Its error tells why the project's repository must not be
+// changed now.
 func (t *Targets) OfProject(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	target, err := t.Of(ctx, runner)
 	if err != nil {
@@ -94,36 +95,37 @@ func (t *Targets) OfProject(ctx context.Context, project *v1alpha1.ProjectImageC
 	return target, nil
 }
 
-// AddressOf is the address of a runner's AWS calls, whether or not it may be used.
+// AddressOf returns the address of a runner's AWS calls, whether or not it may be used.
 func AddressOf(runner *v1alpha1.RunnerImageCache) aws.Target {
 	return aws.Target{Region: runner.Spec.Region, AssumeRoleARN: runner.Spec.AssumeRoleARN, ExternalID: runner.Spec.ExternalID}
 }
 
-// targetRefusal says why nothing may be asked of AWS for a runner: nil if it may.
+// targetRefusal returns why AWS must not be called for a runner, or nil if it may be.
 func targetRefusal(runner *v1alpha1.RunnerImageCache, allowedRoles []string) error {
 	stalled := meta.FindStatusCondition(runner.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {
 	case runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
-		return outcome.Terminalf(v1alpha1.ReasonUnsupportedProvider, "runner %s is of provider %s, which can't cache images; only %s runners can",
+		return outcome.Terminalf(v1alpha1.ReasonUnsupportedProvider, "runner %s has provider %s, which can't use the cache; only %s runners can",
 			runner.Name, runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
 	case !MayAssume(runner, allowedRoles):
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: the manager's settings don't allow namespace %s to use %s",
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: the manager's settings don't allow namespace %s to use role %s",
 			runner.Name, runner.Namespace, runner.Spec.AssumeRoleARN)
 	case !Observed(runner):
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the latest change of runner %s has not been looked at yet", runner.Name)
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the controller has not processed the latest change of runner %s yet", runner.Name)
 	case stalled != nil && stalled.Status == metav1.ConditionTrue && stopsAll(stalled.Reason):
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: %s", runner.Name, stalled.Message)
 	}
 	return nil
 }
 
-// Observed says whether a runner was looked at as it is now. One that was not may be of another account than it says.
+// Observed reports whether the controller has processed the runner's latest spec. A runner that it has not processed
+// may be in another account than its status names.
 func Observed(runner *v1alpha1.RunnerImageCache) bool {
 	return runner.Status.ObservedGeneration == runner.Generation
 }
 
-// stopsAll knows what is wrong with a runner that makes its repositories untouchable, beyond keeping new ones from
-// being made.
+// stopsAll reports whether a runner's problem forbids any change to its repositories, and not only the creation of
+// new ones.
 func stopsAll(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonRunnerIDInUse, v1alpha1.ReasonUnsupportedProvider, v1alpha1.ReasonAssumeRoleNotAllowed:

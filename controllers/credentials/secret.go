@@ -20,13 +20,14 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// fieldManager is whose the fields are that the controllers apply.
+// fieldManager is the field manager of what the controllers apply.
 const fieldManager = "imagecache-manager"
 
-// secretTakenRetry is how long a pass waits when its Secret's name is taken; its removal wakes nobody.
+// secretTakenRetry is how long a pass waits when another client's Secret has the name. Its removal wakes no
+// reconciler.
 const secretTakenRetry = 30 * time.Second
 
-// Secret is a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
+// Secret describes a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
 type Secret struct {
 	Name      string
 	Namespace string
@@ -37,8 +38,8 @@ type Secret struct {
 	Password  *sts.Password
 }
 
-// Apply writes the Secret, new or over an older password, without reading it. It does not force: a Secret of that name
-// whose contents are somebody else's stays as it is.
+// Apply creates the Secret or replaces an older password, without reading it first. It does not force: a Secret of
+// that name whose contents another client wrote stays unchanged.
 func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	config, err := dockerConfig(s.Registry, s.Password)
 	if err != nil {
@@ -57,7 +58,7 @@ func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	err = c.Apply(ctx, secret, client.FieldOwner(fieldManager))
 	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
 		return outcome.Waitingf(v1alpha1.ReasonSecretNotOwned, secretTakenRetry,
-			"the Secret %s is there and somebody else wrote it; remove it, so that credentials can be put in its place", s.Name)
+			"Secret %s exists and another client wrote it; remove it, so that the controller can store the credentials", s.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("apply secret %s: %w", s.Name, err)
@@ -65,7 +66,7 @@ func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// Remove deletes a credential Secret. One that is gone is success.
+// Remove deletes a credential Secret. It succeeds if the Secret does not exist.
 func Remove(ctx context.Context, c client.Client, namespace, name string) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	if err := client.IgnoreNotFound(c.Delete(ctx, secret)); err != nil {
@@ -74,12 +75,12 @@ func Remove(ctx context.Context, c client.Client, namespace, name string) error 
 	return nil
 }
 
-// dockerConfig is the contents of a Docker configuration file with one password.
+// dockerConfig returns a Docker configuration file with one password.
 func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
 	type entry struct {
 		Username string `json:"username"`
 		Password string `json:"password"`
-		Auth     []byte `json:"auth"` // encoding/json writes bytes as base64, which is what the format wants
+		Auth     []byte `json:"auth"` // encoding/json writes bytes as base64, as the format requires
 	}
 	config := map[string]map[string]entry{"auths": {registry: {
 		Username: password.Username,
@@ -93,7 +94,7 @@ func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
 	return content, nil
 }
 
-// OwnedBy is an owner reference to an object, for the cluster's garbage collector.
+// OwnedBy returns an owner reference to an object, for the cluster's garbage collector.
 func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).
@@ -103,7 +104,7 @@ func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceAp
 		WithController(true)
 }
 
-// RegistryHost is the host[:port] of a repository's URI.
+// RegistryHost returns the host[:port] of a repository's URI.
 func RegistryHost(uri string) string {
 	host, _, _ := strings.Cut(uri, "/")
 	return host

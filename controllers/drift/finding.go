@@ -1,4 +1,4 @@
-// Package drift describes what differed in AWS from what the controller left there. It is pure.
+// Package drift describes how AWS differed from what the controller had set. It is pure.
 package drift
 
 import (
@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Finding is one thing that was not as it was left: what is done about it, in the API's word for an event's action, and
-// what it was, in a person's words.
+// Finding is one difference: Action is what the controller does about it, as the action of an event, and Text
+// describes it for a person.
 type Finding struct{ Action, Text string }
 
-// Actions of events about drift. Events of one action within some minutes are one event with a count, so each kind of
-// drift has an action of its own.
+// Actions of events about drift. Kubernetes combines events of one action within some minutes into one event with a
+// count, so each kind of drift has an action of its own.
 const (
 	ActionCreateRepository    = "CreateRepository"
 	ActionSetImmutable        = "SetImmutable"
@@ -23,11 +23,11 @@ const (
 )
 
 func MissingTags(tags map[string]string) Finding {
-	return Finding{ActionSetTags, "tags were missing or other than wanted: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
+	return Finding{ActionSetTags, "tags were missing or had other values: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
 }
 
 func StrayTags(keys []string) Finding {
-	return Finding{ActionRemoveTags, "tags were there that are no longer wanted: " + strings.Join(keys, ", ")}
+	return Finding{ActionRemoveTags, "tags existed that are no longer wanted: " + strings.Join(keys, ", ")}
 }
 
 func FoundPolicy(what, text string) string {
@@ -37,6 +37,6 @@ func FoundPolicy(what, text string) string {
 	return "the " + what + " was changed"
 }
 
-// EventCorrected is the reason of the event for something in AWS that differed and was corrected. The note names
-// what was found.
+// EventCorrected is the reason of the event for a difference in AWS that the controller corrected. The note describes
+// the difference.
 const EventCorrected = "DriftCorrected"
