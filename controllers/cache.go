@@ -14,8 +14,8 @@ import (
 	"imagecache.dev/controllers/indexes"
 )
 
-// CacheOptions are what the manager's cache keeps: of leases and Secrets only our own (of Secrets the metadata alone), and of requests everything but
-// contents that are read once, past the cache.
+// CacheOptions returns what the manager's cache keeps: only our own leases, the metadata of our own Secrets, and
+// requests without the contents that are read once, past the cache.
 func CacheOptions() cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
 	return cache.Options{
@@ -28,8 +28,9 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// stripContents drops from a request what can be hundreds of KiB: inline contents, the reported blobs, and the copy of
-// the whole that kubectl apply leaves in an annotation. Patches made of such an object leave all of that alone.
+// stripContents removes from a request what can be hundreds of KiB: inline contents, the reported blobs, and the copy
+// of the whole object that kubectl apply leaves in an annotation. A patch computed from the stripped object does not
+// touch these.
 func stripContents(object any) (any, error) {
 	image, ok := object.(*v1alpha1.DevcontainerImage)
 	if !ok {
@@ -49,9 +50,9 @@ func stripContents(object any) (any, error) {
 	return image, nil
 }
 
-// remainder is what is kept of a request that is at rest and published nothing: what tells when it was made, by whom,
-// and when it is to be removed. There may be a hundred thousand of them. No patch is ever made of one: whatever gives
-// a request something to do, a late report or its deletion, makes the cache keep it whole again.
+// remainder returns the part that the cache keeps of a request that is at rest and published nothing: its creation,
+// its environment and its time of removal. The cluster may hold a hundred thousand of them. No patch is ever computed
+// from one: a late report or a deletion makes the cache keep the request whole again.
 func remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
 	return &v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{
@@ -71,7 +72,7 @@ func remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
 	}
 }
 
-// projectReference is a reference whose name is held once for all requests of a project.
+// projectReference returns a reference whose name is stored once for all requests of a project.
 func projectReference(reference *v1alpha1.ProjectReference) *v1alpha1.ProjectReference {
 	if reference == nil {
 		return nil

@@ -30,31 +30,33 @@ import (
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// Intervals are how often AWS is read although nothing in the cluster changed. A zero is the usual interval.
+// Intervals are how often AWS is read although nothing in the cluster changed. Zero means the default interval.
 type Intervals = schedule.Intervals
 
-// Settings are what an operator sets of the controllers.
+// Settings are the operator's settings of the controllers.
 type Settings struct {
-	// ClusterUID tells this cluster's repositories from another's; by default the UID of the namespace kube-system.
+	// ClusterUID distinguishes this cluster's repositories from another's. By default it is the UID of the namespace
+	// kube-system.
 	ClusterUID string
 	// PricePerGBMonth is ECR's storage price in US dollars, for the estimated cost.
 	PricePerGBMonth float64
-	// AssumeRoles are the roles that each namespace may name in assumeRoleARN: namespace=ARN, * for any namespace.
+	// AssumeRoles are the roles that each namespace may name in assumeRoleARN, as namespace=ARN. The namespace *
+	// stands for any namespace.
 	AssumeRoles []string
 	// BuildLease is how long a builder keeps its lease without renewing it.
 	BuildLease time.Duration
-	// Clock is the time for all decisions; nil for the real one.
+	// Clock is the source of time for all decisions. Nil means the real clock.
 	Clock clock.PassiveClock
-	// Intervals are how often AWS is looked at.
+	// Intervals are how often AWS is read.
 	Intervals Intervals
 }
 
-// BindFlags adds the settings' flags.
+// BindFlags defines the flags of the settings.
 func (s *Settings) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.ClusterUID, "cluster-uid", "", "name of this cluster in the owner tag of repositories; by default the UID of the namespace kube-system")
 	flags.Float64Var(&s.PricePerGBMonth, "price-per-gb-month", 0.10, "ECR's storage price in US dollars, for the estimated cost of a project")
-	flags.DurationVar(&s.BuildLease, "build-lease", devcontainerimage.DefaultBuildLease, "how long a build may go without a sign of life of its runner before another environment builds")
-	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that a namespace's runners may name in assumeRoleARN, as NAMESPACE=ARN; * for any namespace; may be repeated")
+	flags.DurationVar(&s.BuildLease, "build-lease", devcontainerimage.DefaultBuildLease, "how long a builder may go without renewing its lease before another environment builds")
+	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that the runners of a namespace may name in assumeRoleARN, as NAMESPACE=ARN; the namespace * stands for any namespace; can be repeated")
 }
 
 // Setup registers the indexes and all reconcilers with a manager.
@@ -112,7 +114,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	return nil
 }
 
-// clusterUID is what tells this cluster from others, the UID of its namespace kube-system.
+// clusterUID returns the UID of the namespace kube-system, which identifies this cluster.
 func clusterUID(ctx context.Context, live client.Reader) (string, error) {
 	namespace := &corev1.Namespace{}
 	if err := live.Get(ctx, types.NamespacedName{Name: "kube-system"}, namespace); err != nil {

@@ -1,146 +1,150 @@
 package v1alpha1
 
-// Condition types. Ready sums an object up; Reconciling and Stalled (of kstatus) are there only while they are True;
-// the others say how far one part is.
+// Condition types. Ready summarizes the object. Reconciling and Stalled (of kstatus) exist only while they are True.
+// Each of the others reports the state of one part.
 const (
-	// ConditionReady is True when the object does what it is for: projects of the runner can cache, the project's
-	// repository is usable, the environment has its answer and, unless it builds for itself, its image.
+	// ConditionReady is True when the object does its work: projects of the runner can use the cache, the project's
+	// repository is usable, or the environment has its answer and, unless it builds for itself, its image.
 	ConditionReady = "Ready"
-	// ConditionReconciling is True while the controller is at work and expects to get further by itself. Wait.
+	// ConditionReconciling is True while the controller is working and expects to finish without help. Wait.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True when only a person can help: read the reason and change what it names.
+	// ConditionStalled is True when only a person can help. Read the reason and change what it names.
 	ConditionStalled = "Stalled"
 
-	// ConditionAccountReady (RunnerImageCache) says whether the controller reaches the runner's AWS account.
+	// ConditionAccountReady (RunnerImageCache) reports whether the controller reaches the runner's AWS account.
 	ConditionAccountReady = "AccountReady"
-	// ConditionTagsReady (RunnerImageCache, ProjectImageCache) says whether the tags that were asked for are read and set.
+	// ConditionTagsReady (RunnerImageCache, ProjectImageCache) reports whether the requested tags are read and set.
 	ConditionTagsReady = "TagsReady"
-	// ConditionRolesReady (RunnerImageCache) says whether the pull and the push role are there and can be assumed.
+	// ConditionRolesReady (RunnerImageCache) reports whether the pull role and the push role exist and can be
+	// assumed.
 	ConditionRolesReady = "RolesReady"
 
-	// ConditionRepositoryReady (ProjectImageCache) says whether the ECR repository is there, ours and immutable.
+	// ConditionRepositoryReady (ProjectImageCache) reports whether the ECR repository exists, belongs to this object
+	// and has immutable tags.
 	ConditionRepositoryReady = "RepositoryReady"
-	// ConditionLifecyclePolicyReady (ProjectImageCache) says whether images expire as retentionDays asks.
+	// ConditionLifecyclePolicyReady (ProjectImageCache) reports whether images expire as retentionDays asks.
 	ConditionLifecyclePolicyReady = "LifecyclePolicyReady"
-	// ConditionRepositoryPolicyReady (ProjectImageCache) says whether the repository is closed to everybody else.
+	// ConditionRepositoryPolicyReady (ProjectImageCache) reports whether the repository is closed to everybody else.
 	ConditionRepositoryPolicyReady = "RepositoryPolicyReady"
-	// ConditionPullCredentialsReady (ProjectImageCache) says whether environments can pull. It is absent until the
+	// ConditionPullCredentialsReady (ProjectImageCache) reports whether environments can pull. It is absent until the
 	// first environment asks.
 	ConditionPullCredentialsReady = "PullCredentialsReady"
 
-	// ConditionLookedUp (DevcontainerImage) is True when the cache gave its answer: status.cacheResult. False means
-	// that the lookup itself failed, which is neither hit nor miss; it is tried again.
+	// ConditionLookedUp (DevcontainerImage) is True when the cache gave its answer in status.cacheResult. False means
+	// that the lookup itself failed, which is neither a hit nor a miss; the controller retries it.
 	ConditionLookedUp = "LookedUp"
-	// ConditionPublished (DevcontainerImage) is True when this environment's build stands in the cache under its hash.
+	// ConditionPublished (DevcontainerImage) is True when this environment's image is in the cache under its hash.
 	ConditionPublished = "Published"
 	// ConditionPushCredentialsRemoved (DevcontainerImage) is False while upload rights exist for this build, and True
-	// from their removal on. It is absent where none were ever made.
+	// after their removal. It is absent if none were ever created.
 	ConditionPushCredentialsRemoved = "PushCredentialsRemoved"
-	// ConditionPulled (DevcontainerImage) is True when the runner reported that it pulled status.image, and False when it
-	// could not and built for itself. It is absent until the runner reports.
+	// ConditionPulled (DevcontainerImage) is True when the runner reported that it pulled status.image, and False
+	// when the pull failed and the runner built the image itself. It is absent until the runner reports.
 	ConditionPulled = "Pulled"
 )
 
 // Reasons that more than one kind uses.
 const (
-	// ReasonSucceeded: done as asked. Nothing to do.
+	// ReasonSucceeded: the controller did what the spec asks. Nothing to do.
 	ReasonSucceeded = "Succeeded"
-	// ReasonProgressing: not there yet, nothing went wrong. Wait.
+	// ReasonProgressing: the controller is still working and nothing failed. Wait.
 	ReasonProgressing = "Progressing"
-	// ReasonWaitingForRunner: the RunnerImageCache that this object names is absent or not ready. Apply it, or look at
-	// its conditions.
+	// ReasonWaitingForRunner: the RunnerImageCache that this object names does not exist or is not ready. Apply it,
+	// or look at its conditions.
 	ReasonWaitingForRunner = "WaitingForRunner"
-	// ReasonWaitingForProject: the ProjectImageCache that this object names is absent or not ready. Apply it, or look
-	// at its conditions.
+	// ReasonWaitingForProject: the ProjectImageCache that this object names does not exist or is not ready. Apply it,
+	// or look at its conditions.
 	ReasonWaitingForProject = "WaitingForProject"
 	// ReasonAccessDenied: AWS refused a call. Give the controller's role the action that the message names
-	// (config/aws holds a policy with all of them); it heals by itself within a minute.
+	// (config/aws holds a policy with all of them). The controller retries within a minute.
 	ReasonAccessDenied = "AccessDenied"
-	// ReasonThrottled: AWS asked to slow down. Nothing to do; it is tried again.
+	// ReasonThrottled: AWS throttled a call. Nothing to do; the controller retries.
 	ReasonThrottled = "Throttled"
-	// ReasonAWSError: AWS answered with another error, which the message holds with its code. It is tried again; if it
-	// stays, the code says what is wrong.
+	// ReasonAWSError: AWS returned another error; the message holds its code. The controller retries. If the error
+	// stays, the code tells what is wrong.
 	ReasonAWSError = "AWSError"
-	// ReasonDeleting: the object is being deleted and what it made in AWS is being removed. Wait; if the account is gone
-	// for good, the annotation imagecache.dev/abandon lets the object go.
+	// ReasonDeleting: the object is being deleted and the controller is removing what it created in AWS. Wait. If the
+	// account no longer exists, set the annotation imagecache.dev/abandon to release the object.
 	ReasonDeleting = "Deleting"
 	// ReasonDisabled: the runner's cache is switched off. Set spec.cache of the RunnerImageCache to Enabled.
 	ReasonDisabled = "Disabled"
-	// ReasonUnsupportedProvider: the runner is not an AWS EC2 runner, so it can't cache. Use one, or remove the object.
+	// ReasonUnsupportedProvider: the runner is not an AWS EC2 runner, so it can't use the cache. Use an AWS EC2
+	// runner, or remove the object.
 	ReasonUnsupportedProvider = "UnsupportedProvider"
 )
 
 // Reasons of a RunnerImageCache.
 const (
-	// ReasonAccountMismatch: the credentials belong to another AWS account than spec.accountID, or than the runner's roles
-	// and repositories are in. Correct the credentials, or spec.accountID.
+	// ReasonAccountMismatch: the credentials belong to another AWS account than spec.accountID, or than the account
+	// that holds the runner's roles and repositories. Correct the credentials, or spec.accountID.
 	ReasonAccountMismatch = "AccountMismatch"
-	// ReasonStackNotFound: CloudFormation has no stack spec.stackName in the region. Correct the name.
+	// ReasonStackNotFound: CloudFormation has no stack named spec.stackName in the region. Correct the name.
 	ReasonStackNotFound = "StackNotFound"
-	// ReasonStackOutdated: the stack's template is older than the cache: its output ImageCacheVersion is absent or too
-	// low. Update the stack as docs/upgrading.md says.
+	// ReasonStackOutdated: the stack's template is older than the cache: its output ImageCacheVersion is absent or
+	// too low. Update the stack as docs/upgrading.md describes.
 	ReasonStackOutdated = "StackOutdated"
-	// ReasonRunnerIDInUse: another RunnerImageCache has this runnerID and was there first. Remove one of the two.
+	// ReasonRunnerIDInUse: an older RunnerImageCache has the same runnerID. Remove one of the two.
 	ReasonRunnerIDInUse = "RunnerIDInUse"
-	// ReasonRoleNotOwned: a role of the name exists already and was not made for this object. Remove it, or use
-	// roles.type Provided.
+	// ReasonRoleNotOwned: a role of this name exists already and does not belong to this object. Remove the role, or
+	// use roles.type Provided.
 	ReasonRoleNotOwned = "RoleNotOwned"
-	// ReasonRoleNotAssumable: a role is there and the controller may not assume it. Correct its trust policy; a role
-	// that was just made needs some seconds.
+	// ReasonRoleNotAssumable: a role exists, but the controller can't assume it. Correct the role's trust policy. A
+	// new role needs some seconds before it can be assumed.
 	ReasonRoleNotAssumable = "RoleNotAssumable"
 	// ReasonAssumeRoleNotAllowed: the manager's settings do not allow this namespace to use spec.assumeRoleARN. Ask
-	// whoever runs the manager to allow it.
+	// the administrator of the manager to allow it.
 	ReasonAssumeRoleNotAllowed = "AssumeRoleNotAllowed"
-	// ReasonProjectsRemain: the object is being deleted and projects still name it. Delete those first.
+	// ReasonProjectsRemain: the object is being deleted, but projects still name it. Delete those projects first.
 	ReasonProjectsRemain = "ProjectsRemain"
 )
 
 // Reasons of a ProjectImageCache.
 const (
-	// ReasonRepositoryNotOwned: the repository exists and is not this object's. Let this object adopt it by
+	// ReasonRepositoryNotOwned: the repository exists and does not belong to this object. Let this object adopt it by
 	// adoptionPolicy, or remove one of the two.
 	ReasonRepositoryNotOwned = "RepositoryNotOwned"
-	// ReasonEncryptionMismatch: the adopted repository is encrypted otherwise than spec.encryption asks, and ECR can't
-	// change that. Correct spec.encryption in a new object, or remove the repository.
+	// ReasonEncryptionMismatch: the adopted repository is encrypted differently than spec.encryption asks, and ECR
+	// can't change that. Correct spec.encryption in a new object, or remove the repository.
 	ReasonEncryptionMismatch = "EncryptionMismatch"
-	// ReasonTooManyTags: more tags than ECR's 50 were asked for; the message lists those that were left out. Remove some
-	// from spec.tags or the stack; the cache works meanwhile.
+	// ReasonTooManyTags: the spec and the stack ask for more than the 50 tags that ECR allows; the message lists the
+	// tags that were left out. Remove some from spec.tags or the stack. The cache works meanwhile.
 	ReasonTooManyTags = "TooManyTags"
-	// ReasonInvalidTags: the stack has tags that ECR does not take; the message lists them. Rename them in the stack; the
-	// cache works meanwhile.
+	// ReasonInvalidTags: the stack has tags that ECR does not accept; the message lists them. Rename them in the
+	// stack. The cache works meanwhile.
 	ReasonInvalidTags = "InvalidTags"
-	// ReasonRefreshFailed: new pull credentials could not be made. The old ones still work until the time in the
-	// message, and it is tried again; cure what the message names before then.
+	// ReasonRefreshFailed: the controller could not create new pull credentials. The old ones work until the time in
+	// the message, and the controller retries. Fix what the message names before then.
 	ReasonRefreshFailed = "RefreshFailed"
-	// ReasonSecretNotOwned: a Secret of the name that credentials go to is there and was written by somebody else. Remove
-	// it; it is tried again within a minute.
+	// ReasonSecretNotOwned: the Secret that should hold the credentials exists already, and another client wrote it.
+	// Remove it; the controller retries within a minute.
 	ReasonSecretNotOwned = "SecretNotOwned"
-	// ReasonCredentialsExpired: the pull credentials have run out and could not be replaced: environments build for
-	// themselves. Cure what the message names; it is tried again.
+	// ReasonCredentialsExpired: the pull credentials have expired and the controller could not replace them, so
+	// environments build for themselves. Fix what the message names; the controller retries.
 	ReasonCredentialsExpired = "CredentialsExpired"
 )
 
 // Reasons of a DevcontainerImage: why it is a hit, a miss or bypassed (also in status.reason).
 const (
-	// ReasonImageFound: the image was found and is usable. Nothing to do.
+	// ReasonImageFound: the cache found a usable image. Nothing to do.
 	ReasonImageFound = "ImageFound"
-	// ReasonImageNotFound: nobody built this configuration before, or its image has expired or was deleted. Nothing to
-	// do: this build is cached, and status.explanation says what differs from the nearest cached image.
+	// ReasonImageNotFound: this configuration was never built before, or its image has expired or was deleted.
+	// Nothing to do: this build is cached, and status.explanation lists the differences from the nearest cached
+	// image.
 	ReasonImageNotFound = "ImageNotFound"
-	// ReasonExpired: the image has less than an hour left of its retention, or none. Nothing to do: a new one replaces
-	// it. A longer spec.retentionDays keeps images for longer.
+	// ReasonExpired: the image expires within an hour, or has expired. Nothing to do: a new image replaces it. A
+	// longer spec.retentionDays keeps images for longer.
 	ReasonExpired = "Expired"
-	// ReasonInvalidated: the image is older than the project's invalidatePushedBefore. Nothing to do: a new one replaces
-	// it.
+	// ReasonInvalidated: the image is older than the project's invalidatePushedBefore. Nothing to do: a new image
+	// replaces it.
 	ReasonInvalidated = "Invalidated"
-	// ReasonPlatformMismatch: what is stored under this hash is for another platform. A new image replaces it; if it
-	// happens again, see which runner builds for another platform than it asks for.
+	// ReasonPlatformMismatch: the image stored under this hash is for another platform. Nothing to do: a new image
+	// replaces it. If it happens again, find the runner that builds for another platform than it requests.
 	ReasonPlatformMismatch = "PlatformMismatch"
-	// ReasonNotVerified: what is stored under this hash was not published by this controller, or is damaged. A new
-	// image replaces it; find out who else may write to the repository.
+	// ReasonNotVerified: the image stored under this hash was not published by this controller, or is damaged. A new
+	// image replaces it. Find out which other principals may write to the repository.
 	ReasonNotVerified = "NotVerified"
-	// ReasonArchived: ECR has archived the image, so that it can't be pulled. A new one replaces it; take the rule that
-	// archives out of the registry's settings.
+	// ReasonArchived: ECR has archived the image, so it can't be pulled. A new image replaces it. Remove the
+	// archiving rule from the registry's settings.
 	ReasonArchived = "Archived"
 	// ReasonRefresh: the request asked for a new image by cachePolicy Refresh. Nothing to do.
 	ReasonRefresh = "Refresh"
@@ -150,7 +154,7 @@ const (
 	// ReasonComposeNotSupported: Docker Compose configurations are not cached. Nothing to do, or use an image or a
 	// Dockerfile.
 	ReasonComposeNotSupported = "ComposeNotSupported"
-	// ReasonUnsupportedRunner: only AWS EC2 runners cache. Use one.
+	// ReasonUnsupportedRunner: only AWS EC2 runners use the cache. Use an AWS EC2 runner.
 	ReasonUnsupportedRunner = "UnsupportedRunner"
 	// ReasonCacheDisabled: the runner's cache is switched off. Set spec.cache of the RunnerImageCache to Enabled.
 	ReasonCacheDisabled = "CacheDisabled"
@@ -160,79 +164,83 @@ const (
 const (
 	// ReasonHit: the answer is a hit. Pull status.image with status.pullCredentials.
 	ReasonHit = "Hit"
-	// ReasonBypassed: the cache does not apply. Build without it; status.reason says why.
+	// ReasonBypassed: the cache does not apply. Build without it; status.reason tells why.
 	ReasonBypassed = "Bypassed"
-	// ReasonBuilding: this environment is the builder of its hash. Build, renew the Lease status.builder.leaseName, and
-	// report in spec.build.
+	// ReasonBuilding: this environment is the builder of its hash. Build, renew the Lease status.builder.leaseName,
+	// and report in spec.build.
 	ReasonBuilding = "Building"
-	// ReasonWaitingForBuilder: another environment builds the same hash: status.builder. Wait for it or build without
-	// publishing.
+	// ReasonWaitingForBuilder: another environment, status.builder, builds the same hash. Wait for its image, or
+	// build without publishing.
 	ReasonWaitingForBuilder = "WaitingForBuilder"
 	// ReasonUploading: the report was accepted. Upload status.missingLayers with status.pushCredentials, then raise
 	// spec.uploadAttempt.
 	ReasonUploading = "Uploading"
-	// ReasonPublished: the image stands in the cache under its hash. Nothing to do.
+	// ReasonPublished: the image is in the cache under its hash. Nothing to do.
 	ReasonPublished = "Published"
-	// ReasonAdopted: another environment's image was there first. Use status.image.
+	// ReasonAdopted: another environment published an image for this hash first. Use status.image.
 	ReasonAdopted = "Adopted"
-	// ReasonLocalBuild: this environment builds for itself and never publishes: a rebuild, or a second creation of one
-	// environment. Build and use the image.
+	// ReasonLocalBuild: this environment builds for itself and never publishes, because it is a rebuild or a second
+	// creation of the same environment. Build and use the image.
 	ReasonLocalBuild = "LocalBuild"
-	// ReasonLookupFailed: the cache could not be asked. It is tried again; a runner that has waited long enough builds
-	// without publishing. If it stays, the message says what is wrong.
+	// ReasonLookupFailed: the lookup failed. The controller retries it; a runner that has waited long enough builds
+	// without publishing. If the failure stays, the message tells what is wrong.
 	ReasonLookupFailed = "LookupFailed"
-	// ReasonBuildFailed: the builder reported that its build failed; the message is its own. Correct the configuration.
+	// ReasonBuildFailed: the builder reported that its build failed; the message is the builder's. Correct the
+	// configuration.
 	ReasonBuildFailed = "BuildFailed"
-	// ReasonBuilderLost: the runner has not renewed its build lease in time, so another environment may build. See
-	// whether the builder's machine is alive.
+	// ReasonBuilderLost: the runner did not renew its build lease in time, so another environment may build. Check
+	// whether the builder's machine is running.
 	ReasonBuilderLost = "BuilderLost"
-	// ReasonUploadTimedOut: the layers were not uploaded within the deadline. Use the image where it was built; see why
-	// the upload is slow. The next environment builds again.
+	// ReasonUploadTimedOut: the runner did not upload the layers within the deadline. Use the image where it was
+	// built, and find out why the upload is slow. The next environment builds again.
 	ReasonUploadTimedOut = "UploadTimedOut"
-	// ReasonNotBuilder: a report came from an environment that was not, or no longer, the builder. Use the image where
-	// it was built.
+	// ReasonNotBuilder: the report came from an environment that is not the builder, or no longer is. Use the image
+	// where it was built.
 	ReasonNotBuilder = "NotBuilder"
-	// ReasonKeyInputsNeedWorkspace: the project's keyInputs need files that inline contents don't have. Send configHash.
+	// ReasonKeyInputsNeedWorkspace: the project's keyInputs need files that inline contents don't have. Send
+	// configHash.
 	ReasonKeyInputsNeedWorkspace = "KeyInputsNeedWorkspace"
-	// ReasonKeyIncomplete: the project asks for complete keys and this one isn't; the image is used where it was built.
-	// See imagecache hash --explain and add what is missing to the project's keyInputs.
+	// ReasonKeyIncomplete: the project requires complete keys and this key is incomplete, so the image is used where
+	// it was built. Run imagecache hash --explain and add what is missing to the project's keyInputs.
 	ReasonKeyIncomplete = "KeyIncomplete"
 	// ReasonSecretsInBuild: a value of the runner's environment reaches the build and is not in the key, so the image
 	// is used where it was built. Add LocalEnv to the project's keyInputs.
 	ReasonSecretsInBuild = "SecretsInBuild"
-	// ReasonPullFailed: the runner could not pull the cached image and built for itself; the message is its own. See
-	// whether it reaches the registry and whether the project's pull credentials are valid.
+	// ReasonPullFailed: the runner could not pull the cached image and built it itself; the message is the runner's.
+	// Check that the runner reaches the registry and that the project's pull credentials are valid.
 	ReasonPullFailed = "PullFailed"
-	// ReasonRemoved: the upload rights are gone. Nothing to do.
+	// ReasonRemoved: the controller removed the upload rights. Nothing to do.
 	ReasonRemoved = "Removed"
 	// ReasonGranted: upload rights exist until the time in the message. Nothing to do.
 	ReasonGranted = "Granted"
 )
 
-// Reasons why a reported image was not published. The image is used where it was built; a runner other than `imagecache
-// prepare` corrects what it reports.
+// Reasons why a reported image was not published. The image is used where it was built. A runner other than
+// `imagecache prepare` corrects its report.
 const (
-	// ReasonManifestInvalid: the reported manifest is no manifest of one image. Report the manifest's own bytes.
+	// ReasonManifestInvalid: the reported manifest is not a valid manifest of one image. Report the manifest's own
+	// bytes.
 	ReasonManifestInvalid = "ManifestInvalid"
-	// ReasonIndexNotSupported: the report holds an index of several images. Report the manifest of the one that was
-	// built; with BuildKit, build with --provenance=false.
+	// ReasonIndexNotSupported: the reported manifest is an index of several images. Report the manifest of the image
+	// that was built; with BuildKit, build with --provenance=false.
 	ReasonIndexNotSupported = "IndexNotSupported"
 	// ReasonConfigDigestMismatch: the reported configuration blob is not the one that the manifest names. Report the
 	// blob byte for byte.
 	ReasonConfigDigestMismatch = "ConfigDigestMismatch"
-	// ReasonMediaTypeNotSupported: the manifest or a layer has a media type that is not one of an ordinary image; the
+	// ReasonMediaTypeNotSupported: the manifest or a layer has a media type that ordinary images do not use; the
 	// message names it. Build a Docker or OCI image.
 	ReasonMediaTypeNotSupported = "MediaTypeNotSupported"
 	// ReasonForeignLayer: a layer is stored elsewhere (it has URLs), so its content could change. Use a base image
-	// without such layers.
+	// without foreign layers.
 	ReasonForeignLayer = "ForeignLayer"
 	// ReasonWrongPlatform: the image is for another platform than the request. Build for spec.platform.
 	ReasonWrongPlatform = "WrongPlatform"
-	// ReasonLabelMismatch: a label of the image names another hash, version or object. Label the image for this request,
-	// after the build.
+	// ReasonLabelMismatch: a label of the image names another hash, version or object. Label the image for this
+	// request, after the build.
 	ReasonLabelMismatch = "LabelMismatch"
-	// ReasonTooLarge: the image is beyond a bound; the message names it. Make the image smaller.
+	// ReasonTooLarge: the image exceeds a limit; the message names it. Make the image smaller.
 	ReasonTooLarge = "TooLarge"
-	// ReasonManifestRejected: ECR refused the manifest; the message has its code. Correct what that says.
+	// ReasonManifestRejected: ECR rejected the manifest; the message holds ECR's error code. Correct what the code
+	// names.
 	ReasonManifestRejected = "ManifestRejected"
 )

@@ -30,15 +30,15 @@ const (
 	ConfigurationCompose ConfigurationType = "Compose"
 )
 
-// CachePolicy says whether a request is content with what is cached.
+// CachePolicy tells whether a request accepts a cached image.
 // +kubebuilder:validation:Enum=UseCached;Refresh
 type CachePolicy string
 
 // Cache policies.
 const (
-	// What is cached is used.
+	// A cached image is used.
 	CachePolicyUseCached CachePolicy = "UseCached"
-	// What is cached counts as a miss, and the new image replaces it.
+	// A cached image counts as a miss, and the new image replaces it.
 	CachePolicyRefresh CachePolicy = "Refresh"
 )
 
@@ -50,13 +50,13 @@ type CacheResult string
 const (
 	// A usable image was found.
 	CacheHit CacheResult = "Hit"
-	// None was found, or it can't be used.
+	// No usable image was found.
 	CacheMiss CacheResult = "Miss"
 	// The cache does not apply, and was not asked.
 	CacheBypassed CacheResult = "Bypassed"
 )
 
-// Role is what an environment does about a miss.
+// Role is what an environment does after a miss.
 // +kubebuilder:validation:Enum=Builder;Waiter;LocalBuild
 type Role string
 
@@ -76,9 +76,9 @@ type BuildOutcome string
 
 // Outcomes of a build.
 const (
-	// There is an image.
+	// The build made an image.
 	BuildSucceeded BuildOutcome = "Succeeded"
-	// There is none.
+	// The build made no image.
 	BuildFailed BuildOutcome = "Failed"
 )
 
@@ -88,9 +88,9 @@ type PullOutcome string
 
 // Outcomes of a pull.
 const (
-	// The image is there.
+	// The pull succeeded.
 	PullSucceeded PullOutcome = "Succeeded"
-	// It isn't, and the environment builds for itself.
+	// The pull failed, and the environment builds for itself.
 	PullFailed PullOutcome = "Failed"
 )
 
@@ -103,7 +103,7 @@ type ProjectReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// InlineConfiguration is a configuration's contents, from which the controller computes the hash.
+// InlineConfiguration is the contents of a configuration. The controller computes the hash from them.
 // +kubebuilder:validation:XValidation:rule="bytes(self.devcontainerJSON).size() <= 98304",fieldPath=".devcontainerJSON",message="devcontainerJSON must be at most 96 KiB of UTF-8; give configHash instead"
 // +kubebuilder:validation:XValidation:rule="!has(self.dockerfile) || bytes(self.dockerfile).size() <= 98304",fieldPath=".dockerfile",message="dockerfile must be at most 96 KiB of UTF-8; give configHash instead"
 type InlineConfiguration struct {
@@ -120,9 +120,9 @@ type InlineConfiguration struct {
 	Dockerfile string `json:"dockerfile,omitempty"`
 }
 
-// KeyInput is one input of the hash and its own digest, for explaining a miss.
+// KeyInput is one input of the hash with its digest. It explains a miss.
 type KeyInput struct {
-	// name is the input's name, such as Configuration, Dockerfile or BuildContext.
+	// name is the input's name, such as devcontainer.json, Dockerfile or "BuildContext main.go".
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -136,14 +136,14 @@ type KeyInput struct {
 	Digest string `json:"digest,omitempty"`
 }
 
-// BuildReport is how the runner's build ended. It is written once, when the build is over and before anything is
-// uploaded.
+// BuildReport is how the runner's build ended. The runner writes it once, after the build and before any upload.
 // +kubebuilder:validation:XValidation:rule="self.outcome != 'Succeeded' || (has(self.manifest) && has(self.config))",message="a build that Succeeded is reported with manifest and config; add both, or set outcome to Failed"
 // +kubebuilder:validation:XValidation:rule="self.outcome != 'Failed' || (!has(self.manifest) && !has(self.config))",message="a build that Failed has no image; remove manifest and config, or set outcome to Succeeded"
 // +kubebuilder:validation:XValidation:rule="!has(self.manifest) || bytes(self.manifest).size() <= 65536",fieldPath=".manifest",message="manifest must be at most 64 KiB of UTF-8; report an image with a larger one as Failed"
 // +kubebuilder:validation:XValidation:rule="!has(self.config) || bytes(self.config).size() <= 131072",fieldPath=".config",message="config must be at most 128 KiB of UTF-8; report an image with a larger one as Failed"
 type BuildReport struct {
-	// outcome is Succeeded (then manifest and config are required) or Failed (then there are none, and message says why).
+	// outcome is Succeeded (manifest and config are required) or Failed (manifest and config must be absent, and
+	// message tells why).
 	// +required
 	Outcome BuildOutcome `json:"outcome,omitempty"`
 
@@ -161,26 +161,27 @@ type BuildReport struct {
 	// +kubebuilder:validation:MaxLength=131072
 	Config string `json:"config,omitempty"`
 
-	// durationSeconds is how many seconds the build took, 0 to one week: what a later hit saves.
+	// durationSeconds is how many seconds the build took, 0 to one week. A later hit saves this time.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=604800
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
 
-	// keyCoverage says whether the key covers what the build read: Complete, Incomplete (other files or images went in;
-	// not published where the project's keyCoverage is RequireComplete) or EnvironmentValues (values of the runner's
-	// environment went in; never published). Absent counts as Incomplete.
+	// keyCoverage tells whether the key covers what the build read: Complete, Incomplete (other files or images went
+	// into the build; the image is not published if the project's keyCoverage is RequireComplete) or
+	// EnvironmentValues (values of the runner's environment went into the build; the image is never published).
+	// Absent counts as Incomplete.
 	// +optional
 	KeyCoverage BuildKeyCoverage `json:"keyCoverage,omitempty"`
 
-	// message says in a sentence what went wrong, or is worth telling; up to 1,024 characters.
+	// message tells in one sentence what went wrong or is worth knowing; up to 1,024 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 }
 
-// BuildKeyCoverage says whether a key covers what its build reads.
+// BuildKeyCoverage tells whether a key covers what its build reads.
 // +kubebuilder:validation:Enum=Complete;Incomplete;EnvironmentValues
 type BuildKeyCoverage string
 
@@ -190,12 +191,11 @@ const (
 	CoverageComplete BuildKeyCoverage = "Complete"
 	// The build reads files or images that are not in the key.
 	CoverageIncomplete BuildKeyCoverage = "Incomplete"
-	// A value of the runner's environment reaches the build and is not in the key; such an
-	// image is never published.
+	// A value of the runner's environment reaches the build and is not in the key; the image is never published.
 	CoverageEnvironmentValues BuildKeyCoverage = "EnvironmentValues"
 )
 
-// PullReport is how the pull of a cached image went. It is written once.
+// PullReport is how the pull of a cached image ended. The runner writes it once.
 type PullReport struct {
 	// outcome is Succeeded or Failed.
 	// +required
@@ -207,7 +207,7 @@ type PullReport struct {
 	// +kubebuilder:validation:Maximum=604800
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
 
-	// message says in a sentence what went wrong; up to 1,024 characters.
+	// message tells in one sentence what went wrong; up to 1,024 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -236,7 +236,7 @@ type PullReport struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.pull) || (has(self.pull) && self.pull == oldSelf.pull)",fieldPath=".pull",message="pull is reported once and can't be changed or removed"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.uploadAttempt) || (has(self.uploadAttempt) && self.uploadAttempt >= oldSelf.uploadAttempt)",fieldPath=".uploadAttempt",message="uploadAttempt only grows; set it to one more than it was"
 type DevcontainerImageSpec struct {
-	// projectRef names the ProjectImageCache, in the same namespace, of the environment's project. Absent: the
+	// projectRef names the ProjectImageCache of the environment's project, in the same namespace. Absent: the
 	// environment has no project, and the answer is Bypassed. Immutable.
 	// +optional
 	ProjectRef *ProjectReference `json:"projectRef,omitempty"`
@@ -248,8 +248,8 @@ type DevcontainerImageSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",message="must be letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit"
 	EnvironmentID string `json:"environmentID,omitempty"`
 
-	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (of an environment
-	// that exists, which may only pull). Immutable.
+	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (a rebuild of
+	// an existing environment, which may only pull). Immutable.
 	// +required
 	Trigger Trigger `json:"trigger,omitempty"`
 
@@ -262,24 +262,24 @@ type DevcontainerImageSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$')",message="must read os/architecture or os/architecture/variant, such as linux/amd64"
 	Platform string `json:"platform,omitempty"`
 
-	// configurationType is Image, Dockerfile or Compose (which is not cached: the answer is Bypassed). Immutable.
+	// configurationType is Image, Dockerfile or Compose. Compose is not cached: the answer is Bypassed. Immutable.
 	// +required
 	ConfigurationType ConfigurationType `json:"configurationType,omitempty"`
 
-	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Give it, or
-	// configuration; neither where configurationType is Compose. Immutable.
+	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Set either
+	// configHash or configuration, and neither if configurationType is Compose. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{64}$')",message="must be 64 lowercase hex characters, as imagecache hash prints them"
 	ConfigHash string `json:"configHash,omitempty"`
 
-	// configuration is the contents, from which the controller computes the hash itself. A project with keyInputs needs
-	// configHash instead (KeyInputsNeedWorkspace). Immutable.
+	// configuration is the contents of the configuration. The controller computes the hash from them. A project with
+	// keyInputs needs configHash instead (KeyInputsNeedWorkspace). Immutable.
 	// +optional
 	Configuration *InlineConfiguration `json:"configuration,omitempty"`
 
-	// inputs are what went into configHash, up to 32, each with its own digest; they explain a miss. Immutable.
+	// inputs are the inputs of configHash, up to 32, each with its digest. They explain a miss. Immutable.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -287,33 +287,34 @@ type DevcontainerImageSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Inputs []KeyInput `json:"inputs,omitempty"`
 
-	// cachePolicy is UseCached (the default) or Refresh, which replaces what is cached; creating an object with Refresh
-	// needs the verb refresh on projectimagecaches. Immutable.
+	// cachePolicy is UseCached (the default) or Refresh, which replaces the cached image. Creating an object with
+	// Refresh needs the verb refresh on projectimagecaches. Immutable.
 	// +optional
 	// +default="UseCached"
 	CachePolicy CachePolicy `json:"cachePolicy,omitempty"`
 
-	// build is the runner's report of its build, written once, by a merge patch, when status.role is Builder and the
-	// build is over. The controller checks it, answers with status.missingLayers, and publishes the image when those are
-	// uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
+	// build is the runner's report of its build. The runner writes it once, by a merge patch, when status.role is
+	// Builder and the build is over. The controller checks it, lists status.missingLayers, and publishes the image
+	// when they are uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	// +optional
 	Build *BuildReport `json:"build,omitempty"`
 
-	// pull is the runner's report of its pull of status.image, written once, by a merge patch; status.savedSeconds rests
-	// on it. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
+	// pull is the runner's report of its pull of status.image. The runner writes it once, by a merge patch. The
+	// controller computes status.savedSeconds from it. Writing it needs the verb report on devcontainerimages. It
+	// can't be changed or removed.
 	// +optional
 	Pull *PullReport `json:"pull,omitempty"`
 
-	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000: it raises the number by one whenever
-	// it has uploaded all of them. It only grows, and follows build. Writing it needs the verb report on
-	// devcontainerimages.
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000. The runner raises the number by
+	// one each time it has uploaded all of them. The number can only grow, and needs a build that Succeeded. Writing
+	// it needs the verb report on devcontainerimages.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	UploadAttempt *int32 `json:"uploadAttempt,omitempty"`
 
-	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one day.
-	// Immutable.
+	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one
+	// day. Immutable.
 	// +optional
 	// +default=86400
 	// +kubebuilder:validation:Minimum=0
@@ -323,7 +324,7 @@ type DevcontainerImageSpec struct {
 
 // CachedImage is an image in the cache.
 type CachedImage struct {
-	// reference is what to pull: repository@digest.
+	// reference is the reference to pull: repository@digest.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -344,25 +345,25 @@ type CachedImage struct {
 	// +optional
 	PushedAt *metav1.Time `json:"pushedAt,omitempty"`
 
-	// expiresAt is when ECR may remove it.
+	// expiresAt is the time after which ECR may remove the image.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// buildSeconds is how long its build took.
+	// buildSeconds is how many seconds the image's build took.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
 }
 
-// BuilderReference names the environment that builds a hash.
+// BuilderReference names the environment that builds the image of a hash.
 type BuilderReference struct {
-	// name is the builder's DevcontainerImage.
+	// name is the name of the builder's DevcontainerImage.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name,omitempty"`
 
-	// environmentID is the builder's environment.
+	// environmentID is the ID of the builder's environment.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -374,11 +375,11 @@ type BuilderReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	LeaseName string `json:"leaseName,omitempty"`
 
-	// startedAt is when it became the builder.
+	// startedAt is when the environment became the builder.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
-	// expectedSeconds is how long the build may take, from what earlier builds of the project took.
+	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
@@ -387,8 +388,8 @@ type BuilderReference struct {
 // DevcontainerImageStatus is the cache's answer.
 // +kubebuilder:validation:MinProperties=1
 type DevcontainerImageStatus struct {
-	// conditions are Ready, LookedUp, Published and PushCredentialsRemoved, and Reconciling and Stalled while they are
-	// True.
+	// conditions are Ready, LookedUp, Published, PushCredentialsRemoved and Pulled, and Reconciling and Stalled while
+	// they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -397,58 +398,60 @@ type DevcontainerImageStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// configHash is the hash that was looked up, 64 lowercase hex characters; also the image's tag.
+	// configHash is the hash that was looked up, 64 lowercase hex characters. It is also the image's tag.
 	// +optional
 	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:MaxLength=64
 	ConfigHash string `json:"configHash,omitempty"`
 
-	// cacheResult is Hit, Miss or Bypassed. Once it is set it stays, whatever happens later.
+	// cacheResult is Hit, Miss or Bypassed. Once set, it never changes.
 	// +optional
 	CacheResult CacheResult `json:"cacheResult,omitempty"`
 
-	// reason says in one word why: of a miss ImageNotFound, Expired, Invalidated, PlatformMismatch, NotVerified,
-	// Archived or Refresh; of a bypass NonProjectEnvironment, ComposeNotSupported, UnsupportedRunner or CacheDisabled.
+	// reason tells in one word why: for a miss ImageNotFound, Expired, Invalidated, PlatformMismatch, NotVerified,
+	// Archived or Refresh; for a bypass NonProjectEnvironment, ComposeNotSupported, UnsupportedRunner or
+	// CacheDisabled.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
 
-	// explanation says the same for a person, and on a miss what differs from the nearest cached image.
+	// explanation describes the reason in sentences and, for a miss, lists the differences from the nearest cached
+	// image.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Explanation string `json:"explanation,omitempty"`
 
-	// role is what this environment does about a miss: Builder, Waiter or LocalBuild.
+	// role is what this environment does after a miss: Builder, Waiter or LocalBuild.
 	// +optional
 	Role Role `json:"role,omitempty"`
 
-	// builder is the environment that builds this hash: this one itself, or the one that a waiter waits for.
+	// builder is the environment that builds this hash: this environment itself, or the one that a waiter waits for.
 	// +optional
 	Builder *BuilderReference `json:"builder,omitempty"`
 
-	// repositoryURI is the repository that the image is in, or will be uploaded to.
+	// repositoryURI is the URI of the repository that holds the image, or will hold it after the upload.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	RepositoryURI string `json:"repositoryURI,omitempty"`
 
-	// replacesDigest is the image that stands under this hash and can't be used; publishing replaces it. Until then it
-	// stays.
+	// replacesDigest is the digest of an unusable image that has this hash as its tag. It stays until publishing
+	// replaces it.
 	// +optional
 	// +kubebuilder:validation:MinLength=71
 	// +kubebuilder:validation:MaxLength=71
 	ReplacesDigest string `json:"replacesDigest,omitempty"`
 
-	// missingLayers are the digests of the blobs, of the reported image, that the repository doesn't have yet. The
-	// runner uploads them and then raises spec.uploadAttempt.
+	// missingLayers are the digests of the reported image's blobs that the repository doesn't have yet. The runner
+	// uploads them and then raises spec.uploadAttempt.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -456,7 +459,7 @@ type DevcontainerImageStatus struct {
 	// +kubebuilder:validation:items:MaxLength=71
 	MissingLayers []string `json:"missingLayers,omitempty"`
 
-	// observedUploadAttempt is the spec.uploadAttempt that missingLayers answers.
+	// observedUploadAttempt is the spec.uploadAttempt that missingLayers was computed for.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ObservedUploadAttempt *int32 `json:"observedUploadAttempt,omitempty"`
@@ -465,28 +468,28 @@ type DevcontainerImageStatus struct {
 	// +optional
 	Image *CachedImage `json:"image,omitempty"`
 
-	// savedSeconds is what the hit saved: the image's buildSeconds less the time that the pull took, once that is
-	// reported.
+	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull. It is
+	// set when the runner has reported the pull.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
 
-	// pullCredentials is the Secret to pull the image with.
+	// pullCredentials names the Secret that holds the credentials to pull the image.
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
-	// pushCredentials is the Secret to upload missingLayers with. It exists only between the checked report and the
-	// publication.
+	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
+	// from the check of the report to the publication.
 	// +optional
 	PushCredentials *CredentialReference `json:"pushCredentials,omitempty"`
 
-	// finishedAt is when nothing was left to do; ttlSecondsAfterFinished counts from it.
+	// finishedAt is when the request was finished. ttlSecondsAfterFinished counts from it.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
 }
 
-// DevcontainerImage is one environment's request for one image. The runner creates it, and the status answers: pull
-// this, build and publish, wait for another's build, or build without the cache.
+// DevcontainerImage is one environment's request for one image. The runner creates it, and the controller answers in
+// the status: pull this image, build and publish, wait for another environment's build, or build without the cache.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=dci,categories=imagecache
@@ -508,7 +511,7 @@ type DevcontainerImageStatus struct {
 type DevcontainerImage struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
@@ -516,7 +519,7 @@ type DevcontainerImage struct {
 	// +required
 	Spec DevcontainerImageSpec `json:"spec,omitzero"`
 
-	// status is the answer. Only the controller writes it.
+	// status is the cache's answer. Only the controller writes it.
 	// +optional
 	// +default={"observedGeneration": -1}
 	Status DevcontainerImageStatus `json:"status,omitzero"`
@@ -526,7 +529,7 @@ type DevcontainerImage struct {
 // +kubebuilder:object:root=true
 type DevcontainerImageList struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the list's resource version and the like.
+	// metadata is the standard list metadata.
 	// +optional
 	metav1.ListMeta `json:"metadata,omitempty"`
 	// items are the objects.

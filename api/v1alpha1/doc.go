@@ -2,7 +2,7 @@
 // (RunnerImageCache), one project's cache (ProjectImageCache) and one environment's request for an image
 // (DevcontainerImage).
 //
-// A bad object is refused by the schema and its CEL rules when it is applied; there is no webhook.
+// The API server rejects an invalid object by its schema and CEL rules when it is applied. No webhook exists.
 //
 // +kubebuilder:object:generate=true
 // +kubebuilder:ac:generate=true

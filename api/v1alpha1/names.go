@@ -1,7 +1,6 @@
 package v1alpha1
 
-// Labels, annotations and finalizers that the controllers and the runner set. All are ours: a value found under one of
-// them was written by this project.
+// Labels, annotations and finalizers that the controllers and the runner set. Only this project writes them.
 const (
 	// LabelProject is on everything that belongs to one ProjectImageCache and holds that object's name.
 	LabelProject = "imagecache.dev/project"
@@ -12,20 +11,22 @@ const (
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "imagecache.dev"
 
-	// AnnotationAbandon on an object that is being deleted makes the controller let go of it without touching AWS, for
-	// accounts that are gone. The value is free text, such as who decided it.
+	// AnnotationAbandon, on an object that is being deleted, makes the controller release the object without calling
+	// AWS, for accounts that no longer exist. The value is free text, such as the name of the person who decided it.
 	AnnotationAbandon = "imagecache.dev/abandon"
-	// AnnotationExpiresAt on a credential Secret is the time, in RFC 3339, from which its password no longer works.
+	// AnnotationExpiresAt on a credential Secret is the time, in RFC 3339, when its password stops working.
 	AnnotationExpiresAt = "imagecache.dev/expires-at"
 	// AnnotationPullRequestedAt on a ProjectImageCache is the time, in RFC 3339, when an environment last asked for
-	// pull credentials. They are refreshed while it is recent.
+	// pull credentials. The controller refreshes the credentials while that time is recent.
 	AnnotationPullRequestedAt = "imagecache.dev/pull-requested-at"
 
-	// AnnotationEvict on a ProjectImageCache names hashes, separated by commas, whose images are to be removed from the
-	// repository. The controller takes each out of the annotation once it is done. `imagecache evict` writes it.
+	// AnnotationEvict on a ProjectImageCache lists hashes, separated by commas, whose images the controller removes
+	// from the repository. The controller removes each hash from the annotation when its image is gone. `imagecache
+	// evict` writes it.
 	AnnotationEvict = "imagecache.dev/evict"
 
-	// Finalizer holds an object until what it made in AWS is removed or left, as the object says.
+	// Finalizer keeps an object until the controller has removed or released what it created in AWS, as the object
+	// asks.
 	Finalizer = "imagecache.dev/aws"
 )
 

@@ -4,11 +4,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// KeyInputKind is an input of the configuration hash beside the configuration itself.
+// KeyInputKind is an additional input of the configuration hash.
 // +kubebuilder:validation:Enum=BuildContext;BaseImages;Features;LocalEnv
 type KeyInputKind string
 
-// Kinds of extra key inputs; docs/hash.md says exactly what each adds.
+// Kinds of additional key inputs; docs/hash.md describes what each adds.
 const (
 	// The files that the Dockerfile copies.
 	KeyInputBuildContext KeyInputKind = "BuildContext"
@@ -20,39 +20,40 @@ const (
 	KeyInputLocalEnv KeyInputKind = "LocalEnv"
 )
 
-// KeyCoverage says what happens where a build reads more than its key covers.
+// KeyCoverage tells what happens if a build reads more than its key covers.
 // +kubebuilder:validation:Enum=Warn;RequireComplete
 type KeyCoverage string
 
 // Kinds of key coverage.
 const (
-	// The build is published, and whoever built it is told.
+	// The image is published, and the builder is warned.
 	KeyCoverageWarn KeyCoverage = "Warn"
-	// The build stays where it was made.
+	// The image is not published and is used where it was built.
 	KeyCoverageRequireComplete KeyCoverage = "RequireComplete"
 )
 
-// AdoptionPolicy says whether a repository that exists already may be taken over.
+// AdoptionPolicy tells whether the controller may adopt an existing repository.
 // +kubebuilder:validation:Enum=Never;IfUntagged;Always
 type AdoptionPolicy string
 
 // Adoption policies.
 const (
-	// Such a repository is left alone, and the object is Stalled.
+	// The repository is left alone, and the object is Stalled.
 	AdoptNever AdoptionPolicy = "Never"
-	// It is taken over if no other object's owner tag is on it.
+	// The repository is adopted if it has no owner tag of another object.
 	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
-	// It is taken over, whoever made it, but not from another object of this cluster, and not back from whoever took it.
+	// The repository is adopted, whoever created it, except from another object of this cluster. It is not adopted
+	// back after another cluster's object has adopted it.
 	AdoptAlways AdoptionPolicy = "Always"
 )
 
-// DeletionPolicy says what becomes of a repository when its object is deleted.
+// DeletionPolicy tells what happens to a repository when its object is deleted.
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string
 
 // Deletion policies.
 const (
-	// The repository goes with its images, if the controller made it.
+	// The repository is deleted with its images, if the controller created it.
 	DeletionDelete DeletionPolicy = "Delete"
 	// The repository stays as it is.
 	DeletionRetain DeletionPolicy = "Retain"
@@ -64,9 +65,9 @@ type EncryptionType string
 
 // Encryption types.
 const (
-	// With keys of ECR's own.
+	// With keys that ECR owns.
 	EncryptionAES256 EncryptionType = "AES256"
-	// With the KMS key that is given.
+	// With the KMS key of kmsKeyARN.
 	EncryptionKMS EncryptionType = "KMS"
 )
 
@@ -74,12 +75,12 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'KMS' || has(self.kmsKeyARN)",message="encryption of type KMS needs kmsKeyARN, the ARN of the key"
 // +kubebuilder:validation:XValidation:rule="self.type == 'KMS' || !has(self.kmsKeyARN)",message="kmsKeyARN is for encryption of type KMS; remove it, or set type to KMS"
 type Encryption struct {
-	// type is AES256 (the default, keys of ECR's own) or KMS (your key).
+	// type is AES256 (the default, with keys that ECR owns) or KMS (with your key).
 	// +optional
 	// +default="AES256"
 	Type EncryptionType `json:"type,omitempty"`
 
-	// kmsKeyARN is the KMS key. Required with type KMS, and only there.
+	// kmsKeyARN is the ARN of the KMS key. Required with type KMS, and forbidden otherwise.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
@@ -96,16 +97,16 @@ type RunnerReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// ProjectImageCacheSpec is what is wanted of a project's cache.
+// ProjectImageCacheSpec is the desired state of a project's cache.
 // +kubebuilder:validation:XValidation:rule="self.runnerRef == oldSelf.runnerRef",fieldPath=".runnerRef",message="runnerRef can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
 // +kubebuilder:validation:XValidation:rule="self.projectID == oldSelf.projectID",fieldPath=".projectID",message="projectID can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",fieldPath=".encryption",message="encryption can't be changed, because ECR fixes it when the repository is made; create another ProjectImageCache instead"
 type ProjectImageCacheSpec struct {
-	// runnerRef names the RunnerImageCache, in the same namespace, whose project this is. Immutable.
+	// runnerRef names the RunnerImageCache of the project's runner, in the same namespace. Immutable.
 	// +required
 	RunnerRef RunnerReference `json:"runnerRef,omitempty,omitzero"`
 
-	// projectID names the project. It becomes part of the repository's name,
+	// projectID identifies the project. It becomes part of the repository's name,
 	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
 	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
 	// +required
@@ -114,30 +115,32 @@ type ProjectImageCacheSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._-][a-z0-9]+)*$')",message="must be lowercase letters and digits, separated by single dots, underscores or hyphens, because it becomes part of an ECR repository's name"
 	ProjectID string `json:"projectID,omitempty"`
 
-	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes it
-	// within a day after that; the cache stops handing it out an hour before.
+	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes the
+	// image within a day after that. The cache stops returning it one hour before it expires.
 	// +optional
 	// +default=30
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=365
 	RetentionDays *int32 `json:"retentionDays,omitempty"` //nolint:kubeapilinter // a pointer, as all optional numbers of this API
 
-	// keyInputs are inputs of the hash beside devcontainer.json and Dockerfile: BuildContext (the files that the
-	// Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local Features and the
-	// lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md says exactly what each adds.
+	// keyInputs are additional inputs of the hash besides devcontainer.json and the Dockerfile: BuildContext (the
+	// files that the Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local
+	// Features and the lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md describes what
+	// each adds.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
 	KeyInputs []KeyInputKind `json:"keyInputs,omitempty"`
 
-	// keyCoverage says what happens where a build reads more than its key covers: Warn (the default) only tells, and
-	// RequireComplete keeps such an image where it was built (KeyIncomplete).
+	// keyCoverage tells what happens if a build reads more than its key covers: Warn (the default) publishes the
+	// image with a warning, and RequireComplete keeps the image where it was built (KeyIncomplete).
 	// +optional
 	// +default="Warn"
 	KeyCoverage KeyCoverage `json:"keyCoverage,omitempty"`
 
-	// readers are further IAM principals that may pull the project's images, such as a scanner's role; up to 20 ARNs.
+	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
+	// ARNs.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -147,10 +150,10 @@ type ProjectImageCacheSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role or user, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	Readers []string `json:"readers,omitempty"`
 
-	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
-	// IfUntagged (if no other object's owner tag is on it) or Always (also from another cluster's object, which then stops
-	// writing and is Stalled; not from another object of this cluster). A repository that this very object made is always
-	// taken up again, unless somebody else took it over meanwhile.
+	// adoptionPolicy tells whether the controller may adopt an existing repository of this name: Never (the default),
+	// IfUntagged (only if it has no owner tag of another object) or Always (also from another cluster's object, which
+	// then stops writing and is Stalled; not from another object of this cluster). The controller always reuses a
+	// repository that it created for this object, unless another object has adopted it since.
 	// +optional
 	// +default="Never"
 	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
@@ -161,8 +164,8 @@ type ProjectImageCacheSpec struct {
 	// +default={"type": "AES256"}
 	Encryption Encryption `json:"encryption,omitempty,omitzero"`
 
-	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key. Up
-	// to 45, each key once.
+	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
+	// stack's tag wins. Up to 45, each key once.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
@@ -170,39 +173,39 @@ type ProjectImageCacheSpec struct {
 	// +kubebuilder:validation:MaxItems=45
 	Tags []Tag `json:"tags,omitempty"`
 
-	// deletionPolicy says what becomes of the repository when this object is deleted: Delete (the default; only if the
-	// controller made it) or Retain.
+	// deletionPolicy tells what happens to the repository when this object is deleted: Delete (the default; deletes
+	// it only if the controller created it) or Retain.
 	// +optional
 	// +default="Delete"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// invalidatePushedBefore makes images that were published earlier count as absent, and removes them: for a
-	// vulnerability, or a bad base image. RFC 3339.
+	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Use
+	// it for a vulnerability or a bad base image. RFC 3339.
 	// +optional
 	InvalidatePushedBefore *metav1.Time `json:"invalidatePushedBefore,omitempty"`
 }
 
 // CredentialReference names a Secret with registry credentials (kubernetes.io/dockerconfigjson).
 type CredentialReference struct {
-	// secretName is the Secret, in the object's namespace.
+	// secretName is the name of the Secret, in the object's namespace.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
 
-	// expiresAt is when the password in it stops working.
+	// expiresAt is when the Secret's password stops working.
 	// +required
 	ExpiresAt metav1.Time `json:"expiresAt,omitempty,omitzero"`
 }
 
-// ImageStatistics are what a project's images amount to.
+// ImageStatistics are the number, size and cost of a project's images.
 type ImageStatistics struct {
 	// count is how many images the repository holds.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Count *int64 `json:"count,omitempty"`
 
-	// sizeBytes is their compressed size together. Layers that images share are counted for each of them.
+	// sizeBytes is the sum of their compressed sizes. A layer that several images share counts once for each.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SizeBytes *int64 `json:"sizeBytes,omitempty"`
@@ -236,30 +239,30 @@ type RepositoryStatus struct {
 	// +kubebuilder:validation:MaxLength=2048
 	ARN string `json:"arn,omitempty"`
 
-	// uri is what to pull from: registry and repository name.
+	// uri is the URI to pull from: registry and repository name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	URI string `json:"uri,omitempty"`
 
-	// origin is Created if the controller made the repository, Adopted if it took it over.
+	// origin is Created if the controller created the repository, or Adopted if the controller adopted it.
 	// +optional
 	Origin RepositoryOrigin `json:"origin,omitempty"`
 }
 
-// RepositoryOrigin says where a repository came from.
+// RepositoryOrigin tells where a repository came from.
 // +kubebuilder:validation:Enum=Created;Adopted
 type RepositoryOrigin string
 
 // Origins of a repository.
 const (
-	// The controller made it.
+	// The controller created it.
 	RepositoryCreated RepositoryOrigin = "Created"
-	// It existed before and was taken over.
+	// It existed before, and the controller adopted it.
 	RepositoryAdopted RepositoryOrigin = "Adopted"
 )
 
-// ProjectImageCacheStatus is what the controller found and made for a project.
+// ProjectImageCacheStatus is the observed state of a project's cache.
 // +kubebuilder:validation:MinProperties=1
 type ProjectImageCacheStatus struct {
 	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
@@ -272,17 +275,17 @@ type ProjectImageCacheStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// repository is the ECR repository.
+	// repository is the project's ECR repository.
 	// +optional
 	Repository *RepositoryStatus `json:"repository,omitempty"`
 
-	// appliedTags are the keys of the tags that the controller set, so that it can remove its own and no others.
+	// appliedTags are the keys of the tags that the controller set. It removes only these.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=50
@@ -290,23 +293,23 @@ type ProjectImageCacheStatus struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	AppliedTags []string `json:"appliedTags,omitempty"`
 
-	// appliedHash is a digest of what was last set of tags, lifecycle policy and repository policy, so that a change of
-	// what is wanted is noticed without reading them back from AWS.
+	// appliedHash is a digest of the tags, lifecycle policy and repository policy that the controller set last. It
+	// shows changes of the desired state without reading them back from AWS.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	AppliedHash string `json:"appliedHash,omitempty"`
 
-	// pullCredentials is the Secret that environments pull with. Absent until the first environment asks.
+	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
-	// images are what the project's images amount to.
+	// images are the number, size and cost of the project's images.
 	// +optional
 	Images *ImageStatistics `json:"images,omitempty"`
 }
 
-// ProjectImageCache is one project's cache: one ECR repository, shared by the project's environments and nobody else.
+// ProjectImageCache is one project's cache: one ECR repository, which only the project's environments share.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=pic,categories=imagecache
@@ -326,15 +329,15 @@ type ProjectImageCacheStatus struct {
 type ProjectImageCache struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted. You write it.
+	// spec is the desired state. You write it.
 	// +required
 	Spec ProjectImageCacheSpec `json:"spec,omitzero"`
 
-	// status is what the controller found and made. Only the controller writes it.
+	// status is the observed state. Only the controller writes it.
 	// +optional
 	// +default={"observedGeneration": -1}
 	Status ProjectImageCacheStatus `json:"status,omitzero"`
@@ -344,7 +347,7 @@ type ProjectImageCache struct {
 // +kubebuilder:object:root=true
 type ProjectImageCacheList struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the list's resource version and the like.
+	// metadata is the standard list metadata.
 	// +optional
 	metav1.ListMeta `json:"metadata,omitempty"`
 	// items are the objects.

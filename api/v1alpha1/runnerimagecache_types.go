@@ -8,9 +8,10 @@ import (
 // +kubebuilder:validation:Enum=AWSEC2;AWSECS;GCP;Azure;Linux
 type Provider string
 
-// Providers. Only ProviderAWSEC2 caches; a runner of any other is kept and reported as UnsupportedProvider.
+// Providers. Only runners of ProviderAWSEC2 use the cache. A runner of another provider is accepted and reported as
+// UnsupportedProvider.
 const (
-	// The runner starts EC2 instances. Its projects cache.
+	// The runner starts EC2 instances. Its projects use the cache.
 	ProviderAWSEC2 Provider = "AWSEC2"
 	// The runner uses ECS. Not cached.
 	ProviderAWSECS Provider = "AWSECS"
@@ -18,7 +19,7 @@ const (
 	ProviderGCP Provider = "GCP"
 	// The runner is in Azure. Not cached.
 	ProviderAzure Provider = "Azure"
-	// The runner is a machine of its own. Not cached.
+	// The runner is a Linux machine. Not cached.
 	ProviderLinux Provider = "Linux"
 )
 
@@ -36,7 +37,7 @@ const (
 	TierEnterprise Tier = "Enterprise"
 )
 
-// CacheMode is the switch of a runner's cache.
+// CacheMode switches a runner's cache on or off.
 // +kubebuilder:validation:Enum=Enabled;Disabled
 type CacheMode string
 
@@ -44,49 +45,49 @@ type CacheMode string
 const (
 	// Environments look images up, pull and publish.
 	CacheEnabled CacheMode = "Enabled"
-	// Nothing is published or pulled; what is cached stays until it expires.
+	// Environments publish and pull nothing; cached images stay until they expire.
 	CacheDisabled CacheMode = "Disabled"
 )
 
-// RolesType says who makes a runner's two IAM roles.
+// RolesType tells who creates a runner's two IAM roles.
 // +kubebuilder:validation:Enum=Managed;Provided
 type RolesType string
 
 // Kinds of roles.
 const (
-	// The controller makes and keeps both roles.
+	// The controller creates and maintains both roles.
 	RolesManaged RolesType = "Managed"
 	// Both roles exist already, and the controller only assumes them.
 	RolesProvided RolesType = "Provided"
 )
 
-// RunnerRoles says which IAM roles the runner's credentials come from.
+// RunnerRoles tells which IAM roles the runner's credentials come from.
 // +kubebuilder:validation:XValidation:rule="self.type != 'Provided' || (has(self.pullRoleARN) && has(self.pushRoleARN))",message="roles of type Provided need both pullRoleARN and pushRoleARN; set both, or use type Managed"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Managed' || (!has(self.pullRoleARN) && !has(self.pushRoleARN))",message="roles of type Managed are made by the controller; remove pullRoleARN and pushRoleARN, or use type Provided"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Provided' || !has(self.permissionsBoundaryARN)",message="permissionsBoundaryARN belongs to roles that the controller makes; remove it, or use type Managed"
 type RunnerRoles struct {
-	// type is Managed (the default: the controller makes and keeps the pull and the push role) or Provided (both exist
-	// already, and their ARNs are given; the controller only assumes them).
+	// type is Managed (the default: the controller creates and maintains the pull role and the push role) or Provided
+	// (both roles exist already, pullRoleARN and pushRoleARN name them, and the controller only assumes them).
 	// +optional
 	// +default="Managed"
 	Type RolesType `json:"type,omitempty"`
 
-	// pullRoleARN is the IAM role that pull credentials come from. Only for type Provided.
+	// pullRoleARN is the ARN of the IAM role that pull credentials come from. Only for type Provided.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	PullRoleARN string `json:"pullRoleARN,omitempty"`
 
-	// pushRoleARN is the IAM role that upload rights come from. Only for type Provided.
+	// pushRoleARN is the ARN of the IAM role that upload rights come from. Only for type Provided.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	PushRoleARN string `json:"pushRoleARN,omitempty"`
 
-	// permissionsBoundaryARN is set as the permissions boundary of both roles, where the account demands one. Only for
-	// type Managed.
+	// permissionsBoundaryARN is the ARN of the policy that is set as the permissions boundary of both roles, for
+	// accounts that require one. Only for type Managed.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
@@ -94,13 +95,13 @@ type RunnerRoles struct {
 	PermissionsBoundaryARN string `json:"permissionsBoundaryARN,omitempty"`
 }
 
-// RunnerImageCacheSpec is what is wanted of a runner's cache.
+// RunnerImageCacheSpec is the desired state of a runner's cache.
 // +kubebuilder:validation:XValidation:rule="self.runnerID == oldSelf.runnerID",fieldPath=".runnerID",message="runnerID can't be changed, because it is part of every repository's name; create another RunnerImageCache instead"
 // +kubebuilder:validation:XValidation:rule="self.region == oldSelf.region",fieldPath=".region",message="region can't be changed, because repositories stay where they are; create another RunnerImageCache instead"
 // +kubebuilder:validation:XValidation:rule="self.cache != 'Disabled' || self.tier in ['Core', 'Enterprise']",fieldPath=".cache",message="the cache can be Disabled on the tiers Core and Enterprise only; set cache to Enabled, or change the tier"
 // +kubebuilder:validation:XValidation:rule="!has(self.externalID) || has(self.assumeRoleARN)",fieldPath=".externalID",message="externalID is for assumeRoleARN; set both, or remove externalID"
 type RunnerImageCacheSpec struct {
-	// runnerID names the runner. It becomes part of every repository's name,
+	// runnerID identifies the runner. It becomes part of every repository's name,
 	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
 	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
 	// +required
@@ -109,8 +110,8 @@ type RunnerImageCacheSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._-][a-z0-9]+)*$')",message="must be lowercase letters and digits, separated by single dots, underscores or hyphens, because it becomes part of an ECR repository's name"
 	RunnerID string `json:"runnerID,omitempty"`
 
-	// provider is where the runner runs. Only AWSEC2 caches; any other is reported as UnsupportedProvider, and its
-	// environments bypass the cache.
+	// provider is where the runner runs. Only AWSEC2 runners use the cache. Another provider is reported as
+	// UnsupportedProvider, and its environments bypass the cache.
 	// +optional
 	// +default="AWSEC2"
 	Provider Provider `json:"provider,omitempty"`
@@ -122,16 +123,17 @@ type RunnerImageCacheSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')",message="must be the name of an AWS region, such as eu-central-1"
 	Region string `json:"region,omitempty"`
 
-	// accountID is the AWS account, 12 digits, that the runner is in. The controller stops (AccountMismatch) if its
-	// credentials belong to another. Absent: the account that was reached first.
+	// accountID is the runner's AWS account, 12 digits. The controller stops (AccountMismatch) if its credentials
+	// belong to another account. Absent: the account that the controller reached first.
 	// +optional
 	// +kubebuilder:validation:MinLength=12
 	// +kubebuilder:validation:MaxLength=12
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{12}$')",message="must be the 12 digits of an AWS account"
 	AccountID string `json:"accountID,omitempty"`
 
-	// stackName is the runner's CloudFormation stack, whose tags every repository inherits. Its output
-	// ImageCacheVersion says whether its template knows the cache (StackOutdated, if not). Absent: nothing is inherited.
+	// stackName is the name of the runner's CloudFormation stack. Every repository inherits its tags. The stack's
+	// output ImageCacheVersion tells whether its template supports the cache (StackOutdated if not). Absent: nothing
+	// is inherited.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -143,28 +145,29 @@ type RunnerImageCacheSpec struct {
 	// +default="Free"
 	Tier Tier `json:"tier,omitempty"`
 
-	// cache is the switch: Enabled (the default) or Disabled, which needs the tier Core or Enterprise. Disabled: nothing
-	// new is published and nothing is pulled any more; what is cached stays until it expires.
+	// cache is Enabled (the default) or Disabled, which needs the tier Core or Enterprise. While it is Disabled,
+	// environments publish and pull nothing, and cached images stay until they expire.
 	// +optional
 	// +default="Enabled"
 	Cache CacheMode `json:"cache,omitempty"`
 
-	// assumeRoleARN is the role by which the controller reaches the runner's account, where that is another than its
-	// own. The manager's settings say which namespaces may name which roles.
+	// assumeRoleARN is the ARN of the role that the controller assumes to reach the runner's account, if that is not
+	// the controller's own account. The manager's settings list the roles that each namespace may name.
 	// +optional
 	// +kubebuilder:validation:MinLength=20
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="must be the ARN of one IAM role, such as arn:aws:iam::123456789012:role/name, without wildcards or variables"
 	AssumeRoleARN string `json:"assumeRoleARN,omitempty"`
 
-	// externalID is handed to AWS with assumeRoleARN, where that role's trust policy asks for it.
+	// externalID is sent to AWS with assumeRoleARN, if the role's trust policy requires it.
 	// +optional
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1224
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_+=,.@:/-]+$')",message="must be letters, digits and the characters _ + = , . @ : / -, as AWS takes them in an external ID"
 	ExternalID string `json:"externalID,omitempty"`
 
-	// roles says which IAM roles the runner's pull and push credentials come from. By default the controller makes them.
+	// roles tells which IAM roles the runner's pull and push credentials come from. By default the controller creates
+	// them.
 	// +optional
 	// +default={"type": "Managed"}
 	Roles RunnerRoles `json:"roles,omitempty,omitzero"`
@@ -172,8 +175,8 @@ type RunnerImageCacheSpec struct {
 
 // Tag is one AWS tag.
 type Tag struct {
-	// key is the tag's name: 1 to 128 letters, digits, spaces and the characters _ . : / = + - @. It doesn't begin with
-	// aws:, which AWS keeps for itself, or imagecache.dev/, which the controller keeps.
+	// key is the tag's name: 1 to 128 letters, digits, spaces and the characters _ . : / = + - @. It must not begin
+	// with aws:, which AWS reserves, or imagecache.dev/, which the controller reserves.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -182,7 +185,7 @@ type Tag struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('imagecache.dev/') && self != 'imagecache-project'",message="tag keys that begin with imagecache.dev/, and imagecache-project, are set by the controller; choose another key"
 	Key string `json:"key,omitempty"`
 
-	// value is the tag's value: up to 256 of the characters that key takes. Absent or empty, the tag has no value.
+	// value is the tag's value: up to 256 of the characters that key allows. Absent or empty, the tag has no value.
 	// +optional
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=256
@@ -190,7 +193,7 @@ type Tag struct {
 	Value *string `json:"value,omitempty"`
 }
 
-// StackTag is one tag as it was read from a CloudFormation stack.
+// StackTag is one tag that the controller read from a CloudFormation stack.
 type StackTag struct {
 	// key is the tag's name.
 	// +required
@@ -205,7 +208,7 @@ type StackTag struct {
 	Value *string `json:"value,omitempty"`
 }
 
-// RunnerImageCacheStatus is what the controller found and made for a runner.
+// RunnerImageCacheStatus is the observed state of a runner's cache.
 // +kubebuilder:validation:MinProperties=1
 type RunnerImageCacheStatus struct {
 	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
@@ -217,8 +220,8 @@ type RunnerImageCacheStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
@@ -229,49 +232,50 @@ type RunnerImageCacheStatus struct {
 	// +kubebuilder:validation:MaxLength=12
 	AccountID string `json:"accountID,omitempty"`
 
-	// controllerARN is the IAM role (or user) as which the controller acts in the account. The roles trust it alone.
+	// controllerARN is the ARN of the IAM role (or user) that the controller acts as in the account. The runner's
+	// roles trust only this principal.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	ControllerARN string `json:"controllerARN,omitempty"`
 
-	// pullRoleARN is the role that pull credentials come from.
+	// pullRoleARN is the ARN of the role that pull credentials come from.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	PullRoleARN string `json:"pullRoleARN,omitempty"`
 
-	// pushRoleARN is the role that upload rights come from.
+	// pushRoleARN is the ARN of the role that upload rights come from.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	PushRoleARN string `json:"pushRoleARN,omitempty"`
 
-	// stackVersion is the stack's output ImageCacheVersion.
+	// stackVersion is the value of the stack's output ImageCacheVersion.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	StackVersion string `json:"stackVersion,omitempty"`
 
-	// stackTags are the stack's tags, less those of AWS itself, which every repository of the runner inherits.
+	// stackTags are the stack's tags without those of AWS itself. Every repository of the runner inherits them.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
 	// +kubebuilder:validation:MaxItems=200
 	StackTags []StackTag `json:"stackTags,omitempty"`
 
-	// stackTagsReadAt is when the stack's tags were last found to be different, or read for the first time.
+	// stackTagsReadAt is when the controller first read the stack's tags, or last found them changed.
 	// +optional
 	StackTagsReadAt *metav1.Time `json:"stackTagsReadAt,omitempty"`
 
-	// projects is how many ProjectImageCaches name this runner.
+	// projects is the number of ProjectImageCaches that name this runner.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Projects *int32 `json:"projects,omitempty"`
 }
 
 // RunnerImageCache is what one runner's projects share: its AWS account and region, the tags of its CloudFormation
-// stack, the two IAM roles that credentials come from, and the switch.
+// stack, the two IAM roles that credentials come from, and the switch for the cache.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=ric,categories=imagecache
@@ -289,15 +293,15 @@ type RunnerImageCacheStatus struct {
 type RunnerImageCache struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted. You write it.
+	// spec is the desired state. You write it.
 	// +required
 	Spec RunnerImageCacheSpec `json:"spec,omitzero"`
 
-	// status is what the controller found and made. Only the controller writes it.
+	// status is the observed state. Only the controller writes it.
 	// +optional
 	// +default={"observedGeneration": -1}
 	Status RunnerImageCacheStatus `json:"status,omitzero"`
@@ -307,7 +311,7 @@ type RunnerImageCache struct {
 // +kubebuilder:object:root=true
 type RunnerImageCacheList struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the list's resource version and the like.
+	// metadata is the standard list metadata.
 	// +optional
 	metav1.ListMeta `json:"metadata,omitempty"`
 	// items are the objects.

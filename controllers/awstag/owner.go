@@ -5,22 +5,23 @@ import (
 	"encoding/hex"
 )
 
-// Tags that the controller sets on what it makes in AWS.
+// Tags that the controller sets on the roles and repositories that it creates or adopts.
 const (
 	// Owner names the object that a role or repository belongs to.
 	Owner = "imagecache.dev/owner"
-	// Origin says whether the controller made a repository or took it over.
+	// Origin reports whether the controller created a repository or adopted it.
 	Origin = "imagecache.dev/origin"
 )
 
-// maxValue is AWS' bound on a tag's value: https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
+// maxValue is AWS' limit for the length of a tag's value:
+// https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
 const maxValue = 256
 
-// MaxCount is how many tags a repository or a role can have:
+// MaxCount is the largest number of tags that a repository or a role can have:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html
 const MaxCount = 50
 
-// OwnerOf returns the value of the tag Owner: cluster, namespace and name. It hashes an object whose name is too long.
+// OwnerOf returns the value of the tag Owner: cluster, namespace and name. It hashes a value that is too long.
 func OwnerOf(clusterUID, namespace, name string) string {
 	object := namespace + "/" + name
 	if len(clusterUID)+1+len(object) > maxValue {

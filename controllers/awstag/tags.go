@@ -1,4 +1,4 @@
-// Package awstag decides which tags the controller sets on what it makes in AWS, and which of others fit beside them.
+// Package awstag decides which tags the controller sets in AWS, and which tags of others fit beside them.
 package awstag
 
 import (
@@ -12,12 +12,12 @@ import (
 	"imagecache.dev/internal/sessionpolicy"
 )
 
-// tagText is what AWS takes in keys and values of tags:
+// tagText matches the characters that AWS accepts in keys and values of tags:
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Tag.html
 var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
-// Fit returns own tags and as many of the others, in the order of their keys, as room leaves. left holds the keys of the
-// others that do not fit.
+// Fit returns the controller's own tags and as many others as the limit leaves room for, in the order of their keys.
+// left are the keys of the tags that were left out.
 func Fit(own, others map[string]string, room int) (fitting map[string]string, left []string) {
 	fitting = maps.Clone(own)
 	for _, key := range slices.Sorted(maps.Keys(others)) {
@@ -33,7 +33,8 @@ func Fit(own, others map[string]string, room int) (fitting map[string]string, le
 	return fitting, left
 }
 
-// Takeable splits tags into those that AWS accepts and the keys of those that it refuses or that belong to the controller.
+// Takeable splits tags into those that the repository can carry and the keys of those that it can't carry: keys or
+// values that AWS does not accept, and keys that the controller reserves.
 func Takeable(tags map[string]string) (taken map[string]string, refused []string) {
 	taken = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
@@ -53,7 +54,7 @@ func IsOurs(key string) bool {
 	return strings.HasPrefix(key, "imagecache.dev/") || key == sessionpolicy.ProjectTag
 }
 
-// IsReserved reports whether AWS alone sets a key.
+// IsReserved reports whether a key is reserved for tags that only AWS sets.
 func IsReserved(key string) bool { return strings.HasPrefix(strings.ToLower(key), "aws:") }
 
 // OfStack returns the stack's tags that a runner's status holds, by key.

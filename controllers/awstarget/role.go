@@ -8,7 +8,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// MayAssume reports whether the controller may reach the runner's account: by its own role, or by an allowed one.
+// MayAssume reports whether the controller reaches the runner's account by its own role or by a role that it may use.
 func MayAssume(runner *v1alpha1.RunnerImageCache, allowedRoles []string) bool {
 	return runner.Spec.AssumeRoleARN == "" || slices.Contains(allowedRoles, runner.Spec.AssumeRoleARN)
 }
@@ -16,7 +16,7 @@ func MayAssume(runner *v1alpha1.RunnerImageCache, allowedRoles []string) bool {
 // anyNamespace stands for every namespace in the settings.
 const anyNamespace = "*"
 
-// ParseAllowedRoles reads NAMESPACE=ARN settings, with * for any namespace.
+// ParseAllowedRoles parses settings of the form NAMESPACE=ARN. The namespace * stands for any namespace.
 func ParseAllowedRoles(settings []string) (map[string][]string, error) {
 	allowed := map[string][]string{}
 	for _, setting := range settings {

@@ -1,5 +1,5 @@
-// Package awstarget is the door to AWS: it gives the clients for a runner's account, region and role, or the reason why
-// nothing may be asked of AWS for that runner now.
+// Package awstarget returns the AWS clients for a runner's account, region and role, or the reason why AWS must not
+// be called for that runner now.
 package awstarget
 
 import (
@@ -20,7 +20,7 @@ import (
 // repositoryPrefix begins the names of all repositories of all runners.
 const repositoryPrefix = "gitpod-runner-"
 
-// Target is what the reconcilers share of one account, region and role. Its clients are safe for concurrent use.
+// Target is what the reconcilers share for one account, region and role.
 type Target struct {
 	Address      aws.Target
 	clients      *aws.Clients
@@ -29,8 +29,8 @@ type Target struct {
 	Inventory    *ecr.Inventory
 }
 
-// Targets keeps one Target for each address, so that one project's pass can use what an earlier one read. Every reconciler
-// reaches AWS through it, except that of runners, on whose findings it rests. It is safe for concurrent use.
+// Targets keeps one Target for each address, so that later passes reuse what one project's pass read. Every
+// reconciler calls AWS through it, except the runner's own reconciler, whose findings it relies on.
 type Targets struct {
 	provider *aws.Provider
 	clock    clock.PassiveClock
@@ -46,8 +46,8 @@ func New(provider *aws.Provider, clock clock.PassiveClock, allowedRoles map[stri
 	return &Targets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*Target{}}
 }
 
-// Of returns the target of a runner's calls. Its error tells why nothing may be asked of AWS for the runner now: the
-// runner's spec or status forbids it, or the account that the controller reaches is not that of the status.
+// Of returns the Target for a runner's calls. Its error tells why AWS must not be called for the runner now: because
+// of the runner's spec or status, or because this program reaches another account than the status names.
 func (t *Targets) Of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	if refused := targetRefusal(runner, AllowedRoles(t.allowedRoles, runner.Namespace)); refused != nil {
 		return nil, refused
@@ -58,13 +58,13 @@ func (t *Targets) Of(ctx context.Context, runner *v1alpha1.RunnerImageCache) (*T
 		return nil, err
 	}
 	if identity.AccountID != runner.Status.AccountID {
-		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the credentials of runner %s belong to account %s, which has not been looked at yet",
+		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the credentials of runner %s belong to account %s, which the controller has not checked yet",
 			runner.Name, identity.AccountID)
 	}
 	return target, nil
 }
 
-// at is what is shared for an address.
+// at returns what is shared for an address.
 func (t *Targets) at(address aws.Target) *Target {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,7 +83,8 @@ func (t *Targets) at(address aws.Target) *Target {
 	return found
 }
 
-// OfProject returns the target of a project's calls. Its error tells why its repository must not be changed now.
+// OfProject returns the Target for a project's calls. Its error tells why the project's repository must not be
+// changed now.
 func (t *Targets) OfProject(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) (*Target, error) {
 	target, err := t.Of(ctx, runner)
 	if err != nil {
@@ -100,31 +101,32 @@ func AddressOf(runner *v1alpha1.RunnerImageCache) aws.Target {
 	return aws.Target{Region: runner.Spec.Region, AssumeRoleARN: runner.Spec.AssumeRoleARN, ExternalID: runner.Spec.ExternalID}
 }
 
-// targetRefusal says why nothing may be asked of AWS for a runner: nil if it may.
+// targetRefusal returns why AWS must not be called for a runner, or nil if it may be.
 func targetRefusal(runner *v1alpha1.RunnerImageCache, allowedRoles []string) error {
 	stalled := meta.FindStatusCondition(runner.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {
 	case runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
-		return outcome.Terminalf(v1alpha1.ReasonUnsupportedProvider, "runner %s is of provider %s, which can't cache images; only %s runners can",
+		return outcome.Terminalf(v1alpha1.ReasonUnsupportedProvider, "runner %s has provider %s, which can't use the cache; only %s runners can",
 			runner.Name, runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
 	case !MayAssume(runner, allowedRoles):
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: the manager's settings don't allow namespace %s to use %s",
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: the manager's settings don't allow namespace %s to use role %s",
 			runner.Name, runner.Namespace, runner.Spec.AssumeRoleARN)
 	case !Observed(runner):
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the latest change of runner %s has not been looked at yet", runner.Name)
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the controller has not processed the latest change of runner %s yet", runner.Name)
 	case stalled != nil && stalled.Status == metav1.ConditionTrue && stopsAll(stalled.Reason):
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s: %s", runner.Name, stalled.Message)
 	}
 	return nil
 }
 
-// Observed reports whether the status belongs to the runner's current spec. An older one may tell of another account.
+// Observed reports whether the controller has processed the runner's latest spec. A runner that it has not processed
+// may be in another account than its status names.
 func Observed(runner *v1alpha1.RunnerImageCache) bool {
 	return runner.Status.ObservedGeneration == runner.Generation
 }
 
-// stopsAll knows what is wrong with a runner that makes its repositories untouchable, beyond keeping new ones from
-// being made.
+// stopsAll reports whether a runner's problem forbids any change to its repositories, and not only the creation of
+// new ones.
 func stopsAll(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonRunnerIDInUse, v1alpha1.ReasonUnsupportedProvider, v1alpha1.ReasonAssumeRoleNotAllowed:

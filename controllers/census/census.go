@@ -19,8 +19,8 @@ import (
 	"imagecache.dev/controllers/metric"
 )
 
-// Census keeps of every object the few figures that metrics add up, so that a scrape reads neither the cluster nor ten
-// thousand objects. The informers' events keep it up to date.
+// Census keeps the few figures of every object that metrics add up, so that a scrape reads neither the cluster nor
+// ten thousand objects. The informers' events keep it up to date.
 type Census struct {
 	clock clock.PassiveClock
 
@@ -30,15 +30,15 @@ type Census struct {
 	open     map[types.UID]openRequest
 }
 
-// readiness is how ready an object is.
+// readiness is the status and the reason of an object's condition Ready.
 type readiness struct{ namespace, ready, reason string }
 
-// projectFigures are what metrics tell of a project.
+// projectFigures are the figures of one project.
 type projectFigures struct {
 	readiness
-	// credentials is the reason of PullCredentialsReady, empty where nobody asks for credentials.
+	// credentials is the reason of PullCredentialsReady. It is empty if no environment asks for credentials.
 	credentials string
-	// expires is when the pull credentials run out; zero where there are none.
+	// expires is when the pull credentials expire. It is zero if none exist.
 	expires       time.Time
 	images, bytes int64
 }
@@ -47,7 +47,8 @@ type projectFigures struct {
 type openRequest struct {
 	namespace, state string
 	created          time.Time
-	// arrived is when the manager saw the request first; zero if it was there before the manager was.
+	// arrived is when the manager first saw the request. It is zero if the request existed before the manager
+	// started.
 	arrived time.Time
 }
 
@@ -62,7 +63,7 @@ func New(clock clock.PassiveClock) *Census {
 	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}}
 }
 
-// Follow makes the census follow every object that the manager's cache holds.
+// Follow subscribes the census to every object that the manager's cache holds.
 func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
 	for _, kind := range []client.Object{&v1alpha1.RunnerImageCache{}, &v1alpha1.ProjectImageCache{}, &v1alpha1.DevcontainerImage{}} {
 		informer, err := mgr.GetCache().GetInformer(ctx, kind)
@@ -76,7 +77,7 @@ func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-// OnAdd counts a new object.
+// OnAdd records a new object.
 func (c *Census) OnAdd(object any, isInInitialList bool) {
 	arrived := c.clock.Now()
 	if isInInitialList {
@@ -85,10 +86,10 @@ func (c *Census) OnAdd(object any, isInInitialList bool) {
 	c.take(object, arrived)
 }
 
-// OnUpdate counts what changed.
+// OnUpdate records a changed object.
 func (c *Census) OnUpdate(_, object any) { c.take(object, time.Time{}) }
 
-// OnDelete forgets an object.
+// OnDelete removes an object.
 func (c *Census) OnDelete(object any) {
 	if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = tombstone.Obj
@@ -104,7 +105,7 @@ func (c *Census) OnDelete(object any) {
 	delete(c.open, gone.GetUID())
 }
 
-// take notes an object as it is now.
+// take records the current state of an object.
 func (c *Census) take(object any, arrived time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +129,7 @@ func (c *Census) take(object any, arrived time.Time) {
 	}
 }
 
-// ArrivalOf returns when an open request arrived at this manager. It reports false if that is not known.
+// ArrivalOf returns when an open request arrived at this manager, if that is known.
 func (c *Census) ArrivalOf(image *v1alpha1.DevcontainerImage) (time.Time, bool) {
 	if c == nil {
 		return time.Time{}, false
@@ -139,7 +140,7 @@ func (c *Census) ArrivalOf(image *v1alpha1.DevcontainerImage) (time.Time, bool) 
 	return request.arrived, known && !request.arrived.IsZero()
 }
 
-// readinessOf reads the condition Ready; an object without one was not looked at yet.
+// readinessOf reads the condition Ready. An object without it has not been processed yet.
 func readinessOf(namespace string, conditions []metav1.Condition) readiness {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil {
@@ -167,7 +168,7 @@ func figuresOf(project *v1alpha1.ProjectImageCache) projectFigures {
 	return figures
 }
 
-// stateOf is what an open request waits for.
+// stateOf returns what an open request waits for.
 func stateOf(status *v1alpha1.DevcontainerImageStatus) string {
 	switch {
 	case status.CacheResult == "":

@@ -10,30 +10,30 @@ import (
 	"imagecache.dev/controllers/metric"
 )
 
-// What there is. The manager adds these up at each scrape.
+// Gauges of the existing objects. The manager adds them up at each scrape.
 var (
 	runnersDesc = prometheus.NewDesc("imagecache_runners",
 		"Runners, by the status and the reason of their condition Ready.", []string{metric.LabelRunner, "ready", "reason"}, nil)
 	projectsDesc = prometheus.NewDesc("imagecache_projects",
 		"Projects, by the status and the reason of their condition Ready.", []string{metric.LabelRunner, "ready", "reason"}, nil)
 	pullCredentialsDesc = prometheus.NewDesc("imagecache_pull_credentials",
-		"Projects that environments asked pull credentials of, by the reason of their condition PullCredentialsReady.", []string{metric.LabelRunner, "reason"}, nil)
+		"Projects whose environments asked for pull credentials, by the reason of their condition PullCredentialsReady.", []string{metric.LabelRunner, "reason"}, nil)
 	credentialsExpiryDesc = prometheus.NewDesc("imagecache_pull_credentials_earliest_expiry_timestamp_seconds",
-		"When the first of a runner's pull credentials run out. They are replaced before, while environments ask for them.", []string{metric.LabelRunner}, nil)
+		"Time when the first of a runner's pull credentials expire. The manager replaces them earlier, while environments ask for them.", []string{metric.LabelRunner}, nil)
 	storedImagesDesc = prometheus.NewDesc("imagecache_stored_images",
-		"Images that were in the repositories when these were counted last.", []string{metric.LabelRunner}, nil)
+		"Images in the repositories at the last count.", []string{metric.LabelRunner}, nil)
 	storedBytesDesc = prometheus.NewDesc("imagecache_stored_bytes",
-		"Compressed size of the images that were in the repositories when these were counted last. Layers that images share count for each: an upper bound.", []string{metric.LabelRunner}, nil)
+		"Compressed size of the images in the repositories at the last count. A layer that several images share counts once for each, so this is an upper bound.", []string{metric.LabelRunner}, nil)
 	costDesc = prometheus.NewDesc("imagecache_estimated_monthly_cost_dollars",
-		"What the stored bytes cost in a month at the price that the manager was told (--price-per-gb-month): an upper bound too.", []string{metric.LabelRunner}, nil)
+		"Monthly cost of the stored bytes at the price of --price-per-gb-month; an upper bound.", []string{metric.LabelRunner}, nil)
 	openRequestsDesc = prometheus.NewDesc("imagecache_open_requests",
-		"Requests that are not finished, by what they are at (Unanswered, AwaitingCredentials, Builder, Waiter, LocalBuild).", []string{metric.LabelRunner, "state"}, nil)
+		"Requests that are not finished, by state (Unanswered, AwaitingCredentials, Builder, Waiter, LocalBuild).", []string{metric.LabelRunner, "state"}, nil)
 	oldestUnansweredDesc = prometheus.NewDesc("imagecache_oldest_unanswered_request_age_seconds",
-		"How long the oldest request has been waiting for its answer; 0 where none waits.", []string{metric.LabelRunner}, nil)
+		"How long the oldest unanswered request has been waiting; 0 if no request waits.", []string{metric.LabelRunner}, nil)
 )
 
-// censusCollector serves the census of the manager that was set up last, while that manager leads: the figures of two
-// replicas would add up to twice what there is.
+// censusCollector serves the census of the manager that was set up last, while that manager leads. The figures of two
+// replicas would add up to twice the truth.
 type censusCollector struct{ source atomic.Pointer[censusSource] }
 
 type censusSource struct {
@@ -42,7 +42,7 @@ type censusSource struct {
 	pricePerGBMonth float64
 }
 
-// Serve makes this census the source of the gauges, from the moment that elected is closed.
+// Serve makes the metrics report this census.
 func (c *Census) Serve(elected <-chan struct{}, pricePerGBMonth float64) {
 	censusMetrics.source.Store(&censusSource{census: c, elected: elected, pricePerGBMonth: pricePerGBMonth})
 }
@@ -56,7 +56,7 @@ func registeredCensus() *censusCollector {
 	return collector
 }
 
-// Describe names the gauges.
+// Describe sends the descriptions of the gauges.
 func (*censusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		runnersDesc, projectsDesc, pullCredentialsDesc, credentialsExpiryDesc, storedImagesDesc, storedBytesDesc, costDesc,
@@ -66,7 +66,7 @@ func (*censusCollector) Describe(descs chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect adds up the gauges.
+// Collect sends the gauges of the census.
 func (c *censusCollector) Collect(out chan<- prometheus.Metric) {
 	source := c.source.Load()
 	if source == nil {
@@ -89,8 +89,8 @@ type figure struct {
 	labels []string
 }
 
-// figures adds the census up. A namespace with a runner or a project has all of those gauges that can be zero, so that
-// zero is told from not known.
+// figures adds the census up. A namespace with a runner or a project reports every gauge that can be zero, so that
+// zero differs from unknown.
 func (c *Census) figures(pricePerGBMonth float64) []figure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ type sumKey struct {
 	labels string
 }
 
-// at makes the gauges of a namespace that can be zero.
+// at creates the gauges of a namespace that can be zero.
 func (s sums) at(namespace string) {
 	for _, desc := range []*prometheus.Desc{storedImagesDesc, storedBytesDesc, costDesc, oldestUnansweredDesc} {
 		s.add(desc, 0, namespace)

@@ -12,11 +12,11 @@ import (
 	"imagecache.dev/controllers/outcome"
 )
 
-// maxMessage is the bound that the API sets on a condition's message, in characters, with room to spare.
+// maxMessage is the length of a condition's message in characters. It is below the API's limit.
 const maxMessage = 1024
 
-// Facts collects the conditions of one pass. Applied to those of earlier passes, it keeps the times of conditions that did
-// not change and drops Reconciling and Stalled where they no longer hold.
+// Facts collects the conditions of one pass. Applied to the earlier conditions, it keeps the transition time of those
+// that did not change and drops Reconciling and Stalled if they no longer hold.
 type Facts struct {
 	generation int64
 	conditions []metav1.Condition
@@ -33,7 +33,7 @@ func (f *Facts) Is(kind string, status metav1.ConditionStatus, reason, message s
 	return f
 }
 
-// Part records a positive condition: True without an error, otherwise False with the reason and the message of the error.
+// Part records a positive condition: True if err is nil, and otherwise False with the error's reason and message.
 func (f *Facts) Part(kind string, err error, message string) {
 	if err == nil {
 		f.Is(kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
@@ -43,7 +43,8 @@ func (f *Facts) Part(kind string, err error, message string) {
 	f.Is(kind, metav1.ConditionFalse, reason, text)
 }
 
-// Summary records Ready, and with it Stalled where only a person can help, or Reconciling while the controller retries.
+// Summary records Ready with its two companions of kstatus: Stalled if only a person can help, and Reconciling while
+// the controller continues without help.
 func (f *Facts) Summary(err error, reason, message string) *Facts {
 	if err == nil {
 		return f.Is(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
@@ -57,8 +58,8 @@ func (f *Facts) Summary(err error, reason, message string) *Facts {
 	return f.Is(v1alpha1.ConditionReconciling, metav1.ConditionTrue, why, text)
 }
 
-// ApplyTo returns before with the recorded conditions. It removes Reconciling and Stalled if they were not recorded, and
-// keeps all other conditions.
+// ApplyTo writes the recorded conditions over before. It removes Reconciling and Stalled unless they were recorded,
+// and keeps all other conditions that were not recorded.
 func (f *Facts) ApplyTo(before []metav1.Condition) []metav1.Condition {
 	after := make([]metav1.Condition, len(before))
 	copy(after, before)
@@ -75,7 +76,7 @@ func (f *Facts) ApplyTo(before []metav1.Condition) []metav1.Condition {
 	return after
 }
 
-// Shorten returns a message on one line and within the API's bound.
+// Shorten cuts a message to the API's limit and puts it on one line.
 func Shorten(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
 	runes := []rune(message)

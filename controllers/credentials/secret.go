@@ -20,13 +20,14 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// fieldManager is whose the fields are that the controllers apply.
+// fieldManager is the field manager of what the controllers apply.
 const fieldManager = "imagecache-manager"
 
-// secretTakenRetry is how long a pass waits when its Secret's name is taken; its removal wakes nobody.
+// secretTakenRetry is how long a pass waits when another client's Secret has the name. Its removal wakes no
+// reconciler.
 const secretTakenRetry = 30 * time.Second
 
-// Secret is a Secret of type kubernetes.io/dockerconfigjson with one registry password.
+// Secret describes a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
 type Secret struct {
 	Name      string
 	Namespace string
@@ -37,8 +38,8 @@ type Secret struct {
 	Password  *sts.Password
 }
 
-// Apply writes the Secret, new or over an older password, without reading it. It does not force: it leaves a Secret of that
-// name alone if somebody else wrote its contents, and returns a WaitingError.
+// Apply creates the Secret or replaces an older password, without reading it first. It does not force: a Secret of
+// that name whose contents another client wrote stays unchanged.
 func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	config, err := dockerConfig(s.Registry, s.Password)
 	if err != nil {
@@ -57,7 +58,7 @@ func (s Secret) Apply(ctx context.Context, c client.Client) error {
 	err = c.Apply(ctx, secret, client.FieldOwner(fieldManager))
 	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
 		return outcome.Waitingf(v1alpha1.ReasonSecretNotOwned, secretTakenRetry,
-			"the Secret %s is there and somebody else wrote it; remove it, so that credentials can be put in its place", s.Name)
+			"Secret %s exists and another client wrote it; remove it, so that the controller can store the credentials", s.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("apply secret %s: %w", s.Name, err)
@@ -74,12 +75,12 @@ func Remove(ctx context.Context, c client.Client, namespace, name string) error 
 	return nil
 }
 
-// dockerConfig is the contents of a Docker configuration file with one password.
+// dockerConfig returns a Docker configuration file with one password.
 func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
 	type entry struct {
 		Username string `json:"username"`
 		Password string `json:"password"`
-		Auth     []byte `json:"auth"` // encoding/json writes bytes as base64, which is what the format wants
+		Auth     []byte `json:"auth"` // encoding/json writes bytes as base64, as the format requires
 	}
 	config := map[string]map[string]entry{"auths": {registry: {
 		Username: password.Username,

@@ -11,7 +11,7 @@ import (
 	"imagecache.dev/controllers/metric"
 )
 
-// announce tells, in events and metrics, what a persisted status changed; never the same twice.
+// announce emits the events and metrics of a persisted status change, each once.
 func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) {
 	after := &image.Status
 	r.announceAnswer(image, before)
@@ -37,7 +37,7 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 	}
 }
 
-// announceAnswer tells the answer, or that there can't be one yet.
+// announceAnswer emits the metrics and the event of the answer, or of the failed lookup.
 func (r *Reconciler) announceAnswer(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) {
 	after := &image.Status
 	if unknown := unknownReason(after); unknown != "" && unknownReason(before) == "" {
@@ -49,14 +49,14 @@ func (r *Reconciler) announceAnswer(image *v1alpha1.DevcontainerImage, before *v
 		return
 	}
 	metric.Lookups.WithLabelValues(image.Namespace, string(after.CacheResult), after.Reason).Inc()
-	// Hits and waiters are told by their status alone: an event would be one more write for each environment.
+	// Only the status shows hits and waiters: an event would be one more write for each environment.
 	if after.CacheResult == v1alpha1.CacheMiss && after.Role != v1alpha1.RoleWaiter {
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
 	}
 }
 
-// unknownReason is why a request's lookup failed, and empty where it did not fail: it has an answer, or waits for
-// something ordinary that the lookup needs.
+// unknownReason returns why a request's lookup failed. It returns "" if the lookup did not fail: the request has an
+// answer, or waits for something ordinary that the lookup needs.
 func unknownReason(status *v1alpha1.DevcontainerImageStatus) string {
 	looked := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionLookedUp)
 	if looked == nil || looked.Status != metav1.ConditionFalse {
@@ -69,12 +69,13 @@ func unknownReason(status *v1alpha1.DevcontainerImageStatus) string {
 	return looked.Reason
 }
 
-// tookOver says whether a request became the builder after another one, and not the first one in two steps.
+// tookOver reports whether a request became the builder after another one. It is false for the first builder, which
+// may become it in two steps.
 func tookOver(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerImageStatus) bool {
 	return before.Role == v1alpha1.RoleWaiter && before.Builder != nil && before.Builder.Name != image.Name
 }
 
-// fateOf is what became of a finished request's build for the cache; nil while that isn't known.
+// fateOf returns the condition Published of a finished request, or nil if the request is not finished or has none.
 func fateOf(status *v1alpha1.DevcontainerImageStatus) *metav1.Condition {
 	if status.FinishedAt == nil {
 		return nil
@@ -82,7 +83,7 @@ func fateOf(status *v1alpha1.DevcontainerImageStatus) *metav1.Condition {
 	return meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished)
 }
 
-// announceFate tells how a build ended for the cache.
+// announceFate emits the event and the metrics of a build's publication or rejection.
 func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav1.Condition) {
 	message := fate.Message
 	metric.Builds.WithLabelValues(image.Namespace, fate.Reason).Inc()
@@ -93,7 +94,7 @@ func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav
 		metric.PublishedBytes.WithLabelValues(image.Namespace).Add(float64(sizeOf(image)))
 		if image.Status.ReplacesDigest != "" {
 			metric.ImagesRemoved.WithLabelValues(image.Namespace, metric.RemovedReplaced).Inc()
-			message += ", in place of " + image.Status.ReplacesDigest
+			message += ", replacing " + image.Status.ReplacesDigest
 		}
 	}
 	kind := corev1.EventTypeNormal
@@ -103,7 +104,7 @@ func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav
 	r.Recorder.Eventf(image, nil, kind, fate.Reason, "Publish", "%s", message)
 }
 
-// announcePull tells how the pull went that a runner reported.
+// announcePull emits the metrics and the event of a pull that a runner reported.
 func (r *Reconciler) announcePull(image *v1alpha1.DevcontainerImage) {
 	pulled, report := meta.FindStatusCondition(image.Status.Conditions, v1alpha1.ConditionPulled), image.Spec.Pull
 	if pulled == nil || report == nil {
@@ -123,7 +124,7 @@ func (r *Reconciler) announcePull(image *v1alpha1.DevcontainerImage) {
 	}
 }
 
-// sizeOf is the compressed size of a request's image in bytes.
+// sizeOf returns the compressed size of a request's image in bytes.
 func sizeOf(image *v1alpha1.DevcontainerImage) int64 {
 	if image.Status.Image == nil || image.Status.Image.SizeBytes == nil {
 		return 0

@@ -17,7 +17,7 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// build follows a builder: its lease while it builds, its report, its uploads, and the publication.
+// build handles a builder: its lease while it builds, its report, its uploads, and the publication.
 func (r *Reconciler) build(ctx context.Context, p *pass) error {
 	if err := r.resolve(ctx, p); err != nil {
 		return err
@@ -26,7 +26,7 @@ func (r *Reconciler) build(ctx context.Context, p *pass) error {
 		return err
 	}
 	if p.image.Spec.Build == nil {
-		return outcome.Waitingf(v1alpha1.ReasonBuilding, p.next, "the environment builds the image")
+		return outcome.Waitingf(v1alpha1.ReasonBuilding, p.next, "this environment is building the image")
 	}
 	if p.image.Spec.Build.Outcome == v1alpha1.BuildFailed {
 		message := p.image.Spec.Build.Message
@@ -37,7 +37,7 @@ func (r *Reconciler) build(ctx context.Context, p *pass) error {
 		p.fail(v1alpha1.ReasonBuildFailed, message)
 		return nil
 	}
-	// Switched off since the request was answered: nothing new is pushed.
+	// The cache was switched off after the request was answered, so nothing new is published.
 	if reason, message, off := bypass(&p.image.Spec, p.runner); off {
 		return r.reject(ctx, p, reason, message)
 	}
@@ -59,8 +59,8 @@ func (r *Reconciler) build(ctx context.Context, p *pass) error {
 	return r.publish(ctx, p, built)
 }
 
-// stillBuilder says whether the request holds its lease, and ends the request if it doesn't any more. The lease is
-// read past the cache: what follows rests on it.
+// stillBuilder reports whether the request holds its lease, and ends the request if it does not. It reads the lease
+// past the cache, because the next steps depend on it.
 func (r *Reconciler) stillBuilder(ctx context.Context, p *pass) (bool, error) {
 	lease, err := r.leases.read(ctx, p.image.Namespace, p.status.Builder.LeaseName)
 	if err != nil {
@@ -77,7 +77,7 @@ func (r *Reconciler) stillBuilder(ctx context.Context, p *pass) (bool, error) {
 		return false, err
 	}
 	if p.image.Spec.Build != nil {
-		r.fateOf(p, v1alpha1.ReasonNotBuilder, "the report came after the build lease had run out; the image is used where it was built")
+		r.fateOf(p, v1alpha1.ReasonNotBuilder, "the report arrived after the build lease expired; the image is used where it was built")
 		p.finish(v1alpha1.ReasonNotBuilder, p.end.publication.message)
 		return false, nil
 	}
@@ -87,26 +87,26 @@ func (r *Reconciler) stillBuilder(ctx context.Context, p *pass) (bool, error) {
 	return false, nil
 }
 
-// reported reads the request with its report past the cache, which does not keep the bytes.
+// reported reads the request with its report past the cache, because the cache does not keep the report's bytes.
 func (r *Reconciler) reported(ctx context.Context, p *pass) (*v1alpha1.DevcontainerImage, error) {
 	whole := &v1alpha1.DevcontainerImage{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
 		return nil, fmt.Errorf("read build report: %w", err)
 	}
 	if whole.Spec.Build == nil {
-		return nil, outcome.Waitingf(v1alpha1.ReasonBuilding, outcome.ConflictRetry, "the build report can't be read yet")
+		return nil, outcome.Waitingf(v1alpha1.ReasonBuilding, outcome.ConflictRetry, "the build report is not readable yet")
 	}
 	return whole, nil
 }
 
-// publish asks for the layers that are missing, and puts the image under its hash once none is.
+// publish asks for the missing layers, and tags the image with its hash when none is missing.
 func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) error {
 	repository, err := projects.RepositoryOf(p.project)
 	if err != nil {
 		return err
 	}
 	if !meta.IsStatusConditionTrue(p.project.Status.Conditions, v1alpha1.ConditionRepositoryPolicyReady) {
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not closed to others yet", p.project.Name)
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s does not have its policy yet", p.project.Name)
 	}
 	if !r.uploadIsNews(p) {
 		return r.awaitUpload(ctx, p)
@@ -121,7 +121,7 @@ func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Im
 	return r.put(ctx, p, repository, built)
 }
 
-// missingLayers are the digests of those that the repository lacks.
+// missingLayers returns the digests of the layers that the repository lacks.
 func (r *Reconciler) missingLayers(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) ([]string, error) {
 	images, err := r.images(ctx, p)
 	if err != nil {
@@ -134,12 +134,12 @@ func (r *Reconciler) missingLayers(ctx context.Context, p *pass, repository *v1a
 	return missing, nil
 }
 
-// uploadIsNews says whether the layers have to be checked: for the first time, or because the runner uploaded since.
+// uploadIsNews reports whether the layers must be checked: for the first time, or after another upload.
 func (r *Reconciler) uploadIsNews(p *pass) bool {
 	return p.status.PushCredentials == nil || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
 }
 
-// askFor makes the runner upload layers, within the deadline of its upload rights.
+// askFor asks the runner to upload layers within the deadline of its upload rights.
 func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, missing []string) error {
 	p.status.MissingLayers = missing
 	p.status.ObservedUploadAttempt = ptr.To(ptr.Deref(p.image.Spec.UploadAttempt, 0))
@@ -154,22 +154,22 @@ func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.R
 	return r.awaitUpload(ctx, p)
 }
 
-// awaitUpload waits for the runner, until the deadline.
+// awaitUpload waits for the runner until the deadline.
 func (r *Reconciler) awaitUpload(ctx context.Context, p *pass) error {
 	left := p.status.PushCredentials.ExpiresAt.Sub(p.now)
 	if left <= 0 {
 		return r.timeOut(ctx, p)
 	}
 	p.next = min(p.next, left)
-	return outcome.Waitingf(v1alpha1.ReasonUploading, p.next, "the runner uploads %d layers", len(p.status.MissingLayers))
+	return outcome.Waitingf(v1alpha1.ReasonUploading, p.next, "the runner is uploading %d layers", len(p.status.MissingLayers))
 }
 
 func (r *Reconciler) timeOut(ctx context.Context, p *pass) error {
-	return r.reject(ctx, p, v1alpha1.ReasonUploadTimedOut, fmt.Sprintf("the layers were not uploaded within %s", pushDuration))
+	return r.reject(ctx, p, v1alpha1.ReasonUploadTimedOut, fmt.Sprintf("the runner did not upload the layers within %s", pushDuration))
 }
 
-// put publishes the image: one PutImage under the hash that the controller knows. Whoever was first wins, and an image
-// that can't be used is replaced. Each step can be repeated.
+// put publishes the image by one PutImage with the hash that the controller knows as its tag. The first image wins,
+// and an unusable image is replaced. Each step can be repeated.
 func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
 	images, err := r.images(ctx, p)
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.Repo
 	case errors.As(err, &missing):
 		return r.askAgain(ctx, p, repository, built)
 	case errors.As(err, &rejected) && built.AsReported() != nil:
-		// What explains other environments' misses must not keep an image out of the cache.
+		// A failure to explain other environments' misses must not keep an image out of the cache.
 		return r.put(ctx, p, repository, built.AsReported())
 	case errors.As(err, &rejected):
 		return r.reject(ctx, p, v1alpha1.ReasonManifestRejected, rejected.Error())
@@ -201,12 +201,13 @@ func (r *Reconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1
 		return err
 	}
 	if len(missing) == 0 {
-		return outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "ECR does not see all layers yet")
+		return outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "ECR does not show all uploaded layers yet")
 	}
 	return r.askFor(ctx, p, repository, missing)
 }
 
-// taken settles a tag that is there already: it is ours, it is to be replaced, or another's image won.
+// taken handles a tag that exists already: the image is this build's, or must be replaced, or another's image was
+// first.
 func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) error {
 	images, err := r.images(ctx, p)
 	if err != nil {
@@ -217,7 +218,7 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return err
 	}
 	if current == nil {
-		return outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "ECR says that the tag is taken and shows no image under it")
+		return outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "ECR reports that the tag exists, but returns no image for it")
 	}
 	if current.Digest == built.Digest {
 		return r.publishedAs(ctx, p, built)
@@ -226,18 +227,18 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), p.now)
 		if unusable == publication.Usable {
 			p.status.Image = p.cachedImage(current, about.BuildSeconds)
-			r.fateOf(p, v1alpha1.ReasonAdopted, "an image of environment "+about.Environment+" was there first and is used")
+			r.fateOf(p, v1alpha1.ReasonAdopted, "environment "+about.Environment+" published an image first; that image is used")
 			return r.conclude(ctx, p, v1alpha1.ReasonAdopted)
 		}
 	}
 	if err := images.Delete(ctx, repository.Name, current.Digest); err != nil {
 		return fmt.Errorf("remove replaced image: %w", err)
 	}
-	logFor(ctx, p)("Removed the image that is replaced", "digest", current.Digest)
-	return outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry, "the image that is replaced was removed")
+	logFor(ctx, p)("Removed the replaced image", "digest", current.Digest)
+	return outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry, "removed the replaced image; publishing the new one")
 }
 
-// publishedAs records that the image stands under its hash.
+// publishedAs records that the image was published under its hash.
 func (r *Reconciler) publishedAs(ctx context.Context, p *pass, built *publication.Image) error {
 	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.now}
 	p.status.Image = p.cachedImage(&image, built.BuildSeconds)
@@ -246,13 +247,13 @@ func (r *Reconciler) publishedAs(ctx context.Context, p *pass, built *publicatio
 	return r.conclude(ctx, p, v1alpha1.ReasonPublished)
 }
 
-// reject ends a request whose image is used where it was built and nowhere else.
+// reject ends a request whose image is not published and is used only where it was built.
 func (r *Reconciler) reject(ctx context.Context, p *pass, reason, message string) error {
 	r.fateOf(p, reason, message)
 	return r.conclude(ctx, p, reason)
 }
 
-// conclude takes the upload rights away and ends the request.
+// conclude removes the upload rights and ends the request.
 func (r *Reconciler) conclude(ctx context.Context, p *pass, reason string) error {
 	if err := r.removePushCredentials(ctx, p); err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package devcontainerimage answers the requests of environments and publishes what their builders report.
+// Package devcontainerimage answers the requests of environments and publishes the images that their builders report.
 package devcontainerimage
 
 import (
@@ -28,15 +28,15 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// Reconciler answers the requests of environments: hit, miss or bypassed; who builds; and it publishes
-// what the builder reports.
+// Reconciler answers the requests of environments with hit, miss or bypassed, chooses the builders, and publishes the
+// images that they report.
 type Reconciler struct {
 	Client   client.Client
 	Live     client.Reader // reads past the cache
 	Granter  *sts.Granter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
-	// BuildLease is how long a builder keeps its lease without renewing it. Zero: 45 s.
+	// BuildLease is how long a builder keeps its lease without renewing it. Zero means 45 s.
 	BuildLease time.Duration
 
 	Targets *awstarget.Targets
@@ -53,10 +53,10 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile takes a request one step further: it observes, decides, acts, and writes one status.
+// Reconcile advances a request by one step: it observes, decides, acts, and writes one status.
 func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
 	if r.writes.IsBehind(image) {
-		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the cache is behind the last status"), 0)
+		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
 	}
 	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now()}
 	if !image.DeletionTimestamp.IsZero() {
@@ -78,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 	return outcome.Result(ctx, err, p.next)
 }
 
-// advance is the order of things. Each step either ends the pass, by setting p.end, or lets the next one follow.
+// advance runs the steps in order. Each step either ends the pass by setting p.end, or lets the next one run.
 func (r *Reconciler) advance(ctx context.Context, p *pass) error {
 	if p.status.CacheResult == "" {
 		if err := r.answer(ctx, p); err != nil || p.end.final {
@@ -109,7 +109,7 @@ func (r *Reconciler) advance(ctx context.Context, p *pass) error {
 	return r.build(ctx, p)
 }
 
-// serve ends a hit as soon as there are credentials to pull it with.
+// serve ends a hit when credentials to pull its image exist.
 func (r *Reconciler) serve(ctx context.Context, p *pass) error {
 	if err := r.resolve(ctx, p); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (r *Reconciler) serve(ctx context.Context, p *pass) error {
 	return p.handOver(v1alpha1.ReasonHit, p.status.Explanation)
 }
 
-// afterwards is what remains of a finished request: reports that come late, and its own removal.
+// afterwards handles a finished request: late reports, and its removal.
 func (r *Reconciler) afterwards(ctx context.Context, p *pass) (time.Duration, error) {
 	due := dueAt(p.image)
 	if !p.now.Before(due) {
@@ -135,8 +135,8 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (time.Duration, er
 	return due.Sub(p.now), r.tidyUp(ctx, p)
 }
 
-// tidyUp lets go of what a builder held. It follows the status that says so, so that nobody sees the lease free before
-// the image is there.
+// tidyUp releases what a builder held. It runs after the status is written, so that no request sees a free lease
+// before the image exists.
 func (r *Reconciler) tidyUp(ctx context.Context, p *pass) error {
 	if !controllerutil.ContainsFinalizer(p.image, v1alpha1.Finalizer) {
 		return nil
@@ -158,16 +158,16 @@ func (r *Reconciler) tidyUp(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// finalize lets a deleted request go once its upload rights are removed and its lease is free.
+// finalize lets a deleted request go when its upload rights are removed and its lease is released.
 func (r *Reconciler) finalize(ctx context.Context, p *pass) error {
 	return r.tidyUp(ctx, p)
 }
 
-// persist writes the status that the pass's facts add up to, if it is another than before, and tells what changed.
+// persist computes the status from the pass's facts, writes it if it changed, and announces the change.
 func (r *Reconciler) persist(ctx context.Context, p *pass) error {
 	before := p.image.Status.DeepCopy()
 	p.status = statusFor(p)
-	// Read before the write, which may finish the request: the census forgets those, by the watch, at any moment after it.
+	// Read this before the write. The write may finish the request, and the census then forgets it at any moment.
 	arrived, known := r.Census.ArrivalOf(p.image)
 	if err := r.patchStatus(ctx, p); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, p *pass) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, p.image, patch); err != nil {
 		if apierrors.IsNotFound(err) {
-			p.image.Status = before.Status // nothing was written, so that there is nothing to tell
+			p.image.Status = before.Status // nothing was written, so nothing is announced
 			return nil
 		}
 		return fmt.Errorf("patch status: %w", err)
@@ -198,7 +198,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// resolve finds the request's project and runner, and waits for what is not there or not ready.
+// resolve finds the request's project and runner, and waits while one of them does not exist or is not ready.
 func (r *Reconciler) resolve(ctx context.Context, p *pass) error {
 	if p.project != nil && p.runner != nil {
 		return nil
@@ -207,14 +207,14 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) error {
 	key := types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}
 	if err := r.Client.Get(ctx, key, project); err != nil {
 		if apierrors.IsNotFound(err) {
-			return outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "project %s is not there; apply a ProjectImageCache of that name", key.Name)
+			return outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "project %s does not exist; apply a ProjectImageCache of that name", key.Name)
 		}
 		return fmt.Errorf("get project: %w", err)
 	}
 	key.Name = project.Spec.RunnerRef.Name
 	if err := r.Client.Get(ctx, key, runner); err != nil {
 		if apierrors.IsNotFound(err) {
-			return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s of project %s is not there; apply a RunnerImageCache of that name", key.Name, project.Name)
+			return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s of project %s does not exist; apply a RunnerImageCache of that name", key.Name, project.Name)
 		}
 		return fmt.Errorf("get runner: %w", err)
 	}
@@ -222,7 +222,7 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// images is the ECR of the request's runner. Its error says why that must not be asked now.
+// images returns the ECR client of the request's runner. Its error tells why ECR must not be called now.
 func (r *Reconciler) images(ctx context.Context, p *pass) (*ecr.Images, error) {
 	target, err := r.Targets.Of(ctx, p.runner)
 	if err != nil {

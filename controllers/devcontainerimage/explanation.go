@@ -13,12 +13,13 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// explanationPatience is how long an answer waits for its explanation. A reading that takes longer goes on, and explains
-// the next miss.
+// explanationPatience is how long an answer waits for its explanation. A slower read continues and explains the next
+// miss.
 const explanationPatience = time.Second
 
-// explain adds to a miss what differs from the nearest cached image: of those that the repository has, or, where they
-// can't be read now, of those that the project's requests say they published. A miss needs no explanation to be one.
+// explain adds to a miss the differences from the nearest cached image. It compares with the images in the
+// repository, or, if they can't be read now, with the images that the project's requests report as published. A miss
+// is valid without an explanation.
 func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) error {
 	asked := imageOrigin(p.image, p.inputs)
 	if asked.Hash = p.status.ConfigHash; len(asked.Inputs) == 0 {
@@ -34,7 +35,7 @@ func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) erro
 	return nil
 }
 
-// cachedImages are the newest images of the request's project, with what they came from.
+// cachedImages returns the newest images of the request's project, with their origins.
 func (r *Reconciler) cachedImages(ctx context.Context, p *pass) ([]publication.Stored, error) {
 	images, err := r.images(ctx, p)
 	if err != nil {
@@ -57,12 +58,12 @@ func (r *Reconciler) cachedImages(ctx context.Context, p *pass) ([]publication.S
 	return withRequests(recent, toldBy(requests)), nil
 }
 
-// annotate puts into the manifest of a reported image what it came from, from what the request says and not from what the
-// build reports. whole is the request with its inline contents, which the cache does not keep.
+// annotate writes the image's origin into the manifest of a reported image. The origin comes from the request, not
+// from the build's report. whole is the request with its inline contents, which the cache does not keep.
 func annotate(p *pass, whole *v1alpha1.DevcontainerImage, built *publication.Image) (*publication.Image, error) {
 	var computed []publication.Input
 	if contents := whole.Spec.Configuration; contents != nil {
-		// An error would have come when the request was answered.
+		// The error would have occurred when the request was answered.
 		if key, err := hash.FromContents([]byte(contents.DevcontainerJSON), dockerfileOf(contents), whole.Spec.Platform); err == nil {
 			computed = inputsOfKey(key)
 		}

@@ -14,9 +14,9 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// nearest explains a miss of asked by the cached image whose inputs are most like its own; empty where there is none to
-// compare with. Images that could not be handed out any more are none, and an image of the very hash is gone, whatever
-// a reading of some minutes ago says.
+// nearest explains a miss of asked by the cached image with the most similar inputs. It returns "" if there is no
+// image to compare with. It ignores images that could not be handed out any more, and images of the same hash: such
+// an image is gone, even if a read of some minutes ago still lists it.
 func nearest(asked publication.Origin, cached []publication.Stored, policy publication.Policy, now time.Time) string {
 	var best *publication.Stored
 	var bestLikeness likeness
@@ -43,7 +43,7 @@ func nearest(asked publication.Origin, cached []publication.Stored, policy publi
 
 func hasNoInputs(image publication.Stored) bool { return len(image.Origin.Inputs) == 0 }
 
-// current says whether an image could still be handed out, as far as its age goes.
+// current reports whether the image is young enough to be handed out.
 func current(image *publication.Stored, policy publication.Policy, now time.Time) bool {
 	return now.Before(image.PushedAt.Add(policy.Retention-publication.ExpiryMargin)) && !image.PushedAt.Before(policy.InvalidatePushedBefore)
 }
@@ -52,8 +52,8 @@ func newer(a, b *publication.Stored) bool {
 	return cmp.Or(a.PushedAt.Compare(b.PushedAt), cmp.Compare(b.Digest, a.Digest)) > 0
 }
 
-// likeness is how much an image has in common with what was asked for: equal inputs first, then how few it has beside
-// them, then the platform.
+// likeness measures how similar an image is to a request: first the number of equal inputs, then how few other inputs
+// the image has, then the platform.
 type likeness struct {
 	equal, others int
 	platform      bool
@@ -79,7 +79,8 @@ func otherPlatform(a, b publication.Origin) bool {
 	return a.Platform != "" && b.Platform != "" && a.Platform != b.Platform
 }
 
-// differenceSentence begins a sentence that says in what a request and an image differ; empty if that is not known.
+// differenceSentence returns the beginning of a sentence that names the differences between a request and an image,
+// or "" if they are unknown.
 func differenceSentence(asked, has publication.Origin) string {
 	names := differingInputs(asked.Inputs, has.Inputs)
 	if otherPlatform(asked, has) {
@@ -96,8 +97,8 @@ func differenceSentence(asked, has publication.Origin) string {
 	return list(names) + " differ from"
 }
 
-// differingInputs names the inputs that are not the same on both sides: changed or added ones first, then those that
-// only the other has.
+// differingInputs returns the names of the inputs that differ: first changed and added ones, then those that only the
+// image has.
 func differingInputs(a, b []publication.Input) []string {
 	names := changedInputs(a, b)
 	have := map[string]bool{}
@@ -112,7 +113,7 @@ func differingInputs(a, b []publication.Input) []string {
 	return names
 }
 
-// changedInputs names the inputs of a that b has not, or has with another digest.
+// changedInputs returns the names of a's inputs that b lacks or has with another digest.
 func changedInputs(a, b []publication.Input) []string {
 	digests := map[string]string{}
 	for _, input := range b {
@@ -127,8 +128,8 @@ func changedInputs(a, b []publication.Input) []string {
 	return names
 }
 
-// list joins names as a sentence does, and stops after three. The names are of files of a workspace: whatever does not
-// print is shown as U+FFFD, so that none can write on a terminal.
+// list joins names into an enumeration and stops after three. The names come from files of a workspace, so it
+// replaces characters that are not printable with U+FFFD: none can write on a terminal.
 func list(names []string) string {
 	const most = 3
 	shown := make([]string, 0, most)
@@ -153,8 +154,8 @@ func printable(name string) string {
 	}, name)
 }
 
-// withRequests adds to the images of a reading what requests know of their inputs: images that were published without
-// have none of their own.
+// withRequests adds to the images of a read the inputs that requests know of. Images that were published without
+// inputs have none of their own.
 func withRequests(images, told []publication.Stored) []publication.Stored {
 	origins := make(map[string]publication.Origin, len(told))
 	for _, image := range told {
@@ -170,7 +171,7 @@ func withRequests(images, told []publication.Stored) []publication.Stored {
 	return all
 }
 
-// toldBy are the images that requests say they published.
+// toldBy returns the images that requests report as published.
 func toldBy(requests []v1alpha1.DevcontainerImage) []publication.Stored {
 	var images []publication.Stored
 	for i := range requests {
@@ -189,7 +190,8 @@ func published(request *v1alpha1.DevcontainerImage) bool {
 		meta.IsStatusConditionTrue(request.Status.Conditions, v1alpha1.ConditionPublished)
 }
 
-// imageOrigin is what a request asks for, or what its image came from. computed are the inputs of inline contents.
+// imageOrigin returns the origin of a request, or of the image that it published. computed are the inputs of inline
+// contents.
 func imageOrigin(request *v1alpha1.DevcontainerImage, computed []publication.Input) publication.Origin {
 	origin := publication.Origin{
 		Hash: request.Status.ConfigHash, HashVersion: hash.Version, Platform: request.Spec.Platform,

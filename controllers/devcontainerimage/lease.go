@@ -27,11 +27,11 @@ const DefaultBuildLease = 45 * time.Second
 // annotationHash on a build lease is the hash that its holder builds.
 const annotationHash = "imagecache.dev/hash"
 
-// buildLeases are the Leases of builders: one for each repository and hash, and whoever's is created first builds. The
-// API server decides the race; no two managers can both win it.
+// buildLeases manages the Leases of builders. Each repository and hash has one Lease, and the request that creates it
+// becomes the builder. The API server decides the race, so two managers can't both win it.
 //
-// When a lease has run out is decided by what this process saw: the time, on its own clock, since the last renewal
-// arrived. Clocks of runners never enter.
+// This process decides when a lease has expired: by its own clock, from the time when the last renewal arrived. The
+// clocks of runners do not matter.
 type buildLeases struct {
 	client   client.Client
 	live     client.Reader
@@ -40,20 +40,21 @@ type buildLeases struct {
 
 	mu   sync.Mutex
 	seen map[types.UID]renewal
-	// claimed are leases that this process knows of and its cache doesn't yet, so that a crowd asks the API server once.
+	// claimed are leases that this process has created or read and its cache does not show yet. They keep many
+	// waiters from asking the API server at once.
 	claimed map[types.NamespacedName]claim
 }
 
-// claim is a lease as it was when this process made or read it.
+// claim is the state of a lease when this process created or read it.
 type claim struct {
 	lease *coordinationv1.Lease
 	at    time.Time
 }
 
-// claimLag is how long the cache may take to show a lease that was made.
+// claimLag is how long the cache may take to show a new lease.
 const claimLag = 2 * time.Second
 
-// renewal is the last state of a lease that was seen, and when.
+// renewal is the last state of a lease that this process saw, and when it saw it.
 type renewal struct {
 	resourceVersion string
 	at              time.Time
@@ -66,18 +67,18 @@ func newBuildLeases(c client.Client, live client.Reader, clock clock.PassiveCloc
 	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}, claimed: map[types.NamespacedName]claim{}}
 }
 
-// buildLeaseName is the name of the lease for a hash in a repository.
+// buildLeaseName returns the name of the lease for a hash in a repository.
 func buildLeaseName(repository, hash string) string {
 	sum := sha256.Sum256([]byte(repository + "\n" + hash))
 	return "imagecache-build-" + hex.EncodeToString(sum[:20])
 }
 
-// holderOf is a request's identity as a lease's holder.
+// holderOf returns a request's identity as the holder of a lease.
 func holderOf(image *v1alpha1.DevcontainerImage) string {
 	return image.Name + "/" + string(image.UID)
 }
 
-// holderName is the name of the request that holds a lease.
+// holderName returns the name of the request that holds a lease.
 func holderName(lease *coordinationv1.Lease) string {
 	name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "/")
 	return name
@@ -87,7 +88,7 @@ func holds(image *v1alpha1.DevcontainerImage, lease *coordinationv1.Lease) bool 
 	return lease != nil && ptr.Deref(lease.Spec.HolderIdentity, "") == holderOf(image)
 }
 
-// claim tries to make image the builder. It returns the lease that exists afterwards, whoever holds it.
+// claim tries to make image the builder. It returns the lease that exists afterwards, whatever its holder.
 func (l *buildLeases) claim(ctx context.Context, image *v1alpha1.DevcontainerImage, name, hash string) (*coordinationv1.Lease, error) {
 	now := metav1.NewMicroTime(l.clock.Now())
 	lease := &coordinationv1.Lease{
@@ -111,7 +112,7 @@ func (l *buildLeases) claim(ctx context.Context, image *v1alpha1.DevcontainerIma
 	if apierrors.IsAlreadyExists(err) {
 		lease, err = l.read(ctx, image.Namespace, name)
 		if err == nil && lease == nil {
-			return nil, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the build lease changes hands")
+			return nil, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "another environment is acquiring or releasing the build lease")
 		}
 	}
 	if err != nil {
@@ -124,7 +125,7 @@ func (l *buildLeases) claim(ctx context.Context, image *v1alpha1.DevcontainerIma
 	return lease, nil
 }
 
-// read returns a lease as the API server has it now, or nil.
+// read returns a lease from the API server, or nil if it does not exist.
 func (l *buildLeases) read(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
 	lease := &coordinationv1.Lease{}
 	if err := l.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, lease); err != nil {
@@ -136,7 +137,7 @@ func (l *buildLeases) read(ctx context.Context, namespace, name string) (*coordi
 	return lease, nil
 }
 
-// cached returns a lease as this process knows it without asking, or nil.
+// cached returns a lease without asking the API server, or nil if this process knows none.
 func (l *buildLeases) cached(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
 	lease, key := &coordinationv1.Lease{}, types.NamespacedName{Namespace: namespace, Name: name}
 	err := l.client.Get(ctx, key, lease)
@@ -154,7 +155,8 @@ func (l *buildLeases) cached(ctx context.Context, namespace, name string) (*coor
 	return nil, nil
 }
 
-// remove deletes a lease as it was read. One that is gone is success; one that changed since is a conflict.
+// remove deletes a lease in the version that was read. It succeeds if the lease does not exist, and returns a
+// conflict if it changed since.
 func (l *buildLeases) remove(ctx context.Context, lease *coordinationv1.Lease) error {
 	err := l.client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
 	if err := client.IgnoreNotFound(err); err != nil {
@@ -173,7 +175,7 @@ func (l *buildLeases) release(ctx context.Context, image *v1alpha1.DevcontainerI
 	return l.remove(ctx, lease)
 }
 
-// note records that a state of a lease was seen now, if it is a new one.
+// note records when this process first saw the current state of a lease.
 func (l *buildLeases) note(lease *coordinationv1.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +195,7 @@ func (l *buildLeases) forget(lease *coordinationv1.Lease) {
 	}
 }
 
-// remaining is how long a lease still runs; zero or less if it has run out.
+// remaining returns how long a lease is still valid. Zero or less means that it has expired.
 func (l *buildLeases) remaining(lease *coordinationv1.Lease) time.Duration {
 	l.note(lease)
 	l.mu.Lock()

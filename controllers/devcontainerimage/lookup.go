@@ -18,7 +18,7 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// answer decides hit, miss or bypassed, once.
+// answer decides once between hit, miss and bypassed.
 func (r *Reconciler) answer(ctx context.Context, p *pass) error {
 	if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
 		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
@@ -53,8 +53,8 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// find looks up what the repository holds under the request's hash. An image that could not be read whole, for a reason
-// that may pass, is an error: neither hit nor miss.
+// find looks up the image of the request's hash in the repository. If it can't read the whole image for a reason that
+// may pass, it returns an error: neither a hit nor a miss.
 func (r *Reconciler) find(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (*ecr.Image, error) {
 	images, err := r.images(ctx, p)
 	if err != nil {
@@ -81,7 +81,7 @@ func lookupOutcome(found *ecr.Image, err error) string {
 	return metric.LookupFound
 }
 
-// latch takes an answer over into the status.
+// latch copies an answer into the status.
 func (p *pass) latch(a answer, found *ecr.Image) {
 	p.status.CacheResult, p.status.Reason, p.status.Explanation = a.result, a.reason, conditions.Shorten(a.explanation)
 	p.status.ReplacesDigest = a.replaces
@@ -93,7 +93,7 @@ func (p *pass) latch(a answer, found *ecr.Image) {
 	}
 }
 
-// hash takes the request's hash, or computes it from inline contents.
+// hash returns the request's hash, or computes it from inline contents.
 func (r *Reconciler) hash(ctx context.Context, p *pass) error {
 	if p.status.ConfigHash != "" {
 		return nil
@@ -103,7 +103,7 @@ func (r *Reconciler) hash(ctx context.Context, p *pass) error {
 		return nil
 	}
 	if len(p.project.Spec.KeyInputs) > 0 {
-		p.fail(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("project %s has keyInputs, which need the workspace; send configHash, as imagecache prepare does, instead of configuration", p.project.Name))
+		p.fail(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("the keyInputs of project %s need the workspace; send configHash instead of configuration, as imagecache prepare does", p.project.Name))
 		return nil
 	}
 	whole := &v1alpha1.DevcontainerImage{}
@@ -119,7 +119,7 @@ func (r *Reconciler) hash(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// dockerfileOf is an inline Dockerfile's contents, nil where there is none.
+// dockerfileOf returns the contents of an inline Dockerfile, or nil if there is none.
 func dockerfileOf(contents *v1alpha1.InlineConfiguration) []byte {
 	if contents.Dockerfile == "" {
 		return nil
@@ -127,12 +127,13 @@ func dockerfileOf(contents *v1alpha1.InlineConfiguration) []byte {
 	return []byte(contents.Dockerfile)
 }
 
-// requestsOf lists the requests of the namespace that an index holds under a value: read only, as indexes.Requests says.
+// requestsOf lists the requests of the namespace that an index holds under a value. The result is read-only; see
+// indexes.Requests.
 func (r *Reconciler) requestsOf(ctx context.Context, image *v1alpha1.DevcontainerImage, index, value string) ([]v1alpha1.DevcontainerImage, error) {
 	return indexes.Requests(ctx, r.Client, image.Namespace, index, value)
 }
 
-// expectation is what an image under the request's hash has to be.
+// expectation returns what an image of the request's hash must be.
 func (p *pass) expectation() publication.Expectation {
 	return publication.Expectation{
 		Hash:        p.status.ConfigHash,
@@ -142,7 +143,7 @@ func (p *pass) expectation() publication.Expectation {
 	}
 }
 
-// cachedImage is what the status says about an image of the repository.
+// cachedImage returns the status's description of an image of the repository.
 func (p *pass) cachedImage(found *ecr.Image, buildSeconds int64) *v1alpha1.CachedImage {
 	image := &v1alpha1.CachedImage{
 		Reference:    p.status.RepositoryURI + "@" + found.Digest,

@@ -11,8 +11,8 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// bypass says why the cache does not apply to a request, if it doesn't. project and runner are nil where they are not
-// known: they are looked at only after what the request says by itself.
+// bypass returns why the cache does not apply to a request, if it does not. runner is nil if it is not known yet: it
+// is checked only after what the request alone decides.
 func bypass(spec *v1alpha1.DevcontainerImageSpec, runner *v1alpha1.RunnerImageCache) (reason, explanation string, bypassed bool) {
 	switch {
 	case spec.ProjectRef == nil:
@@ -22,7 +22,7 @@ func bypass(spec *v1alpha1.DevcontainerImageSpec, runner *v1alpha1.RunnerImageCa
 	case runner == nil:
 		return "", "", false
 	case runner.Spec.Provider != "" && runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
-		return v1alpha1.ReasonUnsupportedRunner, fmt.Sprintf("runners of provider %s do not cache; only AWSEC2 runners do", runner.Spec.Provider), true
+		return v1alpha1.ReasonUnsupportedRunner, fmt.Sprintf("runners with provider %s can't use the cache; only AWSEC2 runners can", runner.Spec.Provider), true
 	case runner.Spec.Cache == v1alpha1.CacheDisabled:
 		return v1alpha1.ReasonCacheDisabled, fmt.Sprintf("the cache of runner %s is switched off", runner.Spec.RunnerID), true
 	}
@@ -35,18 +35,18 @@ type answer struct {
 	reason      string
 	explanation string
 	about       publication.About
-	// replaces is the digest of an image that stands under the hash and can't be used.
+	// replaces is the digest of an unusable image that has the hash as its tag.
 	replaces string
 }
 
-// answerFor decides hit or miss from what the repository holds under the hash; found is nil if it holds nothing.
+// answerFor decides hit or miss from the image of the hash. found is nil if the repository has none.
 func answerFor(spec *v1alpha1.DevcontainerImageSpec, want publication.Expectation, policy publication.Policy, found *publication.Cached, now time.Time) answer {
 	if found == nil {
 		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonImageNotFound, explanation: "no image with this configuration is cached"}
 	}
 	if spec.CachePolicy == v1alpha1.CachePolicyRefresh {
 		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonRefresh, replaces: found.Digest,
-			explanation: fmt.Sprintf("the request asks for a new image instead of that of %s", ago(found.PushedAt, now))}
+			explanation: fmt.Sprintf("the request asks for a new image instead of the image of %s", ago(found.PushedAt, now))}
 	}
 	unusable, about := publication.Judge(*found, want, policy, now)
 	if unusable == publication.Usable {
@@ -66,13 +66,13 @@ func unusableSentence(why publication.Unusable, found *publication.Cached, polic
 	case publication.PlatformMismatch:
 		return fmt.Sprintf("the image under this hash is not for %s", want.Platform)
 	case publication.Archived:
-		return "ECR has archived the image, so that it can't be pulled"
+		return "ECR has archived the image, so it can't be pulled"
 	default:
 		return "the image under this hash was not published by this cache, or is damaged"
 	}
 }
 
-// policyOf is what a project asks of its images.
+// policyOf returns the conditions that a project sets for its images.
 func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
 	policy := publication.Policy{Retention: projects.Retention(project)}
 	if before := project.Spec.InvalidatePushedBefore; before != nil {
@@ -81,8 +81,8 @@ func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
 	return policy
 }
 
-// mayPublish says whether a request may ever become a builder: the initial build of an environment's creation, and not
-// the second such request of one environment. others are requests among which are all of the environment's.
+// mayPublish reports whether a request may ever become a builder. It must be the initial build of a new environment,
+// and not the environment's second request of that kind. others must contain all requests of the environment.
 func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
 	if image.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated {
 		return "a rebuild never publishes", false
@@ -93,15 +93,16 @@ func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.Devcontaine
 			other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
 			continue
 		}
-		// Requests of one second have no order but their names', so one that builds already counts as the first.
+		// Creation times are in seconds. Requests of one second are ordered by name, so one that builds already
+		// counts as the first.
 		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) {
-			return fmt.Sprintf("environment %s was created with request %s already, and only the first may publish", image.Spec.EnvironmentID, other.Name), false
+			return fmt.Sprintf("environment %s was already created with request %s, and only the first request may publish", image.Spec.EnvironmentID, other.Name), false
 		}
 	}
 	return "", true
 }
 
-// earlier orders requests by creation; those of one second by name, so that each two have one order.
+// earlier orders requests by creation time, and by name if the times are equal.
 func earlier(a, b *v1alpha1.DevcontainerImage) bool {
 	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
@@ -113,8 +114,8 @@ func sameProject(a, b *v1alpha1.DevcontainerImage) bool {
 	return a.Spec.ProjectRef != nil && b.Spec.ProjectRef != nil && a.Spec.ProjectRef.Name == b.Spec.ProjectRef.Name
 }
 
-// expectedBuildSeconds is how long a build may take: what the latest of the project's published ones took, or nil where
-// none is known.
+// expectedBuildSeconds estimates how long a build takes: as long as the latest published build of the project. It
+// returns nil if none is known.
 func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
 	var latest *v1alpha1.DevcontainerImage
 	for i := range others {
@@ -132,7 +133,7 @@ func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
 	return latest.Spec.Build.DurationSeconds
 }
 
-// ago says how long ago a time was, in its largest unit.
+// ago describes how long ago a time was, in its largest unit.
 func ago(then, now time.Time) string {
 	passed := now.Sub(then)
 	switch {
@@ -154,18 +155,19 @@ func madeBy(about publication.About, pushedAt, now time.Time) string {
 	return fmt.Sprintf("%s (environment %s)", ago(pushedAt, now), about.Environment)
 }
 
-// refusal says why a project does not let a reported build be published, if it doesn't.
+// refusal returns why a project forbids publishing a reported build, if it does.
 func refusal(project *v1alpha1.ProjectImageCache, report *v1alpha1.BuildReport) (reason, message string, refused bool) {
 	switch {
 	case report.KeyCoverage == v1alpha1.CoverageEnvironmentValues:
-		return v1alpha1.ReasonSecretsInBuild, "a value of the runner's environment reaches the build and is not in the key, so the image stays where it was built; add LocalEnv to the project's keyInputs", true
+		return v1alpha1.ReasonSecretsInBuild, "a value of the runner's environment reaches the build and is not in the key, so the image is used only where it was built; add LocalEnv to the project's keyInputs", true
 	case project.Spec.KeyCoverage == v1alpha1.KeyCoverageRequireComplete && report.KeyCoverage != v1alpha1.CoverageComplete:
-		return v1alpha1.ReasonKeyIncomplete, "the build reads more than its key covers and the project asks for complete keys, so the image stays where it was built; see imagecache hash --explain", true
+		return v1alpha1.ReasonKeyIncomplete, "the build reads more than its key covers and the project requires complete keys, so the image is used only where it was built; run imagecache hash --explain", true
 	}
 	return "", "", false
 }
 
-// savedSeconds is what a hit saved: the build's time less the time of the pull that was reported; never below zero.
+// savedSeconds returns what a hit saved: the duration of the build less the duration of the reported pull; never
+// below zero.
 func savedSeconds(image *v1alpha1.CachedImage, pull *v1alpha1.PullReport) *int64 {
 	if image == nil || image.BuildSeconds == nil {
 		return nil
@@ -181,7 +183,7 @@ func savedSeconds(image *v1alpha1.CachedImage, pull *v1alpha1.PullReport) *int64
 	return &saved
 }
 
-// dueAt is when a finished object is to be removed.
+// dueAt returns when a finished object is removed.
 func dueAt(image *v1alpha1.DevcontainerImage) time.Time {
 	ttl := int32(86400)
 	if image.Spec.TTLSecondsAfterFinished != nil {

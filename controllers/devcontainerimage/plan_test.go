@@ -72,7 +72,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		"usable": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", time.Time{},
 			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
 		"refresh": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "Refresh", time.Time{},
-			v1alpha1.CacheMiss, v1alpha1.ReasonRefresh, "the request asks for a new image instead of that of 3 h ago"},
+			v1alpha1.CacheMiss, v1alpha1.ReasonRefresh, "the request asks for a new image instead of the image of 3 h ago"},
 		"an hour and a second left": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) {
 			c.PushedAt = fixture.Noon.Add(-30*24*time.Hour + time.Hour + time.Second)
 		}), "", time.Time{}, v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 29 days ago (environment e-17)"},
@@ -92,7 +92,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		"no configuration": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Config = []byte{} }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
 		"archived": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Archived = true }), "", time.Time{},
-			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so that it can't be pulled"},
+			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so it can't be pulled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy := policy

@@ -14,18 +14,18 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// pushDuration is how long upload rights last: the shortest session that AWS gives
+// pushDuration is how long upload rights last: the shortest session that AWS grants
 // (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, DurationSeconds).
 const pushDuration = 15 * time.Minute
 
-// pushSecretName is the Secret with a request's upload rights. It holds the UID, so that whoever chooses a request's name
-// can't make the controller write or remove a Secret that is somebody else's.
+// pushSecretName returns the name of the Secret with a request's upload rights. It contains the UID, so that a client
+// that chooses a request's name can't make the controller write or remove another client's Secret.
 func pushSecretName(image *v1alpha1.DevcontainerImage) string {
 	return "imagecache-push-" + string(image.UID)
 }
 
-// grantPush makes upload rights for the project's repository: for layers alone, after the build has ended, and never
-// twice for one report.
+// grantPush creates upload rights for the project's repository. They allow only the upload of layers, begin after the
+// build has ended, and are created once for one report.
 func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) error {
 	if p.runner.Status.PushRoleARN == "" {
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)
@@ -68,7 +68,7 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 	return nil
 }
 
-// removePushCredentials takes a request's upload rights away.
+// removePushCredentials removes a request's upload rights.
 func (r *Reconciler) removePushCredentials(ctx context.Context, p *pass) error {
 	if err := credentials.Remove(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
 		return err

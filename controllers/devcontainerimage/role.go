@@ -19,7 +19,8 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// assignRole says what the environment does about a miss: build and publish, wait for who does, or build for itself.
+// assignRole decides what the environment does after a miss: build and publish, wait for the builder, or build for
+// itself.
 func (r *Reconciler) assignRole(ctx context.Context, p *pass) error {
 	siblings, err := r.requestsOf(ctx, p.image, indexes.Environment, indexes.EnvironmentShare(p.image.Spec.EnvironmentID))
 	if err != nil {
@@ -33,7 +34,8 @@ func (r *Reconciler) assignRole(ctx context.Context, p *pass) error {
 	return r.contend(ctx, p)
 }
 
-// contend claims the build lease of the request's hash. Who gets it is the builder, and everybody else a waiter.
+// contend claims the build lease of the request's hash. The request that acquires the lease becomes the builder, and
+// all others become waiters.
 func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 	if err := r.resolve(ctx, p); err != nil {
 		return err
@@ -53,8 +55,8 @@ func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 		}
 	}
 	if holds(p.image, lease) {
-		// From here on the request can't disappear without giving the lease back. If this process dies before that,
-		// waiters find the holder gone.
+		// The finalizer keeps the request until it releases the lease. If this process dies before it sets the
+		// finalizer, waiters find that the holder no longer exists.
 		if err := r.addFinalizer(ctx, p); err != nil {
 			return err
 		}
@@ -76,8 +78,9 @@ func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 	return err
 }
 
-// letFinish waits out the moment between the end of a builder and that of its lease. Who waited for that builder would take
-// its image, which this request's own lookup may just have found missing; once the lease is free, it is looked up again.
+// letFinish waits for the moment between a builder's end and the release of its lease. A waiter would now take the
+// builder's image, which this request's own lookup may have missed. When the lease is free, the request looks the
+// image up again.
 func (r *Reconciler) letFinish(ctx context.Context, p *pass, lease *coordinationv1.Lease) error {
 	holder, err := r.cachedRequest(ctx, p, holderName(lease))
 	if err != nil {
@@ -89,8 +92,8 @@ func (r *Reconciler) letFinish(ctx context.Context, p *pass, lease *coordination
 	return nil
 }
 
-// publishedMeanwhile looks the image up again, now that nobody else can build it: the builder before may have published it
-// after this request was answered. It takes the image over if it is usable.
+// publishedMeanwhile looks the image up again when no other request can build it. The previous builder may have
+// published it after this request was answered. If the image is usable, the request takes it.
 func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) (bool, error) {
 	found, err := r.find(ctx, p, repository)
 	if err != nil || found == nil || found.Digest == p.status.ReplacesDigest {
@@ -105,7 +108,7 @@ func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository
 	return true, nil
 }
 
-// describeBuilder says about the holder of a build lease what those who wait for it want to know.
+// describeBuilder returns the description of a lease's holder that waiters show in their status.
 func (r *Reconciler) describeBuilder(ctx context.Context, p *pass, lease *coordinationv1.Lease) (*v1alpha1.BuilderReference, error) {
 	published, err := r.requestsOf(ctx, p.image, indexes.PublishedProject, p.image.Spec.ProjectRef.Name)
 	if err != nil {
@@ -138,8 +141,8 @@ func (r *Reconciler) addFinalizer(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// wait keeps a waiter waiting while somebody builds, gives it the image once there is one, and makes it contend for the
-// lease when the builder is gone without one.
+// wait keeps a waiter waiting while another request builds, gives it the image when one exists, and makes it contend
+// for the lease when the builder ended without an image.
 func (r *Reconciler) wait(ctx context.Context, p *pass) error {
 	if err := r.resolve(ctx, p); err != nil {
 		return err
@@ -148,7 +151,7 @@ func (r *Reconciler) wait(ctx context.Context, p *pass) error {
 		return p.handOver(v1alpha1.ReasonImageFound, "built by another environment")
 	}
 	if p.image.Spec.Build != nil {
-		p.end.publication = &fate{reason: v1alpha1.ReasonNotBuilder, message: "another environment builds for the cache; this image is used where it was built"}
+		p.end.publication = &fate{reason: v1alpha1.ReasonNotBuilder, message: "another environment is the builder for the cache; this image is used where it was built"}
 		p.finish(v1alpha1.ReasonLocalBuild, "the environment did not wait and built for itself")
 		return nil
 	}
@@ -164,14 +167,15 @@ func (r *Reconciler) wait(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	if lease != nil && !holds(p.image, lease) { // its own it may have from a pass that was broken off
+	if lease != nil && !holds(p.image, lease) { // a pass that was cut short may have acquired the request's own lease
 		return r.waitFor(ctx, p, lease)
 	}
 	return r.succeed(ctx, p)
 }
 
-// A waiter is woken by the end of its builder's request and of its lease. Both are found by the waiter's status, which the
-// cache may not show yet when they come: so a new waiter looks once more soon, and each again at times.
+// The end of the builder's request and the removal of its lease wake a waiter. Both find the waiter by its status,
+// which the cache may not show yet at that time. So a new waiter looks once more soon, and every waiter looks again
+// from time to time.
 const (
 	newWaiterLooks = 250 * time.Millisecond
 	waiterLooks    = 30 * time.Second
@@ -182,17 +186,19 @@ func (p *pass) waitForBuilder() error {
 	if p.image.Status.Role != v1alpha1.RoleWaiter {
 		after = newWaiterLooks
 	}
-	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, after, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, after, "environment %s is building this configuration", p.status.Builder.EnvironmentID)
 }
 
-// hasBuilt says whether a builder ended with the image that a waiter waits for: one of its hash, and not the very image
-// that the waiter's answer said is to be replaced, which a builder that still held its lease may have made before.
+// hasBuilt reports whether a builder ended with the image that a waiter waits for. The image must have the waiter's
+// hash, and must not be the image that the waiter's answer wants to replace, which a builder that still held its
+// lease may have published before.
 func hasBuilt(builder *v1alpha1.DevcontainerImage, waiter *pass) bool {
 	return builder != nil && builder.Status.Image != nil && builder.Status.FinishedAt != nil &&
 		builder.Status.ConfigHash == waiter.status.ConfigHash && builder.Status.Image.Digest != waiter.status.ReplacesDigest
 }
 
-// waitFor waits for a lease's holder. A holder that no longer exists can't give the lease back, so it is taken away.
+// waitFor waits for the lease's holder. A holder that does not exist can't release the lease, so waitFor removes the
+// lease.
 func (r *Reconciler) waitFor(ctx context.Context, p *pass, lease *coordinationv1.Lease) error {
 	name := holderName(lease)
 	if name != p.status.Builder.Name {
@@ -219,7 +225,7 @@ func (r *Reconciler) waitFor(ctx context.Context, p *pass, lease *coordinationv1
 	return p.waitForBuilder()
 }
 
-// succeed follows a builder that is gone: the waiter contends for the lease, and builds unless the image is there.
+// succeed handles a builder that is gone: the waiter contends for the lease, and builds unless the image exists.
 func (r *Reconciler) succeed(ctx context.Context, p *pass) error {
 	if err := r.contend(ctx, p); err != nil || p.status.Role == v1alpha1.RoleBuilder {
 		return err
@@ -227,10 +233,10 @@ func (r *Reconciler) succeed(ctx context.Context, p *pass) error {
 	if p.status.Image != nil {
 		return p.handOver(v1alpha1.ReasonImageFound, "built by another environment")
 	}
-	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s builds this configuration", p.status.Builder.EnvironmentID)
+	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s is building this configuration", p.status.Builder.EnvironmentID)
 }
 
-// cachedRequest is another request of the namespace as the cache has it, or nil.
+// cachedRequest returns another request of the namespace from the cache, or nil.
 func (r *Reconciler) cachedRequest(ctx context.Context, p *pass, name string) (*v1alpha1.DevcontainerImage, error) {
 	request := &v1alpha1.DevcontainerImage{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: name}, request)

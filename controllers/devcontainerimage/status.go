@@ -14,13 +14,13 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// pass is one reconciliation of a request: what was read, the status as it will be, and how the pass ended.
+// pass is one reconciliation of a request: what it read, the new status, and how the pass ended.
 type pass struct {
 	image   *v1alpha1.DevcontainerImage
 	project *v1alpha1.ProjectImageCache
 	runner  *v1alpha1.RunnerImageCache
 	now     time.Time
-	// inputs are those of inline contents, where this pass computed their hash.
+	// inputs are the inputs of inline contents, if this pass computed their hash.
 	inputs []publication.Input
 
 	status v1alpha1.DevcontainerImageStatus
@@ -28,41 +28,42 @@ type pass struct {
 	next   time.Duration
 }
 
-// ending is what a pass came to.
+// ending is how a pass ended.
 type ending struct {
-	// final says that nothing is left to do. reason and message are then Ready's.
+	// final means that the request is finished. reason and message are then those of Ready.
 	final   bool
 	reason  string
 	message string
-	// err is why the request is not ready: waiting, failed for good (terminal), or an error of AWS or the cluster.
+	// err is why the request is not ready: it waits, failed for good (terminal), or met an error of AWS or the
+	// cluster.
 	err error
-	// publication is the fate of the builder's image, once known.
+	// publication is the fate of the builder's image, when it is known.
 	publication *fate
 }
 
-// fate is whether a builder's image was published.
+// fate is whether a builder's image was published, and why.
 type fate struct {
 	published bool
 	reason    string
 	message   string
 }
 
-// finish ends the request: the answer is final and good.
+// finish ends the request with success: the answer is final.
 func (p *pass) finish(reason, message string) {
 	p.end.final, p.end.reason, p.end.message = true, reason, message
 }
 
-// fail ends the request: the answer is final, and there is no image.
+// fail ends the request without an image: the answer is final.
 func (p *pass) fail(reason, message string) {
 	p.end.final = true
 	p.end.err = &outcome.TerminalError{Reason: reason, Message: message}
 }
 
-// handOver ends a request that has an image, as soon as there are credentials to pull it with.
+// handOver ends a request that has an image when credentials to pull it exist.
 func (p *pass) handOver(reason, message string) error {
 	credentials := projects.UsablePullCredentials(p.project, p.now)
 	if credentials == nil {
-		return outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "%s; pull credentials are being made", message)
+		return outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "%s; the controller is creating pull credentials", message)
 	}
 	p.status.PullCredentials = credentials
 	p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
@@ -70,7 +71,7 @@ func (p *pass) handOver(reason, message string) error {
 	return nil
 }
 
-// statusFor derives the status from the facts of a pass.
+// statusFor computes the status from the facts of a pass.
 func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 	status := p.status
 	status.ObservedGeneration = p.image.Generation
@@ -95,8 +96,8 @@ func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 	return status
 }
 
-// withLateReports takes into the status what the runner reports once the request is finished: what a pull saved, and a
-// build that was never to be published.
+// withLateReports adds to the status what the runner reports after the request is finished: the outcome of a pull,
+// and a build that may not be published.
 func (p *pass) withLateReports() *pass {
 	p.status.ObservedGeneration = p.image.Generation
 	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
@@ -108,13 +109,13 @@ func (p *pass) withLateReports() *pass {
 	if p.image.Spec.Build != nil && meta.FindStatusCondition(p.status.Conditions, v1alpha1.ConditionPublished) == nil {
 		meta.SetStatusCondition(&p.status.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, ObservedGeneration: p.image.Generation,
-			Reason: v1alpha1.ReasonNotBuilder, Message: "the report came from a request that does not publish; the image is used where it was built",
+			Reason: v1alpha1.ReasonNotBuilder, Message: "the report came from a request that may not publish; the image is used where it was built",
 		})
 	}
 	return p
 }
 
-// pulled is the condition that a report of a pull comes to.
+// pulled returns the condition for a report of a pull.
 func pulled(pull *v1alpha1.PullReport, generation int64) metav1.Condition {
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionPulled, Status: metav1.ConditionTrue, ObservedGeneration: generation,
@@ -130,10 +131,10 @@ func pulled(pull *v1alpha1.PullReport, generation int64) metav1.Condition {
 	return condition
 }
 
-// lookupFailure names a failed lookup. What is being waited for keeps its own reason.
+// lookupFailure returns the reason and the message of a failed lookup. A wait keeps its own reason.
 func lookupFailure(err error) (reason, message string) {
 	if err == nil {
-		return v1alpha1.ReasonProgressing, "the lookup has not ended yet"
+		return v1alpha1.ReasonProgressing, "the lookup has not finished yet"
 	}
 	var waiting *outcome.WaitingError
 	reason, message = outcome.Reason(err)
@@ -168,6 +169,6 @@ func pushFacts(f *conditions.Facts, p *pass) {
 		return
 	}
 	if meta.FindStatusCondition(p.image.Status.Conditions, v1alpha1.ConditionPushCredentialsRemoved) != nil || p.image.Status.PushCredentials != nil {
-		f.Is(v1alpha1.ConditionPushCredentialsRemoved, metav1.ConditionTrue, v1alpha1.ReasonRemoved, "the upload rights are removed")
+		f.Is(v1alpha1.ConditionPushCredentialsRemoved, metav1.ConditionTrue, v1alpha1.ReasonRemoved, "the controller removed the upload rights")
 	}
 }

@@ -37,7 +37,7 @@ func TestStatusFollowsFromTheFacts(t *testing.T) {
 			want: map[string]string{"LookedUp": "False/LookupFailed", "Ready": "False/AWSError", "Reconciling": "True/AWSError"},
 		},
 		"project not there": {
-			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "project shop is not there")},
+			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "project shop does not exist")},
 			want: map[string]string{"LookedUp": "False/WaitingForProject", "Ready": "False/WaitingForProject", "Reconciling": "True/WaitingForProject"},
 		},
 		"hit": {
@@ -52,12 +52,12 @@ func TestStatusFollowsFromTheFacts(t *testing.T) {
 		},
 		"builder at work": {
 			now:  v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder},
-			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonBuilding, time.Second, "the environment builds the image")},
+			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonBuilding, time.Second, "this environment is building the image")},
 			want: map[string]string{"LookedUp": "True/Miss", "Published": "False/Building", "Ready": "False/Building", "Reconciling": "True/Building"},
 		},
 		"builder uploads": {
 			now: v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder, PushCredentials: credentials},
-			end: ending{err: outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "the runner uploads 3 layers")},
+			end: ending{err: outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "the runner is uploading 3 layers")},
 			want: map[string]string{"LookedUp": "True/Miss", "Published": "False/Uploading", "PushCredentialsRemoved": "False/Granted",
 				"Ready": "False/Uploading", "Reconciling": "True/Uploading"},
 		},
@@ -81,7 +81,7 @@ func TestStatusFollowsFromTheFacts(t *testing.T) {
 		},
 		"waiter": {
 			now:  v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleWaiter},
-			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment e-1 builds this configuration")},
+			end:  ending{err: outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment e-1 is building this configuration")},
 			want: map[string]string{"LookedUp": "True/Miss", "Ready": "False/WaitingForBuilder", "Reconciling": "True/WaitingForBuilder"},
 		},
 	} {

@@ -24,11 +24,11 @@ import (
 	"imagecache.dev/controllers/watch"
 )
 
-// requestWorkers is how many requests are answered at once. They mostly wait, for AWS or the API server, and those
-// that look up together share one call: a morning's thousand environments of one project cost a dozen.
+// requestWorkers is how many requests are answered at once. They mostly wait for AWS or the API server, and
+// simultaneous lookups share one call: a thousand environments of one project in one morning cost a dozen calls.
 const requestWorkers = 1000
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), ownwrites.New(r.Clock)
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -51,15 +51,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// behind is the priority of what nobody waits for; requests that are answered have 0.
+// behind is the priority of requests that no environment waits for. Requests without an answer have priority 0.
 const behind = -100
 
-// requestHandler wakes requests to which something is left to do: new ones at once, even if a manager that starts finds
-// them among a hundred thousand that are finished. Of those each waits, without a pass, for the time of its removal.
+// requestHandler queues the requests that have something left to do. It queues new ones at once, even if a starting
+// manager finds them among a hundred thousand finished ones. A finished request waits, without a pass, for the time
+// of its removal.
 func (r *Reconciler) requestHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(q queue, object client.Object, options priorityqueue.AddOpts) {
-		// The default queue of controller-runtime is one with priorities.
+		// controller-runtime's default queue supports priorities.
 		q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
 	}
 	return handler.Funcs{
@@ -83,17 +84,17 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 	}
 }
 
-// waitersOfBuilder are the unfinished requests of a builder's hash.
+// waitersOfBuilder returns the unfinished requests of a builder's hash.
 func (r *Reconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
 }
 
-// requestsOfProject are the unfinished requests of a project.
+// requestsOfProject returns the unfinished requests of a project.
 func (r *Reconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenProject, object.GetName())
 }
 
-// requestsOfRunner are the unfinished requests of a runner's projects.
+// requestsOfRunner returns the unfinished requests of a runner's projects.
 func (r *Reconciler) requestsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, project := range watch.ProjectsOfRunner(ctx, r.Client, object) {
@@ -102,7 +103,7 @@ func (r *Reconciler) requestsOfRunner(ctx context.Context, object client.Object)
 	return requests
 }
 
-// unfinished are the requests that an index of unfinished ones holds under a value.
+// unfinished returns the requests that an index of unfinished requests holds under a value.
 func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
 	if value == "" {
 		return nil
@@ -118,8 +119,8 @@ func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value str
 	return requests
 }
 
-// leaseHandler notes when each build lease was renewed, and wakes those whom a lease's end concerns. A renewal wakes
-// nobody.
+// leaseHandler records when each build lease was renewed, and queues the requests that the end of a lease concerns. A
+// renewal queues nothing.
 func (r *Reconciler) leaseHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {

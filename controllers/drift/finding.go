@@ -1,4 +1,4 @@
-// Package drift describes what differed in AWS from what the controller left there. It is pure.
+// Package drift describes how AWS differed from what the controller had set. It is pure.
 package drift
 
 import (
@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// Finding is one difference: the action that corrects it, which is an event's action, and a sentence about what was found.
+// Finding is one difference: Action is what the controller does about it, as the action of an event, and Text
+// describes it for a person.
 type Finding struct{ Action, Text string }
 
-// Actions of events about drift. Events of one action within some minutes are one event with a count, so each kind of
-// drift has an action of its own.
+// Actions of events about drift. Kubernetes combines events of one action within some minutes into one event with a
+// count, so each kind of drift has an action of its own.
 const (
 	ActionCreateRepository    = "CreateRepository"
 	ActionSetImmutable        = "SetImmutable"
@@ -23,12 +24,12 @@ const (
 
 // MissingTags describes tags that were missing or had another value.
 func MissingTags(tags map[string]string) Finding {
-	return Finding{ActionSetTags, "tags were missing or other than wanted: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
+	return Finding{ActionSetTags, "tags were missing or had other values: " + strings.Join(slices.Sorted(maps.Keys(tags)), ", ")}
 }
 
 // StrayTags describes tags that are no longer wanted.
 func StrayTags(keys []string) Finding {
-	return Finding{ActionRemoveTags, "tags were there that are no longer wanted: " + strings.Join(keys, ", ")}
+	return Finding{ActionRemoveTags, "tags existed that are no longer wanted: " + strings.Join(keys, ", ")}
 }
 
 // FoundPolicy describes a policy that was changed, or removed if text is empty. what names it.
@@ -39,6 +40,6 @@ func FoundPolicy(what, text string) string {
 	return "the " + what + " was changed"
 }
 
-// EventCorrected is the reason of the event for something in AWS that differed and was corrected. The note names
-// what was found.
+// EventCorrected is the reason of the event for a difference in AWS that the controller corrected. The note describes
+// the difference.
 const EventCorrected = "DriftCorrected"

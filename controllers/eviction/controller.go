@@ -25,7 +25,7 @@ import (
 	"imagecache.dev/controllers/projects"
 )
 
-// evictionRetry is how soon an eviction is tried again that has to wait for the runner.
+// evictionRetry is how long a pass waits for the runner before it retries an eviction.
 const evictionRetry = 5 * time.Second
 
 // Reconciler removes the images that a project's annotation names.
@@ -36,7 +36,7 @@ type Reconciler struct {
 	Targets *awstarget.Targets
 }
 
-// Reconcile removes the images and then what named them.
+// Reconcile removes the images and then their hashes from the annotation.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	asked := project.Annotations[v1alpha1.AnnotationEvict]
 	if asked == "" || !project.DeletionTimestamp.IsZero() {
@@ -55,11 +55,11 @@ func (r *Reconciler) evict(ctx context.Context, project *v1alpha1.ProjectImageCa
 		return err
 	}
 	if runner == nil {
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there", project.Spec.RunnerRef.Name)
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s does not exist", project.Spec.RunnerRef.Name)
 	}
 	target, err := r.Targets.OfProject(ctx, project, runner)
 	if outcome.IsRefusal(err) {
-		// No watch of this controller tells when that is over.
+		// No watch of this controller reports the end of this wait.
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, evictionRetry, "%s", err.Error())
 	}
 	if err != nil {
@@ -77,12 +77,12 @@ func (r *Reconciler) evict(ctx context.Context, project *v1alpha1.ProjectImageCa
 			return fmt.Errorf("evict image: %w", err)
 		}
 		metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedEvicted).Inc()
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "Evicted", "Evict", "the image of hash %s was removed as asked", hash)
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "Evicted", "Evict", "removed the image of hash %s, as requested", hash)
 	}
 	return r.strike(ctx, project, hashes)
 }
 
-// strike takes hashes that are done out of the annotation. One that was added meanwhile makes it a conflict.
+// strike removes finished hashes from the annotation. It returns a conflict if another hash was added meanwhile.
 func (r *Reconciler) strike(ctx context.Context, project *v1alpha1.ProjectImageCache, done []string) error {
 	before := project.DeepCopy()
 	left := slices.DeleteFunc(hashesIn(project.Annotations[v1alpha1.AnnotationEvict]), func(hash string) bool { return slices.Contains(done, hash) })
@@ -99,7 +99,7 @@ func (r *Reconciler) strike(ctx context.Context, project *v1alpha1.ProjectImageC
 
 var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// hashesIn are the hashes of a list with commas; anything else in it is left out.
+// hashesIn returns the hashes of a comma-separated list and ignores everything else in it.
 func hashesIn(list string) []string {
 	var hashes []string
 	for item := range strings.SplitSeq(list, ",") {
@@ -110,7 +110,7 @@ func hashesIn(list string) []string {
 	return hashes
 }
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("eviction").

@@ -1,4 +1,4 @@
-// Package indexes holds the indexes of the manager's cache and the predicates of requests that they rest on.
+// Package indexes holds the indexes of the manager's cache and the predicates of requests that the indexes use.
 package indexes
 
 import (
@@ -10,21 +10,21 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// Names of the cache's indexes. Requests are kept long after they are finished, so those that are looked for while
-// somebody waits have indexes of their own: what it takes to find them does not grow with what is finished.
+// Names of the cache's indexes. Requests are kept long after they are finished. Lookups that an environment waits for
+// have indexes of unfinished requests, so that their cost does not grow with the number of finished ones.
 const (
-	// Environment holds requests by a share of their environments' IDs, see EnvironmentShare.
+	// Environment holds requests by a share of their environments' IDs; see EnvironmentShare.
 	Environment = "share/spec.environmentID"
 	// OpenProject and OpenHash hold the unfinished requests of a project, and of a hash.
 	OpenProject = "unfinished/spec.projectRef.name"
 	OpenHash    = "unfinished/status.configHash"
-	// PublishedProject holds the requests of a project that ended with an image which they built.
+	// PublishedProject holds the requests of a project whose own image was published.
 	PublishedProject = "published/spec.projectRef.name"
 	ProjectRunner    = "spec.runnerRef.name"
 	RunnerID         = "spec.runnerID"
 )
 
-// Register adds all indexes. Call it once, before the manager starts.
+// Register registers the indexes that the reconcilers use. Call it once, before the manager starts.
 func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	indexes := []struct {
 		object client.Object
@@ -64,8 +64,8 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// Requests lists the requests of a namespace that an index holds under a value. They share their contents with the cache:
-// read only.
+// Requests lists the requests of a namespace that an index holds under a value. The result shares its contents with
+// the cache: it is read-only.
 func Requests(ctx context.Context, reader client.Reader, namespace, index, value string) ([]v1alpha1.DevcontainerImage, error) {
 	var list v1alpha1.DevcontainerImageList
 	err := reader.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)
@@ -75,7 +75,7 @@ func Requests(ctx context.Context, reader client.Reader, namespace, index, value
 	return list.Items, nil
 }
 
-// when is the indexed value of a request that belongs in an index, and nothing of another.
+// when returns the index value of a request that belongs in the index, and nil for another request.
 func when(o client.Object, belongs func(*v1alpha1.DevcontainerImage) bool, value func(*v1alpha1.DevcontainerImage) string) string {
 	if image := o.(*v1alpha1.DevcontainerImage); belongs(image) {
 		return value(image)

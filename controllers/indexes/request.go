@@ -10,26 +10,26 @@ import (
 // IsOpen reports whether a request is not finished.
 func IsOpen(image *v1alpha1.DevcontainerImage) bool { return image.Status.FinishedAt == nil }
 
-// EnvironmentShare returns one of 4,096 shares for an environment. Almost every finished request is the only one of its
-// environment, and an index with an entry for each would take as much memory as the requests themselves.
+// EnvironmentShare maps an environment's ID to one of 4,096 shares. Almost every finished request is its
+// environment's only one, and an index with an entry for each would take as much memory as the requests themselves.
 func EnvironmentShare(environmentID string) string {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(environmentID)) // never fails
 	return strconv.FormatUint(uint64(sum.Sum32()%4096), 16)
 }
 
-// IsAtRest reports whether only the removal of a request, in time, is left to do.
+// IsAtRest reports whether nothing is left to do for a request except to remove it in time.
 func IsAtRest(image *v1alpha1.DevcontainerImage) bool {
 	return image.Status.FinishedAt != nil && image.Status.ObservedGeneration == image.Generation &&
 		len(image.Finalizers) == 0 && image.DeletionTimestamp.IsZero()
 }
 
-// hasPublished says whether a request ended as a builder whose image is in the repository.
+// hasPublished reports whether a request ended as a builder whose image is in the repository.
 func hasPublished(image *v1alpha1.DevcontainerImage) bool {
 	return image.Status.Role == v1alpha1.RoleBuilder && image.Status.FinishedAt != nil && image.Status.Image != nil
 }
 
-// projectName is the name of a request's project, empty without one.
+// projectName returns the name of a request's project, or "" without one.
 func projectName(image *v1alpha1.DevcontainerImage) string {
 	if image.Spec.ProjectRef == nil {
 		return ""

@@ -5,8 +5,8 @@ import (
 	"imagecache.dev/controllers/drift"
 )
 
-// BeginSeries begins the series of a runner on which alerts and ratios rest, at zero. Prometheus' increase does not see the
-// first event of a series that begins with it: one foreign image, one lost builder.
+// BeginSeries creates, at zero, the series of a runner that alerts and ratios use. Prometheus' increase does not
+// count the first event of a series that begins with it, such as one foreign image or one lost builder.
 func BeginSeries(namespace, region string) {
 	Lookups.WithLabelValues(namespace, string(v1alpha1.CacheHit), v1alpha1.ReasonImageFound)
 	for _, reason := range []string{v1alpha1.ReasonImageNotFound, v1alpha1.ReasonExpired, v1alpha1.ReasonInvalidated, v1alpha1.ReasonRefresh, v1alpha1.ReasonNotVerified} {

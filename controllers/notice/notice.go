@@ -1,4 +1,4 @@
-// Package notice makes the events that several kinds share.
+// Package notice emits the events that several kinds share.
 package notice
 
 import (
@@ -14,10 +14,10 @@ import (
 // eventReady is the reason of the event for an object that became ready.
 const eventReady = "Ready"
 
-// Abandoned is the reason of the event for an object that was let go without touching AWS.
+// Abandoned is the reason of the event for an object that was released without calling AWS.
 const Abandoned = "Abandoned"
 
-// Ready makes an event when an object becomes ready, and when it stops being ready or cannot become it.
+// Ready emits an event when an object becomes ready, when it stops being ready, and when it can't become ready.
 func Ready(recorder events.EventRecorder, object runtime.Object, before, after []metav1.Condition) {
 	was, is := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(after, v1alpha1.ConditionReady)
 	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
@@ -31,7 +31,7 @@ func Ready(recorder events.EventRecorder, object runtime.Object, before, after [
 	}
 }
 
-// IsOrdinaryWait reports whether nobody has to act on a reason for not being ready.
+// IsOrdinaryWait reports whether a reason for not being ready needs nobody's attention.
 func IsOrdinaryWait(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonProgressing, v1alpha1.ReasonWaitingForRunner, v1alpha1.ReasonThrottled, v1alpha1.ReasonDeleting,

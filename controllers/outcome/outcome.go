@@ -1,4 +1,4 @@
-// Package outcome says how a pass ends: it classifies errors and makes results. Nothing else makes a result.
+// Package outcome defines how a pass ends: it classifies errors and makes results. No other package makes a result.
 package outcome
 
 import (
@@ -17,7 +17,7 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// awsReason is the API's reason for a class of AWS errors.
+// awsReason returns the API's reason for a class of AWS errors.
 func awsReason(class aws.Class) string {
 	switch class {
 	case aws.ClassAccessDenied:
@@ -39,14 +39,14 @@ func First(errs ...error) error {
 	return nil
 }
 
-// AccessDeniedRetry is the pause after AWS denied a call: long enough not to fill the account's audit log, short enough that
-// a new permission takes effect within a minute.
+// AccessDeniedRetry is how long a pass waits after AWS denied a call. It is long enough not to fill the account's
+// audit log, and short enough that the object recovers within a minute of the missing permission's grant.
 const AccessDeniedRetry = 30 * time.Second
 
-// ConflictRetry is the pause after a pass that read a stale object.
+// ConflictRetry is how long a pass waits after it read a stale object.
 const ConflictRetry = 20 * time.Millisecond
 
-// TerminalError is an error that only a change of the spec can cure. Its reason becomes the reason of Stalled.
+// TerminalError is an error that only a change of the spec can fix. Its reason becomes the reason of Stalled.
 type TerminalError struct {
 	Reason  string
 	Message string
@@ -54,7 +54,8 @@ type TerminalError struct {
 
 func (e *TerminalError) Error() string { return e.Message }
 
-// WaitingError is an ordinary wait. After is when to look again; zero leaves that to a watch.
+// WaitingError reports an ordinary wait and when to look again. A zero After means that a watch reports the end of
+// the wait.
 type WaitingError struct {
 	Reason  string
 	Message string
@@ -63,25 +64,25 @@ type WaitingError struct {
 
 func (e *WaitingError) Error() string { return e.Message }
 
-// Terminalf returns a TerminalError with a formatted message.
+// Terminalf returns a TerminalError.
 func Terminalf(reason, format string, args ...any) error {
 	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Waitingf returns a WaitingError with a formatted message.
+// Waitingf returns a WaitingError.
 func Waitingf(reason string, after time.Duration, format string, args ...any) error {
 	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), After: after}
 }
 
-// IsRefusal reports whether an error is a decision of this program and not of a call that failed.
+// IsRefusal reports whether an error is a decision of this program and not a failed call.
 func IsRefusal(err error) bool {
 	var terminal *TerminalError
 	var waiting *WaitingError
 	return errors.As(err, &terminal) || errors.As(err, &waiting)
 }
 
-// Result turns the end of a pass into controller-runtime's result. Nothing else does. next is when to look again after
-// success, and at the latest while the pass waits; zero leaves that to a watch.
+// Result turns the end of a pass into controller-runtime's result. No other function does. next is when to look again
+// after success, or at the latest while the pass waits. Zero means to look again only after a change.
 func Result(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	var waiting *WaitingError
@@ -96,14 +97,15 @@ func Result(ctx context.Context, err error, next time.Duration) (ctrl.Result, er
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: ConflictRetry}, nil
 	case aws.ClassOf(err) == aws.ClassAccessDenied:
-		log.FromContext(ctx).Info("AWS denied a call; trying again", "error", err.Error(), "after", AccessDeniedRetry.String())
+		log.FromContext(ctx).Info("AWS denied a call; retrying", "error", err.Error(), "after", AccessDeniedRetry.String())
 		return ctrl.Result{RequeueAfter: AccessDeniedRetry}, nil
 	default:
 		return ctrl.Result{}, err
 	}
 }
 
-// Reason returns the API's reason for an error and a message that is the same at each retry.
+// Reason returns the API's reason why a pass did not succeed, and the message for it. The message is the same at each
+// retry.
 func Reason(err error) (reason, message string) {
 	var terminal *TerminalError
 	var waiting *WaitingError
@@ -116,7 +118,7 @@ func Reason(err error) (reason, message string) {
 	return awsReason(aws.ClassOf(err)), aws.Message(err)
 }
 
-// IsTerminal reports whether only a person can cure an error.
+// IsTerminal reports whether only a person can fix an error.
 func IsTerminal(err error) bool {
 	var terminal *TerminalError
 	return errors.As(err, &terminal)

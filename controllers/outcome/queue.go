@@ -7,16 +7,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// PassTimeout bounds one pass of any reconciler, calls to AWS included.
+// PassTimeout limits one pass of any reconciler, AWS calls included.
 const PassTimeout = time.Minute
 
-// retryFirst and retryMost bound the pause after an error.
+// retryFirst and retryMost are the shortest and the longest pause after an error.
 const (
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 30 * time.Second
 )
 
-// RetryLimiter returns the pauses after errors of one object: doubling, from 50 ms to 30 s.
+// RetryLimiter returns a rate limiter whose pause for one object doubles after each error, within limits.
 func RetryLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost)
 }

@@ -11,12 +11,12 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// invalidRetry is how long a pass waits after AWS said that it never takes what it was sent: something in the account,
-// such as a quota or a key, may still change that.
+// invalidRetry is how long a pass waits after AWS rejected a call as invalid. A change in the account, such as of a
+// quota or a key, may still make the call valid.
 const invalidRetry = 5 * time.Minute
 
-// Settled is Result for a pass whose status is written. People often correct a runner or a project in AWS and not in the
-// spec, so after a terminal error too it looks again, after next.
+// Settled is the result of a pass whose status is written. Problems of a runner or a project are often fixed in AWS
+// and not in the spec, so a pass is repeated after next even if only a person can help.
 func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	if errors.As(err, &terminal) {
@@ -25,7 +25,7 @@ func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, e
 	return Result(ctx, Paced(err), next)
 }
 
-// Paced turns errors that tell when to retry into ordinary waits. It returns all other errors as they are.
+// Paced turns errors that name a time to retry into ordinary waits.
 func Paced(err error) error {
 	var waiting *WaitingError
 	if err == nil || errors.As(err, &waiting) {

@@ -11,16 +11,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// cacheLag is how long after a write the cache may still show an object as it was before.
+// cacheLag is how long after a write the cache may still show the object before the write.
 const cacheLag = 10 * time.Second
 
-// Writes remembers for a while which version of an object this process wrote last. A pass that another event triggers right
-// then would see the older object, repeat its work, AWS calls included, and fail with a conflict. It is safe for concurrent use.
+// Writes remembers for a while which version of an object this process wrote last. A pass that another event starts
+// during that time would see the old object, repeat its work, including AWS calls, and fail with a conflict.
 type Writes struct {
 	clock clock.PassiveClock
 
 	mu sync.Mutex
-	// recent and older hold versions by UID; when recent is as old as cacheLag, it becomes older and older is dropped.
+	// recent and older hold versions by UID. When recent is as old as cacheLag, it replaces older.
 	recent, older map[types.UID]string
 	since         time.Time
 }
@@ -30,7 +30,7 @@ func New(clock clock.PassiveClock) *Writes {
 	return &Writes{clock: clock, recent: map[types.UID]string{}, since: clock.Now()}
 }
 
-// Note remembers an object as the API server returned it from a write.
+// Note records an object as the API server returned it after a write.
 func (w *Writes) Note(object client.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -40,7 +40,7 @@ func (w *Writes) Note(object client.Object) {
 	w.recent[object.GetUID()] = object.GetResourceVersion()
 }
 
-// IsBehind reports whether an object is older than what this process last wrote of it.
+// IsBehind reports whether an object is older than the version that this process wrote last.
 func (w *Writes) IsBehind(object client.Object) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"imagecache.dev/controllers/notice"
 )
 
-// announce tells what a pass did and what a persisted status changed, never the same twice.
+// announce emits the events of a pass and of a persisted status change, each once.
 func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts *projectFacts) {
 	notice.Ready(r.Recorder, project, before.Conditions, project.Status.Conditions)
 	if facts.invalidated > 0 {
@@ -25,25 +25,25 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 	}
 	switch {
 	case facts.plan.create && before.Repository == nil:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryCreated", drift.ActionCreateRepository, "made repository %s", facts.desired.name)
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryCreated", drift.ActionCreateRepository, "created repository %s", facts.desired.name)
 	case facts.plan.adopt:
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryAdopted", "AdoptRepository", "took over repository %s", facts.desired.name)
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryAdopted", "AdoptRepository", "adopted repository %s", facts.desired.name)
 	}
 }
 
-// announceDrift tells what was not as it was left, each part once it is put right. A part that can't be is kept in mind:
-// the pass that succeeds may not find it itself, because it does not read everything.
+// announceDrift emits an event for each difference that was corrected. It remembers the differences that could not be
+// corrected, because the pass that corrects them may not read everything and so may not find them.
 func (r *Reconciler) announceDrift(project *v1alpha1.ProjectImageCache, facts *projectFacts) {
 	corrected, open := facts.corrected(r.openDrift(project.UID))
 	r.keepDrift(project.UID, open)
 	for _, found := range corrected {
 		metric.Drift.WithLabelValues(project.Namespace, found.Action).Inc()
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, drift.EventCorrected, found.Action,
-			"repository %s was put right: %s", facts.desired.name, found.Text)
+			"corrected repository %s: %s", facts.desired.name, found.Text)
 	}
 }
 
-// corrected divides what was found, in this pass or an earlier one, into what is put right and what is not yet.
+// corrected splits the differences of this pass and of earlier passes into corrected and uncorrected ones.
 func (f *projectFacts) corrected(earlier []drift.Finding) (corrected, open []drift.Finding) {
 	found := earlier
 	if f.plan != nil {
@@ -62,7 +62,7 @@ func (f *projectFacts) corrected(earlier []drift.Finding) (corrected, open []dri
 	return corrected, open
 }
 
-// errOf is why what an action does is not done.
+// errOf returns why an action failed.
 func (f *projectFacts) errOf(action string) error {
 	switch action {
 	case drift.ActionPutLifecyclePolicy:

@@ -20,7 +20,7 @@ func TestDriftIsToldAndCountedByKindOnceItIsPutRight(t *testing.T) {
 	recorder := events.NewFakeRecorder(10)
 	r := &Reconciler{Recorder: recorder, drifted: map[types.UID][]drift.Finding{}}
 	project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "a", UID: "uid-1"}}
-	mutable, tags := drift.Finding{Action: drift.ActionSetImmutable, Text: "tags could be overwritten"}, drift.Finding{Action: drift.ActionSetTags, Text: "tags were missing"}
+	mutable, tags := drift.Finding{Action: drift.ActionSetImmutable, Text: "image tags were mutable"}, drift.Finding{Action: drift.ActionSetTags, Text: "tags were missing"}
 	policy := drift.Finding{Action: drift.ActionSetRepositoryPolicy, Text: "the repository policy was changed"}
 	plan := func(found ...drift.Finding) *repositoryPlan { return &repositoryPlan{found: found} }
 	no := errors.New("throttled")

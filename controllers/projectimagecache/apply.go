@@ -21,10 +21,10 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// repositorySettles is how soon a repository is looked at again that AWS says is there and does not show yet.
+// repositorySettles is how soon a repository is read again that AWS reports as existing but does not return yet.
 const repositorySettles = time.Second
 
-// converge brings a project's repository to what is wanted and collects what came of it.
+// converge brings a project's repository to its desired state and collects the results.
 func (r *Reconciler) converge(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, f *projectFacts) {
 	var seen seenRepository
 	if project.Status.Repository != nil {
@@ -39,12 +39,12 @@ func (r *Reconciler) converge(ctx context.Context, project *v1alpha1.ProjectImag
 	if !errors.Is(f.repositoryErr, ecr.ErrRepositoryExists) {
 		return
 	}
-	// Somebody was there first: this very object in a pass that was cut short, or another.
+	// The repository exists already: a pass for this object that was cut short created it, or another owner did.
 	if seen.Repository, f.repositoryErr = target.Repositories.Describe(ctx, f.desired.name); f.repositoryErr != nil {
 		return
 	}
 	if seen.Repository == nil {
-		f.repositoryErr = outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s is there and not to be seen yet", f.desired.name)
+		f.repositoryErr = outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s exists but is not visible yet", f.desired.name)
 		return
 	}
 	target.Inventory.Note(*seen.Repository)
@@ -57,7 +57,8 @@ func (r *Reconciler) converge(ctx context.Context, project *v1alpha1.ProjectImag
 	r.apply(ctx, target, seen, f)
 }
 
-// holderLives says whether an owner's tag names another object of this cluster that is there and stays.
+// holderLives reports whether an owner's tag names another object of this cluster that exists and is not being
+// deleted.
 func (r *Reconciler) holderLives(ctx context.Context, project *v1alpha1.ProjectImageCache, owner string) (bool, error) {
 	object, ours := strings.CutPrefix(owner, r.ClusterUID+"/")
 	namespace, name, ok := strings.Cut(object, "/")
@@ -70,20 +71,20 @@ func (r *Reconciler) holderLives(ctx context.Context, project *v1alpha1.ProjectI
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for the repository's owner: %w", err)
+		return false, fmt.Errorf("get the repository's owner: %w", err)
 	}
 	return holder.DeletionTimestamp.IsZero(), nil
 }
 
-// observe looks at a repository that was there before: first in the inventory that all projects share, and closer, at
-// the repository alone, only where that shows something to do or can't be read.
+// observe reads an existing repository: first from the inventory that all projects share. It reads the repository
+// itself only if the inventory shows something to do or can't be read.
 func (r *Reconciler) observe(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, f *projectFacts) (seenRepository, error) {
 	var seen seenRepository
 	err := target.Inventory.Fresh(ctx, 2*r.Intervals.Drift)
 	if err == nil {
 		seen.Repository = target.Inventory.Get(f.desired.name)
 	} else {
-		log.FromContext(ctx).V(1).Info("Looking at the repository alone, because the inventory can't be read", "error", aws.Message(err))
+		log.FromContext(ctx).V(1).Info("Reading the repository itself, because the inventory is not readable", "error", aws.Message(err))
 	}
 	if seen.Repository == nil || drifted(project, f.desired, seen.Repository) {
 		actual, err := target.Repositories.Describe(ctx, f.desired.name)
@@ -100,11 +101,12 @@ func (r *Reconciler) observe(ctx context.Context, project *v1alpha1.ProjectImage
 	if !f.sweep {
 		return seen, nil
 	}
-	// A policy that can't be read is not known to be wrong, so the project stays as it is: the sweep comes again.
+	// An unreadable policy is not known to be wrong, so the project keeps its status. The next sweep reads the policy
+	// again.
 	lifecycle, lifecycleErr := target.Repositories.LifecyclePolicy(ctx, f.desired.name)
 	policy, policyErr := target.Repositories.Policy(ctx, f.desired.name)
 	if aws.ClassOf(lifecycleErr) == aws.ClassNotFound || aws.ClassOf(policyErr) == aws.ClassNotFound {
-		// The repository is gone, and the inventory doesn't know yet.
+		// The repository does not exist any more, and the inventory does not show that yet.
 		target.Inventory.Forget(f.desired.name)
 		return seenRepository{}, nil
 	}
@@ -119,7 +121,7 @@ func (r *Reconciler) observe(ctx context.Context, project *v1alpha1.ProjectImage
 	return seen, nil
 }
 
-// apply carries out a plan. A part that fails doesn't hold up the others.
+// apply carries out a plan. A part that fails does not stop the others.
 func (r *Reconciler) apply(ctx context.Context, target *awstarget.Target, seen seenRepository, f *projectFacts) {
 	plan, repositories := f.plan, target.Repositories
 	if plan.create {
@@ -127,13 +129,13 @@ func (r *Reconciler) apply(ctx context.Context, target *awstarget.Target, seen s
 		if f.repositoryErr = err; err != nil {
 			return
 		}
-		log.FromContext(ctx).Info("Made repository", "repository", f.desired.name)
+		log.FromContext(ctx).Info("Created repository", "repository", f.desired.name)
 		seen.Repository = made
 	}
 	f.repositoryErr = nil
 	f.repository = seen.Repository
 	f.tagged = tagsOf(seen.Repository)
-	// Taking over begins with the owner's tag, so that nobody else takes over at the same time unseen.
+	// Adoption writes the owner's tag first, so that a second object that adopts at the same time sees it.
 	if len(plan.tag) > 0 {
 		if f.tagsErr = repositories.Tag(ctx, seen.ARN, plan.tag); f.tagsErr == nil {
 			maps.Copy(f.tagged, plan.tag)
@@ -162,8 +164,8 @@ func (r *Reconciler) apply(ctx context.Context, target *awstarget.Target, seen s
 	r.note(target, f)
 }
 
-// note tells the inventory what was done, so that the next pass starts from it. A repository that AWS did not know any
-// more is forgotten, so that the next pass looks again.
+// note tells the inventory what was done, so that the next pass starts from it. If AWS reports that the repository
+// does not exist, note removes it from the inventory, so that the next pass reads it again.
 func (r *Reconciler) note(target *awstarget.Target, f *projectFacts) {
 	for _, err := range []error{f.repositoryErr, f.tagsErr, f.lifecycleErr, f.policyErr} {
 		if aws.ClassOf(err) == aws.ClassNotFound {

@@ -1,4 +1,4 @@
-// Package projectimagecache keeps each project's repository in ECR as its object and its runner ask.
+// Package projectimagecache keeps each project's ECR repository in the state that its object and its runner ask for.
 package projectimagecache
 
 import (
@@ -23,7 +23,7 @@ import (
 	"imagecache.dev/controllers/schedule"
 )
 
-// Reconciler keeps each project's repository in ECR as its object and its runner ask.
+// Reconciler keeps each project's ECR repository in the state that its object and its runner ask for.
 type Reconciler struct {
 	Client     client.Client
 	Recorder   events.EventRecorder
@@ -38,9 +38,9 @@ type Reconciler struct {
 	writes  *ownwrites.Writes
 
 	mu      sync.Mutex
-	sweeps  map[types.UID]time.Time // when each project's policies are to be read next
+	sweeps  map[types.UID]time.Time // when each project's policies are read next
 	counted map[types.UID]*v1alpha1.ImageStatistics
-	drifted map[types.UID][]drift.Finding // what was found and could not be put right yet
+	drifted map[types.UID][]drift.Finding // differences that could not be corrected yet
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
@@ -49,10 +49,10 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches;devcontainerimages,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile brings one project's repository to what is wanted of it and says in the status how far it is.
+// Reconcile brings one project's repository to its desired state and reports the result in the status.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	if r.writes.IsBehind(project) {
-		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the cache is behind the last status"), 0)
+		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
 	}
 	if !project.DeletionTimestamp.IsZero() {
 		return outcome.Settled(ctx, r.finalize(ctx, project), r.Intervals.Drift)
@@ -65,7 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 		return outcome.Result(ctx, err, 0)
 	}
 	if runner != nil && !awstarget.Observed(runner) && project.Status.Repository != nil {
-		// The runner's watch wakes the project in a moment. Until then it stays as ready as it was.
+		// The runner's watch wakes the project soon. Until then the project keeps its readiness.
 		return outcome.Result(ctx, nil, 0)
 	}
 	facts := &projectFacts{now: r.Clock.Now()}
@@ -80,10 +80,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 	return outcome.Settled(ctx, facts.err(), next)
 }
 
-// work asks AWS and changes it, and returns when to look again although nothing in the cluster changed.
+// work calls AWS and returns when to look again although nothing in the cluster changed.
 func (r *Reconciler) work(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, facts *projectFacts) time.Duration {
 	if runner == nil {
-		facts.refused = outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s is not there; apply a RunnerImageCache of that name", project.Spec.RunnerRef.Name)
+		facts.refused = outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "runner %s does not exist; apply a RunnerImageCache of that name", project.Spec.RunnerRef.Name)
 		return 0
 	}
 	facts.disabled = runner.Spec.Cache == v1alpha1.CacheDisabled
@@ -102,12 +102,12 @@ func (r *Reconciler) work(ctx context.Context, project *v1alpha1.ProjectImageCac
 	return schedule.Soonest(max(due.Sub(facts.now), time.Second), r.count(ctx, project, target, facts))
 }
 
-// runnerOf is the project's runner, nil if there is none.
+// runnerOf returns the project's runner, or nil if it does not exist.
 func (r *Reconciler) runnerOf(ctx context.Context, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
 	return projects.RunnerOf(ctx, r.Client, project)
 }
 
-// hold puts the finalizer on, before anything is made in AWS.
+// hold adds the finalizer before anything is created in AWS.
 func (r *Reconciler) hold(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
 	if controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
 		return nil

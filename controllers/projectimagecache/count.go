@@ -17,13 +17,13 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// invalidationRetry is how long after a failed removal of invalidated images the next try comes: a person waits for it.
+// invalidationRetry is how soon a failed removal of invalidated images is retried, because a person waits for it.
 const invalidationRetry = 5 * time.Second
 
-// count reads how many images a project has, once something was published since the last time or the oldest has expired,
-// and not more often than Intervals.Statistics; and removes those that invalidatePushedBefore makes invalid. It returns when
-// to count next; zero means when something is published. Figures are no reason to hold up a project: a count that fails
-// is made again later.
+// count counts a project's images when a build was published since the last count or the oldest image has expired,
+// but not more often than Intervals.Statistics. It removes the images that invalidatePushedBefore makes invalid. It
+// returns when to count next; zero means after the next publication. A failed count is repeated later and does not
+// hold up the project.
 func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) time.Duration {
 	if facts.repository == nil {
 		return 0
@@ -51,8 +51,8 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		if aws.ClassOf(err) == aws.ClassAccessDenied {
 			retry = max(retry, outcome.AccessDeniedRetry)
 		}
-		log.FromContext(ctx).Info("Did not count the images", "error", err.Error(), "after", retry.String())
-		// What was counted before may not tell any more that images are invalid, if retentionDays was changed as well.
+		log.FromContext(ctx).Info("Could not count the images", "error", err.Error(), "after", retry.String())
+		// If retentionDays changed as well, the earlier count may not show that images are invalid.
 		facts.uncounted = mayHoldInvalidated(project)
 		return retry
 	}
@@ -63,7 +63,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	return 0
 }
 
-// removeInvalidated lists a project's images and removes those that were published too early.
+// removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore.
 func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, repository string) (stay []ecr.Image, removed []string, err error) {
 	images, err := target.Images.List(ctx, repository)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.Pr
 	return stay, removed, target.Images.Delete(ctx, repository, removed...)
 }
 
-// countedBefore are figures that were read in an earlier pass whose status could not be written.
+// countedBefore are the figures of an earlier pass that could not write its status.
 func (r *Reconciler) countedBefore(project *v1alpha1.ProjectImageCache, interval time.Duration, now time.Time) *v1alpha1.ImageStatistics {
 	r.mu.Lock()
 	defer r.mu.Unlock()

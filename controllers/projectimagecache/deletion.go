@@ -22,7 +22,7 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// finalize lets a deleted project go once its repository is removed or left, as the object says.
+// finalize lets a deleted project go when its repository is deleted or released, as the object asks.
 func (r *Reconciler) finalize(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
 	if !controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
 		r.forget(project.UID)
@@ -46,22 +46,22 @@ func (r *Reconciler) finalize(ctx context.Context, project *v1alpha1.ProjectImag
 	return nil
 }
 
-// readsLag is for how long after a repository was made a read may not find it.
+// readsLag is how long after a repository's creation a read may not find it.
 const readsLag = 10 * time.Second
 
-// madeJustNow says whether a project's repository became ready so short a time ago that reads may not find it.
+// madeJustNow reports whether a project's repository became ready so recently that reads may not find it.
 func madeJustNow(project *v1alpha1.ProjectImageCache, now time.Time) bool {
 	ready := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionRepositoryReady)
 	return ready != nil && ready.Status == metav1.ConditionTrue && now.Sub(ready.LastTransitionTime.Time) < readsLag
 }
 
-// remove deletes the repository if the controller made it and the object asks for that; one that stays loses the owner's
-// tag, so that another object can take it over. It asks AWS whose the repository is, at this moment, before it does
-// either.
+// remove deletes the repository if the controller created it and the object asks for its deletion. Otherwise it
+// removes the owner's tag, so that another object can adopt the repository. Before either, it asks AWS who owns the
+// repository now.
 func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
 	if why, ok := project.Annotations[v1alpha1.AnnotationAbandon]; ok {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, notice.Abandoned, "Delete",
-			"let go without touching AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
+			"released the object without calling AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
 		return nil
 	}
 	runner, err := r.runnerOf(ctx, project)
@@ -73,7 +73,7 @@ func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageC
 			return nil
 		}
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0,
-			"runner %s is needed to reach the repository %s; apply it, or set the annotation %s to let go of the repository",
+			"runner %s, which is needed to reach repository %s, does not exist; apply it, or set the annotation %s to release the object",
 			project.Spec.RunnerRef.Name, project.Status.Repository.Name, v1alpha1.AnnotationAbandon)
 	}
 	target, err := r.Targets.Of(ctx, runner)
@@ -81,7 +81,7 @@ func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageC
 		err = awstarget.ProjectRefusal(project, runner)
 	}
 	if outcome.IsRefusal(err) {
-		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the repository can't be removed: %s; or set the annotation %s to let go of it",
+		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the controller can't remove the repository: %s; or set the annotation %s to release the object",
 			err.Error(), v1alpha1.AnnotationAbandon)
 	}
 	if err != nil {
@@ -90,28 +90,29 @@ func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageC
 	desired := desiredFor(project, runner, r.ClusterUID)
 	seen, err := target.Repositories.Describe(ctx, desired.name)
 	if err == nil && seen == nil && target.Inventory.Get(desired.name) != nil && madeJustNow(project, r.Clock.Now()) {
-		return outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s was made a moment ago and is not to be seen yet", desired.name)
+		return outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s was created recently and is not visible yet", desired.name)
 	}
 	if err != nil || seen == nil || seen.Tags[awstag.Owner] != desired.owner {
 		return err
 	}
 	if project.Spec.DeletionPolicy == v1alpha1.DeletionRetain || originOf(seen.Tags[awstag.Origin], project) != v1alpha1.RepositoryCreated {
 		target.Inventory.Forget(desired.name)
-		log.FromContext(ctx).Info("Left repository", "repository", desired.name)
+		log.FromContext(ctx).Info("Released repository", "repository", desired.name)
 		return target.Repositories.Untag(ctx, seen.ARN, []string{awstag.Owner, awstag.Origin})
 	}
-	// Forgotten first: a deletion whose answer is lost was one.
+	// The inventory forgets the repository first: a deletion may succeed although its answer is lost.
 	target.Inventory.Forget(desired.name)
 	if err := deleteRepository(ctx, target.Repositories, desired.name); err != nil {
 		return err
 	}
-	log.FromContext(ctx).Info("Removed repository", "repository", desired.name)
-	r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryRemoved", "Delete", "removed repository %s", desired.name)
+	log.FromContext(ctx).Info("Deleted repository", "repository", desired.name)
+	r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryRemoved", "Delete", "deleted repository %s", desired.name)
 	return nil
 }
 
-// deleteRepository deletes a repository. A second try after one whose answer was lost may be denied rather than answered
-// with NotFound, because the right to delete hangs on a tag that is gone too; so a denial is looked into.
+// deleteRepository deletes a repository. If the answer of the first try was lost, AWS may deny the second try instead
+// of returning NotFound, because the permission to delete depends on a tag that is gone too. So it checks after a
+// denial whether the repository exists.
 func deleteRepository(ctx context.Context, repositories *ecr.Repositories, name string) error {
 	err := repositories.Delete(ctx, name)
 	if aws.ClassOf(err) != aws.ClassAccessDenied {

@@ -16,11 +16,12 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// eventDriftNotSeen is the reason of events about what could not be read, so that drift in it is not found.
+// eventDriftNotSeen is the reason of events about something that could not be read, so that its drift stays
+// undetected.
 const eventDriftNotSeen = "DriftNotSeen"
 
-// driftWatch compares all repositories with what is wanted of them, again and again, and wakes the projects whose
-// repositories differ. It costs pages of the account's lists, not calls for each repository.
+// driftWatch periodically compares all repositories with their desired state and wakes the projects whose
+// repositories differ. It reads pages of the account's lists and makes no call for each repository.
 type driftWatch struct {
 	reconciler *Reconciler
 	wake       chan<- event.TypedGenericEvent[*v1alpha1.ProjectImageCache]
@@ -28,7 +29,7 @@ type driftWatch struct {
 	blind map[aws.Target]bool
 }
 
-// NeedLeaderElection keeps the watch to the replica that reconciles.
+// NeedLeaderElection returns true: only the replica that reconciles runs the watch.
 func (*driftWatch) NeedLeaderElection() bool { return true }
 
 // Start runs until ctx ends.
@@ -37,7 +38,7 @@ func (w *driftWatch) Start(ctx context.Context) error {
 	return nil
 }
 
-// compare looks once at the repositories of all runners.
+// compare compares the repositories of all runners once.
 func (w *driftWatch) compare(ctx context.Context) {
 	var runners v1alpha1.RunnerImageCacheList
 	if err := w.reconciler.Client.List(ctx, &runners); err != nil {
@@ -66,7 +67,7 @@ func (w *driftWatch) compare(ctx context.Context) {
 	}
 }
 
-// announce counts a comparison, and tells of the first of several that failed.
+// announce counts a comparison, and emits an event for the first of consecutive failures.
 func (w *driftWatch) announce(ctx context.Context, runner *v1alpha1.RunnerImageCache, target aws.Target, err error) {
 	if err == nil {
 		delete(w.blind, target)
@@ -74,16 +75,16 @@ func (w *driftWatch) announce(ctx context.Context, runner *v1alpha1.RunnerImageC
 		return
 	}
 	metric.Comparisons.WithLabelValues(target.Region, metric.OutcomeFailed).Inc()
-	log.FromContext(ctx).Info("Could not read the inventory; trying again", "region", target.Region, "error", aws.Message(err))
+	log.FromContext(ctx).Info("Could not read the inventory; retrying", "region", target.Region, "error", aws.Message(err))
 	if w.blind[target] {
 		return
 	}
 	w.blind[target] = true
 	w.reconciler.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, eventDriftNotSeen, "ReadInventory",
-		"repositories are not compared with what is wanted of them: %s", aws.Message(err))
+		"the controller can't compare repositories with their desired state: %s", aws.Message(err))
 }
 
-// anyToCompare says whether a runner has repositories, so that accounts without any are not asked.
+// anyToCompare reports whether a runner has repositories, so that accounts without any are not called.
 func anyToCompare(projects []v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache) bool {
 	for n := range projects {
 		if projects[n].Status.Repository != nil && awstarget.ProjectRefusal(&projects[n], runner) == nil {

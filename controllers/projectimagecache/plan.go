@@ -19,20 +19,20 @@ import (
 	"imagecache.dev/internal/sessionpolicy"
 )
 
-// desiredRepository is a project's repository as it should be.
+// desiredRepository is the desired state of a project's repository.
 type desiredRepository struct {
 	name      string
 	arn       string
 	owner     string
 	kmsKeyARN string
 	ours      map[string]string // the controller's own tags, except awstag.Origin
-	inherited map[string]string // tags of the stack and of the spec that AWS takes
-	refused   []string          // keys of those that it doesn't
+	inherited map[string]string // tags of the stack and of the spec that AWS accepts
+	refused   []string          // keys of the tags that AWS does not accept
 	lifecycle string
 	policy    string
 }
 
-// desiredFor makes the repository that a project asks for.
+// desiredFor returns the repository that a project asks for.
 func desiredFor(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, clusterUID string) desiredRepository {
 	name := sessionpolicy.RepositoryName(runner.Spec.RunnerID, project.Spec.ProjectID)
 	partition := partitionOf(runner.Status.ControllerARN)
@@ -71,7 +71,7 @@ func partitionOf(arn string) string {
 	return parts[1]
 }
 
-// hash tells apart what is wanted of tags and policies.
+// hash returns a digest of the desired tags and policies.
 func (d desiredRepository) hash() string {
 	content, err := json.Marshal([]any{d.name, d.ours, d.inherited, d.lifecycle, d.policy})
 	if err != nil {
@@ -81,23 +81,24 @@ func (d desiredRepository) hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// tags are all tags of the repository, as many as fit beside foreign ones, and the keys of those that don't.
+// tags returns all tags of the repository, as many as fit beside foreign ones, and the keys of those that don't fit.
 func (d desiredRepository) tags(origin v1alpha1.RepositoryOrigin, foreign int) (tags map[string]string, left []string) {
 	own := maps.Clone(d.ours)
 	own[awstag.Origin] = string(origin)
 	return awstag.Fit(own, d.inherited, awstag.MaxCount-foreign)
 }
 
-// seenRepository is a project's repository as it was found. The policies are nil where they were not read.
+// seenRepository is the observed state of a project's repository. A policy is nil if it was not read.
 type seenRepository struct {
 	*ecr.Repository
 	lifecycle *string
 	policy    *string
-	// holderLives says that another object of this cluster owns the repository by its tag, and is there.
+	// holderLives means that the owner's tag names another object of this cluster, and that the object exists.
 	holderLives bool
 }
 
-// repositoryPlan is what is to be done about a repository. The zero value: nothing, it is as it should be.
+// repositoryPlan is what to do with a repository. The zero value means nothing: the repository is in its desired
+// state.
 type repositoryPlan struct {
 	origin       v1alpha1.RepositoryOrigin
 	create       bool
@@ -107,26 +108,27 @@ type repositoryPlan struct {
 	putPolicy    bool
 	tag          map[string]string
 	untag        []string
-	// tags are all tags that the controller is to have set when the plan is carried out, and left those without room.
+	// tags are all tags that the controller has set when the plan is carried out. left are the keys that don't fit.
 	tags map[string]string
 	left []string
-	// found is what was not as it was left.
+	// found are the differences from what the controller set.
 	found []drift.Finding
 }
 
-// empty says whether nothing is to be done.
+// empty reports whether nothing is to be done.
 func (p *repositoryPlan) empty() bool {
 	return !p.create && !p.adopt && !p.immutable && !p.putLifecycle && !p.putPolicy && len(p.tag) == 0 && len(p.untag) == 0
 }
 
-// planRepository compares what is wanted with what was found. Its error says why the repository must not be touched.
+// planRepository compares the desired with the observed state. Its error tells why the repository must not be
+// changed.
 func planRepository(project *v1alpha1.ProjectImageCache, desired desiredRepository, seen seenRepository) (*repositoryPlan, error) {
 	plan := &repositoryPlan{origin: v1alpha1.RepositoryCreated}
 	if seen.Repository == nil {
 		plan.create, plan.putLifecycle, plan.putPolicy = true, true, true
 		plan.tags, plan.left = desired.tags(plan.origin, 0)
 		if project.Status.Repository != nil {
-			plan.note(drift.ActionCreateRepository, "the repository was gone")
+			plan.note(drift.ActionCreateRepository, "the repository did not exist any more")
 		}
 		return plan, nil
 	}
@@ -144,13 +146,13 @@ func planRepository(project *v1alpha1.ProjectImageCache, desired desiredReposito
 	return plan, nil
 }
 
-// claim decides whose a repository is that was found: this object's, one to take over, or another's.
+// claim decides whether an observed repository belongs to this object, may be adopted, or belongs to another owner.
 func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desiredRepository, seen seenRepository) error {
 	holder, owned := seen.Tags[awstag.Owner]
 	known := project.Status.Repository != nil && project.Status.Repository.ARN == seen.ARN
 	switch {
 	case holder == desired.owner:
-		// Made or taken over by this very object, perhaps in a pass whose status was never written.
+		// This object created or adopted the repository, perhaps in a pass that did not write its status.
 		p.origin = originOf(seen.Tags[awstag.Origin], project)
 		return nil
 	case !owned && known:
@@ -158,16 +160,16 @@ func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desi
 		p.origin = originOf("", project)
 		return nil
 	case owned && known:
-		// Always is for taking over once: two objects that both say so must not take it from each other for ever.
+		// Always adopts once: two objects that both say Always must not take the repository from each other forever.
 		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-			"repository %s was taken over by %s; remove one of the two objects", desired.name, holder)
+			"%[2]s has adopted repository %[1]s; remove one of the two objects", desired.name, holder)
 	case owned && seen.holderLives:
 		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-			"repository %s belongs to %s, which this cluster has too; remove one of the two objects", desired.name, holder)
+			"repository %s belongs to %s, which exists in this cluster; remove one of the two objects", desired.name, holder)
 	case project.Spec.AdoptionPolicy == v1alpha1.AdoptAlways, !owned && project.Spec.AdoptionPolicy == v1alpha1.AdoptIfUntagged:
 		if seen.KMSKeyARN != desired.kmsKeyARN {
 			return outcome.Terminalf(v1alpha1.ReasonEncryptionMismatch,
-				"repository %s is encrypted with %s, and spec.encryption asks for %s; ECR can't change that",
+				"repository %s is encrypted with %s, but spec.encryption asks for %s; ECR can't change that",
 				desired.name, keyName(seen.KMSKeyARN), keyName(desired.kmsKeyARN))
 		}
 		p.adopt, p.origin = true, v1alpha1.RepositoryAdopted
@@ -177,10 +179,11 @@ func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desi
 			"repository %s belongs to %s, not to this object; remove one of the two, or set adoptionPolicy to Always", desired.name, holder)
 	}
 	return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-		"repository %s was there before this object; set adoptionPolicy to IfUntagged to take it over, or remove it", desired.name)
+		"repository %s existed before this object; set adoptionPolicy to IfUntagged to adopt it, or remove it", desired.name)
 }
 
-// originOf trusts the repository's own tag, then the status; what neither knows was not made here and is never removed.
+// originOf trusts the repository's own tag first, then the status. A repository of unknown origin was not created
+// here and is never deleted.
 func originOf(tag string, project *v1alpha1.ProjectImageCache) v1alpha1.RepositoryOrigin {
 	if tag == string(v1alpha1.RepositoryCreated) {
 		return v1alpha1.RepositoryCreated
@@ -198,13 +201,13 @@ func keyName(arn string) string {
 	return "key " + arn
 }
 
-// failedBefore says whether a part could not be set in an earlier pass.
+// failedBefore reports whether a part could not be set in an earlier pass.
 func failedBefore(project *v1alpha1.ProjectImageCache, condition string) bool {
 	return !meta.IsStatusConditionTrue(project.Status.Conditions, condition)
 }
 
-// planTags sets what is missing or differs, and removes what the controller set earlier and doesn't want any more.
-// Tags that others set are left alone and take room.
+// planTags sets tags that are missing or differ, and removes tags that the controller set earlier and that are no
+// longer desired. It keeps tags that others set; they count towards the limit.
 func (p *repositoryPlan) planTags(project *v1alpha1.ProjectImageCache, desired desiredRepository, seen seenRepository) {
 	applied := map[string]bool{}
 	for _, key := range project.Status.AppliedTags {
@@ -234,10 +237,10 @@ func (p *repositoryPlan) planTags(project *v1alpha1.ProjectImageCache, desired d
 	slices.Sort(p.untag)
 }
 
-// describe says what was found, for the events.
+// describe describes the differences, for the events.
 func (p *repositoryPlan) describe(seen seenRepository, changed bool) {
 	if p.immutable {
-		p.note(drift.ActionSetImmutable, "tags could be overwritten")
+		p.note(drift.ActionSetImmutable, "image tags were mutable")
 	}
 	if seen.lifecycle != nil && p.putLifecycle && !changed {
 		p.note(drift.ActionPutLifecyclePolicy, drift.FoundPolicy("lifecycle policy", *seen.lifecycle))
@@ -260,19 +263,19 @@ func (p *repositoryPlan) note(action, text string) {
 	p.found = append(p.found, drift.Finding{Action: action, Text: text})
 }
 
-// drifted says whether a project's repository is worth a closer look, by what the inventory shows of it.
+// drifted reports whether the inventory shows that a project's repository must be read itself.
 func drifted(project *v1alpha1.ProjectImageCache, desired desiredRepository, shown *ecr.Repository) bool {
 	plan, err := planRepository(project, desired, seenRepository{Repository: shown})
 	return err != nil || !plan.empty()
 }
 
-// tagsProblem says which tags could not be set: nil if all were.
+// tagsProblem returns an error that lists the tags that could not be set, or nil if all were set.
 func tagsProblem(left, refused []string) error {
 	switch {
 	case len(left) > 0:
 		return outcome.Terminalf(v1alpha1.ReasonTooManyTags, "a repository can have %d tags; left out: %s", awstag.MaxCount, strings.Join(left, ", "))
 	case len(refused) > 0:
-		return outcome.Terminalf(v1alpha1.ReasonInvalidTags, "ECR does not take these tags, or they are the controller's own: %s", strings.Join(refused, ", "))
+		return outcome.Terminalf(v1alpha1.ReasonInvalidTags, "ECR does not accept these tags, or the controller reserves them: %s", strings.Join(refused, ", "))
 	}
 	return nil
 }

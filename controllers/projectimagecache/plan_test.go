@@ -85,31 +85,31 @@ func TestPlanRepository(t *testing.T) {
 		}},
 		"gone": {testProject(), seenRepository{}, repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, create: true, putLifecycle: true, putPolicy: true, tags: allTags,
-			found: []drift.Finding{{Action: drift.ActionCreateRepository, Text: "the repository was gone"}},
+			found: []drift.Finding{{Action: drift.ActionCreateRepository, Text: "the repository did not exist any more"}},
 		}},
 		"made in a pass that was cut short": {testProject(neverMade), testSeen(), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, putLifecycle: true, putPolicy: true, tags: allTags,
 		}},
 		"mutable": {testProject(), testSeen(func(r *ecr.Repository) { r.Immutable = false }), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, immutable: true, tags: allTags,
-			found: []drift.Finding{{Action: drift.ActionSetImmutable, Text: "tags could be overwritten"}},
+			found: []drift.Finding{{Action: drift.ActionSetImmutable, Text: "image tags were mutable"}},
 		}},
 		"a tag changed": {testProject(), testSeen(tagged("team", "mine")), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{"team": "core"},
-			found: []drift.Finding{{Action: drift.ActionSetTags, Text: "tags were missing or other than wanted: team"}},
+			found: []drift.Finding{{Action: drift.ActionSetTags, Text: "tags were missing or had other values: team"}},
 		}},
 		"a foreign tag": {testProject(), testSeen(tagged("scanner", "yes")), repositoryPlan{origin: v1alpha1.RepositoryCreated, tags: allTags}},
 		"a tag that was inherited and isn't any more": {
 			testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.AppliedTags = append(p.Status.AppliedTags, "stage") }),
 			testSeen(tagged("stage", "prod")), repositoryPlan{
 				origin: v1alpha1.RepositoryCreated, tags: allTags, untag: []string{"stage"},
-				found: []drift.Finding{{Action: drift.ActionRemoveTags, Text: "tags were there that are no longer wanted: stage"}},
+				found: []drift.Finding{{Action: drift.ActionRemoveTags, Text: "tags existed that are no longer wanted: stage"}},
 			},
 		},
 		"the owner's tag removed by hand": {testProject(), testSeen(untagged(awstag.Owner, awstag.Origin)), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, tags: allTags,
 			tag:   map[string]string{awstag.Owner: testOwner, awstag.Origin: string(v1alpha1.RepositoryCreated)},
-			found: []drift.Finding{{Action: drift.ActionSetTags, Text: "tags were missing or other than wanted: " + awstag.Origin + ", " + awstag.Owner}},
+			found: []drift.Finding{{Action: drift.ActionSetTags, Text: "tags were missing or had other values: " + awstag.Origin + ", " + awstag.Owner}},
 		}},
 		"policies as they should be": {testProject(), withPolicies(lifecycle, desiredFor(testProject(), fixture.Runner(), "cluster-1").policy),
 			repositoryPlan{origin: v1alpha1.RepositoryCreated, tags: allTags}},

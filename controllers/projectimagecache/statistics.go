@@ -8,12 +8,13 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// expiryDelay is within how much time after an image's end ECR removes it:
+// expiryDelay is the time within which ECR removes an image after its expiry:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 const expiryDelay = 24 * time.Hour
 
-// countDue says whether a project's images are to be counted, and in how long at the earliest. published are the retained
-// requests that published; that there are usable pull credentials says that somebody asked within the last day.
+// countDue reports whether a project's images must be counted now, and the earliest time of the next count. published
+// are the retained requests that published. Usable pull credentials mean that an environment asked within the last
+// day.
 func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
@@ -26,7 +27,7 @@ func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.Devconta
 	}
 	switch {
 	case mayHoldInvalidated(project):
-		// A person waits for these to go.
+		// A person waits for their removal.
 		return 0, true
 	case !wanted:
 		return 0, false
@@ -36,8 +37,8 @@ func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.Devconta
 	return max(readAt.Add(interval).Sub(now), 0), true
 }
 
-// mayHoldInvalidated says whether a project may have images that were published before invalidatePushedBefore: it was
-// set since the last pass, or the oldest image that was counted is one.
+// mayHoldInvalidated reports whether a project may have images that were published before invalidatePushedBefore: it
+// was set since the last pass, or the oldest counted image is one of them.
 func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 	before, known := project.Spec.InvalidatePushedBefore, project.Status.Images
 	switch {
@@ -51,7 +52,8 @@ func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 	return known.OldestExpiresAt.AddDate(0, 0, -int(projects.RetentionDays(project))).Before(before.Time)
 }
 
-// splitInvalidated are a project's images that stay, and the digests of those that were published too early.
+// splitInvalidated returns the images that a project keeps, and the digests of those that were published before
+// invalidatePushedBefore.
 func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay []ecr.Image, invalidated []string) {
 	for _, image := range images {
 		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
@@ -63,7 +65,8 @@ func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (
 	return stay, invalidated
 }
 
-// publishedSince says whether one of the requests that published finished at or after a time, which is of whole seconds.
+// publishedSince reports whether one of the published requests finished at or after a time, which is in whole
+// seconds.
 func publishedSince(published []v1alpha1.DevcontainerImage, since time.Time) bool {
 	for n := range published {
 		if !published[n].Status.FinishedAt.Time.Before(since) {

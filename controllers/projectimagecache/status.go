@@ -17,46 +17,47 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// projectFacts is what one pass found out about a project and did for it.
+// projectFacts is what one pass observed of a project and did for it.
 type projectFacts struct {
 	now      time.Time
 	disabled bool
-	// refused says why nothing was asked of AWS about the repository.
+	// refused tells why AWS was not called for the repository.
 	refused error
 
 	desired desiredRepository
 	plan    *repositoryPlan
-	// sweep asks for the policies, which have no shared list, to be read; swept says that they were, and sweepErr why not.
+	// sweep requests a read of the policies, which have no shared list. swept reports that they were read, and
+	// sweepErr why not.
 	sweep, swept bool
 	sweepErr     error
 
-	// repository is nil where it isn't there, or isn't this object's.
+	// repository is nil if it does not exist or does not belong to this object.
 	repository *ecr.Repository
 	// tagged are the repository's tags after the pass.
 	tagged map[string]string
 
 	repositoryErr, lifecycleErr, policyErr, tagsErr error
 
-	// statistics are nil where the images were not counted in this pass.
+	// statistics is nil if the images were not counted in this pass.
 	statistics *v1alpha1.ImageStatistics
-	// uncounted says that the figures of the status no longer hold.
+	// uncounted means that the figures of the status are no longer true.
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
 }
 
-// err is what holds the project up: the first part that failed. Tags without room are shown and hold up nothing.
+// err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.
 func (f *projectFacts) err() error {
 	return outcome.First(f.refused, f.repositoryErr, f.lifecycleErr, f.policyErr, f.tagsErr)
 }
 
-// projectStatus is the status that the facts add up to.
+// projectStatus computes the status from the facts.
 func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha1.ProjectImageCacheStatus {
 	status := *project.Status.DeepCopy()
 	status.ObservedGeneration = project.Generation
 	if f.repository != nil {
 		if status.Repository != nil && status.Repository.ARN != f.repository.ARN {
-			status.PullCredentials = nil // they are for the repository of another account
+			status.PullCredentials = nil // they belong to the repository of another account
 		}
 		status.Repository = &v1alpha1.RepositoryStatus{
 			Name: f.repository.Name, ARN: f.repository.ARN, URI: f.repository.URI, Origin: f.plan.origin,
@@ -71,7 +72,7 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 	return status
 }
 
-// appliedTags are the keys that the controller set and that are still there.
+// appliedTags returns the keys that the controller set and that the repository still has.
 func appliedTags(f *projectFacts) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(f.tagged)) {
@@ -85,22 +86,22 @@ func appliedTags(f *projectFacts) []string {
 func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *conditions.Facts {
 	conditions := conditions.For(project.Generation)
 	if f.refused == nil {
-		conditions.Part(v1alpha1.ConditionRepositoryReady, outcome.Paced(f.repositoryErr), "repository "+f.desired.name+" is there, this object's, and its tags are immutable")
+		conditions.Part(v1alpha1.ConditionRepositoryReady, outcome.Paced(f.repositoryErr), "repository "+f.desired.name+" exists and belongs to this object, and its tags are immutable")
 	}
 	if f.repository != nil {
 		conditions.Part(v1alpha1.ConditionLifecyclePolicyReady, outcome.Paced(f.lifecycleErr),
-			fmt.Sprintf("images expire %d days after they were published", projects.RetentionDays(project)))
-		conditions.Part(v1alpha1.ConditionRepositoryPolicyReady, outcome.Paced(f.policyErr), "the repository is closed to everybody but its project, readers and the controller")
+			fmt.Sprintf("images expire %d days after their publication", projects.RetentionDays(project)))
+		conditions.Part(v1alpha1.ConditionRepositoryPolicyReady, outcome.Paced(f.policyErr), "only the project, its readers and the controller can access the repository")
 		conditions.Part(v1alpha1.ConditionTagsReady, outcome.First(outcome.Paced(f.tagsErr), tagsProblem(f.plan.left, f.desired.refused)),
 			fmt.Sprintf("%d tags are set", len(f.plan.tags)))
 	}
 	if f.disabled {
-		return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonDisabled, "the runner's cache is switched off: nothing is published or pulled, and what is cached stays until it expires")
+		return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonDisabled, "the runner's cache is switched off: environments publish and pull nothing, and cached images stay until they expire")
 	}
-	return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can cache images")
+	return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can use the cache")
 }
 
-// statistics add up a project's images.
+// statistics adds up a project's images.
 func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
 	var bytes int64
 	var oldest time.Time
@@ -124,7 +125,7 @@ func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64
 	return figures
 }
 
-// deletingProjectStatus is the status of a project that can't go yet.
+// deletingProjectStatus returns the status of a project that can't be removed yet.
 func deletingProjectStatus(project *v1alpha1.ProjectImageCache, err error) v1alpha1.ProjectImageCacheStatus {
 	status := *project.Status.DeepCopy()
 	status.ObservedGeneration = project.Generation

@@ -11,12 +11,12 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// sweepRetry is how long after a sweep that failed the next one comes: soon for something that is done once a day, and
-// seldom enough that a permission which is missing doesn't make every project ask all the time.
+// sweepRetry is how soon a failed sweep is retried. It is short for work that runs once a day, and long enough that a
+// missing permission does not make every project call AWS all the time.
 func (r *Reconciler) sweepRetry() time.Duration { return r.Intervals.Sweep / 24 }
 
-// sweepDue is when a project's policies are to be read next. What the program doesn't remember, it spreads: each object
-// has its own place in the interval, so that a restart doesn't read all policies at once.
+// sweepDue returns when a project's policies are read next. After a restart the program has no memory of earlier
+// sweeps, so it spreads them: each object has its own place in the interval.
 func (r *Reconciler) sweepDue(project *v1alpha1.ProjectImageCache) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -28,7 +28,7 @@ func (r *Reconciler) sweepDue(project *v1alpha1.ProjectImageCache) time.Time {
 	return due
 }
 
-// nextSweep is when a project's policies are to be read after a pass that found them due as told.
+// nextSweep returns when a project's policies are read after a pass in which they were due.
 func (r *Reconciler) nextSweep(project *v1alpha1.ProjectImageCache, due time.Time, facts *projectFacts) time.Time {
 	switch {
 	case facts.sweepErr != nil:
@@ -39,11 +39,11 @@ func (r *Reconciler) nextSweep(project *v1alpha1.ProjectImageCache, due time.Tim
 	return due
 }
 
-// noteSweep remembers when a project's policies are to be read next, and tells where they could not be.
+// noteSweep records when a project's policies are read next, and emits an event if they could not be read.
 func (r *Reconciler) noteSweep(project *v1alpha1.ProjectImageCache, facts *projectFacts) {
 	if facts.sweepErr != nil {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, eventDriftNotSeen, "ReadPolicies",
-			"the repository's policies are not compared with what is wanted of them: %s", aws.Message(facts.sweepErr))
+			"the controller can't compare the repository's policies with their desired state: %s", aws.Message(facts.sweepErr))
 	}
 	due := r.nextSweep(project, r.sweepDue(project), facts)
 	r.mu.Lock()

@@ -23,10 +23,10 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// projectWorkers is how many projects are worked on at once; they mostly wait for AWS.
+// projectWorkers is how many projects are reconciled at once. They mostly wait for AWS.
 const projectWorkers = 32
 
-// SetupWithManager registers the reconciler, what wakes it, and the watch for drift.
+// SetupWithManager registers the reconciler, its watches, and the watch for drift.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.writes = ownwrites.New(r.Clock)
 	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]drift.Finding{}

@@ -1,4 +1,4 @@
-// Package projects reads of a ProjectImageCache what several reconcilers need of it, and writes its status.
+// Package projects reads the parts of a ProjectImageCache that several reconcilers need, and writes its status.
 package projects
 
 import (
@@ -26,8 +26,8 @@ func RunnerOf(ctx context.Context, reader client.Reader, project *v1alpha1.Proje
 	return runner, nil
 }
 
-// PatchStatus writes a status that differs from that of the object, under an optimistic lock. Two reconcilers write parts of
-// it, and its list of conditions is replaced as a whole, so a pass that read an older object must lose.
+// PatchStatus writes a status if it differs from before. Two reconcilers write parts of it, and the patch replaces
+// the list of conditions as a whole, so a pass that read an older object must fail with a conflict.
 func PatchStatus(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
 	if reflect.DeepEqual(project.Status, status) {
 		return nil

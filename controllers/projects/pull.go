@@ -6,7 +6,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// UsablePullCredentials returns a project's pull credentials if they last long enough to pull with, otherwise nil.
+// UsablePullCredentials returns a project's pull credentials if they are valid for long enough to pull an image.
 func UsablePullCredentials(project *v1alpha1.ProjectImageCache, now time.Time) *v1alpha1.CredentialReference {
 	credentials := project.Status.PullCredentials
 	if credentials == nil || credentials.ExpiresAt.Time.Before(now.Add(time.Minute)) {

@@ -9,7 +9,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 )
 
-// RepositoryOf returns a project's repository. It returns a WaitingError until images can be looked up in it.
+// RepositoryOf returns a project's repository if images can be looked up in it.
 func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStatus, error) {
 	repository := project.Status.Repository
 	if repository == nil || repository.URI == "" || !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionRepositoryReady) {
@@ -18,12 +18,12 @@ func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStat
 	return repository, nil
 }
 
-// Retention returns how long a project's images stay.
+// Retention returns how long a project's images live.
 func Retention(project *v1alpha1.ProjectImageCache) time.Duration {
 	return time.Duration(RetentionDays(project)) * 24 * time.Hour
 }
 
-// defaultRetentionDays is what the API server sets where the spec says nothing.
+// defaultRetentionDays is the API server's default for retentionDays.
 const defaultRetentionDays = 30
 
 // RetentionDays returns for how many days a project's images stay.

@@ -10,8 +10,8 @@ import (
 	"imagecache.dev/controllers/notice"
 )
 
-// announce counts what was made, once the status shows it, and tells of credentials that can't be replaced and of the
-// end of that; ordinary refreshes are no news.
+// announce counts new credentials when the status shows them. It emits an event when credentials can't be replaced
+// and when they can again, but not for ordinary refreshes.
 func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts pullFacts) {
 	countGrant(project, before, facts)
 	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionPullCredentialsReady)
@@ -43,7 +43,7 @@ func countGrant(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectIma
 	}
 }
 
-// cannotRefresh says whether a project's credentials should have been replaced by now and could not be.
+// cannotRefresh reports whether a project's credentials are due for replacement and could not be replaced.
 func cannotRefresh(condition *metav1.Condition) bool {
 	return condition != nil && (condition.Reason == v1alpha1.ReasonRefreshFailed || condition.Reason == v1alpha1.ReasonCredentialsExpired)
 }

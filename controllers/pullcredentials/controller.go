@@ -1,4 +1,4 @@
-// Package pullcredentials keeps projects supplied with credentials to pull images, while environments ask for them.
+// Package pullcredentials supplies projects with credentials to pull images, while environments ask for them.
 package pullcredentials
 
 import (
@@ -27,8 +27,8 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// Reconciler keeps each project that is asked for supplied with credentials to pull its images. Projects
-// that nobody asks for cost nothing.
+// Reconciler supplies each project with credentials to pull its images while environments ask for them. Other
+// projects cost nothing.
 type Reconciler struct {
 	Client   client.Client
 	Granter  *sts.Granter
@@ -38,15 +38,15 @@ type Reconciler struct {
 	Targets *awstarget.Targets
 
 	mu sync.Mutex
-	// granted are credentials that were made, so that a status that could not be written doesn't cost another grant.
+	// granted are credentials that were created. They save another grant if the status could not be written.
 	granted map[types.UID]grantedPull
 	lost    map[types.UID]bool
-	// asked is when the newest request of each project was created. It is told by the watch, whose first events are of
-	// all requests that there are, so that nobody searches through what is finished.
+	// asked is when the newest request of each project was created. The watch sets it. Its first events cover all
+	// existing requests, so no pass searches finished requests.
 	asked map[types.NamespacedName]time.Time
 }
 
-// grantedPull are credentials that were made, and the repository that they are for.
+// grantedPull are credentials that were created, and the repository that they are for.
 type grantedPull struct {
 	v1alpha1.CredentialReference
 	repositoryARN string
@@ -57,7 +57,7 @@ type grantedPull struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile makes, replaces or removes a project's pull credentials.
+// Reconcile creates, replaces or removes a project's pull credentials.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	if !project.DeletionTimestamp.IsZero() {
 		r.forget(project.UID)
@@ -81,7 +81,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 		asked: pullAsked(project, r.lastAsked(project, facts.now), open, facts.now), current: facts.current,
 	})
 	if facts.action = action; action == pullGrant && !awstarget.Observed(runner) {
-		// The runner's watch wakes the project in a moment.
+		// The runner's watch wakes the project soon.
 		return outcome.Result(ctx, nil, 0)
 	}
 	r.act(ctx, project, runner, &facts)
@@ -99,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 	return outcome.Settled(ctx, facts.err, next)
 }
 
-// act carries out what was decided.
+// act carries out the decision.
 func (r *Reconciler) act(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, facts *pullFacts) {
 	switch facts.action {
 	case pullGrant:
@@ -117,7 +117,7 @@ func (r *Reconciler) act(ctx context.Context, project *v1alpha1.ProjectImageCach
 	}
 }
 
-// grant makes credentials and writes them over the old ones; until that has worked, the old ones stay.
+// grant creates credentials and replaces the old ones with them. Until that succeeds, the old ones stay.
 func (r *Reconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, now time.Time) (*v1alpha1.CredentialReference, error) {
 	target, err := r.Targets.OfProject(ctx, project, runner)
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *Reconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCa
 	return &v1alpha1.CredentialReference{SecretName: projects.PullSecretName(project), ExpiresAt: metav1.NewTime(password.ExpiresAt.Truncate(time.Second))}, nil
 }
 
-// current are the newest credentials that are known: those of the status, or later ones that the status doesn't show yet.
+// current returns the newest known credentials: those of the status, or later ones that the status does not show yet.
 func (r *Reconciler) current(project *v1alpha1.ProjectImageCache) *v1alpha1.CredentialReference {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,7 +169,7 @@ func (r *Reconciler) current(project *v1alpha1.ProjectImageCache) *v1alpha1.Cred
 	return shown.DeepCopy()
 }
 
-// isNews says whether the status doesn't show yet what there is.
+// isNews reports whether the status does not show the current credentials yet.
 func (r *Reconciler) isNews(project *v1alpha1.ProjectImageCache, facts pullFacts) bool {
 	if facts.current == nil {
 		return false
@@ -189,7 +189,7 @@ func (r *Reconciler) noteAsked(request *v1alpha1.DevcontainerImage) {
 	}
 }
 
-// lastAsked is when a project's newest request was created; zero if that is too long ago to count.
+// lastAsked returns when a project's newest request was created, or zero if that is too long ago to count.
 func (r *Reconciler) lastAsked(project *v1alpha1.ProjectImageCache, now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -216,8 +216,8 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.lost, uid)
 }
 
-// isLost says whether the Secret that the status shows was removed by somebody else: seen by the watch, or, of one that
-// an earlier manager made, by its absence. The cache may not show yet what this manager made.
+// isLost reports whether another client removed the Secret that the status shows. It learns that from the watch, or,
+// for a Secret of an earlier manager, from the Secret's absence. The cache may not show a Secret of this manager yet.
 func (r *Reconciler) isLost(ctx context.Context, project *v1alpha1.ProjectImageCache) (bool, error) {
 	r.mu.Lock()
 	_, made := r.granted[project.UID]
@@ -230,7 +230,7 @@ func (r *Reconciler) isLost(ctx context.Context, project *v1alpha1.ProjectImageC
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Status.PullCredentials.SecretName}, secret)
 	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("look for the pull secret: %w", err)
+		return false, fmt.Errorf("get the pull secret: %w", err)
 	}
 	return err != nil, nil
 }

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// pullDuration is how long pull credentials last: the longest session that a role gets which was itself reached by a
-	// role (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_terms-and-concepts.html, role chaining).
+	// pullDuration is how long pull credentials last: the longest session that AWS grants by role chaining
+	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_terms-and-concepts.html).
 	pullDuration = time.Hour
-	// pullAskedFor is how long after its last request a project's pull credentials are kept fresh.
+	// pullAskedFor is how long after its last request a project's pull credentials are refreshed.
 	pullAskedFor = 24 * time.Hour
-	// refreshFrom and refreshTo are between which shares of their life credentials are replaced.
+	// refreshFrom and refreshTo are the shares of their lifetime between which credentials are replaced.
 	refreshFrom, refreshTo = 0.60, 0.70
 )
 
-// pullAction is what is to be done about a project's pull credentials.
+// pullAction is what to do with a project's pull credentials.
 type pullAction string
 
 const (
@@ -29,18 +29,18 @@ const (
 	pullRemove pullAction = "Remove"
 )
 
-// pullInput is what the decision rests on.
+// pullInput is the input of the decision.
 type pullInput struct {
 	uid      types.UID
 	now      time.Time
 	disabled bool
 	asked    bool
-	// lost says that the Secret was removed by somebody else.
+	// lost means that another client removed the Secret.
 	lost    bool
 	current *v1alpha1.CredentialReference
 }
 
-// planPull decides, and says when to decide again; zero means when something changes.
+// planPull decides what to do, and when to decide again. Zero means after the next change.
 func planPull(in pullInput) (action pullAction, next time.Duration) {
 	switch {
 	case in.current == nil && (!in.asked || in.disabled):
@@ -57,14 +57,14 @@ func planPull(in pullInput) (action pullAction, next time.Duration) {
 	return pullKeep, refreshAt(in.current.ExpiresAt, in.uid).Sub(in.now)
 }
 
-// refreshAt is when credentials of pullDuration are replaced: at a share of their life that is each project's own.
+// refreshAt returns when credentials of pullDuration are replaced. Each project has its own share of their lifetime.
 func refreshAt(expiresAt metav1.Time, uid types.UID) time.Time {
 	lived := refreshFrom + (refreshTo-refreshFrom)*schedule.Share(uid)
 	return expiresAt.Add(-time.Duration((1 - lived) * float64(pullDuration)))
 }
 
-// pullAsked says whether environments of a project need pull credentials: one is at it, or asked not long ago. last is
-// when the project's newest request was created, open are those that are not finished.
+// pullAsked reports whether environments of a project need pull credentials: one has an open request, or asked
+// recently. last is when the project's newest request was created, and open are the requests that are not finished.
 func pullAsked(project *v1alpha1.ProjectImageCache, last time.Time, open []v1alpha1.DevcontainerImage, now time.Time) bool {
 	if now.Sub(last) < pullAskedFor {
 		return true
@@ -80,7 +80,7 @@ func pullAsked(project *v1alpha1.ProjectImageCache, last time.Time, open []v1alp
 	return false
 }
 
-// asksForPull says whether one request is a reason to have pull credentials.
+// asksForPull reports whether a request is a reason to have pull credentials.
 func asksForPull(request *v1alpha1.DevcontainerImage, now time.Time) bool {
 	if request.Spec.ProjectRef == nil || request.Spec.ConfigurationType == v1alpha1.ConfigurationCompose || request.Status.CacheResult == v1alpha1.CacheBypassed {
 		return false

@@ -17,12 +17,12 @@ type pullFacts struct {
 	now      time.Time
 	disabled bool
 	action   pullAction
-	// current are the credentials that there are after the pass.
+	// current are the credentials after the pass.
 	current *v1alpha1.CredentialReference
 	err     error
 }
 
-// pullStatus is the project's status with the parts that concern pull credentials; all else stays as it was.
+// pullStatus returns the project's status with new values for pull credentials. Everything else stays the same.
 func pullStatus(project *v1alpha1.ProjectImageCache, f pullFacts) v1alpha1.ProjectImageCacheStatus {
 	status := *project.Status.DeepCopy()
 	status.PullCredentials = f.current
@@ -35,14 +35,14 @@ func pullStatus(project *v1alpha1.ProjectImageCache, f pullFacts) v1alpha1.Proje
 	return status
 }
 
-// pullCondition is nil where nobody asks for credentials.
+// pullCondition returns the condition, or nil if no environment asks for credentials.
 func pullCondition(generation int64, f pullFacts) *metav1.Condition {
 	condition := &metav1.Condition{
 		Type: v1alpha1.ConditionPullCredentialsReady, Status: metav1.ConditionFalse, ObservedGeneration: generation,
 	}
 	switch {
 	case f.err == nil && f.disabled && f.action == pullRemove:
-		condition.Reason, condition.Message = v1alpha1.ReasonDisabled, "the runner's cache is switched off, so nothing is pulled"
+		condition.Reason, condition.Message = v1alpha1.ReasonDisabled, "the runner's cache is switched off, so environments pull nothing"
 	case f.err == nil && f.current == nil:
 		return nil
 	case f.err == nil:
@@ -53,11 +53,11 @@ func pullCondition(generation int64, f pullFacts) *metav1.Condition {
 	case f.now.Before(f.current.ExpiresAt.Time):
 		_, why := outcome.Reason(outcome.Paced(f.err))
 		condition.Reason = v1alpha1.ReasonRefreshFailed
-		condition.Message = fmt.Sprintf("the credentials still work until %s and can't be replaced: %s", f.current.ExpiresAt.UTC().Format(time.RFC3339), why)
+		condition.Message = fmt.Sprintf("the credentials work until %s, but the controller can't replace them: %s", f.current.ExpiresAt.UTC().Format(time.RFC3339), why)
 	default:
 		_, why := outcome.Reason(outcome.Paced(f.err))
 		condition.Reason = v1alpha1.ReasonCredentialsExpired
-		condition.Message = fmt.Sprintf("the credentials ran out at %s and can't be replaced: %s", f.current.ExpiresAt.UTC().Format(time.RFC3339), why)
+		condition.Message = fmt.Sprintf("the credentials expired at %s, and the controller can't replace them: %s", f.current.ExpiresAt.UTC().Format(time.RFC3339), why)
 	}
 	condition.Message = conditions.Shorten(condition.Message)
 	return condition

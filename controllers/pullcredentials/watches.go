@@ -25,10 +25,10 @@ import (
 	"imagecache.dev/controllers/watch"
 )
 
-// pullWorkers is how many projects are granted credentials at once; environments wait for them.
+// pullWorkers is how many projects get credentials at once. Environments wait for them.
 const pullWorkers = 32
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.granted, r.lost, r.asked = map[types.UID]grantedPull{}, map[types.UID]bool{}, map[types.NamespacedName]time.Time{}
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -67,7 +67,7 @@ func (r *Reconciler) asks() predicate.Predicate {
 	}
 }
 
-// concernsPulls passes changes of a project that its pull credentials depend on.
+// concernsPulls passes the changes of a project that its pull credentials depend on.
 func concernsPulls() predicate.Predicate {
 	return predicate.Funcs{
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
@@ -81,7 +81,7 @@ func concernsPulls() predicate.Predicate {
 	}
 }
 
-// concernsGrants passes changes of a runner that grants depend on.
+// concernsGrants passes the changes of a runner that grants depend on.
 func concernsGrants() predicate.Predicate {
 	depends := func(runner *v1alpha1.RunnerImageCache) []any {
 		return append(watch.Followed(runner), meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady))
@@ -96,7 +96,7 @@ func concernsGrants() predicate.Predicate {
 	}
 }
 
-// projectOfLostSecret is the project whose pull Secret was removed, which needs another.
+// projectOfLostSecret returns the project whose pull Secret was removed and which needs another.
 func (r *Reconciler) projectOfLostSecret(_ context.Context, object client.Object) []reconcile.Request {
 	owner := metav1.GetControllerOf(object)
 	if owner == nil || owner.Kind != "ProjectImageCache" || object.GetLabels()[v1alpha1.LabelCredentials] != v1alpha1.CredentialsPull {

@@ -7,11 +7,11 @@ import (
 	"imagecache.dev/controllers/notice"
 )
 
-// announce tells what a persisted status changed, never the same twice.
+// announce emits the events of a persisted status change, each once.
 func (r *Reconciler) announce(runner *v1alpha1.RunnerImageCache, before *v1alpha1.RunnerImageCacheStatus) {
 	notice.Ready(r.Recorder, runner, before.Conditions, runner.Status.Conditions)
 	if before.StackTagsReadAt != nil && runner.Spec.StackName != "" && !sameTags(before.StackTags, runner.Status.StackTags) {
 		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "StackTagsChanged", "ReadStack",
-			"the tags of stack %s changed; repositories follow", runner.Spec.StackName)
+			"the tags of stack %s changed; the controller updates the repositories", runner.Spec.StackName)
 	}
 }

@@ -1,4 +1,4 @@
-// Package runnerimagecache keeps what a runner's projects share: the account, the stack's tags and the two roles.
+// Package runnerimagecache maintains what a runner's projects share: the account, the stack's tags and the two roles.
 package runnerimagecache
 
 import (
@@ -26,7 +26,7 @@ import (
 	"imagecache.dev/internal/sts"
 )
 
-// Reconciler keeps what a runner's projects share: the account, the stack's tags, the two roles.
+// Reconciler maintains what a runner's projects share: the account, the stack's tags and the two roles.
 type Reconciler struct {
 	Client     client.Client
 	AWS        *aws.Provider
@@ -42,10 +42,10 @@ type Reconciler struct {
 	visits map[types.UID]*runnerVisits
 }
 
-// runnerVisits are when the parts of a runner that cost calls were last looked at.
+// runnerVisits are when the parts of a runner that cost calls were last checked.
 type runnerVisits struct {
 	stack, roles visit
-	// read is the stack as it was read last, for a pass whose status could not be written.
+	// read is the stack as it was read last, for a pass that could not write its status.
 	read *cloudformation.Stack
 }
 
@@ -54,7 +54,8 @@ type runnerVisits struct {
 // +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches/finalizers,verbs=update
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile looks at a runner's account, stack and roles, puts right what it can, and says the rest in the status.
+// Reconcile checks a runner's account, stack and roles, corrects what it can, and reports everything else in the
+// status.
 func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImageCache) (ctrl.Result, error) {
 	projects, err := r.countProjects(ctx, runner)
 	if err != nil {
@@ -78,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 	return outcome.Settled(ctx, facts.err(), schedule.Jittered(r.nextLook(runner), runner.UID))
 }
 
-// observe collects the facts of a pass in the order in which one needs the other. Its own error is the cluster's; those
+// observe collects the facts of a pass in the order of their dependencies. It returns errors of the cluster; errors
 // of AWS are facts.
 func (r *Reconciler) observe(ctx context.Context, runner *v1alpha1.RunnerImageCache, facts *runnerFacts) error {
 	var sameID v1alpha1.RunnerImageCacheList
@@ -106,7 +107,7 @@ func (r *Reconciler) lookAtAWS(ctx context.Context, runner *v1alpha1.RunnerImage
 	r.lookAtRoles(ctx, runner, visits, facts)
 }
 
-// lookAtStack reads the runner's stack, if that is due.
+// lookAtStack reads the runner's stack if that is due.
 func (r *Reconciler) lookAtStack(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
 	name := runner.Spec.StackName
 	if name == "" {
@@ -119,7 +120,7 @@ func (r *Reconciler) lookAtStack(ctx context.Context, runner *v1alpha1.RunnerIma
 	stack, err := cloudformation.Read(ctx, r.AWS.Clients(awstarget.AddressOf(runner)), name)
 	switch {
 	case errors.Is(err, cloudformation.ErrNotFound):
-		err = outcome.Terminalf(v1alpha1.ReasonStackNotFound, "region %s has no stack %s; correct spec.stackName", runner.Spec.Region, name)
+		err = outcome.Terminalf(v1alpha1.ReasonStackNotFound, "stack %[2]s does not exist in region %[1]s; correct spec.stackName", runner.Spec.Region, name)
 	case err == nil:
 		facts.stack = stack
 		err = stackProblem(name, stack)
@@ -138,7 +139,7 @@ func (r *Reconciler) countProjects(ctx context.Context, runner *v1alpha1.RunnerI
 	return int32(min(len(projects.Items), 1<<31-1)), nil //nolint:gosec // bounded in the same expression
 }
 
-// hold puts the finalizer on, before anything is made in AWS.
+// hold adds the finalizer before anything is created in AWS.
 func (r *Reconciler) hold(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
 	if controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
 		return nil
@@ -182,7 +183,7 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.visits, uid)
 }
 
-// nextLook is when a runner is looked at again although nothing in the cluster changed.
+// nextLook returns when a runner is checked again although nothing in the cluster changed.
 func (r *Reconciler) nextLook(runner *v1alpha1.RunnerImageCache) time.Duration {
 	if runner.Spec.StackName == "" {
 		return r.Intervals.Roles

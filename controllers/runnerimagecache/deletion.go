@@ -14,7 +14,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 )
 
-// finalize lets a deleted runner go once no project names it and the roles that were made for it are removed.
+// finalize lets a deleted runner go when no project names it and the roles that were created for it are removed.
 func (r *Reconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
 	if !controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
 		r.forget(runner.UID)
@@ -22,8 +22,8 @@ func (r *Reconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageC
 	}
 	err := r.remove(ctx, runner, projects)
 	if err != nil {
-		// A status that was not written comes first: projects wait until it shows that the deletion was looked at, and a
-		// pause of err may be one that only a watch ends.
+		// A failed status write takes precedence over err: projects wait until the status shows the deletion, and err
+		// may wait for a watch that never fires without it.
 		return outcome.First(r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)), err)
 	}
 	r.forget(runner.UID)
@@ -39,7 +39,7 @@ func (r *Reconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageC
 func (r *Reconciler) remove(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {
 	if why, ok := runner.Annotations[v1alpha1.AnnotationAbandon]; ok {
 		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, notice.Abandoned, "Delete",
-			"let go without touching AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
+			"released the object without calling AWS, as the annotation %s asks: %s", v1alpha1.AnnotationAbandon, why)
 		return nil
 	}
 	if projects > 0 {
@@ -53,9 +53,9 @@ func (r *Reconciler) remove(ctx context.Context, runner *v1alpha1.RunnerImageCac
 			return nil
 		}
 		return outcome.Waitingf(v1alpha1.ReasonAssumeRoleNotAllowed, r.Intervals.Roles,
-			"the roles can't be removed: the manager's settings don't allow namespace %s to use %s; allow it, or set the annotation %s to let go of them",
+			"the controller can't remove the roles: the manager's settings don't allow namespace %s to use role %s; allow it, or set the annotation %s to release the object",
 			runner.Namespace, runner.Spec.AssumeRoleARN, v1alpha1.AnnotationAbandon)
 	}
-	// Roles may be there although the status doesn't tell: of a pass whose status was never written.
+	// Roles may exist although the status does not show them, if a pass could not write its status.
 	return r.removeRoles(ctx, runner)
 }

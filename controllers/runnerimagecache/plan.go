@@ -20,21 +20,21 @@ import (
 // stackVersion is the lowest value of a stack's output ImageCacheVersion that the cache can work with.
 const stackVersion = 1
 
-// runnerRefusal says why a runner can't be served at all, before AWS is asked anything: nil if it can.
+// runnerRefusal returns why a runner can't use the cache at all, before AWS is called. It returns nil if it can.
 func runnerRefusal(runner *v1alpha1.RunnerImageCache, sameID []v1alpha1.RunnerImageCache, allowedRoles []string) error {
 	if runner.Spec.Provider != v1alpha1.ProviderAWSEC2 {
 		return outcome.Terminalf(v1alpha1.ReasonUnsupportedProvider,
-			"runners of provider %s can't cache images; only %s runners can", runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
+			"runners with provider %s can't use the cache; only %s runners can", runner.Spec.Provider, v1alpha1.ProviderAWSEC2)
 	}
 	for n := range sameID {
 		if other := &sameID[n]; other.UID != runner.UID && wasFirst(other, runner) {
 			return outcome.Terminalf(v1alpha1.ReasonRunnerIDInUse,
-				"RunnerImageCache %s/%s has runnerID %s already; remove one of the two", other.Namespace, other.Name, runner.Spec.RunnerID)
+				"RunnerImageCache %s/%s already has runnerID %s; remove one of the two", other.Namespace, other.Name, runner.Spec.RunnerID)
 		}
 	}
 	if !awstarget.MayAssume(runner, allowedRoles) {
 		return outcome.Terminalf(v1alpha1.ReasonAssumeRoleNotAllowed,
-			"the manager's settings don't allow namespace %s to use %s; ask whoever runs the manager to allow it", runner.Namespace, runner.Spec.AssumeRoleARN)
+			"the manager's settings don't allow namespace %s to use role %s; ask the administrator of the manager to allow it", runner.Namespace, runner.Spec.AssumeRoleARN)
 	}
 	return nil
 }
@@ -46,23 +46,23 @@ func wasFirst(a, b *v1alpha1.RunnerImageCache) bool {
 	return a.CreationTimestamp.Before(&b.CreationTimestamp)
 }
 
-// accountProblem compares the account that was reached with the one that the spec names, or, where it names none, with the
-// one that the runner's roles and repositories are in already.
+// accountProblem compares the account of the credentials with the account that the spec names, or, if it names none,
+// with the account that already holds the runner's roles and repositories.
 func accountProblem(runner *v1alpha1.RunnerImageCache, identity aws.Identity) error {
 	named, known := runner.Spec.AccountID, runner.Status.AccountID
 	switch {
 	case named != "" && named != identity.AccountID:
 		return outcome.Terminalf(v1alpha1.ReasonAccountMismatch,
-			"the controller's credentials belong to account %s, and spec.accountID is %s; correct one of them", identity.AccountID, named)
+			"the controller's credentials belong to account %s, but spec.accountID is %s; correct one of them", identity.AccountID, named)
 	case named == "" && known != "" && known != identity.AccountID:
 		return outcome.Terminalf(v1alpha1.ReasonAccountMismatch,
-			"the controller's credentials belong to account %s, and the runner's roles and repositories are in %s; correct the credentials, or set spec.accountID to %s to begin anew there",
+			"the controller's credentials belong to account %s, but the runner's roles and repositories are in account %s; correct the credentials, or set spec.accountID to %s to start again there",
 			identity.AccountID, known, identity.AccountID)
 	}
 	return nil
 }
 
-// stackProblem says whether a stack's template is too old.
+// stackProblem returns an error if a stack's template is too old.
 func stackProblem(name string, stack *cloudformation.Stack) error {
 	version := leadingNumber(stack.Version)
 	if version >= stackVersion {
@@ -73,7 +73,7 @@ func stackProblem(name string, stack *cloudformation.Stack) error {
 		said = "has the output " + cloudformation.VersionOutput + "=" + stack.Version
 	}
 	return outcome.Terminalf(v1alpha1.ReasonStackOutdated,
-		"stack %s %s, and the cache needs %d or later; update the stack as docs/upgrading.md says", name, said, stackVersion)
+		"stack %s %s, but the cache needs version %d or later; update the stack as docs/upgrading.md describes", name, said, stackVersion)
 }
 
 var numberPattern = regexp.MustCompile(`^[0-9]{1,9}`)
@@ -86,7 +86,7 @@ func leadingNumber(text string) int {
 	return number
 }
 
-// desiredRoles are the roles that a runner's managed credentials come from, by purpose.
+// desiredRoles returns the roles that a runner's managed credentials come from, by purpose.
 func desiredRoles(runner *v1alpha1.RunnerImageCache, identity aws.Identity, stackTags map[string]string, owner string) []iam.Role {
 	spec := runner.Spec
 	tags, _ := awstag.Fit(map[string]string{awstag.Owner: owner}, stackTags, awstag.MaxCount)
@@ -105,7 +105,7 @@ func desiredRoles(runner *v1alpha1.RunnerImageCache, identity aws.Identity, stac
 	}
 }
 
-// roleARNs are the pull and the push role's ARNs, whoever makes them.
+// roleARNs returns the ARNs of the pull role and the push role, whoever creates them.
 func roleARNs(runner *v1alpha1.RunnerImageCache, identity aws.Identity) (pull, push string) {
 	if runner.Spec.Roles.Type == v1alpha1.RolesProvided {
 		return runner.Spec.Roles.PullRoleARN, runner.Spec.Roles.PushRoleARN
@@ -117,13 +117,13 @@ func roleARNs(runner *v1alpha1.RunnerImageCache, identity aws.Identity) (pull, p
 	return arn(sessionpolicy.PurposePull), arn(sessionpolicy.PurposePush)
 }
 
-// roleClaim says whether a role that was found may be changed or removed.
+// roleClaim returns an error if an observed role must not be changed or removed.
 func roleClaim(name string, seen *iam.Role, owner string) error {
 	if seen == nil || seen.Tags[awstag.Owner] == owner {
 		return nil
 	}
 	return outcome.Terminalf(v1alpha1.ReasonRoleNotOwned,
-		"role %s exists and was not made for this object (its tag %s is %q); remove it, or use roles of type Provided",
+		"role %s exists but does not belong to this object (its tag %s is %q); remove it, or use roles of type Provided",
 		name, awstag.Owner, seen.Tags[awstag.Owner])
 }
 
@@ -134,7 +134,7 @@ const (
 	actionSetBoundary    = "SetPermissionsBoundary"
 )
 
-// roleFindings says what was not as it should be of a role that was found, for the events.
+// roleFindings returns the differences of an observed role, for the events.
 func roleFindings(plan iam.Plan, seen *iam.Role) []drift.Finding {
 	var found []drift.Finding
 	if plan.SetTrust {
@@ -158,18 +158,18 @@ func roleFindings(plan iam.Plan, seen *iam.Role) []drift.Finding {
 	return found
 }
 
-// visit is what a pass remembers of an earlier one about a part that isn't looked at each time.
+// visit is what a pass remembers of an earlier pass about a part that is not checked each time.
 type visit struct {
 	generation int64
 	at         time.Time
 	err        error
 }
 
-// partRetry is how soon a part that failed is looked at again.
+// partRetry is how soon a part that failed is checked again.
 const partRetry = 2 * time.Second
 
-// due says whether a part is to be looked at again. A look that jitter brings forward counts: if it were too early, the
-// part would be looked at every second time only.
+// due reports whether a part must be checked again. A check that jitter brings forward is due: otherwise the part
+// would be checked only every second time.
 func (v visit) due(generation int64, now time.Time, interval time.Duration) bool {
 	elapsed := now.Sub(v.at)
 	return v.at.IsZero() || v.generation != generation || elapsed >= interval-interval/schedule.JitterShare || (v.err != nil && elapsed >= partRetry)

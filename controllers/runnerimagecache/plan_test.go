@@ -146,7 +146,7 @@ func TestRoleFindingsSayWhatWasFound(t *testing.T) {
 		"no boundary":      {func(r *iam.Role) { r.BoundaryARN = "" }, []drift.Finding{{Action: actionSetBoundary, Text: "it had no permissions boundary"}}},
 		"another boundary": {func(r *iam.Role) { r.BoundaryARN = other }, []drift.Finding{{Action: actionSetBoundary, Text: "its permissions boundary was " + other}}},
 		"tags, of two kinds": {func(r *iam.Role) { r.Tags = map[string]string{"stray": "1"} }, []drift.Finding{
-			{Action: drift.ActionSetTags, Text: "tags were missing or other than wanted: team"}, {Action: drift.ActionRemoveTags, Text: "tags were there that are no longer wanted: stray"},
+			{Action: drift.ActionSetTags, Text: "tags were missing or had other values: team"}, {Action: drift.ActionRemoveTags, Text: "tags existed that are no longer wanted: stray"},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

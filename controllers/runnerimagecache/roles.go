@@ -20,14 +20,15 @@ import (
 	"imagecache.dev/internal/iam"
 )
 
-// roleSettles is how soon a role that can't be assumed is tried again: IAM takes some seconds to make a new one known.
+// roleSettles is how soon a role that can't be assumed is tried again: IAM needs some seconds to propagate a new
+// role.
 const roleSettles = 5 * time.Second
 
-// lookAtRoles puts the runner's roles right, if that is due, and sees whether they can be assumed.
+// lookAtRoles corrects the runner's roles if that is due, and checks that they can be assumed.
 func (r *Reconciler) lookAtRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache, visits *runnerVisits, facts *runnerFacts) {
 	if facts.stackErr != nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
-		// Nothing is made for a stack that isn't there or is too old; what was made before is kept as it should be.
-		facts.rolesErr = outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "the roles are made once the stack is in order; see TagsReady")
+		// Nothing is created for a stack that does not exist or is too old. Existing roles are maintained.
+		facts.rolesErr = outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "the controller creates the roles after the stack's problem is fixed; see TagsReady")
 		return
 	}
 	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
@@ -59,7 +60,7 @@ func (r *Reconciler) keepRoles(ctx context.Context, runner *v1alpha1.RunnerImage
 	return outcome.First(r.checkRole(ctx, runner, pull), r.checkRole(ctx, runner, push))
 }
 
-// keepRole makes one role, or puts it right.
+// keepRole creates or corrects one role.
 func (r *Reconciler) keepRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, desired iam.Role, owner string) error {
 	roles := iam.NewRoles(r.AWS.Clients(awstarget.AddressOf(runner)))
 	seen, err := roles.Observe(ctx, desired.Name)
@@ -75,33 +76,33 @@ func (r *Reconciler) keepRole(ctx context.Context, runner *v1alpha1.RunnerImageC
 	}
 	err = roles.Apply(ctx, desired, plan)
 	if errors.Is(err, iam.ErrExists) {
-		return outcome.Waitingf(v1alpha1.ReasonProgressing, roleSettles, "role %s is there and not to be seen yet", desired.Name)
+		return outcome.Waitingf(v1alpha1.ReasonProgressing, roleSettles, "role %s exists but is not visible yet", desired.Name)
 	}
 	if err != nil {
 		return err
 	}
 	log.FromContext(ctx).Info("Wrote role", "role", desired.Name, "created", plan.Create)
 	if plan.Create {
-		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "made role %s", desired.Name)
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleCreated", "EnsureRole", "created role %s", desired.Name)
 		return nil
 	}
 	metric.Drift.WithLabelValues(runner.Namespace, metric.DriftRole).Inc()
 	for _, found := range roleFindings(plan, seen) {
-		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, drift.EventCorrected, found.Action, "role %s was put right: %s", desired.Name, found.Text)
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, drift.EventCorrected, found.Action, "corrected role %s: %s", desired.Name, found.Text)
 	}
 	return nil
 }
 
-// checkRole sees whether the role can be assumed by really assuming it.
+// checkRole checks that the role can be assumed by assuming it.
 func (r *Reconciler) checkRole(ctx context.Context, runner *v1alpha1.RunnerImageCache, roleARN string) error {
 	err := r.Granter.Check(ctx, awstarget.AddressOf(runner), roleARN)
 	if aws.ClassOf(err) == aws.ClassAccessDenied {
-		return outcome.Waitingf(v1alpha1.ReasonRoleNotAssumable, roleSettles, "role %s can't be assumed: %s", roleARN, aws.Message(err))
+		return outcome.Waitingf(v1alpha1.ReasonRoleNotAssumable, roleSettles, "the controller can't assume role %s: %s", roleARN, aws.Message(err))
 	}
 	return err
 }
 
-// removeRoles removes the roles that were made for the runner, and no others.
+// removeRoles removes the roles that were created for the runner, and no others.
 func (r *Reconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
 	clients := r.AWS.Clients(awstarget.AddressOf(runner))
 	identity, err := clients.Identity(ctx)
@@ -109,7 +110,7 @@ func (r *Reconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerIma
 		err = accountProblem(runner, identity)
 	}
 	if err != nil && runner.Status.AccountID == "" {
-		// The account was never reached, so nothing was made in it.
+		// The account was never reached, so nothing was created in it.
 		return nil
 	}
 	if err != nil {
@@ -127,8 +128,8 @@ func (r *Reconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerIma
 		if err := roles.Delete(ctx, role.Name); err != nil {
 			return fmt.Errorf("remove the runner's roles: %w", err)
 		}
-		log.FromContext(ctx).Info("Removed role", "role", role.Name)
-		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleRemoved", "Delete", "removed role %s", role.Name)
+		log.FromContext(ctx).Info("Deleted role", "role", role.Name)
+		r.Recorder.Eventf(runner, nil, corev1.EventTypeNormal, "RoleRemoved", "Delete", "deleted role %s", role.Name)
 	}
 	return nil
 }

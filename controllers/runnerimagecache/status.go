@@ -16,27 +16,28 @@ import (
 	"imagecache.dev/internal/cloudformation"
 )
 
-// runnerFacts is what one pass found out about a runner.
+// runnerFacts is what one pass observed of a runner.
 type runnerFacts struct {
 	now time.Time
-	// refused says why AWS was not asked at all.
+	// refused tells why AWS was not called at all.
 	refused error
-	// identity is nil where the account was not reached.
+	// identity is nil if the account was not reached.
 	identity   *aws.Identity
 	accountErr error
-	// stack is the stack as it was read last, nil where that failed; stackErr says why, or what is wrong with it.
+	// stack is the stack as it was read last, or nil if that failed. stackErr tells why, or what is wrong with the
+	// stack.
 	stack    *cloudformation.Stack
 	stackErr error
 	rolesErr error
 	projects int32
 }
 
-// err is what holds the runner up: the first part that failed.
+// err returns what holds the runner up: the error of the first part that failed.
 func (f *runnerFacts) err() error {
 	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr)
 }
 
-// runnerStatus is the status that the facts add up to.
+// runnerStatus computes the status from the facts.
 func runnerStatus(runner *v1alpha1.RunnerImageCache, f *runnerFacts) v1alpha1.RunnerImageCacheStatus {
 	status := *runner.Status.DeepCopy()
 	status.ObservedGeneration = runner.Generation
@@ -70,23 +71,23 @@ func runnerConditions(runner *v1alpha1.RunnerImageCache, f *runnerFacts) *condit
 		conditions.Part(v1alpha1.ConditionAccountReady, f.accountErr, account)
 		if f.accountErr == nil {
 			conditions.Part(v1alpha1.ConditionTagsReady, f.stackErr, tagsMessage(runner))
-			conditions.Part(v1alpha1.ConditionRolesReady, f.rolesErr, "the pull and the push role are there and can be assumed")
+			conditions.Part(v1alpha1.ConditionRolesReady, f.rolesErr, "the pull role and the push role exist, and the controller can assume them")
 		}
 	}
 	if runner.Spec.Cache == v1alpha1.CacheDisabled {
-		return conditions.Summary(f.err(), v1alpha1.ReasonDisabled, "the cache is switched off: nothing is published or pulled, and what is cached stays until it expires")
+		return conditions.Summary(f.err(), v1alpha1.ReasonDisabled, "the cache is switched off: environments publish and pull nothing, and cached images stay until they expire")
 	}
-	return conditions.Summary(f.err(), v1alpha1.ReasonSucceeded, "projects of this runner can cache images")
+	return conditions.Summary(f.err(), v1alpha1.ReasonSucceeded, "projects of this runner can use the cache")
 }
 
 func tagsMessage(runner *v1alpha1.RunnerImageCache) string {
 	if runner.Spec.StackName == "" {
-		return "no stack is named, so nothing is inherited"
+		return "spec.stackName is not set, so repositories inherit no tags"
 	}
-	return "the tags of stack " + runner.Spec.StackName + " are inherited"
+	return "repositories inherit the tags of stack " + runner.Spec.StackName
 }
 
-// deletingRunnerStatus is the status of a runner that can't go yet.
+// deletingRunnerStatus returns the status of a runner that can't be removed yet.
 func deletingRunnerStatus(runner *v1alpha1.RunnerImageCache, projects int32, err error) v1alpha1.RunnerImageCacheStatus {
 	status := *runner.Status.DeepCopy()
 	status.ObservedGeneration, status.Projects = runner.Generation, &projects

@@ -21,10 +21,10 @@ import (
 	"imagecache.dev/controllers/watch"
 )
 
-// runnerWorkers is how many runners are looked at at once.
+// runnerWorkers is how many runners are reconciled at once.
 const runnerWorkers = 16
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("runnerimagecache").
@@ -45,7 +45,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// runnersOfSameID are those that may take the place of a runner that is gone.
+// runnersOfSameID returns the runners that may take the place of a runner that was removed.
 func (r *Reconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
 	var list v1alpha1.RunnerImageCacheList
 	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
@@ -66,7 +66,7 @@ func runnerOfProject(_ context.Context, object client.Object) []reconcile.Reques
 	}}}
 }
 
-// comeAndGone passes what changes how many there are.
+// comeAndGone passes the creation and the removal of objects.
 func comeAndGone() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc:  func(event.UpdateEvent) bool { return false },

@@ -1,25 +1,25 @@
-// Package schedule says how often AWS is read and spreads that over time.
+// Package schedule defines how often AWS is read and spreads the reads over time.
 package schedule
 
 import (
 	"time"
 )
 
-// Intervals are how often AWS is read although nothing in the cluster changed. A zero stands for the usual interval.
+// Intervals are how often AWS is read although nothing in the cluster changed. Zero means the default interval.
 type Intervals struct {
-	// Stack is how often a runner's stack is read: every 30 s.
+	// Stack is how often a runner's stack is read: by default every 30 s.
 	Stack time.Duration
-	// Roles is how often a runner's roles are looked at: every 10 min.
+	// Roles is how often a runner's roles are checked: by default every 10 min.
 	Roles time.Duration
-	// Drift is how often all repositories are compared with what is wanted of them: every 5 min.
+	// Drift is how often all repositories are compared with their desired state: by default every 5 min.
 	Drift time.Duration
-	// Sweep is how often a repository's policies are read, which costs two calls each: every 24 h.
+	// Sweep is how often a repository's policies are read, which takes two calls each: by default every 24 h.
 	Sweep time.Duration
-	// Statistics is how often a project's images are counted at most: every minute.
+	// Statistics is the shortest time between two counts of a project's images: by default one minute.
 	Statistics time.Duration
 }
 
-// WithDefaults returns the intervals with the usual ones in place of zeros.
+// WithDefaults returns the intervals with defaults in place of zeros.
 func (i Intervals) WithDefaults() Intervals {
 	for interval, usual := range map[*time.Duration]time.Duration{
 		&i.Stack:      30 * time.Second,

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Soonest returns the shorter of two pauses, of which zero stands for none.
+// Soonest returns the shorter of two pauses. Zero means no pause is set.
 func Soonest(a, b time.Duration) time.Duration {
 	switch {
 	case a == 0:
@@ -18,15 +18,16 @@ func Soonest(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// JitterShare bounds jitter: it shortens a pause by at most a tenth.
+// JitterShare is the largest share of a pause by which jitter shortens it: a tenth.
 const JitterShare = 10
 
-// Jittered shortens a pause by up to a tenth, always by the same share for one object, so that many do not wake together.
+// Jittered shortens a pause by up to a tenth, always by the same share for one object, so that many objects don't
+// wake together.
 func Jittered(pause time.Duration, uid types.UID) time.Duration {
 	return pause - time.Duration(Share(uid)*float64(pause)/JitterShare)
 }
 
-// Share returns a number in [0, 1) that is always the same for one object.
+// Share returns a number in [0, 1) that is fixed for an object.
 func Share(uid types.UID) float64 {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(uid)) // never fails

@@ -8,7 +8,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// BuilderEnded passes the update that finishes a builder's request, and its removal.
+// BuilderEnded passes the update that ends a builder's request, and its removal.
 func BuilderEnded() predicate.Predicate {
 	isBuilder := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.Role == v1alpha1.RoleBuilder }
 	finished := func(o client.Object) bool { return o.(*v1alpha1.DevcontainerImage).Status.FinishedAt != nil }
@@ -22,7 +22,8 @@ func BuilderEnded() predicate.Predicate {
 	}
 }
 
-// DeletionStarted passes the update that begins the deletion of an object. It does not always change the generation.
+// DeletionStarted passes the update that marks an object as being deleted. That update does not change the generation
+// of an object whose spec stays the same.
 func DeletionStarted() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
@@ -34,7 +35,7 @@ func DeletionStarted() predicate.Predicate {
 	}
 }
 
-// Abandoned passes the update with which a person lets go of an object.
+// Abandoned passes the update that sets the annotation AnnotationAbandon.
 func Abandoned() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },

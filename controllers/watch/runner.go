@@ -16,7 +16,7 @@ import (
 	"imagecache.dev/controllers/indexes"
 )
 
-// ProjectsOfRunner are all projects that name a runner.
+// ProjectsOfRunner returns all projects that name a runner.
 func ProjectsOfRunner(ctx context.Context, reader client.Reader, runner client.Object) []reconcile.Request {
 	var list v1alpha1.ProjectImageCacheList
 	err := reader.List(ctx, &list, client.InNamespace(runner.GetNamespace()),
@@ -31,7 +31,7 @@ func ProjectsOfRunner(ctx context.Context, reader client.Reader, runner client.O
 	return requests
 }
 
-// ToProjectsOfRunner is projectsOfRunner as what a watch of runners maps with.
+// ToProjectsOfRunner is a map function for watches of runners. It calls ProjectsOfRunner.
 func ToProjectsOfRunner(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, runner client.Object) []reconcile.Request {
 		return ProjectsOfRunner(ctx, reader, runner)
@@ -47,8 +47,8 @@ func ProjectOfRequest(_ context.Context, object client.Object) []reconcile.Reque
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: ref.Name}}}
 }
 
-// ConcernsProjects passes changes of a runner that its projects follow. A runner that counted its projects, or read its
-// stack and found it unchanged, wakes nobody.
+// ConcernsProjects passes the changes of a runner that its projects follow. A new number of projects, or a check of
+// an unchanged stack, wakes no project.
 func ConcernsProjects() predicate.Predicate {
 	return predicate.Funcs{
 		GenericFunc: func(event.GenericEvent) bool { return false },
@@ -59,7 +59,7 @@ func ConcernsProjects() predicate.Predicate {
 	}
 }
 
-// Followed returns the parts of a runner that its projects follow, to compare.
+// Followed is the part of a runner that projects follow.
 func Followed(runner *v1alpha1.RunnerImageCache) []any {
 	status := runner.Status
 	conditions := map[string]string{}

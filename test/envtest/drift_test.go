@@ -78,23 +78,23 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 		{"mutability switched off", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityMutable})
 			return err
-		}, "tags could be overwritten"},
+		}, "image tags were mutable"},
 		{"a tag of the stack changed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.TagResource(ctx, &ecr.TagResourceInput{ResourceArn: &arn, Tags: []ecrtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
-		}, "tags were missing or other than wanted: team"},
+		}, "tags were missing or had other values: team"},
 		{"a tag of the stack removed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"stage"}})
 			return err
-		}, "tags were missing or other than wanted: stage"},
+		}, "tags were missing or had other values: stage"},
 		{"all tags of the stack removed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"stage", "team"}})
 			return err
-		}, "tags were missing or other than wanted: stage, team"},
+		}, "tags were missing or had other values: stage, team"},
 		{"the owner's tag removed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := account.ecr.UntagResource(ctx, &ecr.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"imagecache.dev/owner"}})
 			return err
-		}, "tags were missing or other than wanted: imagecache.dev/owner"},
+		}, "tags were missing or had other values: imagecache.dev/owner"},
 		{"lifecycle policy removed", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.DeleteLifecyclePolicy(ctx, &ecr.DeleteLifecyclePolicyInput{RepositoryName: &name})
 			return err
@@ -114,7 +114,7 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 		{"repository deleted by hand", func(ctx context.Context, name, _ string) error {
 			_, err := account.ecr.DeleteRepository(ctx, &ecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
 			return err
-		}, "the repository was gone"},
+		}, "the repository did not exist any more"},
 	} {
 		project := create(t, projectObject(namespace, fmt.Sprintf("p%d", number), "r1"))
 		t.Run(drift.what, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 			g.Expect(drift.do(t.Context(), name, project.Status.Repository.ARN)).To(Succeed())
 			g.Expect(account.settings(name)).NotTo(Equal(asItShouldBe))
 			g.Eventually(func() string { return account.settings(name) }, soon, tick).Should(Equal(asItShouldBe))
-			g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("repository " + name + " was put right: " + drift.told))
+			g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("corrected repository " + name + ": " + drift.told))
 			g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 		})
 	}
@@ -148,7 +148,7 @@ func TestDriftIsToldThoughPartOfItCannotBePutRight(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = account.ecr.DeleteLifecyclePolicy(t.Context(), &ecr.DeleteLifecyclePolicyInput{RepositoryName: &name})
 	g.Expect(err).NotTo(HaveOccurred())
-	lifecycle, policy := "repository "+name+" was put right: the lifecycle policy was removed", "repository "+name+" was put right: the repository policy was removed"
+	lifecycle, policy := "corrected repository "+name+": the lifecycle policy was removed", "corrected repository "+name+": the repository policy was removed"
 	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf(lifecycle))
 	g.Eventually(func(g Gomega) {
 		g.Expect(reason(g, project, v1alpha1.ConditionRepositoryPolicyReady)).To(HavePrefix("False/"))
@@ -170,7 +170,7 @@ func TestSweepFindsThatTheRepositoryIsGone(t *testing.T) {
 	_, err := account.ecr.DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: &name})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(func() string { return account.settings(name) }, soon, tick).Should(Equal(asItShouldBe))
-	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("repository " + name + " was put right: the repository was gone"))
+	g.Eventually(func() []string { return notesOf(project, "DriftCorrected") }, soon, tick).Should(ConsistOf("corrected repository " + name + ": the repository did not exist any more"))
 	g.Expect(notes(namespace, "DriftNotSeen")).To(BeEmpty())
 }
 

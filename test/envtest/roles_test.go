@@ -72,11 +72,11 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 			_, err := account.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: ptrTo("imagecache")})
 			return err
 		},
-		"tags were missing or other than wanted: team": func(ctx context.Context) error {
+		"tags were missing or had other values: team": func(ctx context.Context) error {
 			_, err := account.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
 		},
-		"tags were there that are no longer wanted: stray": func(ctx context.Context) error {
+		"tags existed that are no longer wanted: stray": func(ctx context.Context) error {
 			_, err := account.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("stray"), Value: ptrTo("yes")}}})
 			return err
 		},
@@ -86,7 +86,7 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 		g.Eventually(func() string { return account.roleAsText(name) }, soon, tick).Should(Equal(asItShouldBe), told)
 		// Events of one kind within some minutes are one, with the first one's note.
 		if !strings.Contains(told, "inline policy") {
-			g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).Should(ContainElement(HaveSuffix(name + " was put right: " + told)))
+			g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).Should(ContainElement(HaveSuffix(name + ": " + told)))
 		}
 	}
 	g.Eventually(func() []string { return notes(namespace, "DriftCorrected") }, soon, tick).Should(ContainElement(ContainSubstring("the inline policy was")))

@@ -11,17 +11,17 @@ import (
 // BuilderReferenceApplyConfiguration represents a declarative configuration of the BuilderReference type for use
 // with apply.
 //
-// BuilderReference names the environment that builds a hash.
+// BuilderReference names the environment that builds the image of a hash.
 type BuilderReferenceApplyConfiguration struct {
-	// name is the builder's DevcontainerImage.
+	// name is the name of the builder's DevcontainerImage.
 	Name *string `json:"name,omitempty"`
-	// environmentID is the builder's environment.
+	// environmentID is the ID of the builder's environment.
 	EnvironmentID *string `json:"environmentID,omitempty"`
 	// leaseName is the Lease that the builder's runner renews while it builds.
 	LeaseName *string `json:"leaseName,omitempty"`
-	// startedAt is when it became the builder.
+	// startedAt is when the environment became the builder.
 	StartedAt *v1.Time `json:"startedAt,omitempty"`
-	// expectedSeconds is how long the build may take, from what earlier builds of the project took.
+	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
 }
 

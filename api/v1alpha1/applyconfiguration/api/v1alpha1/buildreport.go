@@ -11,10 +11,10 @@ import (
 // BuildReportApplyConfiguration represents a declarative configuration of the BuildReport type for use
 // with apply.
 //
-// BuildReport is how the runner's build ended. It is written once, when the build is over and before anything is
-// uploaded.
+// BuildReport is how the runner's build ended. The runner writes it once, after the build and before any upload.
 type BuildReportApplyConfiguration struct {
-	// outcome is Succeeded (then manifest and config are required) or Failed (then there are none, and message says why).
+	// outcome is Succeeded (manifest and config are required) or Failed (manifest and config must be absent, and
+	// message tells why).
 	Outcome *apiv1alpha1.BuildOutcome `json:"outcome,omitempty"`
 	// manifest is the image's manifest, byte for byte, up to 64 KiB of UTF-8: its SHA-256 is the image's digest, and the
 	// controller publishes exactly these bytes. Required with Succeeded.
@@ -22,13 +22,14 @@ type BuildReportApplyConfiguration struct {
 	// config is the image's configuration blob, byte for byte, up to 128 KiB of UTF-8: its SHA-256 is the config digest
 	// in manifest. Required with Succeeded.
 	Config *string `json:"config,omitempty"`
-	// durationSeconds is how many seconds the build took, 0 to one week: what a later hit saves.
+	// durationSeconds is how many seconds the build took, 0 to one week. A later hit saves this time.
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
-	// keyCoverage says whether the key covers what the build read: Complete, Incomplete (other files or images went in;
-	// not published where the project's keyCoverage is RequireComplete) or EnvironmentValues (values of the runner's
-	// environment went in; never published). Absent counts as Incomplete.
+	// keyCoverage tells whether the key covers what the build read: Complete, Incomplete (other files or images went
+	// into the build; the image is not published if the project's keyCoverage is RequireComplete) or
+	// EnvironmentValues (values of the runner's environment went into the build; the image is never published).
+	// Absent counts as Incomplete.
 	KeyCoverage *apiv1alpha1.BuildKeyCoverage `json:"keyCoverage,omitempty"`
-	// message says in a sentence what went wrong, or is worth telling; up to 1,024 characters.
+	// message tells in one sentence what went wrong or is worth knowing; up to 1,024 characters.
 	Message *string `json:"message,omitempty"`
 }
 

@@ -13,7 +13,7 @@ import (
 //
 // CachedImage is an image in the cache.
 type CachedImageApplyConfiguration struct {
-	// reference is what to pull: repository@digest.
+	// reference is the reference to pull: repository@digest.
 	Reference *string `json:"reference,omitempty"`
 	// digest is the digest of the image's manifest.
 	Digest *string `json:"digest,omitempty"`
@@ -21,9 +21,9 @@ type CachedImageApplyConfiguration struct {
 	SizeBytes *int64 `json:"sizeBytes,omitempty"`
 	// pushedAt is when the image was published.
 	PushedAt *v1.Time `json:"pushedAt,omitempty"`
-	// expiresAt is when ECR may remove it.
+	// expiresAt is the time after which ECR may remove the image.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
-	// buildSeconds is how long its build took.
+	// buildSeconds is how many seconds the image's build took.
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
 }
 

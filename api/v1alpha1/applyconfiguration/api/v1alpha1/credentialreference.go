@@ -13,9 +13,9 @@ import (
 //
 // CredentialReference names a Secret with registry credentials (kubernetes.io/dockerconfigjson).
 type CredentialReferenceApplyConfiguration struct {
-	// secretName is the Secret, in the object's namespace.
+	// secretName is the name of the Secret, in the object's namespace.
 	SecretName *string `json:"secretName,omitempty"`
-	// expiresAt is when the password in it stops working.
+	// expiresAt is when the Secret's password stops working.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 }
 

@@ -16,15 +16,15 @@ import (
 // DevcontainerImageApplyConfiguration represents a declarative configuration of the DevcontainerImage type for use
 // with apply.
 //
-// DevcontainerImage is one environment's request for one image. The runner creates it, and the status answers: pull
-// this, build and publish, wait for another's build, or build without the cache.
+// DevcontainerImage is one environment's request for one image. The runner creates it, and the controller answers in
+// the status: pull this image, build and publish, wait for another environment's build, or build without the cache.
 type DevcontainerImageApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is the request, and the runner's reports. The runner writes it.
 	Spec *DevcontainerImageSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is the answer. Only the controller writes it.
+	// status is the cache's answer. Only the controller writes it.
 	Status *DevcontainerImageStatusApplyConfiguration `json:"status,omitempty"`
 }
 

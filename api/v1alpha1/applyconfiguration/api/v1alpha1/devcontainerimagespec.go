@@ -13,43 +13,44 @@ import (
 //
 // DevcontainerImageSpec is one environment's request, and the runner's reports about it.
 type DevcontainerImageSpecApplyConfiguration struct {
-	// projectRef names the ProjectImageCache, in the same namespace, of the environment's project. Absent: the
+	// projectRef names the ProjectImageCache of the environment's project, in the same namespace. Absent: the
 	// environment has no project, and the answer is Bypassed. Immutable.
 	ProjectRef *ProjectReferenceApplyConfiguration `json:"projectRef,omitempty"`
 	// environmentID names the environment that asks, 1 to 128 characters. Immutable.
 	EnvironmentID *string `json:"environmentID,omitempty"`
-	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (of an environment
-	// that exists, which may only pull). Immutable.
+	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (a rebuild of
+	// an existing environment, which may only pull). Immutable.
 	Trigger *apiv1alpha1.Trigger `json:"trigger,omitempty"`
 	// platform is the image's operating system and architecture, by default linux/amd64. It is part of the hash.
 	// Immutable.
 	Platform *string `json:"platform,omitempty"`
-	// configurationType is Image, Dockerfile or Compose (which is not cached: the answer is Bypassed). Immutable.
+	// configurationType is Image, Dockerfile or Compose. Compose is not cached: the answer is Bypassed. Immutable.
 	ConfigurationType *apiv1alpha1.ConfigurationType `json:"configurationType,omitempty"`
-	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Give it, or
-	// configuration; neither where configurationType is Compose. Immutable.
+	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Set either
+	// configHash or configuration, and neither if configurationType is Compose. Immutable.
 	ConfigHash *string `json:"configHash,omitempty"`
-	// configuration is the contents, from which the controller computes the hash itself. A project with keyInputs needs
-	// configHash instead (KeyInputsNeedWorkspace). Immutable.
+	// configuration is the contents of the configuration. The controller computes the hash from them. A project with
+	// keyInputs needs configHash instead (KeyInputsNeedWorkspace). Immutable.
 	Configuration *InlineConfigurationApplyConfiguration `json:"configuration,omitempty"`
-	// inputs are what went into configHash, up to 32, each with its own digest; they explain a miss. Immutable.
+	// inputs are the inputs of configHash, up to 32, each with its digest. They explain a miss. Immutable.
 	Inputs []KeyInputApplyConfiguration `json:"inputs,omitempty"`
-	// cachePolicy is UseCached (the default) or Refresh, which replaces what is cached; creating an object with Refresh
-	// needs the verb refresh on projectimagecaches. Immutable.
+	// cachePolicy is UseCached (the default) or Refresh, which replaces the cached image. Creating an object with
+	// Refresh needs the verb refresh on projectimagecaches. Immutable.
 	CachePolicy *apiv1alpha1.CachePolicy `json:"cachePolicy,omitempty"`
-	// build is the runner's report of its build, written once, by a merge patch, when status.role is Builder and the
-	// build is over. The controller checks it, answers with status.missingLayers, and publishes the image when those are
-	// uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
+	// build is the runner's report of its build. The runner writes it once, by a merge patch, when status.role is
+	// Builder and the build is over. The controller checks it, lists status.missingLayers, and publishes the image
+	// when they are uploaded. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
 	Build *BuildReportApplyConfiguration `json:"build,omitempty"`
-	// pull is the runner's report of its pull of status.image, written once, by a merge patch; status.savedSeconds rests
-	// on it. Writing it needs the verb report on devcontainerimages. It can't be changed or removed.
+	// pull is the runner's report of its pull of status.image. The runner writes it once, by a merge patch. The
+	// controller computes status.savedSeconds from it. Writing it needs the verb report on devcontainerimages. It
+	// can't be changed or removed.
 	Pull *PullReportApplyConfiguration `json:"pull,omitempty"`
-	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000: it raises the number by one whenever
-	// it has uploaded all of them. It only grows, and follows build. Writing it needs the verb report on
-	// devcontainerimages.
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000. The runner raises the number by
+	// one each time it has uploaded all of them. The number can only grow, and needs a build that Succeeded. Writing
+	// it needs the verb report on devcontainerimages.
 	UploadAttempt *int32 `json:"uploadAttempt,omitempty"`
-	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one day.
-	// Immutable.
+	// ttlSecondsAfterFinished is how many seconds after its end the object is removed, 0 to 30 days, by default one
+	// day. Immutable.
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 }
 

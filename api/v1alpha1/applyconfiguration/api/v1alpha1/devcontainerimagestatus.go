@@ -15,46 +15,48 @@ import (
 //
 // DevcontainerImageStatus is the cache's answer.
 type DevcontainerImageStatusApplyConfiguration struct {
-	// conditions are Ready, LookedUp, Published and PushCredentialsRemoved, and Reconciling and Stalled while they are
-	// True.
+	// conditions are Ready, LookedUp, Published, PushCredentialsRemoved and Pulled, and Reconciling and Stalled while
+	// they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// configHash is the hash that was looked up, 64 lowercase hex characters; also the image's tag.
+	// configHash is the hash that was looked up, 64 lowercase hex characters. It is also the image's tag.
 	ConfigHash *string `json:"configHash,omitempty"`
-	// cacheResult is Hit, Miss or Bypassed. Once it is set it stays, whatever happens later.
+	// cacheResult is Hit, Miss or Bypassed. Once set, it never changes.
 	CacheResult *apiv1alpha1.CacheResult `json:"cacheResult,omitempty"`
-	// reason says in one word why: of a miss ImageNotFound, Expired, Invalidated, PlatformMismatch, NotVerified,
-	// Archived or Refresh; of a bypass NonProjectEnvironment, ComposeNotSupported, UnsupportedRunner or CacheDisabled.
+	// reason tells in one word why: for a miss ImageNotFound, Expired, Invalidated, PlatformMismatch, NotVerified,
+	// Archived or Refresh; for a bypass NonProjectEnvironment, ComposeNotSupported, UnsupportedRunner or
+	// CacheDisabled.
 	Reason *string `json:"reason,omitempty"`
-	// explanation says the same for a person, and on a miss what differs from the nearest cached image.
+	// explanation describes the reason in sentences and, for a miss, lists the differences from the nearest cached
+	// image.
 	Explanation *string `json:"explanation,omitempty"`
-	// role is what this environment does about a miss: Builder, Waiter or LocalBuild.
+	// role is what this environment does after a miss: Builder, Waiter or LocalBuild.
 	Role *apiv1alpha1.Role `json:"role,omitempty"`
-	// builder is the environment that builds this hash: this one itself, or the one that a waiter waits for.
+	// builder is the environment that builds this hash: this environment itself, or the one that a waiter waits for.
 	Builder *BuilderReferenceApplyConfiguration `json:"builder,omitempty"`
-	// repositoryURI is the repository that the image is in, or will be uploaded to.
+	// repositoryURI is the URI of the repository that holds the image, or will hold it after the upload.
 	RepositoryURI *string `json:"repositoryURI,omitempty"`
-	// replacesDigest is the image that stands under this hash and can't be used; publishing replaces it. Until then it
-	// stays.
+	// replacesDigest is the digest of an unusable image that has this hash as its tag. It stays until publishing
+	// replaces it.
 	ReplacesDigest *string `json:"replacesDigest,omitempty"`
-	// missingLayers are the digests of the blobs, of the reported image, that the repository doesn't have yet. The
-	// runner uploads them and then raises spec.uploadAttempt.
+	// missingLayers are the digests of the reported image's blobs that the repository doesn't have yet. The runner
+	// uploads them and then raises spec.uploadAttempt.
 	MissingLayers []string `json:"missingLayers,omitempty"`
-	// observedUploadAttempt is the spec.uploadAttempt that missingLayers answers.
+	// observedUploadAttempt is the spec.uploadAttempt that missingLayers was computed for.
 	ObservedUploadAttempt *int32 `json:"observedUploadAttempt,omitempty"`
 	// image is the image to use.
 	Image *CachedImageApplyConfiguration `json:"image,omitempty"`
-	// savedSeconds is what the hit saved: the image's buildSeconds less the time that the pull took, once that is
-	// reported.
+	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull. It is
+	// set when the runner has reported the pull.
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
-	// pullCredentials is the Secret to pull the image with.
+	// pullCredentials names the Secret that holds the credentials to pull the image.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
-	// pushCredentials is the Secret to upload missingLayers with. It exists only between the checked report and the
-	// publication.
+	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
+	// from the check of the report to the publication.
 	PushCredentials *CredentialReferenceApplyConfiguration `json:"pushCredentials,omitempty"`
-	// finishedAt is when nothing was left to do; ttlSecondsAfterFinished counts from it.
+	// finishedAt is when the request was finished. ttlSecondsAfterFinished counts from it.
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
 }
 

@@ -13,9 +13,9 @@ import (
 //
 // Encryption is how a repository is encrypted at rest.
 type EncryptionApplyConfiguration struct {
-	// type is AES256 (the default, keys of ECR's own) or KMS (your key).
+	// type is AES256 (the default, with keys that ECR owns) or KMS (with your key).
 	Type *apiv1alpha1.EncryptionType `json:"type,omitempty"`
-	// kmsKeyARN is the KMS key. Required with type KMS, and only there.
+	// kmsKeyARN is the ARN of the KMS key. Required with type KMS, and forbidden otherwise.
 	KMSKeyARN *string `json:"kmsKeyARN,omitempty"`
 }
 

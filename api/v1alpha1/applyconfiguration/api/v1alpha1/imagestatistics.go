@@ -11,11 +11,11 @@ import (
 // ImageStatisticsApplyConfiguration represents a declarative configuration of the ImageStatistics type for use
 // with apply.
 //
-// ImageStatistics are what a project's images amount to.
+// ImageStatistics are the number, size and cost of a project's images.
 type ImageStatisticsApplyConfiguration struct {
 	// count is how many images the repository holds.
 	Count *int64 `json:"count,omitempty"`
-	// sizeBytes is their compressed size together. Layers that images share are counted for each of them.
+	// sizeBytes is the sum of their compressed sizes. A layer that several images share counts once for each.
 	SizeBytes *int64 `json:"sizeBytes,omitempty"`
 	// estimatedMonthlyCostUSD is an upper bound of the monthly storage cost in US dollars, such as "0.42".
 	EstimatedMonthlyCostUSD *string `json:"estimatedMonthlyCostUSD,omitempty"`

@@ -7,7 +7,7 @@ package v1alpha1
 // InlineConfigurationApplyConfiguration represents a declarative configuration of the InlineConfiguration type for use
 // with apply.
 //
-// InlineConfiguration is a configuration's contents, from which the controller computes the hash.
+// InlineConfiguration is the contents of a configuration. The controller computes the hash from them.
 type InlineConfigurationApplyConfiguration struct {
 	// devcontainerJSON is the file's contents, byte for byte, up to 96 KiB of UTF-8.
 	DevcontainerJSON *string `json:"devcontainerJSON,omitempty"`

@@ -7,9 +7,9 @@ package v1alpha1
 // KeyInputApplyConfiguration represents a declarative configuration of the KeyInput type for use
 // with apply.
 //
-// KeyInput is one input of the hash and its own digest, for explaining a miss.
+// KeyInput is one input of the hash with its digest. It explains a miss.
 type KeyInputApplyConfiguration struct {
-	// name is the input's name, such as Configuration, Dockerfile or BuildContext.
+	// name is the input's name, such as devcontainer.json, Dockerfile or "BuildContext main.go".
 	Name *string `json:"name,omitempty"`
 	// digest is sha256: and the 64 hex characters of the input's SHA-256.
 	Digest *string `json:"digest,omitempty"`

@@ -16,14 +16,14 @@ import (
 // ProjectImageCacheApplyConfiguration represents a declarative configuration of the ProjectImageCache type for use
 // with apply.
 //
-// ProjectImageCache is one project's cache: one ECR repository, shared by the project's environments and nobody else.
+// ProjectImageCache is one project's cache: one ECR repository, which only the project's environments share.
 type ProjectImageCacheApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is wanted. You write it.
+	// spec is the desired state. You write it.
 	Spec *ProjectImageCacheSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what the controller found and made. Only the controller writes it.
+	// status is the observed state. Only the controller writes it.
 	Status *ProjectImageCacheStatusApplyConfiguration `json:"status,omitempty"`
 }
 

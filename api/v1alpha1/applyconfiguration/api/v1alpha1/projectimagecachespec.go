@@ -12,42 +12,44 @@ import (
 // ProjectImageCacheSpecApplyConfiguration represents a declarative configuration of the ProjectImageCacheSpec type for use
 // with apply.
 //
-// ProjectImageCacheSpec is what is wanted of a project's cache.
+// ProjectImageCacheSpec is the desired state of a project's cache.
 type ProjectImageCacheSpecApplyConfiguration struct {
-	// runnerRef names the RunnerImageCache, in the same namespace, whose project this is. Immutable.
+	// runnerRef names the RunnerImageCache of the project's runner, in the same namespace. Immutable.
 	RunnerRef *RunnerReferenceApplyConfiguration `json:"runnerRef,omitempty"`
-	// projectID names the project. It becomes part of the repository's name,
+	// projectID identifies the project. It becomes part of the repository's name,
 	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
 	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
 	ProjectID *string `json:"projectID,omitempty"`
-	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes it
-	// within a day after that; the cache stops handing it out an hour before.
+	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes the
+	// image within a day after that. The cache stops returning it one hour before it expires.
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
-	// keyInputs are inputs of the hash beside devcontainer.json and Dockerfile: BuildContext (the files that the
-	// Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local Features and the
-	// lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md says exactly what each adds.
+	// keyInputs are additional inputs of the hash besides devcontainer.json and the Dockerfile: BuildContext (the
+	// files that the Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local
+	// Features and the lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md describes what
+	// each adds.
 	KeyInputs []apiv1alpha1.KeyInputKind `json:"keyInputs,omitempty"`
-	// keyCoverage says what happens where a build reads more than its key covers: Warn (the default) only tells, and
-	// RequireComplete keeps such an image where it was built (KeyIncomplete).
+	// keyCoverage tells what happens if a build reads more than its key covers: Warn (the default) publishes the
+	// image with a warning, and RequireComplete keeps the image where it was built (KeyIncomplete).
 	KeyCoverage *apiv1alpha1.KeyCoverage `json:"keyCoverage,omitempty"`
-	// readers are further IAM principals that may pull the project's images, such as a scanner's role; up to 20 ARNs.
+	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
+	// ARNs.
 	Readers []string `json:"readers,omitempty"`
-	// adoptionPolicy says whether a repository of this name that exists already may be taken over: Never (the default),
-	// IfUntagged (if no other object's owner tag is on it) or Always (also from another cluster's object, which then stops
-	// writing and is Stalled; not from another object of this cluster). A repository that this very object made is always
-	// taken up again, unless somebody else took it over meanwhile.
+	// adoptionPolicy tells whether the controller may adopt an existing repository of this name: Never (the default),
+	// IfUntagged (only if it has no owner tag of another object) or Always (also from another cluster's object, which
+	// then stops writing and is Stalled; not from another object of this cluster). The controller always reuses a
+	// repository that it created for this object, unless another object has adopted it since.
 	AdoptionPolicy *apiv1alpha1.AdoptionPolicy `json:"adoptionPolicy,omitempty"`
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.
 	Encryption *EncryptionApplyConfiguration `json:"encryption,omitempty"`
-	// tags are set on the repository beside those inherited from the runner's stack, which win where both have a key. Up
-	// to 45, each key once.
+	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
+	// stack's tag wins. Up to 45, each key once.
 	Tags []TagApplyConfiguration `json:"tags,omitempty"`
-	// deletionPolicy says what becomes of the repository when this object is deleted: Delete (the default; only if the
-	// controller made it) or Retain.
+	// deletionPolicy tells what happens to the repository when this object is deleted: Delete (the default; deletes
+	// it only if the controller created it) or Retain.
 	DeletionPolicy *apiv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
-	// invalidatePushedBefore makes images that were published earlier count as absent, and removes them: for a
-	// vulnerability, or a bad base image. RFC 3339.
+	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Use
+	// it for a vulnerability or a bad base image. RFC 3339.
 	InvalidatePushedBefore *v1.Time `json:"invalidatePushedBefore,omitempty"`
 }
 

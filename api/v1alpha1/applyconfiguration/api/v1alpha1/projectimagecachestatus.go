@@ -11,24 +11,24 @@ import (
 // ProjectImageCacheStatusApplyConfiguration represents a declarative configuration of the ProjectImageCacheStatus type for use
 // with apply.
 //
-// ProjectImageCacheStatus is what the controller found and made for a project.
+// ProjectImageCacheStatus is the observed state of a project's cache.
 type ProjectImageCacheStatusApplyConfiguration struct {
 	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
 	// PullCredentialsReady, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// repository is the ECR repository.
+	// repository is the project's ECR repository.
 	Repository *RepositoryStatusApplyConfiguration `json:"repository,omitempty"`
-	// appliedTags are the keys of the tags that the controller set, so that it can remove its own and no others.
+	// appliedTags are the keys of the tags that the controller set. It removes only these.
 	AppliedTags []string `json:"appliedTags,omitempty"`
-	// appliedHash is a digest of what was last set of tags, lifecycle policy and repository policy, so that a change of
-	// what is wanted is noticed without reading them back from AWS.
+	// appliedHash is a digest of the tags, lifecycle policy and repository policy that the controller set last. It
+	// shows changes of the desired state without reading them back from AWS.
 	AppliedHash *string `json:"appliedHash,omitempty"`
-	// pullCredentials is the Secret that environments pull with. Absent until the first environment asks.
+	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
-	// images are what the project's images amount to.
+	// images are the number, size and cost of the project's images.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 

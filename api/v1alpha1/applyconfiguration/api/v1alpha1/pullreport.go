@@ -11,13 +11,13 @@ import (
 // PullReportApplyConfiguration represents a declarative configuration of the PullReport type for use
 // with apply.
 //
-// PullReport is how the pull of a cached image went. It is written once.
+// PullReport is how the pull of a cached image ended. The runner writes it once.
 type PullReportApplyConfiguration struct {
 	// outcome is Succeeded or Failed.
 	Outcome *apiv1alpha1.PullOutcome `json:"outcome,omitempty"`
 	// durationSeconds is how many seconds the pull took, 0 to one week.
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
-	// message says in a sentence what went wrong; up to 1,024 characters.
+	// message tells in one sentence what went wrong; up to 1,024 characters.
 	Message *string `json:"message,omitempty"`
 }
 

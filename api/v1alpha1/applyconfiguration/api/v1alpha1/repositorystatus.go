@@ -17,9 +17,9 @@ type RepositoryStatusApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// arn is the repository's ARN.
 	ARN *string `json:"arn,omitempty"`
-	// uri is what to pull from: registry and repository name.
+	// uri is the URI to pull from: registry and repository name.
 	URI *string `json:"uri,omitempty"`
-	// origin is Created if the controller made the repository, Adopted if it took it over.
+	// origin is Created if the controller created the repository, or Adopted if the controller adopted it.
 	Origin *apiv1alpha1.RepositoryOrigin `json:"origin,omitempty"`
 }
 

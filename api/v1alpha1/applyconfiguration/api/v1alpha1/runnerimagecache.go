@@ -17,14 +17,14 @@ import (
 // with apply.
 //
 // RunnerImageCache is what one runner's projects share: its AWS account and region, the tags of its CloudFormation
-// stack, the two IAM roles that credentials come from, and the switch.
+// stack, the two IAM roles that credentials come from, and the switch for the cache.
 type RunnerImageCacheApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the object's name, labels and the like.
+	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is wanted. You write it.
+	// spec is the desired state. You write it.
 	Spec *RunnerImageCacheSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what the controller found and made. Only the controller writes it.
+	// status is the observed state. Only the controller writes it.
 	Status *RunnerImageCacheStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -11,34 +11,36 @@ import (
 // RunnerImageCacheSpecApplyConfiguration represents a declarative configuration of the RunnerImageCacheSpec type for use
 // with apply.
 //
-// RunnerImageCacheSpec is what is wanted of a runner's cache.
+// RunnerImageCacheSpec is the desired state of a runner's cache.
 type RunnerImageCacheSpecApplyConfiguration struct {
-	// runnerID names the runner. It becomes part of every repository's name,
+	// runnerID identifies the runner. It becomes part of every repository's name,
 	// gitpod-runner-{runnerID}/projects/{projectID}/image-build: lowercase letters and digits, separated by single
 	// dots, underscores or hyphens, 1 to 110 characters. Immutable.
 	RunnerID *string `json:"runnerID,omitempty"`
-	// provider is where the runner runs. Only AWSEC2 caches; any other is reported as UnsupportedProvider, and its
-	// environments bypass the cache.
+	// provider is where the runner runs. Only AWSEC2 runners use the cache. Another provider is reported as
+	// UnsupportedProvider, and its environments bypass the cache.
 	Provider *apiv1alpha1.Provider `json:"provider,omitempty"`
 	// region is the AWS region of the runner and of its repositories, such as eu-central-1. Immutable.
 	Region *string `json:"region,omitempty"`
-	// accountID is the AWS account, 12 digits, that the runner is in. The controller stops (AccountMismatch) if its
-	// credentials belong to another. Absent: the account that was reached first.
+	// accountID is the runner's AWS account, 12 digits. The controller stops (AccountMismatch) if its credentials
+	// belong to another account. Absent: the account that the controller reached first.
 	AccountID *string `json:"accountID,omitempty"`
-	// stackName is the runner's CloudFormation stack, whose tags every repository inherits. Its output
-	// ImageCacheVersion says whether its template knows the cache (StackOutdated, if not). Absent: nothing is inherited.
+	// stackName is the name of the runner's CloudFormation stack. Every repository inherits its tags. The stack's
+	// output ImageCacheVersion tells whether its template supports the cache (StackOutdated if not). Absent: nothing
+	// is inherited.
 	StackName *string `json:"stackName,omitempty"`
 	// tier is the plan that the runner's organisation is on. Setting it needs the verb set-tier on runnerimagecaches.
 	Tier *apiv1alpha1.Tier `json:"tier,omitempty"`
-	// cache is the switch: Enabled (the default) or Disabled, which needs the tier Core or Enterprise. Disabled: nothing
-	// new is published and nothing is pulled any more; what is cached stays until it expires.
+	// cache is Enabled (the default) or Disabled, which needs the tier Core or Enterprise. While it is Disabled,
+	// environments publish and pull nothing, and cached images stay until they expire.
 	Cache *apiv1alpha1.CacheMode `json:"cache,omitempty"`
-	// assumeRoleARN is the role by which the controller reaches the runner's account, where that is another than its
-	// own. The manager's settings say which namespaces may name which roles.
+	// assumeRoleARN is the ARN of the role that the controller assumes to reach the runner's account, if that is not
+	// the controller's own account. The manager's settings list the roles that each namespace may name.
 	AssumeRoleARN *string `json:"assumeRoleARN,omitempty"`
-	// externalID is handed to AWS with assumeRoleARN, where that role's trust policy asks for it.
+	// externalID is sent to AWS with assumeRoleARN, if the role's trust policy requires it.
 	ExternalID *string `json:"externalID,omitempty"`
-	// roles says which IAM roles the runner's pull and push credentials come from. By default the controller makes them.
+	// roles tells which IAM roles the runner's pull and push credentials come from. By default the controller creates
+	// them.
 	Roles *RunnerRolesApplyConfiguration `json:"roles,omitempty"`
 }
 

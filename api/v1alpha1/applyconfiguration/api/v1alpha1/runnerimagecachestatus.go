@@ -12,28 +12,29 @@ import (
 // RunnerImageCacheStatusApplyConfiguration represents a declarative configuration of the RunnerImageCacheStatus type for use
 // with apply.
 //
-// RunnerImageCacheStatus is what the controller found and made for a runner.
+// RunnerImageCacheStatus is the observed state of a runner's cache.
 type RunnerImageCacheStatusApplyConfiguration struct {
 	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec that this status answers; -1 until the controller has seen the
-	// object, so that nobody takes an object without conditions for one that is ready.
+	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
+	// seen the object, so that clients don't take an object without conditions as ready.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// accountID is the AWS account that the controller reaches for this runner.
 	AccountID *string `json:"accountID,omitempty"`
-	// controllerARN is the IAM role (or user) as which the controller acts in the account. The roles trust it alone.
+	// controllerARN is the ARN of the IAM role (or user) that the controller acts as in the account. The runner's
+	// roles trust only this principal.
 	ControllerARN *string `json:"controllerARN,omitempty"`
-	// pullRoleARN is the role that pull credentials come from.
+	// pullRoleARN is the ARN of the role that pull credentials come from.
 	PullRoleARN *string `json:"pullRoleARN,omitempty"`
-	// pushRoleARN is the role that upload rights come from.
+	// pushRoleARN is the ARN of the role that upload rights come from.
 	PushRoleARN *string `json:"pushRoleARN,omitempty"`
-	// stackVersion is the stack's output ImageCacheVersion.
+	// stackVersion is the value of the stack's output ImageCacheVersion.
 	StackVersion *string `json:"stackVersion,omitempty"`
-	// stackTags are the stack's tags, less those of AWS itself, which every repository of the runner inherits.
+	// stackTags are the stack's tags without those of AWS itself. Every repository of the runner inherits them.
 	StackTags []StackTagApplyConfiguration `json:"stackTags,omitempty"`
-	// stackTagsReadAt is when the stack's tags were last found to be different, or read for the first time.
+	// stackTagsReadAt is when the controller first read the stack's tags, or last found them changed.
 	StackTagsReadAt *metav1.Time `json:"stackTagsReadAt,omitempty"`
-	// projects is how many ProjectImageCaches name this runner.
+	// projects is the number of ProjectImageCaches that name this runner.
 	Projects *int32 `json:"projects,omitempty"`
 }
 

@@ -11,17 +11,17 @@ import (
 // RunnerRolesApplyConfiguration represents a declarative configuration of the RunnerRoles type for use
 // with apply.
 //
-// RunnerRoles says which IAM roles the runner's credentials come from.
+// RunnerRoles tells which IAM roles the runner's credentials come from.
 type RunnerRolesApplyConfiguration struct {
-	// type is Managed (the default: the controller makes and keeps the pull and the push role) or Provided (both exist
-	// already, and their ARNs are given; the controller only assumes them).
+	// type is Managed (the default: the controller creates and maintains the pull role and the push role) or Provided
+	// (both roles exist already, pullRoleARN and pushRoleARN name them, and the controller only assumes them).
 	Type *apiv1alpha1.RolesType `json:"type,omitempty"`
-	// pullRoleARN is the IAM role that pull credentials come from. Only for type Provided.
+	// pullRoleARN is the ARN of the IAM role that pull credentials come from. Only for type Provided.
 	PullRoleARN *string `json:"pullRoleARN,omitempty"`
-	// pushRoleARN is the IAM role that upload rights come from. Only for type Provided.
+	// pushRoleARN is the ARN of the IAM role that upload rights come from. Only for type Provided.
 	PushRoleARN *string `json:"pushRoleARN,omitempty"`
-	// permissionsBoundaryARN is set as the permissions boundary of both roles, where the account demands one. Only for
-	// type Managed.
+	// permissionsBoundaryARN is the ARN of the policy that is set as the permissions boundary of both roles, for
+	// accounts that require one. Only for type Managed.
 	PermissionsBoundaryARN *string `json:"permissionsBoundaryARN,omitempty"`
 }
 

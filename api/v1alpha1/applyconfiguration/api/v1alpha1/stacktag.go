@@ -7,7 +7,7 @@ package v1alpha1
 // StackTagApplyConfiguration represents a declarative configuration of the StackTag type for use
 // with apply.
 //
-// StackTag is one tag as it was read from a CloudFormation stack.
+// StackTag is one tag that the controller read from a CloudFormation stack.
 type StackTagApplyConfiguration struct {
 	// key is the tag's name.
 	Key *string `json:"key,omitempty"`

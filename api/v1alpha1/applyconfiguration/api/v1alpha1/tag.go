@@ -9,10 +9,10 @@ package v1alpha1
 //
 // Tag is one AWS tag.
 type TagApplyConfiguration struct {
-	// key is the tag's name: 1 to 128 letters, digits, spaces and the characters _ . : / = + - @. It doesn't begin with
-	// aws:, which AWS keeps for itself, or imagecache.dev/, which the controller keeps.
+	// key is the tag's name: 1 to 128 letters, digits, spaces and the characters _ . : / = + - @. It must not begin
+	// with aws:, which AWS reserves, or imagecache.dev/, which the controller reserves.
 	Key *string `json:"key,omitempty"`
-	// value is the tag's value: up to 256 of the characters that key takes. Absent or empty, the tag has no value.
+	// value is the tag's value: up to 256 of the characters that key allows. Absent or empty, the tag has no value.
 	Value *string `json:"value,omitempty"`
 }
 
