@@ -31,7 +31,7 @@ export PATH := $(BIN):$(KUBEBUILDER_ASSETS):$(PATH)
 # How long each fuzz target runs in "make fuzz".
 FUZZTIME ?= 10s
 # More flags for "go test", and the packages of test-unit, as in:
-# make test-unit PKG=./internal/hash/... TEST_FLAGS='-run TestKey -v'
+# make test-unit PKG=./internal/hash/... TEST_FLAGS='-run TestBuildContext -v'
 TEST_FLAGS ?=
 export PKG ?= ./...
 # Your own workspace for the demo, which is not changed: make demo WORKSPACE=/path/to/yours.

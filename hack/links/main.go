@@ -217,8 +217,8 @@ func slug(title string) string {
 // fault says what is wrong with a reference of a page, or "".
 func (r reference) fault(from string, known map[string]bool, pages map[string]*page) string {
 	if r.code {
-		// Decision records tell how things were when they were decided.
-		if !strings.HasPrefix(from, "docs/adr/") && !known[path.Clean(r.target)] {
+		// Decision records and the changelog tell how things were.
+		if !strings.HasPrefix(from, "docs/adr/") && from != "CHANGELOG.md" && !known[path.Clean(r.target)] {
 			return fmt.Sprintf("%s does not exist", r.target)
 		}
 		return ""
