@@ -25,7 +25,7 @@ type Cached struct {
 // Policy is what a project requires of its images.
 type Policy struct {
 	Retention              time.Duration
-	InvalidatePushedBefore time.Time // zero: never
+	InvalidatePushedBefore time.Time // zero means never
 }
 
 // Unusable is why a cached image can't be used. It is empty if the image can be used.
