@@ -16,7 +16,7 @@ type cluster struct {
 	flags *genericclioptions.ConfigFlags
 }
 
-// addClusterFlags gives a command kubectl's flags.
+// addClusterFlags adds kubectl's flags to a command.
 func addClusterFlags(command *cobra.Command) *cluster {
 	flags := genericclioptions.NewConfigFlags(true)
 	flags.CacheDir = nil // nothing is discovered, so nothing is cached
@@ -34,7 +34,7 @@ func addClusterFlags(command *cobra.Command) *cluster {
 	return &cluster{flags: flags}
 }
 
-// connect makes the client. It asks the cluster nothing.
+// connect creates the client. It makes no call to the cluster.
 func (c *cluster) connect() (made client.WithWatch, namespace string, err error) {
 	loader := c.flags.ToRawKubeConfigLoader()
 	namespace, _, err = loader.Namespace()
@@ -47,7 +47,7 @@ func (c *cluster) connect() (made client.WithWatch, namespace string, err error)
 	}
 	inCluster := os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 	if len(raw.Clusters) == 0 && *c.flags.APIServer == "" && !inCluster {
-		return nil, namespace, &runner.UnreachableError{Message: "no cluster is configured: name a kubeconfig with --kubeconfig or KUBECONFIG"}
+		return nil, namespace, &runner.UnreachableError{Message: "no cluster is configured: set --kubeconfig or KUBECONFIG"}
 	}
 	config, err := c.flags.ToRESTConfig()
 	if err != nil {

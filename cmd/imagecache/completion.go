@@ -10,7 +10,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// completionTimeout bounds how long the shell waits for the cluster.
+// completionTimeout limits how long the shell waits for the cluster.
 const completionTimeout = 3 * time.Second
 
 // completeProjects completes the first argument, or a flag's value, with project names.
@@ -26,7 +26,8 @@ func completeProjects(cluster *cluster) cobra.CompletionFunc {
 	}
 }
 
-// projectNames are the projects of the namespace, with their IDs; none where the cluster can't be asked.
+// projectNames returns the names of the namespace's projects, with their IDs. It returns none if it can't reach the
+// cluster.
 func projectNames(ctx context.Context, cluster *cluster) []cobra.Completion {
 	connection, namespace, err := cluster.connect()
 	if err != nil {

@@ -15,14 +15,14 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// helperProgram is the name under which docker and podman call a credential helper.
+// helperProgram is the name by which docker and podman call a credential helper.
 const helperProgram = "docker-credential-imagecache"
 
-// errNoCredentials is, word for word, how a helper says that it has none; clients then go on without:
+// errNoCredentials is, word for word, how a helper reports that it has no credentials. Clients then continue without:
 // https://github.com/docker/docker-credential-helpers/blob/master/credentials/error.go
 const errNoCredentials = "credentials not found in native keychain"
 
-// maxHelperInput bounds what a client sends: a registry's address.
+// maxHelperInput limits the length of a client's input, a registry's address.
 const maxHelperInput = 4096
 
 func newCredentials(streams streams) *cobra.Command {
@@ -30,9 +30,9 @@ func newCredentials(streams streams) *cobra.Command {
 	var cluster *cluster
 	command := &cobra.Command{
 		Use:   "credentials get|list|store|erase",
-		Short: "Be docker's credential helper for a project's repository",
-		Long: `Answer docker's, podman's or any other client's question for registry credentials, with the project's pull credentials
-as they are now. They are refreshed in the cluster, so a running environment always has valid ones.
+		Short: "Act as Docker's credential helper for a project's repository",
+		Long: `Answer requests of docker, podman or another client for registry credentials. The answer holds the project's
+current pull credentials. The controller refreshes them, so a running environment always has valid credentials.
 
 Install this program under the name ` + helperProgram + `, set IMAGECACHE_PROJECT, and name the helper in
 ~/.docker/config.json: {"credHelpers": {"REGISTRY": "imagecache"}}. Credentials can't be stored or erased here.`,
@@ -43,23 +43,23 @@ Install this program under the name ` + helperProgram + `, set IMAGECACHE_PROJEC
 		},
 		ValidArgs: []string{"get", "list", "store", "erase"},
 	}
-	command.Flags().StringVar(&project, "project", "", "the project: name of its ProjectImageCache, or its ID")
+	command.Flags().StringVar(&project, "project", "", "the name of a ProjectImageCache, or the project's ID")
 	cluster = addClusterFlags(command)
 	_ = command.RegisterFlagCompletionFunc("project", completeProjects(cluster))
 	return command
 }
 
-// helpClient answers one question of the credential helper protocol.
+// helpClient answers one request of the credential helper protocol.
 func helpClient(ctx context.Context, streams streams, cluster *cluster, project, verb string) error {
 	switch verb {
 	case "get", "list":
 	case "store", "erase":
-		return fmt.Errorf("credentials of project repositories can't be changed here (%s)", verb)
+		return fmt.Errorf("this helper can't change credentials (%s)", verb)
 	default:
-		return usageError("credentials answers get, list, store and erase, not %q", verb)
+		return usageError("credentials accepts get, list, store and erase, not %q", verb)
 	}
 	if project == "" {
-		return usageError("a project is needed: say which with --project or IMAGECACHE_PROJECT")
+		return usageError("a project is required: set --project or IMAGECACHE_PROJECT")
 	}
 	wanted := ""
 	if verb == "get" {
@@ -93,19 +93,19 @@ func helpClient(ctx context.Context, streams streams, cluster *cluster, project,
 	return outcomeCode(exitFailed)
 }
 
-// readRegistry reads which registry a client asks for.
+// readRegistry reads the address of the registry that a client asks for.
 func readRegistry(in io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(in, maxHelperInput)).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return "", fmt.Errorf("read registry: %w", err)
 	}
 	if line = strings.TrimSpace(line); line == "" {
-		return "", usageError("the registry's address is expected on standard input")
+		return "", usageError("write the registry's address to standard input")
 	}
 	return line, nil
 }
 
-// registryHost is the host and port of an address that may have a scheme and a path.
+// registryHost returns the host and port of an address that may have a scheme and a path.
 func registryHost(address string) string {
 	if !strings.Contains(address, "://") {
 		address = "https://" + address
@@ -117,7 +117,7 @@ func registryHost(address string) string {
 	return parsed.Host
 }
 
-// pullLogins are the credentials in a project's pull Secret.
+// pullLogins returns the credentials in a project's pull Secret.
 func pullLogins(ctx context.Context, cluster *cluster, project string) ([]runner.Login, error) {
 	connection, namespace, err := cluster.connect()
 	if err != nil {
@@ -140,7 +140,7 @@ func pullLogins(ctx context.Context, cluster *cluster, project string) ([]runner
 
 func pullSecretOf(cache *v1alpha1.ProjectImageCache) (string, error) {
 	if cache.Status.PullCredentials == nil {
-		return "", fmt.Errorf("project %s has no pull credentials now: they are made when an environment asks for an image", cache.Name)
+		return "", fmt.Errorf("project %s has no pull credentials now: the controller creates them when an environment asks for an image", cache.Name)
 	}
 	return cache.Status.PullCredentials.SecretName, nil
 }

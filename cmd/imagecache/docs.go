@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newDocs makes the hidden command that writes docs/cli.md.
+// newDocs returns the hidden command that writes docs/cli.md.
 func newDocs() *cobra.Command {
 	return &cobra.Command{
 		Use:    "docs FILE",
@@ -30,10 +30,11 @@ func newDocs() *cobra.Command {
 	}
 }
 
-// seeAlso is the part of cobra's pages that links to the pages of other commands; here all are on one.
+// seeAlso matches the part of cobra's pages that links to the pages of other commands. Here all commands are on one
+// page.
 var seeAlso = regexp.MustCompile(`(?s)### SEE ALSO.*$`)
 
-// documentation is one page with all commands.
+// documentation returns one page with all commands.
 func documentation(root *cobra.Command) ([]byte, error) {
 	root.DisableAutoGenTag = true
 	var page bytes.Buffer

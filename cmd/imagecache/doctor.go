@@ -19,16 +19,17 @@ func newDoctor(streams streams) *cobra.Command {
 	var cluster *cluster
 	command := &cobra.Command{
 		Use:   "doctor [PROJECT]",
-		Short: "Check everything that has to be right for environments to be cached",
-		Long: `Check everything that has to be right for environments to be cached, and say what to do about what is not: this
-machine's builder, the cluster, its clock and your rights there; and with a project, the runner's settings and roles,
-the repository with its lifecycle rule and tags, and the pull credentials. AWS is asked with your own credentials.
+		Short: "Check everything that the cache needs to work",
+		Long: `Check everything that the cache needs to work, and tell how to fix each problem. The command
+checks this machine's builder, the cluster, its clock and your rights there. With a project it also checks the runner's
+settings and roles, the repository with its lifecycle rule and tags, and the pull credentials. It calls AWS with your
+own credentials.
 
 The exit code is 1 if a check failed.`,
-		Example: `  # this machine and the cluster
+		Example: `  # check this machine and the cluster
   imagecache doctor
 
-  # all about project web
+  # check everything for project web
   imagecache doctor web`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -43,7 +44,7 @@ The exit code is 1 if a check failed.`,
 		},
 	}
 	output.addFlags(command.Flags())
-	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't ask AWS")
+	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't call AWS")
 	cluster = addClusterFlags(command)
 	command.ValidArgsFunction = completeProjects(cluster)
 	return command
@@ -68,7 +69,7 @@ func examine(ctx context.Context, cluster *cluster, args []string, askAWS bool) 
 	return doctor.Examine(ctx), nil
 }
 
-// printFindings shows the findings; a failed one makes the exit code.
+// printFindings prints the findings. A failed finding determines the exit code.
 func printFindings(streams streams, output *output, findings []inspect.Finding) error {
 	if output.isTable() {
 		if err := printFindingsTable(streams, findings); err != nil {
@@ -85,7 +86,7 @@ func printFindings(streams streams, output *output, findings []inspect.Finding) 
 	return nil
 }
 
-// marks show results at a glance.
+// marks are the signs of results.
 var marks = map[inspect.Result]console.Mark{
 	inspect.ResultOK: console.MarkOK, inspect.ResultWarning: console.MarkWarning,
 	inspect.ResultFailed: console.MarkFailed, inspect.ResultSkipped: console.MarkSkipped,

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// annotationNoVariable marks flags without a variable: kubectl's, but for those that a runner sets.
+// annotationNoVariable marks flags without a variable: kubectl's flags, except those that a runner sets.
 const annotationNoVariable = "imagecache.dev/no-variable"
 
-// variableOf is the environment variable that stands for a flag.
+// variableOf returns the name of the environment variable for a flag.
 func variableOf(flag *pflag.Flag) string {
 	return "IMAGECACHE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 }
@@ -22,7 +22,7 @@ func hasVariable(flag *pflag.Flag) bool {
 	return !without && flag.Name != "help"
 }
 
-// setFromEnvironment gives flags that are not on the command line the value of their variables.
+// setFromEnvironment sets flags that are not on the command line from their variables.
 func setFromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(flag *pflag.Flag) {
@@ -31,7 +31,7 @@ func setFromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if err := flags.Set(flag.Name, value); err != nil {
-			errs = append(errs, usageError("%s=%q is not a value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)))
+			errs = append(errs, usageError("%s=%q is not a valid value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)))
 		}
 	})
 	return errors.Join(errs...)

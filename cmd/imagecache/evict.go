@@ -19,7 +19,7 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// evictPoll is how often the project is looked at until the controller has done it.
+// evictPoll is how often the command reads the project until the controller has removed the image.
 const evictPoll = 200 * time.Millisecond
 
 func newEvict(streams streams) *cobra.Command {
@@ -28,10 +28,10 @@ func newEvict(streams streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "evict PROJECT HASH",
 		Short: "Remove one image from a project's cache",
-		Long: `Remove the image of one hash from a project's cache. The next environment with its configuration builds it anew.
+		Long: `Remove the image of one hash from a project's cache. The next environment with its configuration builds it again.
 
-The controller does it, because nobody else may delete from the repository. HASH is the whole hash, or so many of its
-first characters that only one image begins with them. To remove all images before a time, set the project's
+The controller removes the image, because only it may delete from the repository. HASH is the whole hash, or as many of
+its first characters as identify one image. To remove all images before a time, set the project's
 spec.invalidatePushedBefore instead.`,
 		Example: `  # find the hash, then remove its image
   imagecache images web
@@ -73,16 +73,16 @@ func evict(ctx context.Context, streams streams, cluster *cluster, project, want
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("evict image: the controller has not done it within %s; it still will, once it runs", timeout)
+		return fmt.Errorf("evict image: the controller did not remove it within %s; the request stays, and the controller removes the image when it runs", timeout)
 	}
 	return fmt.Errorf("evict image: %w", err)
 }
 
-// wholeHash completes the beginning of a hash.
+// wholeHash completes the prefix of a hash.
 func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, wanted string) (string, error) {
 	const digits = 64
 	if strings.Trim(wanted, "0123456789abcdef") != "" || len(wanted) > digits || len(wanted) < 4 {
-		return "", usageError("%q is no hash: 64 hex characters, or at least the first 4 of them", wanted)
+		return "", usageError("%q is not a hash: give 64 hex characters, or at least the first 4 of them", wanted)
 	}
 	if len(wanted) == digits {
 		return wanted, nil
@@ -98,10 +98,10 @@ func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImag
 	case 1:
 		return matches[0].Hash, nil
 	}
-	return "", fmt.Errorf("%d images of project %s have hashes that begin with %s: give more characters", len(matches), cache.Name, wanted)
+	return "", fmt.Errorf("%d images of project %s have hashes that begin with %s; give more characters", len(matches), cache.Name, wanted)
 }
 
-// askToEvict adds a hash to those that the controller is asked to evict.
+// askToEvict adds a hash to the hashes that the controller should evict.
 func askToEvict(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, hash string) error {
 	before := cache.DeepCopy()
 	if cache.Annotations == nil {
@@ -127,7 +127,7 @@ func isEvicted(ctx context.Context, c client.Reader, key types.NamespacedName, h
 	return !slices.Contains(evictions(cache), hash), nil
 }
 
-// evictions are the hashes that the controller is asked to evict and has not yet.
+// evictions returns the hashes that the controller should evict and has not evicted yet.
 func evictions(cache *v1alpha1.ProjectImageCache) []string {
 	value := cache.Annotations[v1alpha1.AnnotationEvict]
 	if value == "" {

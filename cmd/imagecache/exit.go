@@ -9,7 +9,7 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// Exit codes. Those of a success are told apart on request only, so that a script may rely on zero.
+// Exit codes. The outcomes of a success differ only on request, so that a script may rely on zero.
 const (
 	exitSuccess     = 0
 	exitFailed      = 1
@@ -22,11 +22,11 @@ const (
 
 // exitHelp documents the codes in the help of prepare.
 const exitHelp = `Exit codes:
-  0    the environment has its image (or, of a Compose configuration, needs none)
-  1    failed: there is no image, and one sentence on standard error says why
+  0    the environment has its image, or needs none for a Compose configuration
+  1    failed: no image exists, and one sentence on standard error tells why
   2    the command line is wrong
   130  interrupted
-and with --exit-code, instead of 0:
+With --exit-code, success is one of:
   0    hit: a cached image was pulled
   10   built here and published
   11   built here, not published
@@ -37,7 +37,7 @@ type outcomeCode int
 
 func (outcomeCode) Error() string { return "" }
 
-// exitCodeOf is the code of a preparation's outcome.
+// exitCodeOf returns the code of a preparation's outcome.
 func exitCodeOf(outcome runner.Outcome) int {
 	switch outcome {
 	case runner.OutcomePublished:
@@ -50,7 +50,7 @@ func exitCodeOf(outcome runner.Outcome) int {
 	return exitSuccess
 }
 
-// exitCode says what a command's error means for the caller, and tells the person in one sentence.
+// exitCode returns the exit code for a command's error, and prints the error in one sentence.
 func exitCode(err error, out io.Writer) int {
 	var code outcomeCode
 	var usage *runner.UsageError
@@ -70,7 +70,7 @@ func exitCode(err error, out io.Writer) int {
 	return exitFailed
 }
 
-// usageError makes the error of a wrong command line.
+// usageError returns the error of an invalid command line.
 func usageError(format string, args ...any) error {
 	return &runner.UsageError{Message: fmt.Sprintf(format, args...)}
 }

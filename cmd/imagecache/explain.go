@@ -23,10 +23,10 @@ func newExplain(streams streams) *cobra.Command {
 	var cluster *cluster
 	command := &cobra.Command{
 		Use:   "explain REQUEST",
-		Short: "Explain what the cache answered to a request, and what to do",
-		Long: `Explain what the cache answered to a request: hit, miss or bypassed, why, what it did since, and what a person can do
-about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest one.`,
-		Example: `  # the latest request of environment env-1
+		Short: "Explain the cache's answer to a request, and what to do",
+		Long: `Explain the cache's answer to a request: hit, miss or bypassed, the reason, what happened since, and what you can do
+about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest request.`,
+		Example: `  # explain the latest request of environment env-1
   imagecache explain env-1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -51,7 +51,7 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
 	return command
 }
 
-// findRequest finds a request by its name, or the latest one of an environment.
+// findRequest finds a request by its name, or the latest request of an environment.
 func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha1.DevcontainerImage, error) {
 	connection, namespace, err := cluster.connect()
 	if err != nil {
@@ -70,7 +70,7 @@ func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha
 		return nil, runner.ClusterError(err)
 	}
 	if len(requests.Items) == 0 {
-		return nil, fmt.Errorf("no request %q in namespace %s: neither a DevcontainerImage of that name nor one of such an environment; finished ones are removed after a while", wanted, namespace)
+		return nil, fmt.Errorf("no request %q in namespace %s: no DevcontainerImage has this name or belongs to an environment with this ID; finished requests are removed after a while", wanted, namespace)
 	}
 	latest := slices.MaxFunc(requests.Items, func(a, b v1alpha1.DevcontainerImage) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
@@ -78,7 +78,7 @@ func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha
 	return &latest, nil
 }
 
-// explain writes all about a request for a person.
+// explain prints everything about a request for a person.
 func explain(streams streams, request *v1alpha1.DevcontainerImage, now time.Time) error {
 	out := tabwriter.NewWriter(streams.out, 0, 8, 2, ' ', 0)
 	for _, fact := range factsOf(request, now) {
@@ -99,7 +99,7 @@ func explain(streams streams, request *v1alpha1.DevcontainerImage, now time.Time
 	return nil
 }
 
-// factsOf are the lines of an explanation: a name and a value each.
+// factsOf returns the lines of an explanation, each a name and a value.
 func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	spec, status := request.Spec, request.Status
 	facts := [][2]string{
@@ -167,7 +167,7 @@ func printInputs(streams streams, inputs []v1alpha1.KeyInput) error {
 	return (&output{}).table(streams.out, []column{{name: "Input"}, {name: "Digest"}}, rows)
 }
 
-// adviceFor is what to do about the first reason that has advice: what failed before what is ordinary.
+// adviceFor returns the advice for the first reason that has some. Reasons of failures come first.
 func adviceFor(request *v1alpha1.DevcontainerImage) string {
 	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp} {
 		for _, condition := range request.Status.Conditions {

@@ -14,7 +14,7 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// hashCommand is the flags of `imagecache hash`.
+// hashCommand holds the flags of `imagecache hash`.
 type hashCommand struct {
 	streams streams
 	cluster *cluster
@@ -31,25 +31,25 @@ func newHash(streams streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "hash WORKSPACE",
 		Short: "Print the hash of a workspace's dev container configuration",
-		Long: `Print the configuration hash: the name under which the cache holds the image of a configuration.
+		Long: `Print the configuration hash, which identifies the image of a configuration in the cache.
 
-By default it is made of the platform and the bytes of devcontainer.json and of the Dockerfile that it names. --input
-adds more, as a project's keyInputs do: BuildContext, BaseImages, Features, LocalEnv. With --project they are those of
+By default it covers the platform and the bytes of devcontainer.json and of the Dockerfile that it names. --input
+adds key inputs: BuildContext, BaseImages, Features, LocalEnv. With --project the key inputs are those of
 the project, so that the hash is the one that imagecache prepare looks up.
 
---diff compares two of: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER another one); and
-cached:HASH, an image of --project, whose inputs the request that it was built for tells, or once that is gone the image
-itself, which is looked for as imagecache images does.`,
-		Example: `  # the hash alone
+--diff compares two of these: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER for another folder);
+and cached:HASH, an image of --project. The inputs of a cached image come from the request that it was built for, or, if
+that is removed, from the image itself, which the command finds as imagecache images does.`,
+		Example: `  # print only the hash
   imagecache hash .
 
-  # every input with its digest, and what the key does not cover
+  # show every input with its digest, and what the key does not cover
   imagecache hash --explain .
 
-  # the hash that project web looks up
+  # print the hash that project web looks up
   imagecache hash . --project web
 
-  # what changed since the last commit, and why the image of yesterday is not used
+  # show what changed since the last commit, and why yesterday's image is not used
   imagecache hash --diff git:HEAD .
   imagecache hash --diff cached:4f3c21a9 . --project web`,
 		Args: func(command *cobra.Command, args []string) error {
@@ -61,12 +61,12 @@ itself, which is looked for as imagecache images does.`,
 		RunE: func(command *cobra.Command, args []string) error { return h.run(command.Context(), args) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&h.config, "config", "", "which devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(&h.config, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)")
 	flags.StringVar(&h.options.Platform, "platform", hash.DefaultPlatform, "the image's platform")
-	flags.StringSliceVar(&h.options.Inputs, "input", nil, "further inputs: BuildContext, BaseImages, Features, LocalEnv")
+	flags.StringSliceVar(&h.options.Inputs, "input", nil, "additional key inputs: BuildContext, BaseImages, Features, LocalEnv")
 	flags.BoolVar(&h.explain, "explain", false, "show every input with its digest, and what the key does not cover")
 	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces, commits or cached images")
-	flags.StringVar(&h.project, "project", "", "take the further inputs from this project")
+	flags.StringVar(&h.project, "project", "", "use the key inputs of this project")
 	flags.StringVarP(&h.output, "output", "o", "", "json")
 	h.cluster = addClusterFlags(command)
 	_ = command.RegisterFlagCompletionFunc("project", completeProjects(h.cluster))
@@ -83,11 +83,11 @@ type hashed struct {
 	Warnings []hash.Warning `json:"warnings"`
 	Complete bool           `json:"complete"`
 
-	// told says that a request told it: inputs are names and digests alone.
+	// told means that the key comes from a request: inputs hold only names and digests.
 	told bool
 }
 
-// hashedConfig is the configuration; paths are relative to the workspace.
+// hashedConfig is the configuration. Paths are relative to the workspace.
 type hashedConfig struct {
 	Path       string            `json:"path"`
 	Type       devcontainer.Type `json:"type"`
@@ -207,7 +207,8 @@ func (h *hashCommand) printDiff(before, after *hashed) error {
 	return nil
 }
 
-// differencesOf are the inputs that two keys don't share. One that a request told has only what requests tell.
+// differencesOf returns the inputs that differ between two keys. An input from a request holds only its name and
+// digest.
 func differencesOf(before, after *hashed) []hash.Difference {
 	if !before.told && !after.told {
 		return hash.Diff(before.Inputs, after.Inputs)

@@ -19,15 +19,15 @@ func newImages(streams streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "images PROJECT",
 		Short: "Show the images in a project's cache",
-		Long: `Show the images in a project's cache, the newest first: hash, size, when it was pushed, expires and was last pulled,
-how long its build took, and by which environment; as JSON also the inputs of the hash.
+		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
+of the build, and the environment that built the image. JSON also shows the inputs of the hash.
 
-The list is ECR's, asked with your own AWS credentials (ecr:DescribeImages). Without them it shows the images of those
-requests that the cluster still has. When an image was last pulled is known from these requests.`,
-		Example: `  # the images of project web
+The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
+images of the requests that the cluster still has. The time of the last pull comes from these requests.`,
+		Example: `  # show the images of project web
   imagecache images web
 
-  # every digest, as JSON
+  # show every digest, as JSON
   imagecache images web -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -42,7 +42,7 @@ requests that the cluster still has. When an image was last pulled is known from
 		},
 	}
 	output.addFlags(command.Flags())
-	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't ask AWS")
+	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't call AWS")
 	cluster = addClusterFlags(command)
 	command.ValidArgsFunction = completeProjects(cluster)
 	return command
@@ -100,5 +100,5 @@ func printImages(streams streams, output *output, images []catalog.Image, now ti
 	return output.table(streams.out, columns, rows)
 }
 
-// shortHash is how many characters of a hash a table shows, and prefixes may have.
+// shortHash is how many characters of a hash a table shows, and how many a prefix may have.
 const shortHash = 12

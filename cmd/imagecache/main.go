@@ -1,5 +1,5 @@
-// Command imagecache gives environments their dev container images out of a project's cache, and shows a person what is
-// in it. Installed as kubectl-imagecache it is a kubectl plugin.
+// Command imagecache provides environments with dev container images from a project's cache, and shows a person the
+// cache's contents. Installed as kubectl-imagecache it is a kubectl plugin.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	// The libraries' own logs are not for the reader of ours.
+	// Users don't need the libraries' own logs.
 	klog.SetLogger(logr.Discard())
 	ctrllog.SetLogger(logr.Discard())
 

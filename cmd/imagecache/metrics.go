@@ -12,13 +12,13 @@ import (
 	"imagecache.dev/internal/textfile"
 )
 
-// Outcomes of runs that ended without an image; the others are the runner's.
+// Outcomes of runs that ended without an image. The other outcomes are the runner's.
 const (
 	outcomeFailed      = "Failed"
 	outcomeInterrupted = "Interrupted"
 )
 
-// runMetrics are the metrics of one run of prepare. It listens to the run's events, and passes them on.
+// runMetrics are the metrics of one run of prepare. It receives the run's events and passes them on.
 type runMetrics struct {
 	runner.Events
 	registry *prometheus.Registry
@@ -32,7 +32,7 @@ type runMetrics struct {
 	ended    prometheus.Gauge
 
 	mu sync.Mutex
-	// transferred is how far each step's transfer was told to be.
+	// transferred is the last reported progress of each step's transfer.
 	transferred map[string]int64
 }
 
@@ -52,25 +52,25 @@ func newRunMetrics(events runner.Events) *runMetrics {
 		}, []string{"outcome"}),
 		steps: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "imagecache_prepare_step_duration_seconds",
-			Help:    "How long each step took (Read, Lookup, Wait, Pull, Build, Save, Publish, Upload), and whether it did what it should (Succeeded, Failed).",
+			Help:    "Duration of each step (Read, Lookup, Wait, Pull, Build, Save, Publish, Upload), by outcome (Succeeded, Failed).",
 			Buckets: []float64{.01, .05, .1, .5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800},
 		}, []string{"step", "outcome"}),
 		bytes: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_prepare_transferred_bytes_total",
-			Help: "Bytes that steps transferred (Pull, Upload), as far as the engine tells: what was there already is not among them.",
+			Help: "Bytes that steps transferred (Pull, Upload), as far as the engine reports them, without data that existed already.",
 		}, []string{"step"}),
 		saved: factory.NewCounter(prometheus.CounterOpts{
 			Name: "imagecache_prepare_saved_seconds_total",
-			Help: "Build time that hits saved: what the image took to build less its pull.",
+			Help: "Build time that hits saved: the duration of the image's build less the duration of its pull.",
 		}),
 		ended: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "imagecache_prepare_last_run_timestamp_seconds",
-			Help: "When the last run ended.",
+			Help: "Time when the last run ended.",
 		}),
 	}
 }
 
-// Emit takes in what an event says of times and bytes.
+// Emit records the times and bytes of an event.
 func (m *runMetrics) Emit(event runner.Event) {
 	switch event.Kind {
 	case runner.EventFinished:
@@ -85,7 +85,7 @@ func (m *runMetrics) Emit(event runner.Event) {
 	m.Events.Emit(event)
 }
 
-// write counts how the run ended, and adds all to a file.
+// write counts the outcome of the run, and adds all metrics to a file.
 func (m *runMetrics) write(path string, result *runner.Result, err error) error {
 	outcome := outcomeFailed
 	switch {

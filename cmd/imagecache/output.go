@@ -14,15 +14,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// output is how a command that shows things shows them.
+// output holds the output flags of a command.
 type output struct {
 	format    string
 	noHeaders bool
 }
 
 func (o *output) addFlags(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.format, "output", "o", "", "wide, json or yaml")
-	flags.BoolVar(&o.noHeaders, "no-headers", false, "leave out the table's headers")
+	flags.StringVarP(&o.format, "output", "o", "", "output format: wide, json or yaml")
+	flags.BoolVar(&o.noHeaders, "no-headers", false, "don't print the table's headers")
 }
 
 func (o *output) validate() error {
@@ -30,10 +30,10 @@ func (o *output) validate() error {
 	case "", "wide", "json", "yaml":
 		return nil
 	}
-	return usageError("--output is wide, json or yaml, not %q", o.format)
+	return usageError("--output must be wide, json or yaml, not %q", o.format)
 }
 
-// isTable says whether a person reads the output.
+// isTable reports whether the output is a table for a person.
 func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 
 // encode writes a value as JSON or YAML.
@@ -57,7 +57,7 @@ func (o *output) encode(out io.Writer, value any) error {
 	return nil
 }
 
-// column is one of a table's; those that are wide are shown with -o wide only.
+// column is a column of a table. Wide columns are shown only with -o wide.
 type column struct {
 	name string
 	wide bool
@@ -83,7 +83,7 @@ func (o *output) table(out io.Writer, columns []column, rows [][]any) error {
 	return nil
 }
 
-// unknown is what a table shows where nothing is known.
+// unknown is what a table shows for an unknown value.
 const unknown = "<unknown>"
 
 func sizeText(bytes *int64) string {

@@ -328,7 +328,7 @@ func TestDoctorNamesMissingRights(t *testing.T) {
 func TestEvictionThatNobodyCarriesOutIsSaid(t *testing.T) {
 	newAPIServer(t, someObjects()...)
 	code, stdout, stderr := inPipe(t, "", "evict", "web", firstHash, "--timeout", "300ms")
-	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "the controller has not done it within 300ms; it still will") {
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "the controller did not remove it within 300ms; the request stays") {
 		t.Errorf("exit code %d, %q %q", code, stdout, stderr)
 	}
 }

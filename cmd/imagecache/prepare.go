@@ -28,7 +28,7 @@ const (
 	outputJSONLines = "jsonl"
 )
 
-// prepare is the command's flags.
+// prepare holds the command's flags.
 type prepare struct {
 	streams streams
 	cluster *cluster
@@ -49,21 +49,21 @@ func newPrepare(streams streams) *cobra.Command {
 	p := &prepare{streams: streams, clock: clock.RealClock{}}
 	command := &cobra.Command{
 		Use:   "prepare WORKSPACE",
-		Short: "Give an environment its dev container image",
-		Long: `Give an environment its dev container image: pulled from the project's cache, or built here and published.
+		Short: "Provide an environment with its dev container image",
+		Long: `Provide an environment with its dev container image: pull it from the project's cache, or build it here and publish it.
 
-The hash of the workspace's configuration is looked up in the cache of the project. On a hit the image is pulled. On a
-miss one environment builds it and publishes it, and the others wait for it. Whatever goes wrong between the answer and
-the image, the image is built here and used, and the reason is said once.
+The command looks up the hash of the workspace's configuration in the project's cache. On a hit it pulls the image. On a
+miss one environment builds the image and publishes it, and the others wait for it. If anything fails after the
+answer, the command builds the image here, and prints the reason once.
 
 ` + exitHelp,
-		Example: `  # the image of a new environment
+		Example: `  # provide the image of a new environment
   imagecache prepare . --project web --environment env-1
 
-  # for a script: the image's name alone
+  # print only the image's name, for a script
   image=$(imagecache prepare . --project web --environment env-1 -o name)
 
-  # a rebuild pulls what is cached, and never publishes
+  # rebuild an environment: pull a cached image, and never publish
   imagecache prepare . --project web --environment env-1 --trigger Rebuild`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error { return p.run(command.Context(), args[0]) },
@@ -76,25 +76,25 @@ the image, the image is built here and used, and the reason is said once.
 
 func (p *prepare) addFlags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&p.request.Project, "project", "", "the project: name of its ProjectImageCache, or its ID; without one the cache is bypassed")
+	flags.StringVar(&p.request.Project, "project", "", "the name of a ProjectImageCache, or the project's ID; without a project the cache is bypassed")
 	flags.StringVar(&p.request.Environment, "environment", "", "the environment's ID")
-	flags.StringVar(&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated), "why: EnvironmentCreated (may publish) or Rebuild (may only pull)")
+	flags.StringVar(&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated), "the reason of the request: EnvironmentCreated (may publish) or Rebuild (may only pull)")
 	flags.StringVar(&p.request.Platform, "platform", "", "the image's platform (default linux/amd64)")
-	flags.StringVar(&p.request.ConfigPath, "config", "", "which devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(&p.request.ConfigPath, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)")
 	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
-	flags.StringVar(&p.builder, "builder", "", "docker, podman or embedded (default what is there)")
-	flags.StringVar(&p.pull, "pull", "", "where the image goes: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
-	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image although one is cached, and replace that")
+	flags.StringVar(&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)")
+	flags.StringVar(&p.pull, "pull", "", "the image's destination: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
+	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image even if one is cached, and replace the cached image")
 	flags.BoolVar(&p.request.Wait, "wait", true, "wait for another environment that builds the same image")
-	flags.BoolVar(&p.noWait, "no-wait", false, "don't wait: build here at once, without publishing")
+	flags.BoolVar(&p.noWait, "no-wait", false, "build here at once instead of waiting, without publishing")
 	flags.DurationVar(&p.request.LookupTimeout, "lookup-timeout", runner.DefaultLookupTimeout, "how long to wait for the cache's answer before building here")
-	flags.DurationVar(&p.request.WaitTimeout, "wait-timeout", 0, "how long to wait for another's build (default twice what it may take, at least 10m)")
-	flags.DurationVar(&p.request.BuildTimeout, "build-timeout", 0, "how long a build may take (default no bound)")
-	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take before the image is just used")
-	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be asked at all: fail, or build here")
-	flags.StringVarP(&p.output, "output", "o", "", "name, json (one object at the end) or jsonl (events, one a line); the log then goes to standard error")
-	flags.StringVar(&p.metricsFile, "metrics-file", "", "a file FOLDER/NAME.prom of node_exporter's textfile collector, to which this run's metrics are added")
-	flags.BoolVar(&p.exitCode, "exit-code", false, "tell hit, published, built and bypassed apart by the exit code")
+	flags.DurationVar(&p.request.WaitTimeout, "wait-timeout", 0, "how long to wait for another environment's build (default twice its expected duration, at least 10m)")
+	flags.DurationVar(&p.request.BuildTimeout, "build-timeout", 0, "how long a build may take (default no limit)")
+	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take; after that the image is used without being published")
+	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be reached: fail, or build (build here)")
+	flags.StringVarP(&p.output, "output", "o", "", "output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error")
+	flags.StringVar(&p.metricsFile, "metrics-file", "", "add this run's metrics to FOLDER/NAME.prom, a file of node_exporter's textfile collector")
+	flags.BoolVar(&p.exitCode, "exit-code", false, "use different exit codes for hit, published, built and bypassed")
 }
 
 // complete checks the flags and turns them into the request.
@@ -107,7 +107,7 @@ func (p *prepare) complete(workspace string) error {
 		p.request.BuildWithoutCluster = true
 	case "fail":
 	default:
-		return usageError("--without-cluster is fail or build, not %q", p.withoutCluster)
+		return usageError("--without-cluster must be fail or build, not %q", p.withoutCluster)
 	}
 	if p.metricsFile != "" {
 		if err := textfile.Check(p.metricsFile); err != nil {
@@ -117,12 +117,12 @@ func (p *prepare) complete(workspace string) error {
 	switch p.output {
 	case outputText, outputName, outputJSON, outputJSONLines:
 	default:
-		return usageError("--output is name, json or jsonl, not %q", p.output)
+		return usageError("--output must be name, json or jsonl, not %q", p.output)
 	}
 	switch p.builder {
 	case "", builder.Docker, builder.Podman, builder.Embedded:
 	default:
-		return usageError("--builder is docker, podman or embedded, not %q", p.builder)
+		return usageError("--builder must be docker, podman or embedded, not %q", p.builder)
 	}
 	if folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix); isLayout && folder != "" {
 		return nil
@@ -130,7 +130,7 @@ func (p *prepare) complete(workspace string) error {
 	switch p.pull {
 	case "", builder.Docker, builder.Podman:
 	default:
-		return usageError("--pull is docker, podman or oci:FOLDER, not %q", p.pull)
+		return usageError("--pull must be docker, podman or oci:FOLDER, not %q", p.pull)
 	}
 	return nil
 }
@@ -161,8 +161,8 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 	return nil
 }
 
-// measured runs a preparation, and adds what it took to the file of metrics. What goes wrong with that file is told, and
-// stops nothing.
+// measured runs a preparation, and adds its metrics to the metrics file. It reports a failure to write the file, but
+// the failure stops nothing.
 func (p *prepare) measured(prepared *runner.Runner, run func() (*runner.Result, error)) (*runner.Result, error) {
 	if p.metricsFile == "" {
 		return run()
@@ -176,10 +176,10 @@ func (p *prepare) measured(prepared *runner.Runner, run func() (*runner.Result, 
 	return result, err
 }
 
-// layoutPrefix of --pull comes before a folder.
+// layoutPrefix is the prefix of a folder in --pull.
 const layoutPrefix = "oci:"
 
-// findStore is how to find where the image goes; nil for the builder's own store.
+// findStore returns how to find the image's destination, or nil for the builder's own store.
 func (p *prepare) findStore() func(ctx context.Context) (runner.Store, error) {
 	if folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix); isLayout {
 		return func(context.Context) (runner.Store, error) { return runner.LayoutStore{Folder: folder}, nil }
@@ -196,7 +196,7 @@ func (p *prepare) findStore() func(ctx context.Context) (runner.Store, error) {
 	}
 }
 
-// events is where the log goes: standard output is for the result where a format was asked for.
+// events returns the destination of the log. If an output format is set, standard output is for the result.
 func (p *prepare) events() runner.Events {
 	if p.output == outputJSONLines {
 		return console.NewJSONLines(p.streams.out)
@@ -228,7 +228,7 @@ func (p *prepare) print(result *runner.Result) error {
 	return writeLine(p.streams.out, summary(result))
 }
 
-// printFailure writes what programs read when there is no image; persons read the sentence on standard error.
+// printFailure writes a failure for programs. Persons read the sentence on standard error.
 func (p *prepare) printFailure(err error) error {
 	message := strings.Join(strings.Fields(err.Error()), " ")
 	switch p.output {
@@ -246,7 +246,7 @@ func (p *prepare) encodeLine(value any) error {
 	return encoder.Encode(value)
 }
 
-// summary is the last lines of the log.
+// summary returns the last lines of the log.
 func summary(result *runner.Result) string {
 	var lines strings.Builder
 	if result.Image != "" {

@@ -18,15 +18,15 @@ func newProjects(streams streams) *cobra.Command {
 	var cluster *cluster
 	command := &cobra.Command{
 		Use:   "projects",
-		Short: "Show what the projects' caches are worth",
-		Long: `Show the projects with their hit rate, the build time that hits saved, and what their images take and cost.
+		Short: "Show what the projects' caches save and cost",
+		Long: `Show the projects with their hit rate, the build time that hits saved, and the size and cost of their images.
 
-Requests, hit rate and saved time are of those requests that the cluster still has; a finished one is kept for a day
-unless it says otherwise. Cost is an upper bound, because images share layers.`,
-		Example: `  # the projects of the current namespace
+Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
+unless its spec sets another time. Cost is an upper bound, because images share layers.`,
+		Example: `  # show the projects of the current namespace
   imagecache projects
 
-  # of all namespaces
+  # show the projects of all namespaces
   imagecache projects -A`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -41,7 +41,7 @@ unless it says otherwise. Cost is an upper bound, because images share layers.`,
 		},
 	}
 	output.addFlags(command.Flags())
-	command.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "of all namespaces")
+	command.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "show the projects of all namespaces")
 	cluster = addClusterFlags(command)
 	return command
 }

@@ -28,14 +28,14 @@ func execute(ctx context.Context, streams streams, args []string) int {
 	return exitCode(root.ExecuteContext(ctx), streams.err)
 }
 
-// newRoot makes the command tree. program is the name under which it was called.
+// newRoot returns the command tree. program is the name by which the program was called.
 func newRoot(streams streams, program string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "imagecache",
 		Short: "A project's cache of built dev container images",
-		Long: `imagecache gives environments their dev container images out of a project's shared cache, and shows what is in it.
+		Long: `imagecache provides environments with dev container images from a project's shared cache, and shows what it holds.
 
-The first environment with a configuration builds the image and publishes it; every later one in the project pulls it.`,
+The first environment with a configuration builds the image and publishes it. Later environments of the project pull it.`,
 		Version:       buildinfo.Text(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -67,7 +67,7 @@ The first environment with a configuration builds the image and publishes it; ev
 	return root
 }
 
-// asUsage makes the errors of an argument check those of a wrong command line.
+// asUsage turns the errors of an argument check into usage errors.
 func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		if check == nil {

@@ -17,13 +17,13 @@ func TestWrongCommandLines(t *testing.T) {
 		"no workspace":        {[]string{"prepare"}, "accepts 1 arg(s), received 0"},
 		"no environment":      {[]string{"prepare", "."}, "an environment is needed"},
 		"unknown flag":        {[]string{"prepare", ".", "--bogus"}, "unknown flag: --bogus"},
-		"unknown output":      {[]string{"prepare", ".", "-o", "xml"}, `--output is name, json or jsonl, not "xml"`},
+		"unknown output":      {[]string{"prepare", ".", "-o", "xml"}, `--output must be name, json or jsonl, not "xml"`},
 		"unknown trigger":     {[]string{"prepare", ".", "--environment", "e", "--trigger", "Sometimes"}, `trigger "Sometimes" is not known`},
-		"unknown fallback":    {[]string{"prepare", ".", "--without-cluster", "maybe"}, "--without-cluster is fail or build"},
+		"unknown fallback":    {[]string{"prepare", ".", "--without-cluster", "maybe"}, "--without-cluster must be fail or build"},
 		"no hash":             {[]string{"evict", "p"}, "accepts 2 arg(s), received 1"},
-		"unknown table":       {[]string{"images", "p", "-o", "xml"}, "--output is wide, json or yaml"},
-		"unknown helper verb": {[]string{"credentials", "steal"}, "credentials answers get, list, store and erase"},
-		"no project":          {[]string{"credentials", "list"}, "a project is needed"},
+		"unknown table":       {[]string{"images", "p", "-o", "xml"}, "--output must be wide, json or yaml"},
+		"unknown helper verb": {[]string{"credentials", "steal"}, "credentials accepts get, list, store and erase"},
+		"no project":          {[]string{"credentials", "list"}, "a project is required"},
 		"unknown command":     {[]string{"prepaer"}, `unknown command "prepaer"`},
 	}
 	for name, test := range tests {
@@ -49,7 +49,7 @@ func TestVariablesStandForFlags(t *testing.T) {
 	}
 	t.Setenv("IMAGECACHE_OUTPUT", "")
 	t.Setenv("IMAGECACHE_WAIT", "maybe")
-	if code, _, stderr := inPipe(t, "", "prepare", "."); code != exitUsage || !strings.Contains(stderr, `IMAGECACHE_WAIT="maybe" is not a value of --wait`) {
+	if code, _, stderr := inPipe(t, "", "prepare", "."); code != exitUsage || !strings.Contains(stderr, `IMAGECACHE_WAIT="maybe" is not a valid value of --wait`) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// What comes before the sources of --diff that are no folders.
+// Prefixes of the sources of --diff that are not folders.
 const (
 	gitPrefix    = "git:"
 	cachedPrefix = "cached:"
 )
 
-// keyOf is the key of a workspace, or with --diff also of a commit or a cached image.
+// keyOf returns the key of a workspace, or with --diff also of a commit or a cached image.
 func (h *hashCommand) keyOf(ctx context.Context, source string) (*hashed, error) {
 	if revision, isCommit := strings.CutPrefix(source, gitPrefix); isCommit && h.diff {
 		return h.keyOfCommit(ctx, revision)
@@ -45,10 +45,10 @@ func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed
 	return h.compute(ctx, folder)
 }
 
-// keyOfCached is the key of a cached image, as its request tells it or, once that is gone, the image itself.
+// keyOfCached returns the key of a cached image from its request or, if the request is removed, from the image.
 func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, error) {
 	if h.project == "" {
-		return nil, usageError("a cached image is one of a project's: say which with --project")
+		return nil, usageError("a cached image belongs to a project: set --project")
 	}
 	connection, namespace, err := h.cluster.connect()
 	if err != nil {
@@ -76,10 +76,10 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 	if notice != "" {
 		notice = "; " + notice
 	}
-	return nil, fmt.Errorf("no request and no cached image of project %s tells the inputs of a hash that begins with %s%s", project.Name, wanted, notice)
+	return nil, fmt.Errorf("no request and no cached image of project %s has inputs for a hash that begins with %s%s", project.Name, wanted, notice)
 }
 
-// cachedKey finds the key of the one hash that begins with wanted; nil if there is none.
+// cachedKey returns the key of the one hash that begins with wanted, or nil if there is none.
 func cachedKey(keys []*hashed, wanted string) (*hashed, error) {
 	var found *hashed
 	for _, key := range keys {
@@ -87,7 +87,7 @@ func cachedKey(keys []*hashed, wanted string) (*hashed, error) {
 			continue
 		}
 		if found != nil && found.Hash != key.Hash {
-			return nil, fmt.Errorf("several cached images have a hash that begins with %s: give more characters", wanted)
+			return nil, fmt.Errorf("several cached images have a hash that begins with %s; give more characters", wanted)
 		}
 		found = key
 	}
@@ -115,7 +115,7 @@ func keysOfImages(images []catalog.Image) []*hashed {
 	return keys
 }
 
-// toldInputs are inputs as a request tells them: names and digests alone.
+// toldInputs are inputs from a request: only names and digests.
 func toldInputs(told []v1alpha1.KeyInput) []hash.Input {
 	inputs := make([]hash.Input, 0, len(told))
 	for _, input := range told {
@@ -124,7 +124,7 @@ func toldInputs(told []v1alpha1.KeyInput) []hash.Input {
 	return inputs
 }
 
-// readProject adds the inputs that the project asks for.
+// readProject adds the key inputs of the project.
 func (h *hashCommand) readProject(ctx context.Context) error {
 	if h.project == "" {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// annotationCluster marks the flags that say how to reach the cluster.
+// annotationCluster marks the flags of the connection to the cluster.
 const annotationCluster = "imagecache.dev/cluster"
 
-// usageTemplate is cobra's, with the cluster's flags apart from a command's own.
+// usageTemplate is cobra's template, with the cluster's flags separate from a command's own flags.
 func usageTemplate(original string) string {
 	cobra.AddTemplateFunc("ownFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, false) })
 	cobra.AddTemplateFunc("clusterFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, true) })
@@ -19,7 +19,7 @@ func usageTemplate(original string) string {
 	return strings.Replace(original, all, apart, 1)
 }
 
-// flagUsages describes the flags that are, or are not, of the cluster.
+// flagUsages describes the flags that belong, or do not belong, to the cluster.
 func flagUsages(flags *pflag.FlagSet, ofCluster bool) string {
 	chosen := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.VisitAll(func(flag *pflag.Flag) {

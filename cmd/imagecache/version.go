@@ -41,9 +41,9 @@ func newVersion(streams streams) *cobra.Command {
 			case "json", "yaml":
 				return (&output{format: format}).encode(streams.out, info)
 			}
-			return usageError("--output is json or yaml, not %q", format)
+			return usageError("--output must be json or yaml, not %q", format)
 		},
 	}
-	command.Flags().StringVarP(&format, "output", "o", "", "json or yaml")
+	command.Flags().StringVarP(&format, "output", "o", "", "output format: json or yaml")
 	return command
 }

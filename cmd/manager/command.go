@@ -55,13 +55,13 @@ settings (environment, shared configuration, IRSA, Pod Identity).`,
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "where metrics are served, such as :8443; 0 for nowhere")
-	flags.BoolVar(&s.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to those whom Kubernetes authorises")
-	flags.StringVar(&s.probeAddress, "health-probe-bind-address", "0", "where /healthz and /readyz are served, such as :8081; 0 for nowhere")
-	flags.BoolVar(&s.leaderElection, "leader-elect", false, "let one of several replicas work at a time")
-	flags.StringVar(&s.leaseNamespace, "leader-election-namespace", "", "namespace of the leader election's lease; by default the pod's own")
-	flags.StringVar(&s.logLevel, "log-level", "info", "info, or debug to see why each decision fell")
-	flags.StringVar(&s.logFormat, "log-format", "json", "json or console")
+	flags.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "address to serve metrics on, such as :8443; 0 serves none")
+	flags.BoolVar(&s.metricsSecure, "metrics-secure", true, "serve metrics over TLS, and only to clients that Kubernetes authorizes")
+	flags.StringVar(&s.probeAddress, "health-probe-bind-address", "0", "address to serve /healthz and /readyz on, such as :8081; 0 serves none")
+	flags.BoolVar(&s.leaderElection, "leader-elect", false, "elect one of several replicas to run the controllers")
+	flags.StringVar(&s.leaseNamespace, "leader-election-namespace", "", "namespace of the leader election's Lease; by default the pod's own namespace")
+	flags.StringVar(&s.logLevel, "log-level", "info", "log level: info, or debug to log the reason of each decision")
+	flags.StringVar(&s.logFormat, "log-format", "json", "log format: json or console")
 	s.controllers.BindFlags(flags)
 	return command
 }
@@ -71,12 +71,13 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = logger.Sync() }() // a terminal can't be synced, and says so
+	defer func() { _ = logger.Sync() }() // syncing a terminal returns an error
 	ctrl.SetLogger(zapr.NewLogger(logger))
 	klog.SetLogger(zapr.NewLogger(logger))
 
 	if os.Getenv("GOGC") == "" {
-		// Most of the heap is the cache, which stays: collecting earlier costs little and saves a third of the memory.
+		// Most of the heap is the cache, which stays. Collecting garbage earlier costs little and saves a third of
+		// the memory.
 		debug.SetGCPercent(50)
 	}
 	config, err := ctrl.GetConfig()
@@ -96,12 +97,12 @@ func run(ctx context.Context, s settings) error {
 	return nil
 }
 
-// drain is how long reconciliations may go on once the program is asked to end: less than terminationGracePeriodSeconds
-// of the pod, so that the lease is released before the pod is killed.
+// drain is how long reconciliations may continue after the program receives the signal to end. It is less than
+// terminationGracePeriodSeconds of the pod, so that the program releases the lease before the pod is killed.
 var drain = 20 * time.Second
 
 func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
-	// The API server's own priority and fairness decides how fast a client may be.
+	// The API server's priority and fairness limits how many calls a client may make.
 	config.QPS, config.Burst = -1, -1
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -136,17 +137,17 @@ func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// probePatience is how long a probe waits for an answer: less than the second that Kubernetes waits for it.
+// probePatience is how long a probe waits for an answer. It is less than Kubernetes' timeout of one second.
 const probePatience = 500 * time.Millisecond
 
-// cachesSynced is ready once the first list of every kind has arrived: also in a replica that does not lead, so that one
-// which is ready can take over at once.
+// cachesSynced reports ready when the first list of every kind has arrived. A replica that does not lead also becomes
+// ready, so that it can take over at once.
 func cachesSynced(mgr ctrl.Manager) healthz.Checker {
 	return func(request *http.Request) error {
 		ctx, cancel := context.WithTimeout(request.Context(), probePatience)
 		defer cancel()
 		if !mgr.GetCache().WaitForCacheSync(ctx) {
-			return fmt.Errorf("caches are not synced yet")
+			return fmt.Errorf("the caches are not synced yet")
 		}
 		return nil
 	}

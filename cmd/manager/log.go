@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger makes the process's logger. Errors have stack traces in no format: their text says where they come from.
+// newLogger returns the process's logger. It logs errors without stack traces: their text tells where they come from.
 func newLogger(level, format string) (*zap.Logger, error) {
 	config := zap.NewProductionConfig()
 	switch format {

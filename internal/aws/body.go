@@ -9,24 +9,25 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// PlainBodies hides WriteTo of the requests' bodies, so that no connection is closed under an answer that is being read.
+// PlainBodies hides WriteTo of the requests' bodies. Without that, an early answer would close the connection while
+// its body is being read.
 //
-// smithy-go closes a request's body as soon as the answer's headers are there, and the body's WriteTo returns io.EOF from
-// then on (safeWriteToReadCloser in transport/http/internal/io/safe.go, as of v1.28.9), where io.WriterTo wants nil:
-// io.Copy passes it on. net/http writes Content-Length bytes and then copies what is left of the body, to see that there
-// is nothing (writeBody in net/http/transfer.go, as of Go 1.26). An answer that comes between these two makes the copy
-// fail with io.EOF, and writeLoop in net/http/transport.go closes the connection for it. An answer that has already been
-// read into the buffer of 4 KiB survives that; of a longer one the rest fails with "deserialization failed, ... use of
-// closed network connection", after the operation took effect. A retry hides it from reads only.
+// smithy-go closes a request's body when the answer's headers arrive. From then on the body's WriteTo returns io.EOF
+// (safeWriteToReadCloser in transport/http/internal/io/safe.go, as of v1.28.9), although io.WriterTo requires nil.
+// io.Copy returns that error. net/http writes Content-Length bytes and then copies the rest of the body, to check
+// that it is empty (writeBody in net/http/transfer.go, as of Go 1.26). If an answer arrives between these two, the
+// copy fails with io.EOF, and writeLoop in net/http/transport.go closes the connection. An answer that is already in
+// the buffer of 4 KiB survives. The rest of a longer answer fails with "deserialization failed, ... use of closed
+// network connection", after the operation took effect. Only for reads does a retry hide that.
 //
-// Without WriteTo, io.Copy uses the body's Read, whose io.EOF is an end and no error.
+// Without WriteTo, io.Copy uses the body's Read, whose io.EOF is an end and not an error.
 func PlainBodies(stack *middleware.Stack) error {
 	plain := middleware.BuildMiddlewareFunc("imagecache:PlainBody",
 		func(ctx context.Context, in middleware.BuildInput, next middleware.BuildHandler) (
 			middleware.BuildOutput, middleware.Metadata, error,
 		) {
 			if request, ok := in.Request.(*smithyhttp.Request); ok {
-				// The SDK's own bodies all can seek. One that can't is left as it is, for it may know its length.
+				// All of the SDK's own bodies can seek. Another body stays unchanged, because it may know its length.
 				if body, ok := request.GetStream().(io.ReadSeeker); ok {
 					request, err := request.SetStream(struct{ io.ReadSeeker }{body})
 					if err != nil {

@@ -12,27 +12,27 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Class says what can be done about an error of AWS.
+// Class tells what to do about an error of AWS.
 type Class string
 
 // Classes of errors.
 const (
 	// ClassNone: no error.
 	ClassNone Class = ""
-	// ClassNotFound: what was asked for does not exist.
+	// ClassNotFound: the requested resource does not exist.
 	ClassNotFound Class = "NotFound"
-	// ClassAccessDenied: a permission is missing. Only a person can give it; try again slowly.
+	// ClassAccessDenied: a permission is missing. Only a person can grant it; retry slowly.
 	ClassAccessDenied Class = "AccessDenied"
-	// ClassThrottled: AWS, or the rate limit that keeps to AWS' own, says later. RetryAfter says when.
+	// ClassThrottled: AWS, or this program's own rate limit, asks to retry later. RetryAfter returns when.
 	ClassThrottled Class = "Throttled"
-	// ClassInvalid: AWS does not take what it was sent; the same request never succeeds.
+	// ClassInvalid: AWS rejects the request; the same request never succeeds.
 	ClassInvalid Class = "Invalid"
-	// ClassOther: everything else, also what isn't an error of AWS. Try again.
+	// ClassOther: every other error, including errors that are not AWS'. Retry.
 	ClassOther Class = "Other"
 )
 
-// throttleCodes mean that the same call succeeds later. LimitExceeded and its like are quotas and not among them,
-// although the SDK takes them for throttling.
+// throttleCodes mean that the same call succeeds later. Quotas such as LimitExceeded are not among them, although the
+// SDK treats them as throttling.
 var throttleCodes = map[string]struct{}{
 	"Throttling":                             {},
 	"ThrottlingException":                    {},
@@ -46,7 +46,7 @@ var throttleCodes = map[string]struct{}{
 	"SlowDown":                               {},
 }
 
-// deniedCodes are those that a person cures by changing permissions or credentials.
+// deniedCodes are the errors that a person fixes by changing permissions or credentials.
 var deniedCodes = map[string]bool{
 	"AccessDenied":                         true,
 	"AccessDeniedException":                true,
@@ -97,7 +97,7 @@ var invalidCodes = map[string]bool{
 	"UnsupportedImageTypeException":    true,
 }
 
-// ClassOf sorts an error.
+// ClassOf returns the class of an error.
 func ClassOf(err error) Class {
 	if err == nil {
 		return ClassNone
@@ -121,7 +121,7 @@ func ClassOf(err error) Class {
 	return ClassOther
 }
 
-// Code is the code of an error of AWS, such as AccessDeniedException, and empty of any other.
+// Code returns the code of an error of AWS, such as AccessDeniedException, and "" for another error.
 func Code(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {
@@ -130,7 +130,7 @@ func Code(err error) string {
 	return ""
 }
 
-// RetryAfter is how long to wait where the class is ClassThrottled.
+// RetryAfter returns how long to wait if the class is ClassThrottled.
 func RetryAfter(err error) time.Duration {
 	var later *LaterError
 	if errors.As(err, &later) {
@@ -139,8 +139,8 @@ func RetryAfter(err error) time.Duration {
 	return throttledRetry
 }
 
-// Message says what an error is about in a sentence that is the same at every try: service, operation, code and AWS'
-// own words, without request IDs and the ports of connections.
+// Message describes an error in a sentence that is the same at each retry: service, operation, code and AWS' own
+// words, without request IDs and the ports of connections.
 func Message(err error) string {
 	if err == nil {
 		return ""
@@ -168,20 +168,20 @@ func Message(err error) string {
 	return prefix + transportMessage(err)
 }
 
-// transportMessage says why no answer came.
+// transportMessage describes why no answer arrived.
 func transportMessage(err error) string {
 	var network *net.OpError
 	var unresolved *net.DNSError
 	var address *url.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
+		return "no answer within the deadline"
 	case errors.Is(err, context.Canceled):
-		return "given up, because the caller went away"
+		return "canceled by the caller"
 	case hasNoCredentials(err):
 		return "no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the pod or the instance a role"
 	case errors.As(err, &unresolved):
-		return "the name " + unresolved.Name + " can't be resolved: " + unresolved.Err
+		return "can't resolve the name " + unresolved.Name + ": " + unresolved.Err
 	case errors.As(err, &network):
 		return "no connection: " + network.Err.Error()
 	case errors.As(err, &address):
@@ -194,8 +194,8 @@ func transportMessage(err error) string {
 	return err.Error()
 }
 
-// hasNoCredentials says whether an error came of asking the instance for a role, which the SDK does last, after it found no
-// credentials anywhere else: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+// hasNoCredentials reports whether an error comes from asking the instance for a role. The SDK does that last, after
+// it found no credentials elsewhere: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 func hasNoCredentials(err error) bool {
 	var operation *smithy.OperationError
 	for errors.As(err, &operation) {

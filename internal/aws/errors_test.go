@@ -29,10 +29,10 @@ func TestErrorsAreSortedAndSaid(t *testing.T) {
 		"a quota":      {operation(&smithy.GenericAPIError{Code: "LimitExceededException", Message: "too many repositories"}), ClassOther, "ecr PutImage: LimitExceededException: too many repositories"},
 		"not found":    {operation(&smithy.GenericAPIError{Code: "RepositoryNotFoundException"}), ClassNotFound, "ecr PutImage: RepositoryNotFoundException"},
 		"invalid":      {operation(&smithy.GenericAPIError{Code: "InvalidParameterException", Message: "no"}), ClassInvalid, "ecr PutImage: InvalidParameterException: no"},
-		"own turn":     {operation(&LaterError{Operation: "ecr PutImage", After: time.Minute}), ClassThrottled, "ecr PutImage: waiting for a turn, because AWS limits how often it may be called"},
+		"own turn":     {operation(&LaterError{Operation: "ecr PutImage", After: time.Minute}), ClassThrottled, "ecr PutImage: waiting for a turn, because AWS limits how often this operation may be called"},
 		"not AWS":      {errors.New("disk full"), ClassOther, "disk full"},
-		"deadline":     {operation(context.DeadlineExceeded), ClassOther, "ecr PutImage: no answer in time"},
-		"no such host": {operation(&net.DNSError{Name: "api.ecr", Err: "no such host"}), ClassOther, "ecr PutImage: the name api.ecr can't be resolved: no such host"},
+		"deadline":     {operation(context.DeadlineExceeded), ClassOther, "ecr PutImage: no answer within the deadline"},
+		"no such host": {operation(&net.DNSError{Name: "api.ecr", Err: "no such host"}), ClassOther, "ecr PutImage: can't resolve the name api.ecr: no such host"},
 		"connection": {operation(&net.OpError{Op: "read", Source: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 41234}, Err: errors.New("connection reset by peer")}),
 			ClassOther, "ecr PutImage: no connection: connection reset by peer"},
 	} {

@@ -11,25 +11,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// Identity is who the credentials of a target are.
+// Identity is the principal that a target's credentials belong to.
 type Identity struct {
 	AccountID string
-	// ARN is the caller's own, of a session with the session's name in it.
+	// ARN is the caller's ARN. The ARN of a session contains the session's name.
 	ARN string
-	// PrincipalARN is what policies see as aws:PrincipalArn: of a session its role, else the caller's own.
+	// PrincipalARN is the value of aws:PrincipalArn in policies: the role of a session, and otherwise the caller's
+	// ARN.
 	PrincipalARN string
 	// Partition is aws, aws-cn or aws-us-gov.
 	Partition string
 }
 
-// identity is who a target's credentials are, once that is known. Whoever has the turn asks.
+// identity holds a target's Identity when it is known. The caller that holds the turn asks AWS.
 type identity struct {
 	turn  chan struct{}
 	known atomic.Pointer[Identity]
 }
 
-// Identity asks AWS who the target's credentials are. A success is kept for good: roles and accounts of a target don't
-// change while the program runs. However many ask at once, AWS is asked by one of them at a time.
+// Identity asks AWS for the principal of the target's credentials. It keeps a success for good: the role and account
+// of a target don't change while the program runs. Of several concurrent callers, one at a time asks AWS.
 func (c *Clients) Identity(ctx context.Context) (Identity, error) {
 	if known := c.identity.known.Load(); known != nil {
 		return *known, nil
@@ -55,8 +56,8 @@ func (c *Clients) Identity(ctx context.Context) (Identity, error) {
 	return found, nil
 }
 
-// identityOf reads a caller's ARN. That of a session names the role without its path; configuredRole, the role that the
-// settings ask for, has the path, and is believed if account and name are the session's.
+// identityOf parses a caller's ARN. The ARN of a session names the role without its path. configuredRole, the role in
+// the settings, has the path. It is used if its account and name are those of the session.
 func identityOf(account, callerARN, configuredRole string) (Identity, error) {
 	parsed, err := arn.Parse(callerARN)
 	if err != nil {

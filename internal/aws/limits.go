@@ -13,39 +13,40 @@ import (
 )
 
 const (
-	// maxTurnWait is how long a call waits for its turn; one whose turn is later gets a LaterError, so that no worker
-	// stands still while other work could be done.
+	// maxTurnWait is how long a call waits for its turn. If its turn is later, the call returns a LaterError, so that
+	// no worker waits while other work could be done.
 	maxTurnWait = time.Second
-	// throttledRetry is when to try again after AWS said later more often than a call is tried.
+	// throttledRetry is when to retry a call that AWS throttled at each of its attempts.
 	throttledRetry = 5 * time.Second
-	// rateWindow is the time over which the rate that AWS lets through is measured.
+	// rateWindow is the time over which the rate of accepted calls is measured.
 	rateWindow = time.Second
-	// throttledShare is what an operation keeps of the rate that it had when AWS throttled it.
+	// throttledShare is the share of its rate that an operation keeps when AWS throttles it.
 	throttledShare = 0.85
-	// searchGrowth and growth are by how much of itself a limited rate grows in a second without throttling: fast until
-	// AWS has throttled it a second time, because the first time says little about the rate that AWS lets through.
+	// searchGrowth and growth are the shares by which a limited rate grows in each second without throttling. It
+	// grows fast until AWS throttles a second time, because the first time tells little about the accepted rate.
 	searchGrowth, growth = 1.0, 0.04
-	// maxAway is how long a caller is sent away at most. The rate may have grown by then.
+	// maxAway is the longest time after which a caller asks again. The rate may have grown by then.
 	maxAway = 5 * time.Second
-	// slowest and fastest bound a limited rate, in calls a second; a rate that has grown beyond fastest is none.
+	// slowest and fastest are the bounds of a limited rate, in calls a second. A rate that grows above fastest
+	// becomes unlimited.
 	slowest, fastest = 0.5, 2000
 )
 
-// LaterError says that a call was not made, because AWS limits its operation and earlier callers go first.
+// LaterError reports that a call was not made, because AWS limits its operation and earlier callers go first.
 type LaterError struct {
 	Operation string        // such as ecr CreateRepository
 	After     time.Duration // when this caller's turn comes
 }
 
 func (e *LaterError) Error() string {
-	return e.Operation + ": waiting for a turn, because AWS limits how often it may be called"
+	return e.Operation + ": waiting for a turn, because AWS limits how often this operation may be called"
 }
 
-// RetryableError tells the SDK not to try again by itself.
+// RetryableError tells the SDK not to retry the call.
 func (e *LaterError) RetryableError() bool { return false }
 
-// limits holds a rate limit for each operation of a target: AWS counts by account, region and operation, so that one
-// operation's throttling says nothing about another's.
+// limits holds a rate limit for each operation of a target. AWS counts calls by account, region and operation, so
+// throttling of one operation tells nothing about another.
 type limits struct {
 	mu         sync.Mutex
 	operations map[string]*limit
@@ -64,7 +65,7 @@ func (l *limits) of(operation string) *limit {
 	return found
 }
 
-// install puts the limit around each attempt, inside the SDK's retries.
+// install adds the limit to each attempt, inside the SDK's retries.
 func (l *limits) install(stack *middleware.Stack) error {
 	err := stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("imagecache:RateLimit",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
@@ -94,24 +95,24 @@ func isThrottle(err error) bool {
 	return ok
 }
 
-// limit spaces the calls of one operation. It lets everything through until AWS throttles the operation for the first
-// time; from then on it keeps a little under the rate that AWS was seen to let through, and grows slowly.
+// limit spaces the calls of one operation. It lets all calls pass until AWS throttles the operation for the first
+// time. From then on it stays a little below the rate that AWS accepted, and grows slowly.
 type limit struct {
 	mu sync.Mutex
-	// rate is in calls a second; zero is no limit. searching says that it grows fast.
+	// rate is in calls a second; zero means no limit. searching means that it grows fast.
 	rate      float64
 	searching bool
-	// next is when the next call may go; promised is the turn of the last caller that was told to come back.
+	// next is when the next call may start. promised is the turn of the last caller that was sent away.
 	next, promised time.Time
-	// cut is when the rate was last lowered, grown when it was last raised.
+	// cut is when the rate was last lowered, and grown when it was last raised.
 	cut, grown time.Time
-	// passed counts the calls that AWS let through since windowStart; last is the rate of the window before.
+	// passed counts the calls that AWS accepted since windowStart. last is the rate of the previous window.
 	passed      int
 	windowStart time.Time
 	last        float64
 }
 
-// wait blocks until the caller's turn, or tells it to come back.
+// wait blocks until the caller's turn, or returns a LaterError.
 func (l *limit) wait(ctx context.Context, operation string) error {
 	pause, ok := l.take(time.Now())
 	if !ok {
@@ -130,8 +131,8 @@ func (l *limit) wait(ctx context.Context, operation string) error {
 	}
 }
 
-// take gives the caller a turn that is due after pause, or, not ok, the time after which to ask again. Callers that are
-// sent away get a time of their own each, so that they don't come back together.
+// take returns the pause until the caller's turn, or, if ok is false, the time after which to ask again. Each caller
+// that is sent away gets a time of its own, so that they don't return together.
 func (l *limit) take(now time.Time) (pause time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,7 +154,7 @@ func (l *limit) take(now time.Time) (pause time.Duration, ok bool) {
 	return l.promised.Sub(now), false
 }
 
-// learn takes in how AWS answered a call.
+// learn adapts the rate to AWS' answer to a call.
 func (l *limit) learn(now time.Time, throttled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +163,7 @@ func (l *limit) learn(now time.Time, throttled bool) {
 		l.grow(now)
 		return
 	}
-	// Answers to calls that were on their way together are one warning, not many.
+	// Answers to concurrent calls count as one warning.
 	if now.Sub(l.cut) < rateWindow {
 		return
 	}
@@ -184,7 +185,7 @@ func (l *limit) count(now time.Time) {
 	l.passed++
 }
 
-// seen is the rate that AWS lets through, as far as it is known.
+// seen returns the rate that AWS accepts, as far as it is known.
 func (l *limit) seen(now time.Time) float64 {
 	elapsed := max(now.Sub(l.windowStart), rateWindow)
 	return math.Max(l.last, float64(l.passed)/elapsed.Seconds())

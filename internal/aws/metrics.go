@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// callMetrics counts and times every attempt that reaches AWS, retries included: what AWS bills and throttles by.
+// callMetrics counts and times every attempt that reaches AWS, including retries. AWS bills and throttles by these.
 type callMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -24,20 +24,20 @@ func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
 	m := &callMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_aws_requests_total",
-			Help: "Requests to AWS, retries included, by service, operation and the code of the answer (OK, an error code, or NoAnswer).",
+			Help: "Requests to AWS, including retries, by service, operation and the code of the answer (OK, an error code, or NoAnswer).",
 		}, []string{"service", "operation", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "imagecache_aws_request_duration_seconds",
-			Help:    "How long AWS took to answer a request, by service and operation.",
+			Help:    "Time that AWS took to answer a request, by service and operation.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"service", "operation"}),
 		throttle: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_aws_throttles_total",
-			Help: "Requests that AWS answered with one of its codes for too many requests, by service and operation. They are among the requests.",
+			Help: "Requests that AWS throttled, by service and operation. The number of requests includes them.",
 		}, []string{"service", "operation"}),
 		postpone: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_aws_postponed_calls_total",
-			Help: "Calls that were not made yet, so as to keep under the rate that AWS let through before, by service and operation.",
+			Help: "Calls that were postponed to stay below the rate that AWS accepted before, by service and operation.",
 		}, []string{"service", "operation"}),
 	}
 	if registerer == nil {
@@ -57,7 +57,7 @@ func newCallMetrics(registerer prometheus.Registerer) (*callMetrics, error) {
 	return m, err
 }
 
-// registered registers a collector, or returns the one that an earlier Provider of the program registered.
+// registered registers a collector, or returns the collector that an earlier Provider of the program registered.
 func registered[C prometheus.Collector](registerer prometheus.Registerer, collector C) (C, error) {
 	err := registerer.Register(collector)
 	var earlier prometheus.AlreadyRegisteredError
@@ -69,7 +69,7 @@ func registered[C prometheus.Collector](registerer prometheus.Registerer, collec
 	return collector, err
 }
 
-// install puts the measurement around each attempt, and a deadline around the whole call.
+// install adds the metrics to each attempt, and a deadline to the whole call.
 func (m *callMetrics) install(stack *middleware.Stack) error {
 	deadline := middleware.InitializeMiddlewareFunc("imagecache:Deadline",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
@@ -91,7 +91,8 @@ func (m *callMetrics) install(stack *middleware.Stack) error {
 			start := time.Now()
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			service, operation := nameOf(ctx)
-			// Both begin at zero with the operation's first request, so that a query tells none from not known.
+			// Both begin at zero with the operation's first request, so that a query can distinguish zero from
+			// unknown.
 			throttled := m.throttle.WithLabelValues(service, operation)
 			m.postpone.WithLabelValues(service, operation)
 			if isThrottle(err) {
@@ -110,7 +111,7 @@ func (m *callMetrics) install(stack *middleware.Stack) error {
 	return nil
 }
 
-// nameOf is which operation of which service a call is for.
+// nameOf returns the service and the operation of a call.
 func nameOf(ctx context.Context) (service, operation string) {
 	return strings.ToLower(awsmiddleware.GetServiceID(ctx)), awsmiddleware.GetOperationName(ctx)
 }

@@ -21,32 +21,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// callTimeout bounds one call with all its attempts and the time it waits for its turn.
+// callTimeout limits one call, including all its attempts and the time it waits for its turn.
 const callTimeout = 30 * time.Second
 
-// maxAttempts is how often one call is tried before its error is returned. Reconcilers try again later by themselves,
-// so this only has to cover what is over within a second.
+// maxAttempts is how often one call is tried before its error is returned. Reconcilers retry later anyway, so the
+// attempts only cover failures that pass within a second.
 const maxAttempts = 3
 
-// Target is where calls go: a region, and the role that reaches the account where it isn't the controller's own. It is
-// comparable, and the same targets share clients, rate limits and credentials.
+// Target is the destination of calls: a region, and the role that reaches the account, if it is not the controller's
+// own account. It is comparable. Equal targets share clients, rate limits and credentials.
 type Target struct {
 	Region        string
 	AssumeRoleARN string
 	ExternalID    string
 }
 
-// Options are the settings of a Provider. Everything that concerns AWS itself comes from the SDK's ordinary settings.
+// Options are the settings of a Provider. All settings of AWS itself come from the SDK's default configuration.
 type Options struct {
-	// UserAgent is added to the SDK's own, such as imagecache/v1.2.3.
+	// UserAgent is added to the SDK's user agent, such as imagecache/v1.2.3.
 	UserAgent string
-	// SessionName names the controller's sessions in other accounts' audit logs; by default imagecache-controller.
+	// SessionName names the controller's sessions in other accounts' audit logs. By default it is
+	// imagecache-controller.
 	SessionName string
-	// Registerer takes the call metrics; nil for none.
+	// Registerer registers the call metrics. Nil means no metrics.
 	Registerer prometheus.Registerer
 }
 
-// Provider makes clients. It is safe for concurrent use.
+// Provider creates clients. It is safe for concurrent use.
 type Provider struct {
 	config      awssdk.Config
 	roleARN     string
@@ -57,11 +58,11 @@ type Provider struct {
 	clients map[Target]*Clients
 }
 
-// NewProvider reads the SDK's ordinary settings: environment, shared configuration, web identity, and whatever else the
-// SDK looks at. It makes no call.
+// NewProvider reads the SDK's default configuration: environment, shared configuration, web identity, and the SDK's
+// other sources. It makes no call.
 func NewProvider(ctx context.Context, options Options) (*Provider, error) {
-	// A BuildableClient, because the SDK must be able to add AWS_CA_BUNDLE to it. The controller asks one endpoint many
-	// things at once, so idle connections are kept for more than the SDK's ten a host.
+	// A BuildableClient, because the SDK must be able to add AWS_CA_BUNDLE to it. The controller makes many
+	// concurrent calls to one endpoint, so it keeps more idle connections than the SDK's ten per host.
 	client := awshttp.NewBuildableClient().WithTransportOptions(keepConnections)
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithHTTPClient(client),
@@ -96,7 +97,7 @@ type Clients struct {
 	STS            *sts.Client
 	CloudFormation *cloudformation.Client
 	Tagging        *resourcegroupstaggingapi.Client
-	// HTTP reads what AWS hands out presigned addresses of.
+	// HTTP reads from presigned addresses of AWS.
 	HTTP awssdk.HTTPClient
 
 	config   awssdk.Config
@@ -104,7 +105,7 @@ type Clients struct {
 	identity identity
 }
 
-// Clients returns the target's clients, always the same ones. It makes no call.
+// Clients returns the target's clients, the same ones each time. It makes no call.
 func (p *Provider) Clients(target Target) *Clients {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,15 +146,16 @@ func (p *Provider) Clients(target Target) *Clients {
 	return clients
 }
 
-// ECRAs is a client of the same region, settings and rate limits that acts with other credentials.
+// ECRAs returns a client of the same region, settings and rate limits that uses other credentials.
 func (c *Clients) ECRAs(credentials awssdk.CredentialsProvider) *ecr.Client {
 	cfg := c.config.Copy()
 	cfg.Credentials = credentials
 	return ecr.NewFromConfig(cfg)
 }
 
-// newRetryer tries again what is over soon: connections that broke, AWS' own failures, throttling. There is no retry
-// quota: it is shared by all operations of a client, so that one which is throttled would use up the tries of others.
+// newRetryer retries failures that pass soon: broken connections, AWS' own failures, throttling. It has no retry
+// quota: all operations of a client would share the quota, so a throttled operation would use up the attempts of
+// others.
 func newRetryer() awssdk.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
@@ -170,7 +172,7 @@ func newRetryer() awssdk.Retryer {
 	})
 }
 
-// webIdentityRole is the role of AWS_ROLE_ARN, as IRSA sets it: the only place that tells such a role's path.
+// webIdentityRole returns the role of AWS_ROLE_ARN, as IRSA sets it. Only this variable contains the role's path.
 func webIdentityRole(cfg awssdk.Config) string {
 	for _, source := range cfg.ConfigSources {
 		if environment, ok := source.(config.EnvConfig); ok {

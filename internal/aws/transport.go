@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// idleConnections are kept for each host.
+// idleConnections is how many idle connections are kept for each host.
 const idleConnections = 128
 
 func keepConnections(t *http.Transport) {
@@ -14,8 +14,8 @@ func keepConnections(t *http.Transport) {
 	t.MaxIdleConnsPerHost = idleConnections
 }
 
-// backoff is the pause before another attempt: 50 ms, doubled with each, less a random half. How long a throttled
-// operation waits is not decided here, but by its rate limit.
+// backoff returns the pause before another attempt: 50 ms, doubled each time, less a random half. The rate limit of a
+// throttled operation decides how long that operation waits.
 func backoff(attempt int, _ error) (time.Duration, error) {
 	pause := 50 * time.Millisecond << min(attempt, 5)
 	return pause/2 + rand.N(pause/2), nil

@@ -1,4 +1,4 @@
-// Package cloudformation reads what a runner's stack says about its cache.
+// Package cloudformation reads the tags and the cache version of a runner's stack.
 package cloudformation
 
 import (
@@ -13,22 +13,22 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// VersionOutput is the output of a runner's stack that says which version of the cache its template knows.
+// VersionOutput is the output of a runner's stack that holds the cache version that its template supports.
 const VersionOutput = "ImageCacheVersion"
 
-// reservedPrefix begins the tags that AWS sets itself and lets nobody else set:
+// reservedPrefix is the prefix of tags that only AWS sets:
 // https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 const reservedPrefix = "aws:"
 
-// ErrNotFound says that the region has no stack of the name.
+// ErrNotFound reports that the region has no stack of this name.
 var ErrNotFound = errors.New("the stack does not exist")
 
-// Stack is what a stack says.
+// Stack is the observed state of a stack.
 type Stack struct {
-	// Tags are the stack's tags, less those of AWS itself.
+	// Tags are the stack's tags without those of AWS itself.
 	Tags    map[string]string
 	Outputs map[string]string
-	// Version is the output ImageCacheVersion; empty where the template is older than the cache.
+	// Version is the output ImageCacheVersion. It is empty if the template is older than the cache.
 	Version string
 }
 
@@ -58,7 +58,8 @@ func Read(ctx context.Context, clients *aws.Clients, name string) (*Stack, error
 	return stack, nil
 }
 
-// isMissing knows CloudFormation's way of saying that a stack isn't there: a ValidationError with a sentence.
+// isMissing reports whether CloudFormation's error means that a stack does not exist: a ValidationError with a
+// sentence.
 func isMissing(err error) bool {
 	return err != nil && aws.Code(err) == "ValidationError" && strings.Contains(aws.Message(err), "does not exist")
 }

@@ -9,15 +9,15 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// JSONLines writes events as JSON, one a line, each with its time. Of the progress of a step it writes one a second, and
-// the last. It is safe for concurrent use.
+// JSONLines writes events as JSON, one per line, each with its time. It writes the progress of a step at most once a
+// second, and always the last one. It is safe for concurrent use.
 type JSONLines struct {
 	mu    sync.Mutex
 	out   *json.Encoder
 	paces paces
 }
 
-// NewJSONLines makes a log of JSON lines.
+// NewJSONLines returns a log of JSON lines.
 func NewJSONLines(out io.Writer) *JSONLines {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)

@@ -1,4 +1,4 @@
-// Package console shows what happens while an image is prepared: to a person on a terminal, as plain lines in a pipe, or
+// Package console shows the events of an image's preparation: to a person on a terminal, as plain lines in a pipe, or
 // as JSON lines to a program.
 package console
 
@@ -13,13 +13,13 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// Style is what the place that is written to can show.
+// Style describes what an output can show.
 type Style struct {
-	// Terminal says that a line can be written over.
+	// Terminal means that a line can be overwritten.
 	Terminal bool
-	// Color says that colours are wanted.
+	// Color means that colors are wanted.
 	Color bool
-	// Width of the terminal in columns; lines that are written over are cut to it.
+	// Width is the terminal's width in columns. Lines that will be overwritten are cut to it.
 	Width int
 }
 
@@ -29,20 +29,20 @@ type Log struct {
 	style Style
 
 	mu sync.Mutex
-	// shown is whether the last line is one that will be written over.
+	// shown means that the last line will be overwritten.
 	shown bool
-	// drawn is when it was last written, so that progress does not flood the terminal.
+	// drawn is when that line was last written, so that progress does not flood the terminal.
 	drawn time.Time
 	texts map[string]string
 	paces paces
 }
 
-// NewLog makes a log of lines.
+// NewLog returns a log of lines.
 func NewLog(out io.Writer, style Style) *Log {
 	return &Log{out: out, style: style, texts: map[string]string{}, paces: newPaces()}
 }
 
-// brief are the steps that end so soon that plain lines tell of their end alone.
+// brief are steps so short that plain lines report only their end.
 var brief = map[string]bool{"Read": true, "Lookup": true, "Save": true, "Publish": true}
 
 // Emit shows an event.
@@ -74,7 +74,7 @@ func (l *Log) Emit(event runner.Event) {
 	}
 }
 
-// Line writes a line that is no event.
+// Line writes a line that is not an event.
 func (l *Log) Line(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,8 +93,8 @@ func (l *Log) erase() {
 	}
 }
 
-// progress shows how far a transfer is: as a bar on a terminal, else in a line now and then, so that a reader of the log
-// sees that a long one goes on.
+// progress shows the progress of a transfer: on a terminal as a bar, otherwise in a line from time to time, so that a
+// reader of the log sees that a long transfer continues.
 func (l *Log) progress(event runner.Event) {
 	finished := event.DoneBytes == event.TotalBytes
 	if l.style.Terminal {
@@ -106,7 +106,8 @@ func (l *Log) progress(event runner.Event) {
 	}
 }
 
-// redraw shows what is going on in a line that the next one replaces: a text, cut to the terminal's width, and its end.
+// redraw shows the current activity in a line that the next one replaces: a text, cut to the terminal's width, and a
+// suffix.
 func (l *Log) redraw(text, end string, now bool) {
 	const often = 100 * time.Millisecond
 	if !l.style.Terminal || text == "" || !now && l.shown && l.paces.now().Sub(l.drawn) < often {
@@ -123,7 +124,7 @@ func (l *Log) redraw(text, end string, now bool) {
 	l.shown, l.drawn = true, l.paces.now()
 }
 
-// progressBar draws how far a transfer is.
+// progressBar returns a bar for the progress of a transfer.
 func progressBar(done, total int64) string {
 	const width = 20
 	if total <= 0 {
@@ -133,7 +134,7 @@ func progressBar(done, total int64) string {
 	return fmt.Sprintf("[%s%s] %s", strings.Repeat("█", filled), strings.Repeat("░", width-filled), progressText(done, total))
 }
 
-// progressText says how far a transfer is.
+// progressText describes the progress of a transfer.
 func progressText(done, total int64) string {
 	if total <= 0 {
 		return megabytes(done)
@@ -146,7 +147,7 @@ func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes
 
 func took(seconds float64) string { return fmt.Sprintf("  %.1f s", seconds) }
 
-// cut shortens a text to a number of columns, counting a character as one.
+// cut shortens a text to a number of columns. Each character counts as one.
 func cut(text string, columns int) string {
 	characters := []rune(text)
 	if columns < 2 || len(characters) <= columns {

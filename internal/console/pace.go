@@ -6,15 +6,15 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// How often the progress of one step is told.
+// How often the progress of one step is reported.
 const (
 	// plainPace is for lines that stay.
 	plainPace = 10 * time.Second
-	// programPace is for programs, which show it to somebody.
+	// programPace is for programs that show progress.
 	programPace = time.Second
 )
 
-// paces keeps progress from flooding a log. It is not safe for concurrent use.
+// paces limits how often progress is logged. It is not safe for concurrent use.
 type paces struct {
 	now  func() time.Time
 	told map[string]time.Time // by step
@@ -22,7 +22,7 @@ type paces struct {
 
 func newPaces() paces { return paces{now: time.Now, told: map[string]time.Time{}} }
 
-// due says whether the progress of a step is to be told: a pace after it was last told, or after the step began.
+// due reports whether to log the progress of a step: one pace after the last report, or after the step began.
 func (p paces) due(event runner.Event, pace time.Duration) bool {
 	now := p.now()
 	last, known := p.told[event.Step]

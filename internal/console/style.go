@@ -7,11 +7,11 @@ import (
 	"golang.org/x/term"
 )
 
-// defaultWidth is the columns of a terminal that does not tell.
+// defaultWidth is the number of columns of a terminal that does not report its width.
 const defaultWidth = 80
 
-// StyleOf finds out what a writer can show. Colours are for terminals only, and never where NO_COLOR is set
-// (https://no-color.org) or TERM is dumb.
+// StyleOf returns what a writer can show. Only terminals get colors, and only if NO_COLOR is not set
+// (https://no-color.org) and TERM is not dumb.
 func StyleOf(out io.Writer, getenv func(string) string) Style {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || getenv("TERM") == "dumb" {
@@ -27,7 +27,7 @@ func StyleOf(out io.Writer, getenv func(string) string) Style {
 // Mark is a sign at the beginning of a line.
 type Mark string
 
-// Marks, with the colours that they have where there are colours.
+// Marks, with their colors on outputs that show colors.
 const (
 	MarkOK      Mark = "✓"
 	MarkFailed  Mark = "✗"
@@ -35,7 +35,7 @@ const (
 	MarkSkipped Mark = "-"
 )
 
-// codes of colours: https://www.ecma-international.org/publications-and-standards/standards/ecma-48/ (SGR)
+// codes of colors: https://www.ecma-international.org/publications-and-standards/standards/ecma-48/ (SGR)
 const (
 	codeBold   = "1"
 	codeDim    = "2"
@@ -46,10 +46,10 @@ const (
 
 var markCodes = map[Mark]string{MarkOK: codeGreen, MarkFailed: codeRed, MarkWarning: codeYellow, MarkSkipped: codeDim}
 
-// Mark paints a mark.
+// Mark returns a mark in its color.
 func (s Style) Mark(mark Mark) string { return s.paint(markCodes[mark], string(mark)) }
 
-// Title paints the title of a section.
+// Title returns the title of a section in its style.
 func (s Style) Title(text string) string { return s.paint(codeBold, text) }
 
 func (s Style) dim(text string) string { return s.paint(codeDim, text) }

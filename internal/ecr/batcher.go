@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// window is how long a lookup waits at most for one batch of its repository that is on its way; for two it waits four
-// windows, for three nine. A lookup that comes alone starts at once; those that come meanwhile go together when the others
-// end, or when that time has passed. So the more lookups AWS is slow to answer, the fewer new ones are sent: of a crowd,
-// eight in a second.
+// window is how long a lookup waits at most while one batch of its repository is running. While two are running it
+// waits four windows, while three are running nine. A single lookup starts at once. Lookups that arrive meanwhile
+// start together when the others end, or when that time has passed. So the more lookups AWS is slow to answer, the
+// fewer new ones are sent: of a crowd, eight in a second.
 const window = 5 * time.Millisecond
 
-// lookupTimeout bounds a batch with all its calls.
+// lookupTimeout limits a batch with all its calls.
 const lookupTimeout = 20 * time.Second
 
-// answer is what one tag's lookup ended with.
+// answer is the result of one tag's lookup.
 type answer struct {
 	image *Image
 	err   error
 }
 
-// batcher gathers lookups of one repository that come in at about the same time into one. A batch runs under no
-// caller's context: it ends early only when all its callers have gone.
+// batcher combines lookups of one repository that arrive at about the same time. A batch runs under no caller's
+// context: it ends early only when all its callers have left.
 type batcher struct {
 	run func(ctx context.Context, repository string, tags []string) (map[string]answer, error)
 
 	mu      sync.Mutex
 	pending map[string]*batch // by repository
-	running map[string]int    // batches on their way, by repository
+	running map[string]int    // running batches, by repository
 }
 
 type batch struct {
@@ -71,7 +71,7 @@ func (b *batcher) find(ctx context.Context, repository, tag string) (*Image, err
 	return &own, found.err
 }
 
-// join puts the tag into the repository's next batch, and starts that when it is full.
+// join puts the tag into the repository's next batch, and starts the batch when it is full.
 func (b *batcher) join(repository, tag string) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,7 +95,7 @@ func (b *batcher) join(repository, tag string) *batch {
 	return current
 }
 
-// startNow starts a batch that still waits for its turn. The lock is held.
+// startNow starts a batch that still waits for its turn. The caller holds the lock.
 func (b *batcher) startNow(waiting *batch) {
 	if b.pending[waiting.repository] == waiting {
 		delete(b.pending, waiting.repository)
@@ -122,7 +122,7 @@ func (b *batcher) start(current *batch) {
 	current.answers, current.err = b.run(current.ctx, current.repository, current.tags)
 }
 
-// end notes that a batch is over, and lets those go that gathered meanwhile.
+// end records the end of a batch, and starts the lookups that arrived meanwhile.
 func (b *batcher) end(current *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,7 +135,7 @@ func (b *batcher) end(current *batch) {
 	}
 }
 
-// leave takes a caller out; the last one ends the batch.
+// leave removes a caller; the last one ends the batch.
 func (b *batcher) leave(current *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,3 +1,3 @@
-// Package ecr is all that the project does with Amazon ECR: images, repositories with their policies and tags, and the
-// inventory that finds drift.
+// Package ecr contains all uses of Amazon ECR: images, repositories with their policies and tags, and the inventory
+// that finds drift.
 package ecr

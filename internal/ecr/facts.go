@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// factBytes bounds what is remembered of images: some thousand of them.
+// factBytes limits the memory for facts about images: some thousand of them.
 const factBytes = 32 << 20
 
-// factCache remembers what digests fix for ever, the last used of it, up to a number of bytes. Facts are kept by
-// repository and digest, because the same bytes in two repositories were pushed at different times.
+// factCache remembers the facts that a digest fixes forever, the last used ones, up to a number of bytes. Its keys
+// are repository and digest, because the same bytes in two repositories were pushed at different times.
 type factCache struct {
 	limit int
 

@@ -17,7 +17,7 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// maxImageIDs is how many images one call takes:
+// maxImageIDs is how many images one call accepts:
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html
 const maxImageIDs = 100
 
@@ -25,7 +25,7 @@ const maxImageIDs = 100
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
 const maxPage = 1000
 
-// imagesAPI is what Images asks of ECR; *awsecr.Client has it.
+// imagesAPI is the part of ECR that Images calls; *awsecr.Client implements it.
 type imagesAPI interface {
 	BatchGetImage(context.Context, *awsecr.BatchGetImageInput, ...func(*awsecr.Options)) (*awsecr.BatchGetImageOutput, error)
 	BatchDeleteImage(context.Context, *awsecr.BatchDeleteImageInput, ...func(*awsecr.Options)) (*awsecr.BatchDeleteImageOutput, error)
@@ -39,21 +39,21 @@ type imagesAPI interface {
 type Image struct {
 	Digest    string
 	MediaType string
-	// Tags are set by List only.
+	// Only List sets Tags.
 	Tags []string
-	// Manifest and Config are the bytes, whose SHA-256 were compared with the digests that name them. Config is empty
-	// for an index, and where ConfigErr says why it could not be read.
+	// Manifest and Config are the bytes of the manifest and the configuration. Their SHA-256 were compared with the
+	// digests that name them. Config is empty for an index, and if ConfigErr tells why it could not be read.
 	Manifest  []byte
 	Config    []byte
 	ConfigErr error
 	PushedAt  time.Time
 	SizeBytes int64
-	// Archived images are listed and can't be pulled.
+	// Archived images are listed but can't be pulled.
 	Archived bool
 }
 
-// Images looks up and publishes the images of one account and region. It is safe for concurrent use. Make one for each
-// target and keep it: callers share its lookups and what is known by digest.
+// Images looks up and publishes the images of one account and region. It is safe for concurrent use. Create one for
+// each target and keep it: callers share its lookups and its facts about digests.
 type Images struct {
 	api    imagesAPI
 	http   awssdk.HTTPClient
@@ -61,10 +61,10 @@ type Images struct {
 	facts  *factCache
 	recent *recentCache
 	lookup *batcher
-	reads  singleflight.Group // of configurations, by repository and digest, and of recent images
+	reads  singleflight.Group // reads of configurations, by repository and digest, and of recent images
 }
 
-// NewImages makes the Images of a target.
+// NewImages returns the Images of a target.
 func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
 	images := &Images{
 		api: clients.ECR, http: clients.HTTP, clock: clock, facts: newFactCache(factBytes), recent: newRecentCache(recentBytes),
@@ -73,15 +73,15 @@ func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
 	return images
 }
 
-// Find returns the image that has the tag now, and nil without an error if there is none. It is asked of ECR each time,
-// in one call for all callers of the same few milliseconds; only what a digest fixes for ever is remembered. A missing
+// Find returns the image that has the tag now, and nil without an error if no image has it. It asks ECR each time, in
+// one call for all callers of the same few milliseconds. It remembers only what a digest fixes forever. A missing
 // repository is an error of class NotFound.
 func (i *Images) Find(ctx context.Context, repository, tag string) (*Image, error) {
 	return i.lookup.find(ctx, repository, tag)
 }
 
-// Remember keeps the facts of an image that was just published, so that finding it again reads nothing but the tag.
-// Facts that don't hold together are not kept.
+// Remember keeps the facts of an image that was just published, so that finding it again reads only the tag. It
+// ignores inconsistent facts.
 func (i *Images) Remember(repository string, image Image) {
 	if image.PushedAt.IsZero() || len(image.Config) == 0 || digestOf(image.Manifest) != image.Digest {
 		return
@@ -89,7 +89,7 @@ func (i *Images) Remember(repository string, image Image) {
 	i.facts.add(repository, image)
 }
 
-// MissingBlobs returns those of the digests, in their order, that the repository doesn't have.
+// MissingBlobs returns those of the digests, in their order, that the repository does not have.
 func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []string) ([]string, error) {
 	available := make(map[string]bool, len(digests))
 	for start := 0; start < len(digests); start += maxImageIDs {
@@ -98,7 +98,7 @@ func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []
 			LayerDigests:   digests[start:min(start+maxImageIDs, len(digests))],
 		})
 		if err != nil {
-			return nil, fmt.Errorf("check which layers are there: %w", err)
+			return nil, fmt.Errorf("check which layers exist: %w", err)
 		}
 		for _, layer := range out.Layers {
 			if layer.LayerAvailability == types.LayerAvailabilityAvailable {
@@ -115,7 +115,7 @@ func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []
 	return missing, nil
 }
 
-// Delete removes images with all their tags, a hundred a call. Those that are gone already are a success.
+// Delete removes images with all their tags, a hundred per call. It succeeds for images that do not exist.
 func (i *Images) Delete(ctx context.Context, repository string, digests ...string) error {
 	for page := range slices.Chunk(digests, maxImageIDs) {
 		ids := make([]types.ImageIdentifier, len(page))
@@ -137,7 +137,7 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 	return nil
 }
 
-// List returns all images of the repository, without manifests and configurations, at 1,000 a call.
+// List returns all images of the repository, without manifests and configurations, 1,000 per call.
 func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 	var images []Image
 	input := &awsecr.DescribeImagesInput{

@@ -17,15 +17,15 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// maxTagPage is how many resources GetResources answers at most:
+// maxTagPage is how many resources GetResources returns at most:
 // https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 const maxTagPage = 100
 
-// listsLag is for how long after something was made or removed AWS' lists may not show it. What drifts in so short a time
-// is found a little later.
+// listsLag is how long after a creation or removal AWS' lists may not show it. Drift within so short a time is found
+// a little later.
 const listsLag = 5 * time.Second
 
-// inventoryTimeout bounds one reading of an inventory with all its pages.
+// inventoryTimeout limits one read of an inventory with all its pages.
 const inventoryTimeout = 5 * time.Minute
 
 type describeRepositories interface {
@@ -36,9 +36,9 @@ type getResources interface {
 	GetResources(context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options)) (*resourcegroupstaggingapi.GetResourcesOutput, error)
 }
 
-// Inventory is what an account and region hold of repositories that begin with a prefix and of their tags, read by the
-// page for all projects together. It is a hint and not a proof: AWS' list of tags lags behind, so whoever finds drift
-// in it looks again, at that repository alone, before changing anything.
+// Inventory holds the repositories of an account and region whose names begin with a prefix, and their tags. It reads
+// them by the page for all projects together. It is a hint and not a proof: AWS' list of tags lags behind, so a
+// caller that finds drift reads that repository itself before it changes anything.
 type Inventory struct {
 	repositories describeRepositories
 	tags         getResources
@@ -46,16 +46,16 @@ type Inventory struct {
 	prefix       string
 	tagKey       string
 
-	reading chan struct{} // holds one token: whoever has it reads
+	reading chan struct{} // holds one token: the holder reads
 
 	mu     sync.Mutex
 	readAt time.Time
 	known  map[string]Repository
-	noted  map[string]time.Time // when an entry was last written by Note or Forget
+	noted  map[string]time.Time // when Note or Forget last wrote an entry
 }
 
-// NewInventory makes the inventory of a target: of repositories whose names begin with prefix, with the tags of those
-// that carry tagKey.
+// NewInventory returns the inventory of a target: of repositories whose names begin with prefix, with the tags of
+// those that have tagKey.
 func NewInventory(clients *aws.Clients, prefix, tagKey string, clock clock.PassiveClock) *Inventory {
 	i := &Inventory{
 		repositories: clients.ECR, tags: clients.Tagging, clock: clock, prefix: prefix, tagKey: tagKey,
@@ -65,8 +65,7 @@ func NewInventory(clients *aws.Clients, prefix, tagKey string, clock clock.Passi
 	return i
 }
 
-// Fresh reads the inventory if the last reading is older than maxAge. Callers that come in meanwhile wait for it and
-// share it.
+// Fresh reads the inventory if the last read is older than maxAge. Concurrent callers wait for the read and share it.
 func (i *Inventory) Fresh(ctx context.Context, maxAge time.Duration) error {
 	if i.age() <= maxAge {
 		return nil
@@ -85,7 +84,7 @@ func (i *Inventory) Fresh(ctx context.Context, maxAge time.Duration) error {
 	return i.read(ctx)
 }
 
-// Get returns what is known of a repository, and nil if it isn't there.
+// Get returns the known state of a repository, or nil if it does not exist.
 func (i *Inventory) Get(name string) *Repository {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -96,7 +95,7 @@ func (i *Inventory) Get(name string) *Repository {
 	return &found
 }
 
-// Note records what was just seen of, or done to, a repository.
+// Note records the state of a repository that the caller just observed or wrote.
 func (i *Inventory) Note(repository Repository) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -104,7 +103,7 @@ func (i *Inventory) Note(repository Repository) {
 	i.noted[repository.Name] = i.clock.Now()
 }
 
-// Forget records that a repository is gone.
+// Forget records that a repository does not exist any more.
 func (i *Inventory) Forget(name string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -121,8 +120,8 @@ func (i *Inventory) age() time.Duration {
 	return i.clock.Since(i.readAt)
 }
 
-// read replaces what is known, but for what was noted after the reading began, and for whether that is there which was
-// noted a moment before.
+// read replaces the inventory. It keeps entries that Note or Forget wrote after the read began, and the existence of
+// repositories that they wrote shortly before.
 func (i *Inventory) read(ctx context.Context) error {
 	began := i.clock.Now()
 	var found map[string]Repository

@@ -6,14 +6,15 @@ import (
 	"reflect"
 )
 
-// LifecyclePolicy is the one rule by which images expire so many days after they were pushed:
+// LifecyclePolicy returns the policy with one rule that makes images expire this many days after their push:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 func LifecyclePolicy(days int32) string {
 	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"description":"imagecache: images expire %d days after they were pushed",`+
 		`"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":%d},"action":{"type":"expire"}}]}`, days, days)
 }
 
-// SameLifecyclePolicy compares two lifecycle policies as JSON, less the descriptions of their rules.
+// SameLifecyclePolicy reports whether two lifecycle policies are equal as JSON, without the descriptions of their
+// rules.
 func SameLifecyclePolicy(a, b string) bool {
 	left, leftOK := rules(a)
 	right, rightOK := rules(b)

@@ -16,13 +16,13 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// maxConfig bounds what is read of an image's configuration, in bytes; ours are a small part of it.
+// maxConfig limits the size of an image's configuration that is read, in bytes. Ours are much smaller.
 const maxConfig = 1 << 20
 
-// configReads is how many configurations one batch reads at the same time.
+// configReads is how many configurations one batch reads concurrently.
 const configReads = 8
 
-// acceptedMediaTypes are the manifests that BatchGetImage may answer with.
+// acceptedMediaTypes are the media types of manifests that BatchGetImage may return.
 var acceptedMediaTypes = []string{
 	"application/vnd.oci.image.manifest.v1+json",
 	"application/vnd.docker.distribution.manifest.v2+json",
@@ -30,8 +30,8 @@ var acceptedMediaTypes = []string{
 	"application/vnd.docker.distribution.manifest.list.v2+json",
 }
 
-// findAll answers one batch: one BatchGetImage, and for images that aren't known yet one DescribeImages and a read of
-// each configuration.
+// findAll answers one batch: one BatchGetImage, and for unknown images one DescribeImages and a read of each
+// configuration.
 func (i *Images) findAll(ctx context.Context, repository string, tags []string) (map[string]answer, error) {
 	answers, err := i.getTagged(ctx, repository, tags)
 	if err != nil {
@@ -61,7 +61,7 @@ func (i *Images) findAll(ctx context.Context, repository string, tags []string) 
 	i.readConfigs(ctx, repository, unknown)
 	for digest, image := range unknown {
 		if image.PushedAt.IsZero() {
-			// Deleted between the two calls: ECR does not describe it any more.
+			// The image was deleted between the two calls: ECR does not describe it any more.
 			forgetAnswers(answers, digest)
 			continue
 		}
@@ -80,7 +80,7 @@ func forgetAnswers(answers map[string]answer, digest string) {
 	}
 }
 
-// getTagged asks which of the tags are there, and with which manifests.
+// getTagged returns which of the tags exist, and their manifests.
 func (i *Images) getTagged(ctx context.Context, repository string, tags []string) (map[string]answer, error) {
 	ids := make([]types.ImageIdentifier, len(tags))
 	for n := range tags {
@@ -119,7 +119,7 @@ func (i *Images) getTagged(ctx context.Context, repository string, tags []string
 	return answers, nil
 }
 
-// failed tells an archived image, which ECR lists and does not hand out, from a lookup that failed.
+// failed distinguishes an archived image, which ECR lists but does not return, from a failed lookup.
 func (i *Images) failed(ctx context.Context, repository, tag string, failure types.ImageFailure) answer {
 	err := fmt.Errorf("look up image %s: %s: %s", tag, failure.FailureCode, awssdk.ToString(failure.FailureReason))
 	if failure.FailureCode != types.ImageFailureCodeImageInaccessible {
@@ -141,8 +141,8 @@ func (i *Images) failed(ctx context.Context, repository, tag string, failure typ
 	return answer{image: &image}
 }
 
-// describe adds push time, size and state. DescribeImages fails as a whole if one image was deleted meanwhile: then
-// each is asked for by itself, and those that are gone stay without a push time.
+// describe adds push time, size and state. DescribeImages fails as a whole if one image was deleted meanwhile. Then
+// describe asks for each image separately, and deleted ones stay without a push time.
 func (i *Images) describe(ctx context.Context, repository string, images map[string]*Image) error {
 	var ids []types.ImageIdentifier
 	for digest, image := range images {
@@ -190,7 +190,7 @@ func (i *Images) describeSome(ctx context.Context, repository string, ids []type
 	return nil
 }
 
-// readConfigs reads the configuration that each manifest names; what goes wrong is kept with the image.
+// readConfigs reads the configuration that each manifest names. It stores errors with the image.
 func (i *Images) readConfigs(ctx context.Context, repository string, images map[string]*Image) {
 	var group errgroup.Group
 	group.SetLimit(configReads)
@@ -199,7 +199,7 @@ func (i *Images) readConfigs(ctx context.Context, repository string, images map[
 			continue
 		}
 		group.Go(func() error {
-			if known, ok := i.facts.get(repository, image.Digest); ok { // by a batch that ran beside this one
+			if known, ok := i.facts.get(repository, image.Digest); ok { // a concurrent batch added it
 				image.Config = known.Config
 				return nil
 			}
@@ -212,7 +212,8 @@ func (i *Images) readConfigs(ctx context.Context, repository string, images map[
 	_ = group.Wait() // each image holds its own error
 }
 
-// readConfig returns the bytes of the configuration that the manifest names, and none for an index, which has no such.
+// readConfig returns the bytes of the configuration that the manifest names. It returns none for an index, which has
+// no configuration.
 func (i *Images) readConfig(ctx context.Context, repository string, manifest []byte) ([]byte, error) {
 	var named struct {
 		Config struct {
@@ -228,9 +229,9 @@ func (i *Images) readConfig(ctx context.Context, repository string, manifest []b
 		return nil, nil
 	}
 	if named.Config.Size > maxConfig {
-		return nil, fmt.Errorf("the configuration has %d bytes, more than %d", named.Config.Size, maxConfig)
+		return nil, fmt.Errorf("the configuration has %d bytes; the limit is %d", named.Config.Size, maxConfig)
 	}
-	// Batches that run side by side read a configuration once.
+	// Concurrent batches read a configuration once.
 	content, err, _ := i.reads.Do(repository+"@"+digest, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
@@ -242,7 +243,7 @@ func (i *Images) readConfig(ctx context.Context, repository string, manifest []b
 	return content.([]byte), nil
 }
 
-// readBlob returns the bytes of a blob that an image references.
+// readBlob returns the bytes of a blob of an image.
 func (i *Images) readBlob(ctx context.Context, repository, digest string) ([]byte, error) {
 	out, err := i.api.GetDownloadUrlForLayer(ctx, &awsecr.GetDownloadUrlForLayerInput{RepositoryName: &repository, LayerDigest: &digest})
 	if err != nil {
@@ -258,26 +259,26 @@ func (i *Images) readBlob(ctx context.Context, repository, digest string) ([]byt
 	return content, nil
 }
 
-// download reads from a presigned address, which is a credential and therefore kept out of errors.
+// download reads from a presigned address. The address is a credential, so it is not part of errors.
 func (i *Images) download(ctx context.Context, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
-		return nil, errors.New("ECR answered with an address that can't be read")
+		return nil, errors.New("ECR returned an invalid address")
 	}
 	response, err := i.http.Do(request)
 	if err != nil {
-		return nil, errors.New("no answer from the address that ECR gave")
+		return nil, errors.New("no answer from the address that ECR returned")
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the address that ECR gave answers %s", response.Status)
+		return nil, fmt.Errorf("the address that ECR returned answered %s", response.Status)
 	}
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxConfig+1))
 	if err != nil {
-		return nil, errors.New("the answer broke off")
+		return nil, errors.New("the answer ended early")
 	}
 	if len(content) > maxConfig {
-		return nil, fmt.Errorf("the configuration has more than %d bytes", maxConfig)
+		return nil, fmt.Errorf("the configuration exceeds the limit of %d bytes", maxConfig)
 	}
 	return content, nil
 }

@@ -15,12 +15,13 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// ErrTagTaken says that the repository has an image under the tag already: another, or this very one. Compare digests.
-var ErrTagTaken = errors.New("the tag is taken")
+// ErrTagTaken reports that the repository already has an image with the tag: another image, or this one. Compare
+// digests.
+var ErrTagTaken = errors.New("the tag exists already")
 
-// LayersMissingError says that the repository doesn't have blobs that the manifest names.
+// LayersMissingError reports that the repository lacks blobs that the manifest names.
 type LayersMissingError struct {
-	// Digests are those that ECR named; it may have named none.
+	// Digests are the digests that ECR named; it may have named none.
 	Digests []string
 	err     error
 }
@@ -31,16 +32,16 @@ func (e *LayersMissingError) Error() string {
 
 func (e *LayersMissingError) Unwrap() error { return e.err }
 
-// ManifestRejectedError says that ECR never takes this manifest.
+// ManifestRejectedError reports that ECR never accepts this manifest.
 type ManifestRejectedError struct{ err error }
 
 func (e *ManifestRejectedError) Error() string {
-	return "the manifest was rejected: " + aws.Message(e.err)
+	return "ECR rejected the manifest: " + aws.Message(e.err)
 }
 
 func (e *ManifestRejectedError) Unwrap() error { return e.err }
 
-// Put publishes the manifest under the tag, in one call. The errors that a caller can act on are ErrTagTaken,
+// Put publishes the manifest with the tag, in one call. The errors that a caller can handle are ErrTagTaken,
 // *LayersMissingError and *ManifestRejectedError.
 func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byte, mediaType string) error {
 	_, err := i.api.PutImage(ctx, &awsecr.PutImageInput{
@@ -48,7 +49,7 @@ func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byt
 		ImageTag:               &tag,
 		ImageManifest:          awssdk.String(string(manifest)),
 		ImageManifestMediaType: &mediaType,
-		// ECR compares: a manifest that was changed on its way is not stored.
+		// ECR compares the digest: it does not store a manifest that was changed on the way.
 		ImageDigest: awssdk.String(digestOf(manifest)),
 	})
 	if err != nil {

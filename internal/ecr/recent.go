@@ -15,23 +15,24 @@ import (
 )
 
 const (
-	// maxRecent is how many images of a repository are known with their origins, the newest: one call reads them.
+	// maxRecent is how many of a repository's newest images are kept with their origins. One call reads them.
 	maxRecent = maxImageIDs
-	// recentAge is how old a reading may be. What was deleted or has expired since is still in it.
+	// recentAge is the greatest age of a read. It may still contain images that were deleted or have expired since.
 	recentAge = 5 * time.Minute
-	// recentRetry is how long nobody tries again after a reading that failed.
+	// recentRetry is the pause after a failed read.
 	recentRetry = time.Minute
-	// maxRecentPages bounds one reading. ECR lists images in no order, so that of a repository with more images than
-	// these pages hold, some of the newest may be missing.
+	// maxRecentPages limits the pages of one read. ECR lists images in no order, so if a repository has more images
+	// than these pages hold, some of the newest may be missing.
 	maxRecentPages = 10
-	// recentTimeout bounds one reading with all its calls.
+	// recentTimeout limits one read with all its calls.
 	recentTimeout = 20 * time.Second
 )
 
-// Recent returns the newest images that can be pulled, the newest first, with what they came from, as they were at most
-// recentAge ago; images that were put or deleted here since then count. A reading costs one DescribeImages for each
-// thousand images, and one BatchGetImage if there are new ones: what a digest fixes is kept. Callers share it, and it goes
-// on when they leave. It is for explanations: an error says only that nothing is known now.
+// Recent returns the newest images that can be pulled, newest first, with their origins. The result is at most
+// recentAge old and includes images that this process put or deleted since then. A read costs one DescribeImages for
+// each thousand images, and one BatchGetImage if there are new ones: facts that a digest fixes are kept. Callers
+// share a read, and it continues when they leave. Use it for explanations: an error only means that nothing is known
+// now.
 func (i *Images) Recent(ctx context.Context, repository string) ([]publication.Stored, error) {
 	if known, fresh, err := i.recent.get(repository, i.clock.Now()); fresh {
 		return newestFirst(known), err
@@ -52,10 +53,10 @@ func (i *Images) Recent(ctx context.Context, repository string) ([]publication.S
 	}
 }
 
-// readRecent reads a repository's newest images, and keeps what it finds.
+// readRecent reads a repository's newest images, and keeps the result.
 func (i *Images) readRecent(ctx context.Context, repository string) (map[string]publication.Stored, error) {
 	began := i.clock.Now()
-	if known, fresh, err := i.recent.get(repository, began); fresh { // another reading ended a moment ago
+	if known, fresh, err := i.recent.get(repository, began); fresh { // another read has just ended
 		return known, err
 	}
 	known := i.recent.begin(repository)
@@ -70,7 +71,7 @@ func (i *Images) readRecent(ctx context.Context, repository string) (map[string]
 	return i.recent.set(repository, began, images), nil
 }
 
-// listRecent is the newest images of a repository, without their origins.
+// listRecent returns the newest images of a repository, without their origins.
 func (i *Images) listRecent(ctx context.Context, repository string) (map[string]publication.Stored, error) {
 	var listed []publication.Stored
 	input := &awsecr.DescribeImagesInput{
@@ -99,8 +100,7 @@ func (i *Images) listRecent(ctx context.Context, repository string) (map[string]
 	return images, nil
 }
 
-// addOrigins reads what images came from, but for those that are known. Images that were deleted meanwhile are taken
-// out.
+// addOrigins reads the origins of images, except the known ones. It removes images that were deleted meanwhile.
 func (i *Images) addOrigins(ctx context.Context, repository string, images, known map[string]publication.Stored) error {
 	var ids []types.ImageIdentifier
 	for digest, image := range images {

@@ -10,14 +10,14 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// recentBytes bounds what is known of recent images: a hundred images with five inputs each take about 100 KB.
+// recentBytes limits the memory for recent images: a hundred images with five inputs each take about 100 KB.
 const recentBytes = 16 << 20
 
-// recentLag is how long before a reading an image may have been put that the reading did not show yet.
+// recentLag is how long before a read an image may have been put that the read does not show yet.
 const recentLag = time.Minute
 
-// recentCache knows the recent images of the repositories that were last asked about, up to a number of bytes.
-// Repositories that nobody asks about are not in it.
+// recentCache holds the recent images of the repositories that callers asked about last, up to a number of bytes. It
+// holds no repositories that nobody asked about.
 type recentCache struct {
 	limit int
 
@@ -27,11 +27,11 @@ type recentCache struct {
 	order *list.List               // of *recentImages, last used first
 }
 
-// recentImages is what is known of one repository.
+// recentImages is what the cache knows of one repository.
 type recentImages struct {
 	repository string
-	readAt     time.Time // zero: never
-	failedAt   time.Time // zero: the last reading did not fail
+	readAt     time.Time // zero means never
+	failedAt   time.Time // zero if the last read did not fail
 	err        error
 	images     map[string]publication.Stored // by digest; replaced, never changed
 	bytes      int
@@ -41,8 +41,8 @@ func newRecentCache(limit int) *recentCache {
 	return &recentCache{limit: limit, items: map[string]*list.Element{}, order: list.New()}
 }
 
-// get returns what is known of a repository, and whether that is all that can be known now. The map is not to be
-// changed.
+// get returns the known images of a repository, or the error of a read that failed recently. fresh means that no new
+// read is due. Callers must not change the map.
 func (c *recentCache) get(repository string, now time.Time) (images map[string]publication.Stored, fresh bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,8 +58,8 @@ func (c *recentCache) get(repository string, now time.Time) (images map[string]p
 	return known.images, false, nil
 }
 
-// begin makes room for a repository that is about to be read, so that what is put meanwhile is not lost, and returns
-// what is known of it.
+// begin creates the entry of a repository that is about to be read, so that concurrent puts are not lost. It returns
+// the known images.
 func (c *recentCache) begin(repository string) map[string]publication.Stored {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,13 +71,13 @@ func (c *recentCache) begin(repository string) map[string]publication.Stored {
 	return known.images
 }
 
-// set keeps a reading that began at a time, with those images that were put around then and that it does not show.
+// set stores the result of a read, and adds the images that were put around its start and that it does not show.
 func (c *recentCache) set(repository string, began time.Time, images map[string]publication.Stored) map[string]publication.Stored {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := c.find(repository)
 	if known == nil {
-		return images // pushed out meanwhile
+		return images // evicted meanwhile
 	}
 	for digest, image := range known.images {
 		if _, read := images[digest]; !read && image.PushedAt.After(began.Add(-recentLag)) {
@@ -89,7 +89,7 @@ func (c *recentCache) set(repository string, began time.Time, images map[string]
 	return images
 }
 
-// fail keeps that a reading failed.
+// fail records a failed read.
 func (c *recentCache) fail(repository string, now time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,7 +98,7 @@ func (c *recentCache) fail(repository string, now time.Time, err error) {
 	}
 }
 
-// put adds an image that was just published, if anybody asked about its repository.
+// put adds an image that was just published, if a caller has asked about its repository.
 func (c *recentCache) put(repository string, image publication.Stored) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *recentCache) put(repository string, image publication.Stored) {
 	c.replace(known, images)
 }
 
-// forget takes out images that were deleted.
+// forget removes images that were deleted.
 func (c *recentCache) forget(repository string, digests []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +135,7 @@ func (c *recentCache) forget(repository string, digests []string) {
 	c.replace(known, images)
 }
 
-// find returns what is known of a repository, and marks it as used. The lock is held.
+// find returns the entry of a repository, and marks it as used. The caller holds the lock.
 func (c *recentCache) find(repository string) *recentImages {
 	element, ok := c.items[repository]
 	if !ok {
@@ -145,8 +145,8 @@ func (c *recentCache) find(repository string) *recentImages {
 	return element.Value.(*recentImages)
 }
 
-// replace changes a repository's images, and drops the repositories that were used longest ago if it is too much. The
-// lock is held.
+// replace changes a repository's images, and drops the least recently used repositories if the cache is too large.
+// The caller holds the lock.
 func (c *recentCache) replace(known *recentImages, images map[string]publication.Stored) {
 	c.bytes -= known.bytes
 	known.images, known.bytes = images, 0
@@ -163,7 +163,7 @@ func (c *recentCache) replace(known *recentImages, images map[string]publication
 }
 
 func sizeOfStored(image publication.Stored) int {
-	const overhead = 512 // of an image without inputs
+	const overhead = 512 // size of an image without inputs
 	size := overhead
 	for _, input := range image.Origin.Inputs {
 		size += len(input.Name) + len(input.Digest) + 32

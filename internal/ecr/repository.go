@@ -15,10 +15,10 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// ErrRepositoryExists says that a repository of the name is there already, whoever made it.
+// ErrRepositoryExists reports that a repository of this name exists already, whoever created it.
 var ErrRepositoryExists = errors.New("the repository exists already")
 
-// repositoriesAPI is what Repositories asks of ECR; *awsecr.Client has it.
+// repositoriesAPI is the part of ECR that Repositories calls; *awsecr.Client implements it.
 type repositoriesAPI interface {
 	CreateRepository(context.Context, *awsecr.CreateRepositoryInput, ...func(*awsecr.Options)) (*awsecr.CreateRepositoryOutput, error)
 	DeleteRepository(context.Context, *awsecr.DeleteRepositoryInput, ...func(*awsecr.Options)) (*awsecr.DeleteRepositoryOutput, error)
@@ -39,21 +39,22 @@ type Repository struct {
 	ARN       string
 	URI       string
 	Immutable bool
-	// KMSKeyARN is empty where ECR's own keys encrypt.
+	// KMSKeyARN is empty if the repository is encrypted with ECR's own keys.
 	KMSKeyARN string
 	CreatedAt time.Time
-	// Tags are all tags, those of AWS itself included.
+	// Tags are all tags, including those of AWS itself.
 	Tags map[string]string
 }
 
-// Repositories makes, changes and removes repositories of one account and region. Each method is one call, but for
-// Describe, which is two.
+// Repositories creates, changes and deletes repositories of one account and region. Each method makes one call,
+// except Describe, which makes two.
 type Repositories struct{ api repositoriesAPI }
 
-// NewRepositories makes the Repositories of a target.
+// NewRepositories returns the Repositories of a target.
 func NewRepositories(clients *aws.Clients) *Repositories { return &Repositories{api: clients.ECR} }
 
-// Create makes an immutable repository with its tags. ErrRepositoryExists says that one is there.
+// Create creates a repository whose image tags are immutable, with the repository's own tags. It returns ErrRepositoryExists
+// if the repository exists.
 func (r *Repositories) Create(ctx context.Context, name, kmsKeyARN string, tags map[string]string) (*Repository, error) {
 	encryption := &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeAes256}
 	if kmsKeyARN != "" {
@@ -72,14 +73,14 @@ func (r *Repositories) Create(ctx context.Context, name, kmsKeyARN string, tags 
 	case err != nil:
 		return nil, fmt.Errorf("create the repository: %w", err)
 	case out.Repository == nil:
-		return nil, errors.New("create the repository: AWS answered without one")
+		return nil, errors.New("create the repository: AWS returned no repository")
 	}
 	made := repositoryOf(*out.Repository)
 	made.Tags = maps.Clone(tags)
 	return &made, nil
 }
 
-// Describe returns the repository with its tags, and nil without an error if there is none.
+// Describe returns the repository with its tags, or nil without an error if it does not exist.
 func (r *Repositories) Describe(ctx context.Context, name string) (*Repository, error) {
 	out, err := r.api.DescribeRepositories(ctx, &awsecr.DescribeRepositoriesInput{RepositoryNames: []string{name}})
 	if aws.ClassOf(err) == aws.ClassNotFound {
@@ -114,7 +115,7 @@ func (r *Repositories) tags(ctx context.Context, arn string) (map[string]string,
 	return tags, nil
 }
 
-// SetImmutable makes tags immutable, all of them.
+// SetImmutable makes all image tags immutable.
 func (r *Repositories) SetImmutable(ctx context.Context, name string) error {
 	_, err := r.api.PutImageTagMutability(ctx, &awsecr.PutImageTagMutabilityInput{
 		RepositoryName: &name, ImageTagMutability: types.ImageTagMutabilityImmutable,
@@ -122,7 +123,7 @@ func (r *Repositories) SetImmutable(ctx context.Context, name string) error {
 	return wrap("make tags immutable", err)
 }
 
-// LifecyclePolicy returns the lifecycle policy, empty if there is none.
+// LifecyclePolicy returns the lifecycle policy, or "" if none exists.
 func (r *Repositories) LifecyclePolicy(ctx context.Context, name string) (string, error) {
 	out, err := r.api.GetLifecyclePolicy(ctx, &awsecr.GetLifecyclePolicyInput{RepositoryName: &name})
 	var none *types.LifecyclePolicyNotFoundException
@@ -141,7 +142,7 @@ func (r *Repositories) PutLifecyclePolicy(ctx context.Context, name, policy stri
 	return wrap("put the lifecycle policy", err)
 }
 
-// Policy returns the repository policy, empty if there is none.
+// Policy returns the repository policy, or "" if none exists.
 func (r *Repositories) Policy(ctx context.Context, name string) (string, error) {
 	out, err := r.api.GetRepositoryPolicy(ctx, &awsecr.GetRepositoryPolicyInput{RepositoryName: &name})
 	var none *types.RepositoryPolicyNotFoundException
@@ -160,19 +161,19 @@ func (r *Repositories) SetPolicy(ctx context.Context, name, policy string) error
 	return wrap("set the repository policy", err)
 }
 
-// Tag adds tags, over those of the same keys.
+// Tag adds tags, and replaces tags of the same keys.
 func (r *Repositories) Tag(ctx context.Context, arn string, tags map[string]string) error {
 	_, err := r.api.TagResource(ctx, &awsecr.TagResourceInput{ResourceArn: &arn, Tags: tagList(tags)})
 	return wrap("tag the repository", err)
 }
 
-// Untag removes tags. Keys that aren't there are no error.
+// Untag removes tags. It succeeds for keys that do not exist.
 func (r *Repositories) Untag(ctx context.Context, arn string, keys []string) error {
 	_, err := r.api.UntagResource(ctx, &awsecr.UntagResourceInput{ResourceArn: &arn, TagKeys: keys})
 	return wrap("remove tags of the repository", err)
 }
 
-// Delete removes the repository with all its images. One that is gone already is a success.
+// Delete deletes the repository with all its images. It succeeds if the repository does not exist.
 func (r *Repositories) Delete(ctx context.Context, name string) error {
 	_, err := r.api.DeleteRepository(ctx, &awsecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
 	if aws.ClassOf(err) == aws.ClassNotFound {

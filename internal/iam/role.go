@@ -1,4 +1,4 @@
-// Package iam keeps the two roles of a runner that credentials come from.
+// Package iam maintains the two roles of a runner that credentials come from.
 package iam
 
 import (
@@ -21,38 +21,38 @@ import (
 // policyName is the name of a role's only inline policy.
 const policyName = "imagecache"
 
-// ErrExists says that a role of the name is there, although it was not to be seen a moment ago. Look again.
+// ErrExists reports that a role of this name exists, although it was not visible a moment ago. Observe it again.
 var ErrExists = errors.New("the role exists already")
 
-// Role is a role as it should be, or as it was found.
+// Role is the desired or the observed state of a role.
 type Role struct {
 	Name        string
-	ARN         string // only of one that was found
+	ARN         string // only of an observed role
 	Trust       string
 	Policy      string
 	BoundaryARN string
 	Tags        map[string]string
 }
 
-// Plan is what is to be done about a role. The zero value: nothing.
+// Plan is what to do with a role. The zero value means nothing.
 type Plan struct {
 	Create      bool
 	SetTrust    bool
 	PutPolicy   bool
 	PutBoundary bool
-	// DropBoundary removes a boundary that isn't wanted any more.
+	// DropBoundary removes a boundary that is no longer desired.
 	DropBoundary bool
 	Tag          map[string]string
 	Untag        []string
 }
 
-// Empty says whether nothing is to be done.
+// Empty reports whether nothing is to be done.
 func (p Plan) Empty() bool {
 	return !p.Create && !p.SetTrust && !p.PutPolicy && !p.PutBoundary && !p.DropBoundary && len(p.Tag) == 0 && len(p.Untag) == 0
 }
 
-// PlanRole compares; seen is nil where the role doesn't exist. The owner, who keeps the role for itself, decides on
-// all its tags but those of AWS.
+// PlanRole compares the desired with the observed state; seen is nil if the role does not exist. The role's owner
+// does not share it, so it decides on all tags except those of AWS.
 func PlanRole(desired Role, seen *Role) Plan {
 	if seen == nil {
 		return Plan{Create: true, PutPolicy: true}
@@ -79,13 +79,13 @@ func PlanRole(desired Role, seen *Role) Plan {
 	return plan
 }
 
-// Roles makes, changes and removes roles of one account.
+// Roles creates, changes and deletes roles of one account.
 type Roles struct{ api *awsiam.Client }
 
-// NewRoles makes the Roles of a target.
+// NewRoles returns the Roles of a target.
 func NewRoles(clients *aws.Clients) *Roles { return &Roles{api: clients.IAM} }
 
-// Observe reads a role in two calls. It returns nil without an error if there is none.
+// Observe reads a role in two calls. It returns nil without an error if the role does not exist.
 func (r *Roles) Observe(ctx context.Context, name string) (*Role, error) {
 	out, err := r.api.GetRole(ctx, &awsiam.GetRoleInput{RoleName: &name})
 	if aws.ClassOf(err) == aws.ClassNotFound {
@@ -95,7 +95,7 @@ func (r *Roles) Observe(ctx context.Context, name string) (*Role, error) {
 		return nil, fmt.Errorf("get role %s: %w", name, err)
 	}
 	if out.Role == nil {
-		return nil, fmt.Errorf("get role %s: AWS answered without it", name)
+		return nil, fmt.Errorf("get role %s: AWS returned no role", name)
 	}
 	found := &Role{Name: name, ARN: awssdk.ToString(out.Role.Arn), Tags: map[string]string{}}
 	found.Trust = decoded(out.Role.AssumeRolePolicyDocument)
@@ -116,8 +116,8 @@ func (r *Roles) Observe(ctx context.Context, name string) (*Role, error) {
 	return found, nil
 }
 
-// Apply carries out a plan. It goes on after a step that failed and returns all that went wrong, so that one missing
-// permission doesn't hold up the rest. It can be repeated.
+// Apply carries out a plan. It continues after a failed step and returns all errors, so that one missing permission
+// does not hold up the other steps. It can be repeated.
 func (r *Roles) Apply(ctx context.Context, desired Role, plan Plan) error {
 	if plan.Create {
 		if err := r.create(ctx, desired); err != nil {
@@ -182,12 +182,12 @@ func (r *Roles) create(ctx context.Context, desired Role) error {
 	return nil
 }
 
-// revocationName is the inline policy that whoever revokes a role's sessions adds to it:
+// revocationName is the name of the inline policy that revokes a role's sessions:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
 const revocationName = "AWSRevokeOlderSessions"
 
-// Delete removes a role, its policy, and a revocation of its sessions. What is gone already is a success. Ask first whose
-// the role is.
+// Delete deletes a role, its policy, and a revocation of its sessions. It succeeds for those that do not exist. Check
+// first who owns the role.
 func (r *Roles) Delete(ctx context.Context, name string) error {
 	for _, policy := range []string{policyName, revocationName} {
 		_, err := r.api.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policy)})
@@ -202,7 +202,7 @@ func (r *Roles) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// decoded is a policy document as IAM hands it out: percent-encoded JSON.
+// decoded decodes a policy document as IAM returns it: percent-encoded JSON.
 func decoded(document *string) string {
 	text := awssdk.ToString(document)
 	if plain, err := url.PathUnescape(text); err == nil && strings.HasPrefix(text, "%") {

@@ -10,11 +10,11 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// ExpiryMargin is how long before its expiry an image is no longer handed out, so that none disappears between the
-// answer and the pull.
+// ExpiryMargin is how long before its expiry an image is no longer handed out, so that no image disappears between
+// the answer and the pull.
 const ExpiryMargin = time.Hour
 
-// Cached is an image as the repository holds it under a hash.
+// Cached is an image as the repository returns it for a hash.
 type Cached struct {
 	Digest   string
 	Config   []byte
@@ -22,16 +22,16 @@ type Cached struct {
 	Archived bool
 }
 
-// Policy is what a project asks of its images.
+// Policy is what a project requires of its images.
 type Policy struct {
 	Retention              time.Duration
-	InvalidatePushedBefore time.Time // zero: never
+	InvalidatePushedBefore time.Time // zero means never
 }
 
-// Unusable is why a cached image can't be handed out; empty if it can.
+// Unusable is why a cached image can't be used. It is empty if the image can be used.
 type Unusable string
 
-// Reasons why a cached image can't be handed out.
+// Reasons why a cached image can't be used.
 const (
 	Usable           Unusable = ""
 	Expired          Unusable = "Expired"
@@ -41,7 +41,8 @@ const (
 	Archived         Unusable = "Archived"
 )
 
-// Judge says whether a cached image may be handed out for a hash and platform at a time, and what it says about itself.
+// Judge returns whether a cached image may be used for a hash and platform at a time, and what its labels tell about
+// it.
 func Judge(image Cached, want Expectation, policy Policy, now time.Time) (Unusable, About) {
 	config, err := v1.ParseConfigFile(bytes.NewReader(image.Config))
 	if err != nil {
@@ -63,7 +64,7 @@ func Judge(image Cached, want Expectation, policy Policy, now time.Time) (Unusab
 	return Usable, about
 }
 
-// About is what a published image says about itself in its labels.
+// About is what the labels of a published image tell about it.
 type About struct {
 	Hash         string
 	UID          string

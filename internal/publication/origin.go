@@ -14,11 +14,12 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// Bounds of what is believed of an image's inputs: those that the API sets on the request's.
+// Limits of an image's inputs: the same that the API sets for a request's inputs.
 const (
 	maxInputs         = 32
 	maxInputNameChars = 256
-	// maxInputsBytes bounds the annotation before it is parsed. The longest that the controller writes is shorter.
+	// maxInputsBytes limits the annotation before it is parsed. The longest annotation that the controller writes is
+	// shorter.
 	maxInputsBytes = 64 << 10
 )
 
@@ -35,8 +36,8 @@ type Input struct {
 	Digest string `json:"digest"`
 }
 
-// Origin is what an image came from. It explains other environments' misses and decides nothing: neither hit nor miss,
-// nor what may be published. Fields that are not known are zero.
+// Origin is what an image was built from. It explains other environments' misses and decides nothing: neither hit or
+// miss, nor what may be published. Unknown fields are zero.
 type Origin struct {
 	Hash         string
 	HashVersion  int
@@ -46,15 +47,15 @@ type Origin struct {
 	Inputs       []Input
 }
 
-// Stored is an image as a repository lists it, with what it came from.
+// Stored is an image from a repository's list, with its origin.
 type Stored struct {
 	Digest   string
 	PushedAt time.Time
 	Origin   Origin
 }
 
-// Annotate returns the image with its origin in the manifest, and so with another digest. The manifest is written anew
-// from what Check read of it. An origin without inputs explains nothing, and leaves the image as it is.
+// Annotate returns the image with its origin in the manifest, and so with another digest. It writes the manifest from
+// what Check read. An origin without inputs explains nothing and leaves the image unchanged.
 func (i *Image) Annotate(origin Origin) (*Image, error) {
 	if len(origin.Inputs) == 0 {
 		return i, nil
@@ -88,10 +89,11 @@ func (i *Image) Annotate(origin Origin) (*Image, error) {
 	return &annotated, nil
 }
 
-// AsReported is the image without its origin, as the runner reported it; nil if it is that already.
+// AsReported returns the image without its origin, as the runner reported it, or nil if the image already is that
+// image.
 func (i *Image) AsReported() *Image { return i.reported }
 
-// OriginIn reads the origin in a manifest's annotations. Whatever is not as the controller writes it is left out.
+// OriginIn reads the origin in a manifest's annotations. It ignores everything that the controller would not write.
 func OriginIn(manifest []byte) Origin {
 	var has struct {
 		Annotations map[string]string `json:"annotations"`
@@ -102,7 +104,7 @@ func OriginIn(manifest []byte) Origin {
 	return OriginOf(has.Annotations)
 }
 
-// OriginOf reads the origin in annotations. Labels of a configuration tell most of it too, and are the runner's word.
+// OriginOf reads the origin in annotations. Labels of a configuration hold most of it too, but the runner wrote them.
 func OriginOf(annotations map[string]string) Origin {
 	origin := Origin{
 		Hash:        matching(hashPattern, annotations[imagelabel.Hash]),
@@ -126,7 +128,7 @@ func matching(pattern *regexp.Regexp, value string) string {
 	return value
 }
 
-// parseInputs reads a list of inputs; nil unless the whole of it is one that the API would take.
+// parseInputs parses a list of inputs. It returns nil unless the API would accept the whole list.
 func parseInputs(annotation string) []Input {
 	if len(annotation) > maxInputsBytes {
 		return nil

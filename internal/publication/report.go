@@ -1,5 +1,5 @@
-// Package publication decides whether an image that a runner reports may be published. The code inside a build is taken
-// for an attacker: nothing is believed that the reported bytes don't prove.
+// Package publication decides whether an image that a runner reports may be published. It treats the code inside a
+// build as an attacker: it believes only what the reported bytes prove.
 //
 // It is pure: bytes and expectations in, an image or a rejection out.
 package publication
@@ -19,7 +19,7 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// Bounds of a report. ECR's own are wider: a manifest may have 4 MiB, and a layer 52,000 MiB
+// Limits of a report. ECR's own limits are higher: 4 MiB for a manifest, and 52,000 MiB for a layer
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html).
 const (
 	MaxManifestBytes = 64 << 10
@@ -28,13 +28,13 @@ const (
 	MaxLayerBytes    = 52000 << 20
 )
 
-// Report is what a runner says that it built.
+// Report is what a runner reports about its build.
 type Report struct {
 	Manifest []byte
 	Config   []byte
 }
 
-// Expectation is what the image has to be.
+// Expectation is what the image must be.
 type Expectation struct {
 	Hash        string // 64 hex characters
 	HashVersion int
@@ -42,10 +42,10 @@ type Expectation struct {
 	Platform    string // os/architecture[/variant]
 }
 
-// Image is a report that was checked.
+// Image is a checked report.
 type Image struct {
 	Digest string
-	// Manifest is what is published: the reported one, or with Annotate another.
+	// Manifest is the manifest to publish: the reported one, or after Annotate another one.
 	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
@@ -72,7 +72,7 @@ const (
 	TooLarge              Problem = "TooLarge"
 )
 
-// Rejection is a report that may not be published, with a sentence for a person.
+// Rejection is a report that must not be published, with a sentence for a person.
 type Rejection struct {
 	Problem Problem
 	Message string
@@ -87,10 +87,10 @@ func reject(problem Problem, format string, args ...any) *Rejection {
 // Check returns the image that a report proves, or the rejection.
 func Check(report Report, want Expectation) (*Image, *Rejection) {
 	if len(report.Manifest) > MaxManifestBytes {
-		return nil, reject(TooLarge, "the manifest has %d bytes, and %d are the bound", len(report.Manifest), MaxManifestBytes)
+		return nil, reject(TooLarge, "the manifest has %d bytes; the limit is %d", len(report.Manifest), MaxManifestBytes)
 	}
 	if len(report.Config) > MaxConfigBytes {
-		return nil, reject(TooLarge, "the image's configuration has %d bytes, and %d are the bound", len(report.Config), MaxConfigBytes)
+		return nil, reject(TooLarge, "the image's configuration has %d bytes; the limit is %d", len(report.Config), MaxConfigBytes)
 	}
 	manifest, rejection := parseManifest(report.Manifest)
 	if rejection != nil {
@@ -107,10 +107,10 @@ func Check(report Report, want Expectation) (*Image, *Rejection) {
 	}
 	config, err := v1.ParseConfigFile(bytes.NewReader(report.Config))
 	if err != nil {
-		return nil, reject(ManifestInvalid, "the image's configuration is no JSON of an image: %v", err)
+		return nil, reject(ManifestInvalid, "the configuration is not a valid image configuration: %v", err)
 	}
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
-		return nil, reject(ManifestInvalid, "the configuration names %d layers and the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
+		return nil, reject(ManifestInvalid, "the configuration lists %d layers, but the manifest lists %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
 	}
 	if rejection := CheckPlatform(config, want.Platform); rejection != nil {
 		return nil, rejection
@@ -128,33 +128,33 @@ func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
 		SchemaVersion int64           `json:"schemaVersion"`
 	}
 	if err := json.Unmarshal(raw, &shape); err != nil {
-		return nil, reject(ManifestInvalid, "the manifest is no JSON: %v", err)
+		return nil, reject(ManifestInvalid, "the manifest is not valid JSON: %v", err)
 	}
 	if shape.Manifests != nil {
-		return nil, reject(IndexNotSupported, "the report holds an index of several images; report the manifest of one")
+		return nil, reject(IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image")
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {
-		return nil, reject(ManifestInvalid, "the manifest can't be read: %v", err)
+		return nil, reject(ManifestInvalid, "the manifest is not valid: %v", err)
 	}
 	if manifest.SchemaVersion != 2 {
-		return nil, reject(ManifestInvalid, "the manifest has schema version %d; 2 is supported", manifest.SchemaVersion)
+		return nil, reject(ManifestInvalid, "the manifest has schema version %d; only 2 is supported", manifest.SchemaVersion)
 	}
 	switch manifest.MediaType {
 	case types.DockerManifestSchema2, types.OCIManifestSchema1:
 		return manifest, nil
 	case types.DockerManifestList, types.OCIImageIndex:
-		return nil, reject(IndexNotSupported, "the report holds an index of several images; report the manifest of one")
+		return nil, reject(IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image")
 	default:
-		return nil, reject(MediaTypeNotSupported, "the manifest's media type %q is not one of an image", manifest.MediaType)
+		return nil, reject(MediaTypeNotSupported, "the manifest's media type %q is not supported for an image", manifest.MediaType)
 	}
 }
 
-// checkAnnotations keeps a build from saying what only the controller says.
+// checkAnnotations rejects annotations that only the controller may write.
 func checkAnnotations(manifest *v1.Manifest) *Rejection {
 	for name := range manifest.Annotations {
 		if strings.HasPrefix(name, imagelabel.Prefix) {
-			return reject(ManifestInvalid, "the manifest has the annotation %q, and those that begin with %s are the cache's own", name, imagelabel.Prefix)
+			return reject(ManifestInvalid, "the manifest has the annotation %q, but the cache reserves annotations that begin with %s", name, imagelabel.Prefix)
 		}
 	}
 	return nil
@@ -164,40 +164,40 @@ func checkConfigBlob(manifest *v1.Manifest, config []byte) *Rejection {
 	switch manifest.Config.MediaType {
 	case types.DockerConfigJSON, types.OCIConfigJSON:
 	default:
-		return reject(MediaTypeNotSupported, "the configuration's media type %q is not one of an image", manifest.Config.MediaType)
+		return reject(MediaTypeNotSupported, "the configuration's media type %q is not supported for an image", manifest.Config.MediaType)
 	}
 	if got := Digest(config); got != manifest.Config.Digest.String() {
-		return reject(ConfigDigestMismatch, "the configuration's digest is %s and the manifest names %s", got, manifest.Config.Digest)
+		return reject(ConfigDigestMismatch, "the configuration's digest is %s, but the manifest names %s", got, manifest.Config.Digest)
 	}
 	if int64(len(config)) != manifest.Config.Size {
-		return reject(ConfigDigestMismatch, "the configuration has %d bytes and the manifest says %d", len(config), manifest.Config.Size)
+		return reject(ConfigDigestMismatch, "the configuration has %d bytes, but the manifest names %d", len(config), manifest.Config.Size)
 	}
 	return nil
 }
 
 func checkLayers(manifest *v1.Manifest) *Rejection {
 	if len(manifest.Layers) > MaxLayers {
-		return reject(TooLarge, "the image has %d layers, and %d are the bound", len(manifest.Layers), MaxLayers)
+		return reject(TooLarge, "the image has %d layers; the limit is %d", len(manifest.Layers), MaxLayers)
 	}
 	for i, layer := range manifest.Layers {
 		if len(layer.URLs) > 0 || !layer.MediaType.IsDistributable() {
 			return reject(ForeignLayer, "layer %d is stored outside the registry", i+1)
 		}
 		if !layer.MediaType.IsLayer() {
-			return reject(MediaTypeNotSupported, "layer %d has the media type %q, which is not one of an image's layer", i+1, layer.MediaType)
+			return reject(MediaTypeNotSupported, "layer %d has the media type %q, which is not supported for an image's layer", i+1, layer.MediaType)
 		}
 		if layer.Digest.Algorithm != "sha256" {
-			return reject(ManifestInvalid, "layer %d has the digest %s; sha256 is supported", i+1, layer.Digest)
+			return reject(ManifestInvalid, "layer %d has the digest %s; only sha256 is supported", i+1, layer.Digest)
 		}
 		if layer.Size < 0 || layer.Size > MaxLayerBytes {
-			return reject(TooLarge, "layer %d has %d bytes, and %d are the bound", i+1, layer.Size, int64(MaxLayerBytes))
+			return reject(TooLarge, "layer %d has %d bytes; the limit is %d", i+1, layer.Size, int64(MaxLayerBytes))
 		}
 	}
 	return nil
 }
 
-// CheckPlatform says whether an image's configuration is for a platform, os/architecture[/variant]. A request without
-// a variant takes an image of any.
+// CheckPlatform checks that an image's configuration is for a platform, os/architecture[/variant]. A request without
+// a variant accepts any variant.
 func CheckPlatform(config *v1.ConfigFile, platform string) *Rejection {
 	os, rest, _ := strings.Cut(platform, "/")
 	architecture, variant, _ := strings.Cut(rest, "/")
@@ -208,7 +208,7 @@ func CheckPlatform(config *v1.ConfigFile, platform string) *Rejection {
 	if config.Variant != "" {
 		have += "/" + config.Variant
 	}
-	return reject(WrongPlatform, "the image is for %s and the request for %s", have, platform)
+	return reject(WrongPlatform, "the image is for %s, but the request is for %s", have, platform)
 }
 
 func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64, rejection *Rejection) {
@@ -218,12 +218,12 @@ func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64
 		{imagelabel.UID, want.UID},
 	} {
 		if got := labels[label.name]; got != label.value {
-			return 0, reject(LabelMismatch, "the image's label %s is %q and has to be %q", label.name, got, label.value)
+			return 0, reject(LabelMismatch, "the image's label %s is %q, but must be %q", label.name, got, label.value)
 		}
 	}
 	seconds, err := strconv.ParseInt(labels[imagelabel.BuildSeconds], 10, 64)
 	if err != nil || seconds < 0 {
-		return 0, reject(LabelMismatch, "the image's label %s is %q and has to be a number of seconds", imagelabel.BuildSeconds, labels[imagelabel.BuildSeconds])
+		return 0, reject(LabelMismatch, "the image's label %s is %q, but must be a number of seconds", imagelabel.BuildSeconds, labels[imagelabel.BuildSeconds])
 	}
 	return seconds, nil
 }
@@ -249,7 +249,7 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 	return image
 }
 
-// Digest is the digest of content: sha256: and 64 hex characters.
+// Digest returns the digest of content: sha256: and 64 hex characters.
 func Digest(content []byte) string {
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])

@@ -1,9 +1,9 @@
-// Package relay lets a container engine pull one image through this process, which so knows how many bytes have come.
+// Package relay lets a container engine pull one image through this process, which counts the bytes.
 //
-// Engines say how far a pull is to a terminal alone, each in its own way. A relay is a registry on loopback with a
-// single image: the manifest is held here, blobs are passed on from their registry as they are asked for, so an engine
-// leaves out the layers that it has. It takes one login, made for it, so nobody else on the machine can read the image,
-// and the registry's own credentials are not given to the engine.
+// Engines report the progress of a pull only to a terminal, each in its own way. A relay is a registry on loopback
+// with a single image. It holds the manifest, and passes blobs on from their registry when a client requests them, so
+// an engine skips the layers that it has. It accepts only one login, which it creates itself, so no other user of the
+// machine can read the image, and the engine never gets the registry's own credentials.
 package relay
 
 import (
@@ -29,10 +29,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// user is the name in the relay's login.
+// user is the user name of the relay's login.
 const user = "imagecache"
 
-// headerTimeout bounds how long a client may take to say what it wants.
+// headerTimeout limits how long a client may take to send a request's headers.
 const headerTimeout = 10 * time.Second
 
 // Relay serves one image. Close ends it.
@@ -54,8 +54,8 @@ type Relay struct {
 	telling  sync.Mutex
 }
 
-// Start reads the manifest of an image, and serves the image until Close. ctx is that of all requests to its registry.
-// progress is told how many bytes of all have been passed on, one call at a time; it may be nil.
+// Start reads the manifest of an image, and serves the image until Close. ctx applies to all requests to the image's
+// registry. progress receives the number of bytes passed on and the total, one call at a time; it may be nil.
 func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, progress func(done, total int64)) (*Relay, error) {
 	r := &Relay{image: image, password: rand.Text(), progress: progress, sizes: map[string]int64{}}
 	if err := r.read(ctx, auth); err != nil {
@@ -76,7 +76,7 @@ func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, pro
 	return r, nil
 }
 
-// read gets the manifest, and the sizes of what it names.
+// read reads the manifest, and the sizes of the blobs that it names.
 func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
 	repository := r.image.Context()
 	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth,
@@ -90,7 +90,7 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
 		return err
 	}
 	if !found.MediaType.IsImage() {
-		return fmt.Errorf("it is no image but %s", found.MediaType)
+		return fmt.Errorf("it is not an image but %s", found.MediaType)
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
@@ -106,21 +106,21 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
 	return nil
 }
 
-// Reference is the image's name for an engine on this machine.
+// Reference returns the image's name for an engine on this machine.
 func (r *Relay) Reference() string {
 	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.image.DigestStr())
 }
 
-// DockerConfig is a Docker configuration with the login.
+// DockerConfig returns a Docker configuration with the login.
 func (r *Relay) DockerConfig() ([]byte, error) {
 	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + r.password))
 	return json.Marshal(map[string]any{"auths": map[string]any{r.listener.Addr().String(): map[string]string{"auth": auth}}})
 }
 
-// Bytes is how many bytes have been passed on, of how many the image has.
+// Bytes returns how many bytes have been passed on, and how many the image has.
 func (r *Relay) Bytes() (done, total int64) { return r.done.Load(), r.total }
 
-// Close ends the relay, and with it what is being passed on.
+// Close ends the relay and all its transfers.
 func (r *Relay) Close() error {
 	if err := r.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("end relay: %w", err)

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// copyBuffer is how much is passed on at a time.
+// copyBuffer is the size of a transfer's buffer in bytes.
 const copyBuffer = 256 << 10
 
-// serve answers what clients ask to pull an image:
+// serve answers the requests that a client makes to pull an image:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull
 func (r *Relay) serve(w http.ResponseWriter, request *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if given, password, _ := request.BasicAuth(); given != user || subtle.ConstantTimeCompare([]byte(password), []byte(r.password)) != 1 {
 		w.Header().Set("WWW-Authenticate", `Basic realm="imagecache"`)
-		http.Error(w, "this relay is for one pull alone", http.StatusUnauthorized)
+		http.Error(w, "this relay serves only one pull", http.StatusUnauthorized)
 		return
 	}
 	if request.Method != http.MethodGet && request.Method != http.MethodHead {
-		http.Error(w, "this relay takes nothing", http.StatusMethodNotAllowed)
+		http.Error(w, "this relay is read-only", http.StatusMethodNotAllowed)
 		return
 	}
 	if request.URL.Path == "/v2/" {
@@ -53,13 +53,14 @@ func (r *Relay) serveManifest(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// passedOn are the headers of a blob's request and answer that both sides see.
+// passedOn are the headers of a blob's request and answer that both sides receive.
 var (
 	passedOnRequest = []string{"Range", "If-Range"}
 	passedOnAnswer  = []string{"Content-Length", "Content-Range", "Content-Type", "Accept-Ranges", "Etag"}
 )
 
-// serveBlob passes a blob on. Where it breaks off, the client's connection does too, and the client asks for the rest.
+// serveBlob passes a blob on. If the transfer fails, the client's connection ends too, and the client requests the
+// rest.
 func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest string) {
 	repository := r.image.Context()
 	address := repository.Scheme() + "://" + repository.RegistryStr() + "/v2/" + repository.RepositoryStr() + "/blobs/" + digest
@@ -81,7 +82,7 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest s
 	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
 		out = &meter{out: w, relay: r}
 	}
-	// The wrapper hides ReadFrom and WriteTo, which would pass the buffer by.
+	// The wrapper hides ReadFrom and WriteTo, which would bypass the buffer.
 	if _, err := io.CopyBuffer(out, struct{ io.Reader }{answer.Body}, make([]byte, copyBuffer)); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -95,7 +96,7 @@ func copyHeaders(to, from http.Header, names []string) {
 	}
 }
 
-// meter counts what a client has taken.
+// meter counts the bytes that a client has read.
 type meter struct {
 	out   io.Writer
 	relay *Relay
@@ -107,7 +108,7 @@ func (m *meter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// count tells how far the pull is. A part that is asked for again does not make it more than all.
+// count reports the progress of the pull. A part that is requested again does not raise the count above the total.
 func (r *Relay) count(bytes int64) {
 	r.telling.Lock()
 	defer r.telling.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// document is an IAM policy. Its fields are in the order in which policies are usually written.
+// document is an IAM policy. Its fields are in the usual order of policies.
 type document struct {
 	Version   string      `json:"Version"`
 	Statement []statement `json:"Statement"`
@@ -37,16 +37,16 @@ func deny(sid string, actions []string, when conditions) statement {
 func render(statements ...statement) string {
 	content, err := json.Marshal(document{Version: "2012-10-17", Statement: statements})
 	if err != nil {
-		panic("sessionpolicy: a document of strings can't be written: " + err.Error())
+		panic("sessionpolicy: can't encode a document of strings: " + err.Error())
 	}
 	return string(content)
 }
 
-// currentTime is how IAM writes a time.
+// currentTime formats a time as IAM writes it.
 func currentTime(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
-// Equal says whether two policies read alike: as JSON, and with a list of one equal to its only item, since AWS
-// changes one into the other. Text that is no JSON equals nothing.
+// Equal reports whether two policies are equal: as JSON, and with a list of one item equal to the item, because AWS
+// changes one into the other. Text that is not valid JSON equals nothing.
 func Equal(a, b string) bool {
 	var left, right any
 	if json.Unmarshal([]byte(a), &left) != nil || json.Unmarshal([]byte(b), &right) != nil {
@@ -55,7 +55,8 @@ func Equal(a, b string) bool {
 	return reflect.DeepEqual(plain(left), plain(right))
 }
 
-// plain unwraps lists of one string, and orders longer lists of strings, whose order has no meaning in a policy.
+// plain replaces lists of one string with the string, and sorts longer lists of strings, whose order has no meaning
+// in a policy.
 func plain(value any) any {
 	switch value := value.(type) {
 	case map[string]any:

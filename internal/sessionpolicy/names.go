@@ -6,21 +6,21 @@ import (
 	"fmt"
 )
 
-// ProjectTag is the key of the session tag that says whose a session is, and of the tag on a repository that says whose
-// that is. The roles' policies and the repositories' compare the two.
+// ProjectTag is the key of the session tag that names the session's project, and of the tag that names a repository's
+// project. The policies of roles and repositories compare the two.
 const ProjectTag = "imagecache-project"
 
-// RepositoryName is the name of a project's repository.
+// RepositoryName returns the name of a project's repository.
 func RepositoryName(runnerID, projectID string) string {
 	return "gitpod-runner-" + runnerID + "/projects/" + projectID + "/image-build"
 }
 
-// RepositoryARN is the ARN of a repository.
+// RepositoryARN returns the ARN of a repository.
 func RepositoryARN(partition, region, accountID, repository string) string {
 	return fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s", partition, region, accountID, repository)
 }
 
-// maxRoleName is IAM's bound: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+// maxRoleName is IAM's limit: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const maxRoleName = 64
 
 // Purpose is what a role and its sessions are for.
@@ -32,8 +32,8 @@ const (
 	PurposePush Purpose = "push"
 )
 
-// RoleName is the name of a runner's managed role. Role names are global to an account, so the region is part of it. A
-// name that would be too long ends in a hash of the whole instead.
+// RoleName returns the name of a runner's managed role. Role names are global to an account, so the region is part of
+// the name. A name that would be too long ends in a hash of the whole name.
 func RoleName(runnerID, region string, purpose Purpose) string {
 	name := fmt.Sprintf("imagecache-%s-%s-%s", runnerID, region, purpose)
 	if len(name) <= maxRoleName {
@@ -44,7 +44,7 @@ func RoleName(runnerID, region string, purpose Purpose) string {
 	return name[:maxRoleName-len(tail)] + tail
 }
 
-// RoleARN is the ARN of a managed role.
+// RoleARN returns the ARN of a managed role.
 func RoleARN(partition, accountID, name string) string {
 	return fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, accountID, name)
 }

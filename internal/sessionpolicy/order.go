@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// sortStrings orders a list if it holds nothing but strings.
+// sortStrings sorts a list if it contains only strings.
 func sortStrings(list []any) {
 	for _, item := range list {
 		if _, ok := item.(string); !ok {

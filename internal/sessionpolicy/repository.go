@@ -7,8 +7,8 @@ import (
 
 var (
 	publishActions = []string{"ecr:BatchDeleteImage", "ecr:PutImage", "ecr:UpdateImageStorageClass"}
-	// Deletion is a setting, because whoever could delete and make the repository again would have one without this
-	// policy.
+	// The policy restricts deletion too: a principal that could delete and create the repository again would have one
+	// without this policy.
 	settingActions = []string{
 		"ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:DeleteRepositoryPolicy", "ecr:PutImageTagMutability",
 		"ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy",
@@ -17,25 +17,26 @@ var (
 	readActions = []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 )
 
-// RepositoryAccess is who may do what with one project's repository.
+// RepositoryAccess lists the principals of one project's repository.
 type RepositoryAccess struct {
 	Partition string
 	AccountID string
 	// ControllerARN publishes, deletes and configures.
 	ControllerARN string
-	// ProjectID is what sessions of the project are tagged with.
+	// ProjectID is the value of the tag on sessions of the project.
 	ProjectID string
-	// PullRoleARN is the role whose sessions, of this project, pull. Empty: none does, as when the cache is switched off.
+	// PullRoleARN is the role whose sessions pull, if they belong to this project. Empty means that no session pulls,
+	// as when the cache is switched off.
 	PullRoleARN string
-	// Readers are further principals that pull.
+	// Readers are additional principals that pull.
 	Readers []string
 }
 
-// Repository is the policy of a project's repository. It only denies: what is allowed, the identities' own policies
-// say. (A resource policy that allowed a session's ARN would bypass that session's policy.)
+// Repository returns the policy of a project's repository. The policy only denies: the identities' own policies
+// allow. (A resource policy that allowed a session's ARN would bypass that session's policy.)
 //
-// The account's root may change the settings too. Without it, a controller whose role was lost could leave a repository
-// that nobody can ever configure or remove.
+// The account's root may change the settings too. Otherwise, if the controller's role were lost, the repository could
+// never be configured or removed.
 func Repository(access RepositoryAccess) string {
 	readers := slices.Concat([]string{access.ControllerARN}, access.Readers)
 	slices.Sort(readers[1:])

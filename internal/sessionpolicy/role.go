@@ -2,13 +2,13 @@ package sessionpolicy
 
 import "fmt"
 
-// PullRole is the inline policy of a runner's pull role. The repository is named by the session's tag, so that one role
-// serves all projects of the runner.
+// PullRole returns the inline policy of a runner's pull role. The session's tag names the repository, so that one
+// role serves all projects of the runner.
 func PullRole(partition, region, accountID, runnerID string) string {
 	return role("Pull", pullActions, partition, region, accountID, runnerID)
 }
 
-// PushRole is the inline policy of a runner's push role.
+// PushRole returns the inline policy of a runner's push role.
 func PushRole(partition, region, accountID, runnerID string) string {
 	return role("UploadLayers", pushActions, partition, region, accountID, runnerID)
 }
@@ -23,9 +23,9 @@ func role(sid string, actions []string, partition, region, accountID, runnerID s
 	)
 }
 
-// Trust lets the controller, and nobody else, assume a role, and only with a session tag that names a project. It names
-// the account's root narrowed by a condition, because a role that is made anew keeps its ARN and loses its identity: a
-// policy that named it directly would trust nobody from then on.
+// Trust returns the trust policy of a role. It allows only the controller to assume the role, and only with a session
+// tag that names a project. The policy names the account's root, narrowed by a condition: a role that is created
+// again keeps its ARN and loses its identity, so a policy that named the role directly would then trust nobody.
 func Trust(controllerARN, accountID, partition string) string {
 	return render(statement{
 		Sid: "Controller", Effect: "Allow",

@@ -1,4 +1,4 @@
-// Package sts makes registry passwords that are worth one project, for a while.
+// Package sts creates registry passwords that are limited to one project and expire.
 package sts
 
 import (
@@ -19,34 +19,34 @@ import (
 	"imagecache.dev/internal/sessionpolicy"
 )
 
-// Bounds of AWS: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+// Limits of AWS: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 const (
 	maxPolicy       = 2048
 	minSession      = 15 * time.Minute
-	maxSession      = time.Hour // of a role that was itself reached by a role, as the controller's always is
+	maxSession      = time.Hour // of role chaining, which always applies to the controller
 	maxSessionName  = 64
 	minSessionName  = 2
 	nameReplacement = '-'
 )
 
-// ErrPolicyTooLong says that the session policy has more characters than AWS takes.
+// ErrPolicyTooLong reports that the session policy has more characters than AWS accepts.
 var ErrPolicyTooLong = fmt.Errorf("the session policy has more than %d characters", maxPolicy)
 
-// ErrPackedTooLarge says that session policy and tags together are too large in AWS' packed form, which an account sees
-// when sessions inherit many tags, as those of EKS Pod Identity do (disableSessionTags ends that).
-var ErrPackedTooLarge = errors.New("session policy and session tags together are larger than AWS takes; " +
-	"where the controller's own session inherits tags, as with EKS Pod Identity, switch that off (disableSessionTags)")
+// ErrPackedTooLarge reports that session policy and tags together are too large in AWS' packed form. That happens if
+// sessions inherit many tags, as those of EKS Pod Identity do (disableSessionTags ends that).
+var ErrPackedTooLarge = errors.New("session policy and session tags together are larger than AWS accepts; " +
+	"if the controller's own session inherits tags, as with EKS Pod Identity, switch that off (disableSessionTags)")
 
-// Request is what a password is asked for.
+// Request is what a password is requested for.
 type Request struct {
 	RoleARN     string
-	SessionName string // any text; what AWS doesn't take is replaced
+	SessionName string // any text; characters that AWS does not accept are replaced
 	Project     string // value of the session tag
 	Policy      string // session policy
 	Duration    time.Duration
 }
 
-// Password lets its bearer log in to a registry, with the rights of the session that it was made in.
+// Password lets its bearer log in to a registry, with the rights of the session that created it.
 type Password struct {
 	Registry  string // host
 	Username  string
@@ -54,10 +54,10 @@ type Password struct {
 	ExpiresAt time.Time // the earlier end of session and token
 }
 
-// Granter makes passwords.
+// Granter creates passwords.
 type Granter struct{ provider *aws.Provider }
 
-// NewGranter makes a Granter that reaches AWS through the provider.
+// NewGranter returns a Granter that reaches AWS through the provider.
 func NewGranter(provider *aws.Provider) *Granter { return &Granter{provider: provider} }
 
 // Grant assumes the role with the project's tag and the session policy, and gets a registry password of the target's
@@ -78,7 +78,7 @@ func (g *Granter) Grant(ctx context.Context, target aws.Target, request Request)
 		return nil, fmt.Errorf("get a registry password: %w", err)
 	}
 	if len(out.AuthorizationData) == 0 {
-		return nil, errors.New("get a registry password: AWS answered without one")
+		return nil, errors.New("get a registry password: AWS returned none")
 	}
 	data := out.AuthorizationData[0]
 	password, err := decode(awssdk.ToString(data.AuthorizationToken))
@@ -90,7 +90,7 @@ func (g *Granter) Grant(ctx context.Context, target aws.Target, request Request)
 	return password, nil
 }
 
-// Check assumes the role as Grant does, with rights to nothing, to see whether it can be assumed.
+// Check assumes the role as Grant does, without any rights, to check whether it can be assumed.
 func (g *Granter) Check(ctx context.Context, target aws.Target, roleARN string) error {
 	_, err := assume(ctx, g.provider.Clients(target), Request{
 		RoleARN: roleARN, SessionName: "check", Project: "-", Policy: sessionpolicy.Nothing(), Duration: minSession,
@@ -113,13 +113,13 @@ func assume(ctx context.Context, clients *aws.Clients, request Request) (*types.
 		return nil, fmt.Errorf("assume the role: %w", err)
 	}
 	if out.Credentials == nil {
-		return nil, errors.New("assume the role: AWS answered without credentials")
+		return nil, errors.New("assume the role: AWS returned no credentials")
 	}
 	return out.Credentials, nil
 }
 
-// sessionName makes text a valid session name: [\w+=,.@-]{2,64}. What is too long loses its middle, so that beginning
-// and end still tell whose it is.
+// sessionName turns text into a valid session name: [\w+=,.@-]{2,64}. It shortens long text in the middle, so that
+// beginning and end still identify the session.
 func sessionName(text string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -138,7 +138,7 @@ func sessionName(text string) string {
 	return name
 }
 
-// decode reads what GetAuthorizationToken answers: base64 of user:password. The token is in no error.
+// decode decodes the token of GetAuthorizationToken: base64 of user:password. Errors never contain the token.
 func decode(token string) (*Password, error) {
 	content, err := base64.StdEncoding.DecodeString(token)
 	if err != nil {
