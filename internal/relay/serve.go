@@ -79,7 +79,7 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest s
 	w.WriteHeader(answer.StatusCode)
 	out := io.Writer(w)
 	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
-		out = &meter{out: w, relay: r}
+		out = &meter{out: w, relay: r, digest: digest}
 	}
 	// The wrapper hides ReadFrom and WriteTo, which would pass the buffer by.
 	if _, err := io.CopyBuffer(out, struct{ io.Reader }{answer.Body}, make([]byte, copyBuffer)); err != nil {
@@ -97,20 +97,22 @@ func copyHeaders(to, from http.Header, names []string) {
 
 // meter counts what a client has taken.
 type meter struct {
-	out   io.Writer
-	relay *Relay
+	out    io.Writer
+	relay  *Relay
+	digest string
 }
 
 func (m *meter) Write(p []byte) (int, error) {
 	n, err := m.out.Write(p)
-	m.relay.count(int64(n))
+	m.relay.count(m.digest, int64(n))
 	return n, err
 }
 
 // count tells how far the pull is. A part that is asked for again does not make it more than all.
-func (r *Relay) count(bytes int64) {
+func (r *Relay) count(digest string, bytes int64) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	r.passed[digest] += bytes
 	done := min(r.done.Load()+bytes, r.total)
 	r.done.Store(done)
 	if r.progress != nil {
