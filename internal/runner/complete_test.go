@@ -3,9 +3,12 @@ package runner
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +78,12 @@ func published(t *testing.T, host string, image v1.Image) *pull {
 	if err := remote.Write(reference, image); err != nil {
 		t.Fatal(err)
 	}
+	return pullFrom(t, host, reference)
+}
+
+// pullFrom is a pull of an image in a registry.
+func pullFrom(t *testing.T, host string, reference name.Digest) *pull {
+	t.Helper()
 	secret, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]any{"auth": []byte("AWS:password")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -155,5 +164,90 @@ func mustWork(t *testing.T, e *engine.Engine, name string) {
 	e.Build(t, "localhost/next:1", "FROM "+name+"\nRUN echo next >/next\n")
 	if got := e.Run(t, "run", "--rm", "localhost/next:1", "cat", "/next"); got != "next" {
 		t.Errorf("the image built FROM it says %q", got)
+	}
+}
+
+// forgetful is an engine whose store reports in turn what reports has, and notes how many layers it was given.
+type forgetful struct {
+	builder.Engine
+	reports []error
+	loaded  []int
+	removed []string
+}
+
+func (f *forgetful) Complete(context.Context, string, string) error {
+	report := f.reports[0]
+	f.reports = f.reports[1:]
+	return report
+}
+
+func (f *forgetful) LoadBlobs(ctx context.Context, image v1.Image, name string, without func(digest v1.Hash) bool) error {
+	layers, err := image.Layers()
+	if err != nil {
+		return err
+	}
+	given := 0
+	for _, layer := range layers {
+		if digest, err := layer.Digest(); err != nil || !without(digest) {
+			given++
+		}
+	}
+	f.loaded = append(f.loaded, given)
+	return f.Engine.LoadBlobs(ctx, image, name, without)
+}
+
+func (f *forgetful) Remove(ctx context.Context, name string) error {
+	f.removed = append(f.removed, name)
+	return f.Engine.Remove(ctx, name)
+}
+
+func TestAnIncompleteImageIsLoadedOrLosesItsName(t *testing.T) {
+	lacks, silent, gone := builder.ErrIncomplete, builder.ErrNotTold, errors.New("no such image")
+	tests := map[string]struct {
+		reports []error
+		passed  int // of the three layers
+		loaded  []int
+		want    error
+	}{
+		"complete":              {reports: []error{nil}, passed: 3},
+		"left out":              {reports: []error{lacks, nil}, passed: 1, loaded: []int{2}},
+		"taken and not kept":    {reports: []error{lacks, lacks, nil}, passed: 3, loaded: []int{3}},
+		"left out and not kept": {reports: []error{lacks, lacks, nil}, passed: 2, loaded: []int{1, 3}},
+		"beyond repair":         {reports: []error{lacks, lacks, lacks}, passed: 2, loaded: []int{1, 3}, want: lacks},
+		"not told, all taken":   {reports: []error{silent, silent}, passed: 3},
+		"not told, left out":    {reports: []error{silent, silent}, passed: 0, loaded: []int{3}},
+		"gone":                  {reports: []error{gone}, passed: 3, want: gone},
+	}
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
+			wanted, image, _ := pullOf(t)
+			embedded, _ := embeddedEngine(t)
+			if err := embedded.Load(t.Context(), image, wanted.name); err != nil {
+				t.Fatal(err)
+			}
+			layers, err := image.Layers()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var taken []string
+			for _, layer := range layers[:test.passed] {
+				digest, err := layer.Digest()
+				if err != nil {
+					t.Fatal(err)
+				}
+				taken = append(taken, digest.String())
+			}
+			store := &forgetful{Engine: embedded, reports: test.reports}
+			err = EngineStore{store}.complete(t.Context(), wanted, func(digest string) bool { return slices.Contains(taken, digest) })
+			if !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+			if !slices.Equal(store.loaded, test.loaded) {
+				t.Errorf("loaded %v layers, want %v", store.loaded, test.loaded)
+			}
+			if kept := len(store.removed) == 0; kept != (test.want == nil) {
+				t.Errorf("the image kept its name: %t, error %v", kept, err)
+			}
+		})
 	}
 }

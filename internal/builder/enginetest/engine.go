@@ -64,7 +64,7 @@ func StartKind(t testing.TB, kind engine.Kind) Environment {
 func start(t testing.TB, find func(host string) (builder.Engine, error)) Environment {
 	t.Helper()
 	if os.Getenv(builder.CLIVariable) == "" {
-		if own := ownCLI(); own != "" {
+		if own := OwnCLI(); own != "" {
 			t.Setenv(builder.CLIVariable, own)
 		}
 	}
@@ -89,8 +89,8 @@ func start(t testing.TB, find func(host string) (builder.Engine, error)) Environ
 	return e
 }
 
-// ownCLI is the reference CLI that the repository pins, if it is installed.
-func ownCLI() string {
+// OwnCLI is the reference CLI that the repository pins, if it is installed.
+func OwnCLI() string {
 	folder, err := os.Getwd()
 	for err == nil && folder != filepath.Dir(folder) {
 		cli := filepath.Join(folder, "hack/tools/devcontainer/node_modules/.bin/devcontainer")
