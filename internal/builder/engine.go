@@ -55,6 +55,12 @@ type Engine interface {
 	// Digests returns the digests, as "sha256:…", under which registries have a pulled image: of its manifest, of the
 	// index that it was pulled by, or of both.
 	Digests(ctx context.Context, name string) ([]string, error)
+	// Complete reports whether the store has all of an image that was pulled or loaded: its configuration, and every blob
+	// of the manifest with this digest. ErrIncomplete where it lacks some; ErrNotTold where the engine does not report it.
+	Complete(ctx context.Context, name, digest string) error
+	// LoadBlobs puts an image into the store under a name, with the manifest and the blobs that its registry has, whether
+	// or not the store needs them. It leaves out the layers that the caller knows to be in the store.
+	LoadBlobs(ctx context.Context, image v1.Image, name string, without func(digest v1.Hash) bool) error
 	// Tag gives an image of the store a further name.
 	Tag(ctx context.Context, source, target string) error
 	// Remove takes a name away, and the image if that was its last. A name that is gone is no error.

@@ -31,7 +31,8 @@ func keepLockfile(configuration *devcontainer.Configuration) (*keptLockfile, err
 	if errors.Is(err, fs.ErrNotExist) {
 		return kept, nil
 	}
-	kept.found = true
+	_, statErr := os.Stat(filepath.Join(configuration.Workspace, kept.path))
+	kept.found = statErr == nil
 	if err != nil {
 		return kept, nil //nolint:nilerr // the reference CLI says what is wrong with it, if it needs it
 	}

@@ -47,6 +47,9 @@ func (f Feature) Pinned() bool {
 // a GitHub release, whose reference has no registry: "owner/repository/name".
 func (f Feature) Lockable() bool {
 	host, _, _ := strings.Cut(f.Resolved, "/")
+	if f.Kind == FeatureOCI && strings.Contains(f.Resolved, "://") {
+		return false
+	}
 	return f.Kind == FeatureTarball || f.Kind == FeatureOCI && (strings.ContainsAny(host, ".:") || host == "localhost")
 }
 
@@ -101,7 +104,7 @@ func normalURL(written string) string {
 		return written
 	}
 	parsed.Host = strings.TrimSuffix(strings.ToLower(parsed.Host), ":443")
-	return parsed.String()
+	return parsed.JoinPath().String() // without dot segments
 }
 
 // FeatureDependencies returns the IDs of the Features that a Feature depends

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -57,18 +58,24 @@ func (s Source) Load() (*Configuration, error) {
 
 // Locate finds a configuration without reading it: the result has Workspace,
 // Path and Lockfile alone, and Type is TypeUnknown. It serves where Load fails
-// and the reference CLI may not.
+// and the reference CLI may not. Unlike Find it also finds a configuration that
+// a link or configPath leads out of the workspace to, and opens nothing.
 func Locate(workspace, configPath string) (*Configuration, error) {
-	root, absolute, err := openWorkspace(workspace)
+	absolute, err := filepath.Abs(workspace)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find configuration: %w", err)
 	}
-	defer func() { _ = root.Close() }()
-	found, err := find(root, configPath)
-	if err != nil {
-		return nil, err
+	candidates := []string{defaultPath, rootPath}
+	if configPath != "" {
+		candidates = []string{resolve(absolute, ".", configPath)}
 	}
-	return &Configuration{Workspace: absolute, Path: found, Lockfile: lockfileOf(found)}, nil
+	for _, candidate := range candidates {
+		info, err := os.Stat(filepath.Join(absolute, filepath.FromSlash(candidate)))
+		if err == nil && !info.IsDir() {
+			return &Configuration{Workspace: absolute, Path: candidate, Lockfile: lockfileOf(candidate)}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w in %s", ErrNotFound, absolute)
 }
 
 // Parse reads the contents of a devcontainer.json that has no workspace.

@@ -24,12 +24,13 @@ func ParseLockfile(contents []byte) (Lockfile, error) {
 	if len(bytes.TrimSpace(contents)) == 0 {
 		return nil, nil
 	}
-	var written, features map[string]json.RawMessage // names are of exact case, as in JavaScript
-	if err := json.Unmarshal(contents, &written); err != nil {
+	var root json.RawMessage
+	if err := json.Unmarshal(contents, &root); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(written["features"], &features); err != nil {
-		return nil, nil //nolint:nilerr // features of another type pin nothing
+	var written, features map[string]json.RawMessage // names are of exact case, as in JavaScript
+	if json.Unmarshal(root, &written) != nil || json.Unmarshal(written["features"], &features) != nil {
+		return nil, nil // what is no object pins nothing
 	}
 	lockfile := Lockfile{}
 	for id, raw := range features {

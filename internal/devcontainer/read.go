@@ -171,6 +171,9 @@ func (r *reader) readOptions(options []string) {
 	}
 }
 
+// pathProperties are paths that a build reads from, and nothing else.
+var pathProperties = []string{"dockerFile", "build.dockerfile", "context", "build.context"}
+
 // featureProperties are the properties that a build with Features also reads:
 // it writes them into the image or into what every install.sh sources, or
 // installs Features in their order.
@@ -233,7 +236,7 @@ func (r *reader) expand(property string, value *jsonc.Value) string {
 	}
 	for _, variable := range used {
 		// Where the workspace lies doesn't matter to a path in it.
-		if variable.Env || !strings.HasSuffix(strings.ToLower(property), "dockerfile") && !strings.HasSuffix(property, "context") {
+		if variable.Env || !slices.Contains(pathProperties, property) {
 			r.used = append(r.used, variable)
 		}
 	}

@@ -3,6 +3,7 @@ package hash
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -196,6 +197,24 @@ func TestBuildContextRefuses(t *testing.T) {
 				t.Errorf("Compute: %v, want one line with %q that is %v", err, test.want, test.is)
 			}
 		})
+	}
+}
+
+func TestAPatternTakesBoundedTime(t *testing.T) {
+	nested := ".devcontainer"
+	files := map[string]string{".devcontainer.json": inContext, "Dockerfile": "FROM scratch\nCOPY **/**/**/**/**/**/*.t */*/*/*/*/*/*/* **/*/**/*/**/*/*.t /\n"}
+	for range 30 {
+		nested += "/d"
+		files[nested+"/x.t"] = ""
+	}
+	workspace := workspaceOf(t, files)
+	for i := range 8 {
+		if err := os.Symlink(".", filepath.Join(workspace, fmt.Sprintf("link%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if paths := contextPaths(t, workspace); len(paths) < 30 {
+		t.Errorf("%d paths, want the 30 files", len(paths))
 	}
 }
 

@@ -21,8 +21,10 @@ func (m *maker) features(ctx context.Context, _ *dockerfile.Recipe) error {
 		return nil
 	}
 	if !m.wants(InputFeatures) {
+		lockfile := m.lockfileUnread()
 		for _, feature := range c.Features {
-			if !feature.Pinned() {
+			// A lockfile's digest counts more than the reference's own.
+			if !feature.Pinned() || lockfile[feature.Resolved].Integrity != "" {
 				m.warn(Warning{Code: FeatureNotCovered, Setting: InputFeatures, Path: c.Path}, "what the Feature %s installs is not in the key", feature.ID)
 			}
 		}
@@ -119,6 +121,20 @@ func (m *maker) localFeature(ctx context.Context, feature devcontainer.Feature) 
 		return nil, err
 	}
 	return devcontainer.FeatureDependencies(path.Join(feature.Path, devcontainer.FeatureFile), contents)
+}
+
+// lockfileUnread returns what the lockfile pins without adding it to the key;
+// nothing where it can't be read.
+func (m *maker) lockfileUnread() devcontainer.Lockfile {
+	if m.configuration.Workspace == "" {
+		return nil
+	}
+	other := maker{configuration: m.configuration, key: &Key{}}
+	lockfile, err := other.lockfile()
+	if err != nil {
+		return nil
+	}
+	return lockfile
 }
 
 // lockfile adds the lockfile where one exists, and returns what it pins.

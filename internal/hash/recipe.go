@@ -53,15 +53,13 @@ func (m *maker) buildOptions() dockerfile.Options {
 	}
 	maps.Copy(o.Args, c.Args)
 	var asked []string
-	for _, variable := range c.Variables {
-		if variable.Property == "build.options" && variable.Set {
-			o.Args[variable.Name] = variable.Value
-		}
-	}
 	for option, value := range flags(c.Options) {
 		name, rest, found := strings.Cut(value, "=")
 		switch option {
 		case "--build-arg":
+			if !found {
+				rest, found = m.given(name)
+			}
 			if found {
 				o.Args[name] = rest
 			}
@@ -82,6 +80,17 @@ func (m *maker) buildOptions() dockerfile.Options {
 		o.Platform = onePlatform(asked)
 	}
 	return o
+}
+
+// given returns the value that the builder takes from its environment for
+// "--build-arg NAME".
+func (m *maker) given(name string) (value string, found bool) {
+	for _, variable := range m.configuration.Variables {
+		if variable.Property == "build.options" && variable.Env && variable.Name == name {
+			return variable.Value, variable.Set
+		}
+	}
+	return "", false
 }
 
 // containedOptions are the options of "docker build", "docker buildx build" and
@@ -133,8 +142,12 @@ func flags(options []string) func(yield func(option, value string) bool) {
 			if !strings.HasPrefix(option, "-") {
 				continue
 			}
-			if !strings.HasPrefix(option, "--") && len(option) > 2 { // as -fDockerfile
-				option, value, found = options[i][:2], options[i][2:], true
+			if !strings.HasPrefix(option, "--") && len(option) > 2 { // as -fDockerfile, or -qfDockerfile
+				letters := strings.TrimLeft(options[i][1:], "qD")
+				if letters == "" {
+					continue
+				}
+				option, value, found = "-"+letters[:1], letters[1:], len(letters) > 1
 			}
 			if !found && i+1 < len(options) && !strings.HasPrefix(options[i+1], "-") {
 				i++

@@ -52,12 +52,13 @@ type Relay struct {
 	server   *http.Server
 	done     atomic.Int64
 	telling  sync.Mutex
+	passed   map[string]int64 // bytes of each blob that a client took; telling guards it
 }
 
 // Start reads the manifest of an image, and serves the image until Close. ctx applies to all requests to the image's
 // registry. progress receives the number of bytes passed on and the total, one call at a time; it may be nil.
 func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, progress func(done, total int64)) (*Relay, error) {
-	r := &Relay{image: image, password: rand.Text(), progress: progress, sizes: map[string]int64{}}
+	r := &Relay{image: image, password: rand.Text(), progress: progress, sizes: map[string]int64{}, passed: map[string]int64{}}
 	if err := r.read(ctx, auth); err != nil {
 		return nil, fmt.Errorf("relay %s: %w", image, err)
 	}
@@ -119,6 +120,14 @@ func (r *Relay) DockerConfig() ([]byte, error) {
 
 // Bytes returns how many bytes have been passed on, and how many the image has.
 func (r *Relay) Bytes() (done, total int64) { return r.done.Load(), r.total }
+
+// Passed reports whether a client read all bytes of a blob. It is false of a blob that no client requested.
+func (r *Relay) Passed(digest string) bool {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	size, known := r.sizes[digest]
+	return known && r.passed[digest] >= size
+}
 
 // Close ends the relay and all its transfers.
 func (r *Relay) Close() error {

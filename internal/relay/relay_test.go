@@ -145,6 +145,10 @@ func TestLayersThatAreNotAskedForAreNotCounted(t *testing.T) {
 	if done, total := r.Bytes(); done != size || done >= total {
 		t.Errorf("%d of %d bytes, want %d", done, total, size)
 	}
+	other, _ := layers[1].Digest()
+	if !r.Passed(digest.String()) || r.Passed(other.String()) {
+		t.Error("want the one layer passed on, and not the other")
+	}
 }
 
 // get asks the relay with its login.

@@ -80,7 +80,7 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest s
 	w.WriteHeader(answer.StatusCode)
 	out := io.Writer(w)
 	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
-		out = &meter{out: w, relay: r}
+		out = &meter{out: w, relay: r, digest: digest}
 	}
 	// The wrapper hides ReadFrom and WriteTo, which would bypass the buffer.
 	if _, err := io.CopyBuffer(out, struct{ io.Reader }{answer.Body}, make([]byte, copyBuffer)); err != nil {
@@ -98,20 +98,22 @@ func copyHeaders(to, from http.Header, names []string) {
 
 // meter counts the bytes that a client has read.
 type meter struct {
-	out   io.Writer
-	relay *Relay
+	out    io.Writer
+	relay  *Relay
+	digest string
 }
 
 func (m *meter) Write(p []byte) (int, error) {
 	n, err := m.out.Write(p)
-	m.relay.count(int64(n))
+	m.relay.count(m.digest, int64(n))
 	return n, err
 }
 
 // count reports the progress of the pull. A part that is requested again does not raise the count above the total.
-func (r *Relay) count(bytes int64) {
+func (r *Relay) count(digest string, bytes int64) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	r.passed[digest] += bytes
 	done := min(r.done.Load()+bytes, r.total)
 	r.done.Store(done)
 	if r.progress != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -23,7 +24,8 @@ func (p *preparation) pullBases(ctx context.Context) error {
 			bases = append(bases, input)
 		}
 	}
-	if len(bases) == 0 || p.engineErr != nil {
+	// Another platform's image may not exist for this machine, for which an engine pulls.
+	if len(bases) == 0 || p.engineErr != nil || p.subject.key.Platform != "linux/"+runtime.GOARCH {
 		return nil
 	}
 	step := p.steps.start("PullBases", "Pulling base images")

@@ -196,7 +196,7 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 	}
 	key := &hash.Key{Platform: p.request.Platform}
 	if p.subject.keyError == nil {
-		computed, err := hash.Compute(ctx, p.subject.configuration, p.hashOptions)
+		computed, err := computeKey(ctx, p.subject.configuration, p.hashOptions)
 		if err == nil {
 			key = computed
 		}
@@ -208,6 +208,16 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 	if !p.subject.isCompose() {
 		p.result.Hash = key.Hash
 	}
+}
+
+// computeKey computes a key. A fault of ours in it must not end an environment either.
+func computeKey(ctx context.Context, c *devcontainer.Configuration, o hash.Options) (key *hash.Key, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("compute hash: internal error: %v", fault)
+		}
+	}()
+	return hash.Compute(ctx, c, o)
 }
 
 // ask creates the request and begins to watch it.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/match"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/relay"
@@ -33,37 +34,47 @@ type Store interface {
 type EngineStore struct{ Engine builder.Engine }
 
 // pull lets the engine pull through a relay, which knows how far it is. Where that does not work, for example because the
-// engine is on another machine, the engine pulls by itself.
+// engine is on another machine, the engine pulls by itself. The image is then complete, or it is an error.
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
-	if err := s.pullRelayed(ctx, p); err == nil || ctx.Err() != nil {
+	through, err := s.pullRelayed(ctx, p)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		return err
+	default:
+		if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
+			return err
+		}
+		p.done, p.total = 0, 0 // what came is not known
+		return s.complete(ctx, p, nothing)
 	}
-	if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
-		return err
-	}
-	p.done, p.total = 0, 0 // what came is not known
-	return nil
+	group, both := errgroup.WithContext(ctx)
+	// The image keeps the name that it was given.
+	group.Go(func() error { return s.Engine.Remove(both, through.Reference()) })
+	group.Go(func() error { return s.complete(both, p, through.Passed) })
+	return group.Wait()
 }
 
-func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
+// pullRelayed pulls through a relay, which has ended afterwards.
+func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, error) {
 	image, auth, err := p.source()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	through, err := relay.Start(ctx, image, auth, p.progress)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = through.Close() }()
 	login, err := through.DockerConfig()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.pullAs(ctx, through.Reference(), p.name, login, nil); err != nil {
-		return err
+		return nil, err
 	}
 	p.done, p.total = through.Bytes()
-	return s.Engine.Remove(ctx, through.Reference()) // the image keeps the name that it was given
+	return through, nil
 }
 
 // pullAs pulls with a login and gives the image a name.

@@ -92,13 +92,13 @@ func UseCLI(t testing.TB) {
 	if os.Getenv(builder.CLIVariable) != "" {
 		return
 	}
-	if own := ownCLI(); own != "" {
+	if own := OwnCLI(); own != "" {
 		t.Setenv(builder.CLIVariable, own)
 	}
 }
 
-// ownCLI is the reference CLI that the repository pins, if it is installed.
-func ownCLI() string {
+// OwnCLI is the reference CLI that the repository pins, if it is installed.
+func OwnCLI() string {
 	folder, err := os.Getwd()
 	for err == nil && folder != filepath.Dir(folder) {
 		cli := filepath.Join(folder, "hack/tools/devcontainer/node_modules/.bin/devcontainer")

@@ -164,6 +164,7 @@ func (a *analysis) globalArgument(command instructions.ArgCommand) error {
 			if value, known, err = a.expandGlobal(*argument.Value, lineOf(command.Location())); err != nil {
 				return err
 			}
+			known = known && !isAutomatic(argument.Key) && !a.usesAutomatic(*argument.Value)
 		}
 		a.global[argument.Key] = variable{value: value, known: known}
 	}
@@ -183,6 +184,21 @@ func (a *analysis) expandGlobal(word string, line int) (text string, known bool,
 		known = known && a.global[name].known
 	}
 	return result.Result, known, nil
+}
+
+// usesAutomatic reports whether a word before the first stage has an automatic
+// argument, which some builders leave empty.
+func (a *analysis) usesAutomatic(word string) bool {
+	result, err := a.lex.ProcessWordWithMatches(word, a.global)
+	if err != nil {
+		return true
+	}
+	for name := range result.Matched {
+		if a.global[name].automatic {
+			return true
+		}
+	}
+	return false
 }
 
 // use notes that a variable's value reaches the build.

@@ -56,8 +56,14 @@ func TestAnalyzeFindsWhatABuildTakes(t *testing.T) {
 		"the platform of the machine":                         {"FROM scratch\nARG BUILDARCH\nCOPY x-$BUILDARCH /\n", Options{BuildPlatform: "linux/arm64"}, Recipe{Sources: []Source{{Path: "x-arm64", Line: 3}, {Path: "x-", Optional: true, Line: 3}}, BuildPlatform: true, BuildPlatformLine: 2}},
 		"a platform argument's default":                       {"FROM scratch\nARG TARGETARCH=zz\nCOPY x-$TARGETARCH /\n", Options{}, Recipe{Sources: []Source{{Path: ".", Line: 3}}}},
 		"the built stage's name":                              {"FROM scratch\nARG TARGETSTAGE\nCOPY x-$TARGETSTAGE /\n", Options{}, Recipe{Sources: []Source{{Path: "x-dev_containers_target_stage", Line: 3}, {Path: "x-", Optional: true, Line: 3}}}},
-		"a stage's name in a heredoc":                         {"FROM base AS build\nCOPY a /\nFROM base\nCOPY <<EOF /Dockerfile\nFROM x AS build\nEOF\nCOPY b /\n", Options{}, Recipe{Images: base, Sources: []Source{{Path: "a", Line: 2}}}},
-		"a context in place of a stage":                       {"FROM base AS lib\nCOPY a /\nFROM lib\n", Options{Contexts: map[string]string{"lib": "libs"}}, Recipe{Images: base, Sources: []Source{{Context: "libs", Path: ".", Line: 1}, {Path: "a", Line: 2}, {Context: "libs", Path: ".", Line: 3}}}},
+		"a variable of a platform argument":                   {"FROM scratch\nARG TARGETARCH\nENV D=x-$TARGETARCH\nCOPY $D /\n", Options{}, Recipe{Sources: []Source{{Path: ".", Line: 4}}}},
+		"an argument of a platform argument":                  {"ARG D=x-$TARGETARCH\nFROM scratch\nARG D\nCOPY $D /\n", Options{}, Recipe{Sources: []Source{{Path: ".", Line: 4}}}},
+		"a platform argument's global default":                {"ARG TARGETARCH=zz\nFROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", Options{}, Recipe{Sources: []Source{{Path: ".", Line: 4}}}},
+		"two contexts of one image": {"FROM scratch\nCOPY --from=alpine a /\n", Options{Contexts: map[string]string{"alpine": "one", "docker.io/library/alpine": "two"}},
+			Recipe{Images: []Image{{Reference: "alpine", Line: 2}}, Sources: []Source{{Context: "one", Path: "a", Line: 2}, {Context: "two", Path: "a", Line: 2}}}},
+		"a parent behind a pattern":     {"FROM scratch\nCOPY */../a /\n", Options{}, Recipe{Sources: []Source{{Path: "a", Line: 2}}}},
+		"a stage's name in a heredoc":   {"FROM base AS build\nCOPY a /\nFROM base\nCOPY <<EOF /Dockerfile\nFROM x AS build\nEOF\nCOPY b /\n", Options{}, Recipe{Images: base, Sources: []Source{{Path: "a", Line: 2}}}},
+		"a context in place of a stage": {"FROM base AS lib\nCOPY a /\nFROM lib\n", Options{Contexts: map[string]string{"lib": "libs"}}, Recipe{Images: base, Sources: []Source{{Context: "libs", Path: ".", Line: 1}, {Path: "a", Line: 2}, {Context: "libs", Path: ".", Line: 3}}}},
 		"a context by another spelling": {"FROM alpine\nCOPY --from=docker.io/library/alpine:latest a /\n", Options{Contexts: map[string]string{"index.docker.io/library/alpine": "libs"}},
 			Recipe{Images: []Image{{Reference: "alpine", Line: 1}, {Reference: "docker.io/library/alpine:latest", Line: 2}}, Sources: []Source{{Context: "libs", Path: ".", Line: 1}, {Context: "libs", Path: "a", Line: 2}}}},
 		"a URL with an unknown part and a checksum": {"FROM base\nARG V=1\nADD --checksum=sha256:24454f830cdb571e2c4ad15481119c43b3cafd48dd869a9b2945d1036d1dc68d https://host.example/$V /x\n", Options{}, Recipe{Images: base, Remotes: []Remote{{URL: "https://host.example/1", Pinned: true, Line: 3}}}},
@@ -83,6 +89,17 @@ func TestAnalyzeFindsWhatABuildTakes(t *testing.T) {
 				t.Errorf("Analyze (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestABaseThatIsNotKnownReachesEveryStage(t *testing.T) {
+	contents := "FROM scratch AS base-amd64\nCOPY a /\nFROM scratch AS base-arm64\nCOPY b /\nFROM base-$TARGETARCH\n"
+	recipe, err := Analyze([]byte(contents), Options{}) // no one platform
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Source{{Path: "a", Line: 2}, {Path: "b", Line: 4}}, recipe.Sources); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *analysis) argument(s *stage, c *instructions.ArgCommand) error {
 			next.value = given
 		case argument.Value != nil:
 			var err error
-			if next.value, next.known, err = a.expand(s, *argument.Value); err != nil {
+			if next.value, next.known, err = a.value(s, *argument.Value); err != nil {
 				return err
 			}
 			next.known = next.known && !isAutomatic(argument.Key)
@@ -73,15 +73,32 @@ func (a *analysis) argument(s *stage, c *instructions.ArgCommand) error {
 }
 
 func (a *analysis) env(s *stage, c *instructions.EnvCommand) error {
-	before := &stage{end: s.end.clone(), foreign: s.foreign} // all values of one ENV see the variables before it
-	for _, pair := range c.Env {
-		value, known, err := a.expand(before, pair.Value)
+	next := make([]variable, len(c.Env)) // all values of one ENV see the variables before it
+	for i, pair := range c.Env {
+		value, known, err := a.value(s, pair.Value)
 		if err != nil {
 			return err
 		}
-		s.end[pair.Key] = variable{value: value, known: known, env: true}
+		next[i] = variable{value: value, known: known, env: true}
+	}
+	for i, pair := range c.Env {
+		s.end[pair.Key] = next[i]
 	}
 	return nil
+}
+
+// value expands what a variable is set to. It is not known where it depends on
+// an automatic argument, which some builders leave empty.
+func (a *analysis) value(s *stage, word string) (text string, known bool, err error) {
+	result, err := a.lex.ProcessWordWithMatches(word, s.end)
+	if err != nil {
+		return "", false, err
+	}
+	text, known, err = a.expand(s, word)
+	for name := range result.Matched {
+		known = known && !s.end[name].automatic
+	}
+	return text, known, err
 }
 
 func (a *analysis) copy(s *stage, c *instructions.CopyCommand) error {
@@ -238,14 +255,19 @@ func (a *analysis) patterns(s *stage, written []string) ([]string, error) {
 // sourceOf reads one source of COPY or ADD. With --parents, what stands
 // behind "/./", or all of it, is a pattern below what stands before.
 func sourceOf(written string, parents bool) Source {
-	if !parents {
-		return Source{Path: clean(written), Wildcards: HasWildcards(written)}
-	}
 	folder, pattern, found := strings.Cut(written, "/./")
-	if !found {
+	switch {
+	case !parents:
+		folder, pattern = written, ""
+	case !found:
 		folder, pattern = "/", written
 	}
-	return Source{Path: clean(folder), Wildcards: HasWildcards(folder), Include: clean(pattern)}
+	source := Source{Path: clean(folder)}
+	source.Wildcards = HasWildcards(source.Path)
+	if parents {
+		source.Include = clean(pattern)
+	}
+	return source
 }
 
 // clean makes a path relative to the context's top, which ".." does not leave.

@@ -1,6 +1,8 @@
 package dockerfile
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,11 +21,7 @@ type origin struct {
 // origins resolves a name of FROM or --from to all that some builder takes it
 // for: a named context, a stage by name or number, or an image.
 func (a *analysis) origins(name string) []origin {
-	var found []origin
-	context, exact := a.context(name)
-	if context != (origin{}) {
-		found = append(found, context)
-	}
+	found, exact := a.contexts(name)
 	// BuildKit knows a context by every spelling of an image's name, buildah by one.
 	if exact {
 		return found
@@ -48,19 +46,20 @@ func (a *analysis) stage(name string) *stage {
 	return nil
 }
 
-// context finds a named context, and reports whether every builder finds it by
-// this spelling:
+// contexts finds the named contexts that some builder takes for a name, and
+// reports whether every builder takes the same one:
 // https://docs.docker.com/reference/cli/docker/buildx/build/#build-context
-func (a *analysis) context(name string) (found origin, exact bool) {
-	if source, given := a.options.Contexts[name]; given {
-		return contextOrigin(source), true
+func (a *analysis) contexts(name string) (found []origin, exact bool) {
+	if name == "" {
+		return nil, false
 	}
-	for given, source := range a.options.Contexts {
-		if familiar(given) == familiar(name) {
-			return contextOrigin(source), false
+	for _, given := range slices.Sorted(maps.Keys(a.options.Contexts)) {
+		if given == name || familiar(given) == familiar(name) {
+			found = append(found, contextOrigin(a.options.Contexts[given]))
+			exact = given == name
 		}
 	}
-	return origin{}, false
+	return found, exact && len(found) == 1
 }
 
 // contextOrigin reads the value of a named context.

@@ -52,8 +52,12 @@ func (a *analysis) linkStages(parsed []instructions.Stage) error {
 func (a *analysis) linkBase(s *stage) error {
 	written := s.BaseName
 	var err error
-	if s.BaseName, _, err = a.expandGlobal(s.BaseName, s.line); err != nil {
+	known := false
+	if s.BaseName, known, err = a.expandGlobal(s.BaseName, s.line); err != nil {
 		return err
+	}
+	if !known {
+		s.uses = append(s.uses, a.stages...) // it may start from any stage before it
 	}
 	if s.BaseName == "" {
 		return fmt.Errorf("base image %s is empty", written)
@@ -62,17 +66,13 @@ func (a *analysis) linkBase(s *stage) error {
 		return err
 	}
 	s.base = a.named(s.BaseName)
-	context, exact := a.context(s.BaseName)
+	contexts, exact := a.contexts(s.BaseName)
 	if s.base == nil && !exact && s.BaseName != noImage {
 		s.from = append(s.from, origin{image: s.BaseName})
 	}
 	// BuildKit also replaces a stage by a context of the stage's own name.
-	replacement, _ := a.context(s.Name)
-	for _, o := range []origin{context, replacement} {
-		if o != (origin{}) {
-			s.from = append(s.from, o)
-		}
-	}
+	replacements, _ := a.contexts(s.Name)
+	s.from = slices.Concat(s.from, contexts, replacements)
 	if s.base == nil {
 		return nil
 	}

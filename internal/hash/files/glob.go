@@ -26,8 +26,13 @@ func (t *Tree) glob(pattern string) ([]string, error) {
 			return nil, fmt.Errorf("pattern %q: %w", pattern, err)
 		}
 	}
+	// Of several elements of any depth one says as much as all.
+	elements = slices.CompactFunc(elements, func(a, b string) bool { return a == anyDepth && b == anyDepth })
 	first := slices.IndexFunc(elements, dockerfile.HasWildcards)
-	g := &glob{tree: t, found: map[string]bool{}}
+	if first < 0 {
+		return []string{path.Clean(pattern)}, nil
+	}
+	g := &glob{tree: t, found: map[string]bool{}, visited: map[string]bool{}}
 	top, info, err := t.follow(path.Join(append([]string{"."}, elements[:first]...)...))
 	if errors.Is(err, ErrMissing) || err == nil && !info.IsDir() {
 		return nil, nil // buildah takes the other sources
@@ -46,21 +51,24 @@ type glob struct {
 	tree  *Tree
 	names []string
 	found map[string]bool
+	// visited are the folders with the elements that were matched in them:
+	// links and elements of any depth lead to one folder in many ways.
+	visited map[string]bool
 }
 
 // folder matches the elements of a pattern in a folder. links counts the links
 // that led there.
 func (g *glob) folder(folder string, elements []string, links int) error {
+	place := folder + "\x00" + strings.Join(elements, "/")
+	if g.visited[place] {
+		return nil
+	}
+	g.visited[place] = true
 	above, err := g.tree.ignoredAbove(folder)
 	if err != nil {
 		return err
 	}
-	root, err := g.tree.root.OpenRoot(folder)
-	if err != nil {
-		return fmt.Errorf("%s: %w", folder, err)
-	}
-	defer func() { _ = root.Close() }()
-	children, err := g.tree.readFolder(root, folder)
+	children, err := g.tree.list(folder)
 	if err != nil {
 		return err
 	}
@@ -135,6 +143,24 @@ func (g *glob) below(entry visit, elements []string, links int) error {
 		}
 	}
 	return nil
+}
+
+// list lists a folder, and remembers it: patterns look at one folder many times.
+func (t *Tree) list(folder string) ([]child, error) {
+	if children, found := t.listed[folder]; found {
+		return children, nil
+	}
+	root, err := t.root.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", folder, err)
+	}
+	defer func() { _ = root.Close() }()
+	children, err := t.readFolder(root, folder)
+	if err != nil {
+		return nil, err
+	}
+	t.listed[folder] = children
+	return children, nil
 }
 
 // isFolder reports whether a name without links is a folder.

@@ -24,6 +24,7 @@ type Tree struct {
 
 	found   map[string]struct{}
 	whole   []wholeFolder
+	listed  map[string][]child // what patterns looked at
 	visited int
 	digests *digests
 }
@@ -31,7 +32,7 @@ type Tree struct {
 // NewTree starts with an empty selection. ignore hides entries; nil hides
 // none. Finish must be called.
 func NewTree(ctx context.Context, root *os.Root, ignore *Ignore, limits Limits) *Tree {
-	return &Tree{root: root, ignore: ignore, limits: limits, found: map[string]struct{}{}, digests: startDigests(ctx, root, limits)}
+	return &Tree{root: root, ignore: ignore, limits: limits, found: map[string]struct{}{}, listed: map[string][]child{}, digests: startDigests(ctx, root, limits)}
 }
 
 // Finish waits for the digests and returns all entries that were taken.

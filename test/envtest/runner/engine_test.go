@@ -94,6 +94,8 @@ func (e *engine) Digests(context.Context, string) ([]string, error) {
 	return []string{e.baseDigest}, nil
 }
 
+func (e *engine) Complete(context.Context, string, string) error { return nil }
+
 func (e *engine) Tag(_ context.Context, source, target string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
