@@ -43,6 +43,7 @@ type machine struct {
 	*engine.Engine
 	// base and env are the names of the base images, which are in the engine's store and in a registry.
 	base, env string
+	bases     *bases
 	cli       builder.Engine // nil where builds go without the reference CLI
 }
 
@@ -50,6 +51,7 @@ type machine struct {
 type bases struct {
 	host, base, env string
 	images          map[string]v1.Image
+	noted           [2]string // digests of a Feature's two contents
 }
 
 // startRegistry starts a registry with the base images.
@@ -93,7 +95,7 @@ func startMachine(t *testing.T, kind engine.Kind) *machine {
 
 func startMachineFor(t *testing.T, kind engine.Kind, b *bases) *machine {
 	t.Helper()
-	m := &machine{Engine: engine.Start(t, kind, b.host), base: b.base, env: b.env}
+	m := &machine{Engine: engine.Start(t, kind, b.host), base: b.base, env: b.env, bases: b}
 	for reference, image := range b.images {
 		m.Load(t, image, reference)
 	}
@@ -138,7 +140,7 @@ func (m *machine) build(t *testing.T, workspace string) (*image, error) {
 		t.Fatal(err)
 	}
 	if m.cli != nil {
-		return m.buildByCLI(t, workspace)
+		return m.buildByCLI(t, workspace, true)
 	}
 	return m.buildDirectly(t.Context(), configuration)
 }
@@ -177,10 +179,10 @@ func (m *machine) buildDirectly(ctx context.Context, c *devcontainer.Configurati
 }
 
 // buildByCLI builds with the reference CLI, and adds the image's configuration to what is in it.
-func (m *machine) buildByCLI(t *testing.T, workspace string) (*image, error) {
+func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*image, error) {
 	t.Helper()
 	var logs strings.Builder
-	request := builder.Request{Workspace: workspace, ImageName: builtImage, NoCache: true, Logs: &logs}
+	request := builder.Request{Workspace: workspace, ImageName: builtImage, NoCache: noCache, Logs: &logs}
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
