@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -29,8 +30,13 @@ import (
 // kinds are the engines that keys are compared with: buildah, and the BuildKit of a current Docker.
 var kinds = []engine.Kind{engine.Podman, engine.Docker28Containerd}
 
-// builtImage is the name that the reference CLI gives to what it builds.
-const builtImage = "localhost/imagecache-test/differential:1"
+// builtImage returns a name for what the reference CLI builds, each time another one: where an image replaces another,
+// Docker may remove layers that the next build has begun to use.
+func builtImage() string {
+	return fmt.Sprintf("localhost/imagecache-test/differential:%d", builtImages.Add(1))
+}
+
+var builtImages atomic.Int64
 
 // envVariables are the variables of the second base image.
 var envVariables = []string{"WHAT=src", "FOLDER=lib"}
@@ -185,11 +191,11 @@ func (m *machine) buildDirectly(ctx context.Context, c *devcontainer.Configurati
 func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*image, error) {
 	t.Helper()
 	var logs strings.Builder
-	request := builder.Request{Workspace: workspace, ImageName: builtImage, NoCache: noCache, Logs: &logs}
+	request := builder.Request{Workspace: workspace, ImageName: builtImage(), NoCache: noCache, Logs: &logs}
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
-	built, err := m.cli.Save(t.Context(), builtImage, t.TempDir())
+	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir())
 	if err != nil {
 		return nil, err
 	}
