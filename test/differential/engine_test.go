@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -29,8 +30,13 @@ import (
 // kinds are the engines that keys are compared with: buildah, and the BuildKit of a current Docker.
 var kinds = []engine.Kind{engine.Podman, engine.Docker28Containerd}
 
-// builtImage is the name that the reference CLI gives to what it builds.
-const builtImage = "localhost/imagecache-test/differential:1"
+// builtImage returns a name for what the reference CLI builds, each time another one: where an image replaces another,
+// Docker may remove layers that the next build has begun to use.
+func builtImage() string {
+	return fmt.Sprintf("localhost/imagecache-test/differential:%d", builtImages.Add(1))
+}
+
+var builtImages atomic.Int64
 
 // envVariables are the variables of the second base image.
 var envVariables = []string{"WHAT=src", "FOLDER=lib"}
@@ -43,6 +49,7 @@ type machine struct {
 	*engine.Engine
 	// base and env are the names of the base images, which are in the engine's store and in a registry.
 	base, env string
+	bases     *bases
 	cli       builder.Engine // nil where builds go without the reference CLI
 }
 
@@ -50,6 +57,7 @@ type machine struct {
 type bases struct {
 	host, base, env string
 	images          map[string]v1.Image
+	noted           [2]string // digests of a Feature's two contents
 }
 
 // startRegistry starts a registry with the base images.
@@ -57,6 +65,9 @@ func startRegistry(t *testing.T) *bases {
 	t.Helper()
 	busybox, err := containerenv.FindBusybox()
 	if err != nil {
+		if os.Getenv(engine.Variable) != "" {
+			t.Fatal(err)
+		}
 		t.Skipf("SKIPPED: %v", err)
 	}
 	base, err := containerenv.BaseImage(busybox)
@@ -93,7 +104,7 @@ func startMachine(t *testing.T, kind engine.Kind) *machine {
 
 func startMachineFor(t *testing.T, kind engine.Kind, b *bases) *machine {
 	t.Helper()
-	m := &machine{Engine: engine.Start(t, kind, b.host), base: b.base, env: b.env}
+	m := &machine{Engine: engine.Start(t, kind, b.host), base: b.base, env: b.env, bases: b}
 	for reference, image := range b.images {
 		m.Load(t, image, reference)
 	}
@@ -138,7 +149,7 @@ func (m *machine) build(t *testing.T, workspace string) (*image, error) {
 		t.Fatal(err)
 	}
 	if m.cli != nil {
-		return m.buildByCLI(t, workspace)
+		return m.buildByCLI(t, workspace, true)
 	}
 	return m.buildDirectly(t.Context(), configuration)
 }
@@ -177,14 +188,14 @@ func (m *machine) buildDirectly(ctx context.Context, c *devcontainer.Configurati
 }
 
 // buildByCLI builds with the reference CLI, and adds the image's configuration to what is in it.
-func (m *machine) buildByCLI(t *testing.T, workspace string) (*image, error) {
+func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*image, error) {
 	t.Helper()
 	var logs strings.Builder
-	request := builder.Request{Workspace: workspace, ImageName: builtImage, NoCache: true, Logs: &logs}
+	request := builder.Request{Workspace: workspace, ImageName: builtImage(), NoCache: noCache, Logs: &logs}
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
-	built, err := m.cli.Save(t.Context(), builtImage, t.TempDir())
+	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir())
 	if err != nil {
 		return nil, err
 	}

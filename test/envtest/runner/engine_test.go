@@ -94,6 +94,10 @@ func (e *engine) Digests(context.Context, string) ([]string, error) {
 	return []string{e.baseDigest}, nil
 }
 
+func (e *engine) LoadBlobs(context.Context, v1.Image, string, func(v1.Hash) bool) error {
+	return errors.New("not used here")
+}
+
 func (e *engine) Complete(context.Context, string, string) error { return nil }
 
 func (e *engine) Tag(_ context.Context, source, target string) error {
