@@ -45,7 +45,8 @@ func TestEveryEngineUsesWhatEveryEnginePublished(t *testing.T) {
 	}
 	for _, puller := range engine.All {
 		for _, publisher := range engine.All {
-			t.Run(fmt.Sprintf("%s uses what %s published", puller, publisher), func(t *testing.T) { m.use(t, puller, publisher) })
+			pair := fmt.Sprintf("%s uses what %s published", puller, publisher)
+			t.Run(pair, func(t *testing.T) { m.use(t, puller, publisher) })
 		}
 	}
 	m.print(t)
@@ -122,9 +123,12 @@ func workspaceOf(t *testing.T, files map[string]string) string {
 func (m *matrix) publish(t *testing.T, kind engine.Kind) {
 	_, found := m.find(t, kind)
 	workspace := workspaceOf(t, map[string]string{
-		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}, "remoteUser": "` + remoteUser + `", "features": {"./tool": {}}}`,
-		".devcontainer/Dockerfile": "FROM " + m.base + "\nRUN echo '" + remoteUser + ":x:1000:1000::/home/dev:/bin/sh' >>/etc/passwd && " +
-			"echo '" + remoteUser + ":x:1000:' >>/etc/group && mkdir -p /home/dev && chown 1000:1000 /home/dev && echo " + string(kind) + " >/publisher\n",
+		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}, "features": {"./tool": {}},
+			"remoteUser": "` + remoteUser + `"}`,
+		".devcontainer/Dockerfile": "FROM " + m.base + "\n" +
+			"RUN echo '" + remoteUser + ":x:1000:1000::/home/dev:/bin/sh' >>/etc/passwd && " +
+			"echo '" + remoteUser + ":x:1000:' >>/etc/group && mkdir -p /home/dev && chown 1000:1000 /home/dev && " +
+			"echo " + string(kind) + " >/publisher\n",
 		".devcontainer/tool/devcontainer-feature.json": `{"id": "tool", "version": "1.0.0", "name": "Tool"}`,
 		".devcontainer/tool/install.sh":                "#!/bin/sh\nset -e\necho installed >/tool\n",
 	})
