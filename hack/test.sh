@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs parts of the tests as one run with one summary, which is printed last.
 #
-#   hack/test.sh PART...     a part is unit, envtest or e2e
+#   hack/test.sh PART...     a part is unit, envtest, e2e or engine
 #
 # TEST_FLAGS holds more flags for "go test" (-race, -run, -v) and PKG the packages of
 # the unit tests; the Makefile sets PATH and KUBEBUILDER_ASSETS to the programs that
@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 part_packages() {
 	case $1 in
 	unit) go list "${PKG:-./...}" | grep -v -e /test/envtest -e /test/e2e ;;
+	# With IMAGECACHE_ENGINES these packages build, publish and pull with each engine.
+	engine) go list ./test/engine/... ./internal/builder/... ./internal/runner/... ;;
 	*) go list "./test/$1/..." ;;
 	esac
 }

@@ -90,7 +90,7 @@ func (p *program) hasBlobs(ctx context.Context, name, digest string) error {
 	return fmt.Errorf("list image %s: %w", name, ErrNotTold)
 }
 
-// get asks docker's API. The client's own connection is used, because it knows all ways to a daemon: contexts, TLS, ssh.
+// get asks docker's API. The client's own connection is used: it knows all ways to a daemon, as contexts, TLS and ssh.
 // "docker system dial-stdio" exists from Docker 18.09 on.
 func (p *program) get(ctx context.Context, path string, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, http.NoBody)

@@ -33,7 +33,8 @@ func answering(t *testing.T, inspect, list string) (docker *program, asked func(
 		// As dockerd's, the answer comes only while the client listens.
 		api = "read -r request; printf 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n%s' '" + list + "'"
 	}
-	script := "#!/bin/sh\ncase $1 in image) echo '" + inspect + "' ;; system) echo asked >" + dir + "/asked; " + api + " ;; esac\n"
+	script := "#!/bin/sh\ncase $1 in image) echo '" + inspect + "' ;; " +
+		"system) echo asked >" + dir + "/asked; " + api + " ;; esac\n"
 	if err := os.WriteFile(filepath.Join(dir, Docker), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -109,11 +109,15 @@ func (w layoutWriter) index(image v1.Image, name string) error {
 }
 
 func (w layoutWriter) file(name string, content []byte) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}); err != nil {
+	if err := w.header(name, int64(len(content))); err != nil {
 		return err
 	}
 	_, err := w.Write(content)
 	return err
+}
+
+func (w layoutWriter) header(name string, size int64) error {
+	return w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg})
 }
 
 func (w layoutWriter) blob(content []byte) error {
@@ -134,7 +138,7 @@ func (w layoutWriter) layer(digest v1.Hash, layer v1.Layer) error {
 		return err
 	}
 	defer func() { _ = content.Close() }()
-	if err := w.WriteHeader(&tar.Header{Name: blobPath(digest), Mode: 0o644, Size: size, Typeflag: tar.TypeReg}); err != nil {
+	if err := w.header(blobPath(digest), size); err != nil {
 		return err
 	}
 	_, err = io.Copy(w, content)

@@ -14,8 +14,8 @@ import (
 // nothing is passed where the bytes of a pull were not seen.
 func nothing(string) bool { return false }
 
-// complete proves that the engine's store has all of a pulled image, and loads what it lacks. passed reports which blobs
-// the engine took. An image that stays incomplete loses its name, so that nothing uses it.
+// complete proves that the engine's store has all of a pulled image, and loads what it lacks. passed reports which
+// blobs the engine took. An image that stays incomplete loses its name, so that nothing uses it.
 func (s EngineStore) complete(ctx context.Context, p *pull, passed func(digest string) bool) error {
 	image, auth, err := p.source()
 	if err != nil {

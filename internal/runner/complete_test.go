@@ -129,6 +129,7 @@ func TestAHitOnABaseThatTheEngineHas(t *testing.T) {
 				e, found := startEngine(t, kind, host)
 				base := enginetest.BaseImage(t)
 				get(t, e, host, base)
+				before := e.Run(t, "image", "ls", "--all", "--quiet", "--no-trunc")
 				wanted := published(t, host, recompressed(t, base))
 				began := time.Now()
 				if err := (EngineStore{found}).pull(t.Context(), wanted); err != nil {
@@ -136,6 +137,12 @@ func TestAHitOnABaseThatTheEngineHas(t *testing.T) {
 				}
 				t.Logf("pulled within %s: %s", time.Since(began), wanted.text(nil))
 				mustWork(t, e, wanted.name)
+				if err := found.Remove(t.Context(), wanted.name); err != nil {
+					t.Fatal(err)
+				}
+				if after := e.Run(t, "image", "ls", "--all", "--quiet", "--no-trunc"); after != before {
+					t.Errorf("images %s stay, want %s", after, before)
+				}
 			})
 		}
 	}
@@ -165,6 +172,7 @@ func mustWork(t *testing.T, e *engine.Engine, name string) {
 	if got := e.Run(t, "run", "--rm", "localhost/next:1", "cat", "/next"); got != "next" {
 		t.Errorf("the image built FROM it says %q", got)
 	}
+	e.Run(t, "rmi", "localhost/next:1")
 }
 
 // forgetful is an engine whose store reports in turn what reports has, and notes how many layers it was given.
