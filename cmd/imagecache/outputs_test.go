@@ -220,7 +220,7 @@ func arguments(line string, words map[string]string) []string {
 
 var (
 	times = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
-	apart = regexp.MustCompile(`\d+s apart`)
+	apart = regexp.MustCompile(`differs by \d+s`)
 )
 
 // settled replaces what differs from run to run.
@@ -231,7 +231,7 @@ func settled(text string, words map[string]string) string {
 	if info := currentVersion(); strings.Contains(text, info.Version) { // what version prints is each build's own
 		text = strings.NewReplacer(info.Version, "VERSION", info.Go, "GO", info.Platform, "PLATFORM").Replace(text)
 	}
-	text = apart.ReplaceAllString(text, "0s apart")
+	text = apart.ReplaceAllString(text, "differs by 0s")
 	return times.ReplaceAllString(text, "TIME")
 }
 

@@ -15,7 +15,7 @@ func TestWrongCommandLines(t *testing.T) {
 		want string
 	}{
 		"no workspace":        {[]string{"prepare"}, "accepts 1 arg(s), received 0"},
-		"no environment":      {[]string{"prepare", "."}, "an environment is needed"},
+		"no environment":      {[]string{"prepare", "."}, "an environment is required"},
 		"unknown flag":        {[]string{"prepare", ".", "--bogus"}, "unknown flag: --bogus"},
 		"unknown output":      {[]string{"prepare", ".", "-o", "xml"}, `--output must be name, json or jsonl, not "xml"`},
 		"unknown trigger":     {[]string{"prepare", ".", "--environment", "e", "--trigger", "Sometimes"}, `trigger "Sometimes" is not known`},
@@ -44,7 +44,7 @@ func TestVariablesStandForFlags(t *testing.T) {
 	if code, _, stderr := inPipe(t, "", "prepare", "."); code != exitUsage || !strings.Contains(stderr, `not "xml"`) {
 		t.Errorf("the variable is not used: %s", stderr)
 	}
-	if _, _, stderr := inPipe(t, "", "prepare", ".", "-o", "json"); !strings.Contains(stderr, "an environment is needed") {
+	if _, _, stderr := inPipe(t, "", "prepare", ".", "-o", "json"); !strings.Contains(stderr, "an environment is required") {
 		t.Errorf("the flag has to win over the variable: %s", stderr)
 	}
 	t.Setenv("IMAGECACHE_OUTPUT", "")

@@ -118,7 +118,7 @@ What to do: Correct what the builder's message names; the environment's log has 
 
 var someFindings = []inspect.Finding{
 	{Area: "Cluster", Check: "reachable", Result: inspect.ResultOK, Message: "https://c"},
-	{Area: "Cluster", Check: "clock", Result: inspect.ResultWarning, Message: "40s apart from the cluster's", Advice: "set it"},
+	{Area: "Cluster", Check: "clock", Result: inspect.ResultWarning, Message: "this machine's clock differs by 40s from the cluster's clock", Advice: "set it"},
 	{Area: "AWS", Check: "identity", Result: inspect.ResultSkipped, Message: "no credentials here"},
 }
 
@@ -127,7 +127,7 @@ func TestDoctorInAPipe(t *testing.T) {
 	wantOutput(t, "findings", got, `
 Cluster
   ✓ reachable                https://c
-  ! clock                    40s apart from the cluster's
+  ! clock                    this machine's clock differs by 40s from the cluster's clock
                              → set it
 AWS
   - identity                 no credentials here`)

@@ -18,8 +18,8 @@ import (
 
 const head = `# Metrics
 
-The manager serves its metrics in Prometheus' format at ` + "`/metrics`" + `, port 8443, over TLS, to those whom Kubernetes
-authorises: whoever may ` + "`get`" + ` the path, as the cluster role ` + "`imagecache-metrics-reader`" + ` lets them.
+The manager serves its metrics in Prometheus' format at ` + "`/metrics`" + `, port 8443, over TLS, only to clients that
+Kubernetes authorizes. They need ` + "`get`" + ` on the path, as in the cluster role ` + "`imagecache-metrics-reader`" + `.
 ` + "`config/prometheus`" + ` has a ServiceMonitor and alert rules ([alerts.md](alerts.md)), ` + "`config/grafana`" + ` a dashboard.
 
 ` + "```console" + `

@@ -1,5 +1,5 @@
-// Package catalog puts together what is known of a project's cache, from the cluster's objects and from the repository,
-// for a person to read. It is pure.
+// Package catalog describes a project's cache for a person. It combines the cluster's objects with the repository's
+// images. It is pure.
 package catalog
 
 import (
@@ -23,30 +23,31 @@ type Image struct {
 	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
 	LastPulledAt *time.Time `json:"lastPulledAt,omitempty"`
 	BuildSeconds *int64     `json:"buildSeconds,omitempty"`
-	// Environment is the one whose creation built the image.
+	// Environment is the environment whose creation built the image.
 	Environment string `json:"environment,omitempty"`
-	// Pulls are the hits that the cluster remembers.
+	// Pulls are the hits of the requests that the cluster still has.
 	Pulls int `json:"pulls"`
 	// Archived images can't be pulled.
 	Archived bool `json:"archived,omitempty"`
-	// Platform and Inputs are what the hash was made of.
+	// Platform and Inputs are what the hash covers.
 	Platform string              `json:"platform,omitempty"`
 	Inputs   []publication.Input `json:"inputs,omitempty"`
 }
 
-// Stored is an image as the repository has it.
+// Stored is an image as the repository returns it.
 type Stored struct {
 	Digest    string
 	Tags      []string
 	PushedAt  time.Time
 	SizeBytes int64
 	Archived  bool
-	// Origin is what it says that it came from, where that could be read.
+	// Origin is what the image was built from, if it could be read.
 	Origin publication.Origin
 }
 
-// Images are the images of a project, the newest first: what the repository has, with what the requests remember of
-// them. stored is nil, not empty, where the repository could not be asked: then they are those that requests remember.
+// Images returns the images of a project, newest first: the repository's images, with what the requests add about
+// them. If the repository could not be read, stored is nil, not empty, and the result holds the images of the
+// requests.
 func Images(requests []v1alpha1.DevcontainerImage, stored []Stored, retention time.Duration) []Image {
 	remembered := remember(requests)
 	images := make([]Image, 0, max(len(stored), len(remembered)))
@@ -95,7 +96,7 @@ func (i *Image) addRemembered(known *Image) {
 	}
 }
 
-// remember gathers by digest what requests know of images.
+// remember collects, by digest, what requests record about images.
 func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 	images := map[string]*Image{}
 	for i := range requests {
@@ -142,12 +143,12 @@ func toldInputs(told []v1alpha1.KeyInput) []publication.Input {
 	return inputs
 }
 
-// Published says whether a request's build is what stands in the cache.
+// Published reports whether a request's build was published in the cache.
 func Published(request *v1alpha1.DevcontainerImage) bool {
 	return meta.IsStatusConditionTrue(request.Status.Conditions, v1alpha1.ConditionPublished)
 }
 
-// Pulled says whether a request's environment pulled a cached image.
+// Pulled reports whether a request's environment pulled a cached image.
 func Pulled(request *v1alpha1.DevcontainerImage) bool {
 	return request.Spec.Pull != nil && request.Spec.Pull.Outcome == v1alpha1.PullSucceeded
 }

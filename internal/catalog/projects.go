@@ -6,8 +6,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// Project is what a project's cache is worth. The figures of requests are of those that the cluster still has: a
-// finished one is kept for a day unless it says otherwise.
+// Project describes what a project's cache saves and costs. The figures of requests count those that the cluster
+// still has: a finished request is kept for a day unless its spec sets another time.
 type Project struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -16,7 +16,7 @@ type Project struct {
 	Hits      int    `json:"hits"`
 	Misses    int    `json:"misses"`
 	Bypassed  int    `json:"bypassed"`
-	// HitRate is hits of hits and misses together, 0 to 1; nil where there were none.
+	// HitRate is hits divided by hits and misses, 0 to 1, or nil if there were none.
 	HitRate      *float64 `json:"hitRate,omitempty"`
 	SavedSeconds int64    `json:"savedSeconds"`
 
@@ -28,7 +28,7 @@ type Project struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Projects sums up projects, each with its requests, in the order that they are given in.
+// Projects summarizes projects, each with its requests, in the given order.
 func Projects(projects []v1alpha1.ProjectImageCache, requests []v1alpha1.DevcontainerImage) []Project {
 	type key struct{ namespace, name string }
 	byProject := map[key][]*v1alpha1.DevcontainerImage{}

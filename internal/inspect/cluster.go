@@ -15,17 +15,17 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// Clocks that differ by more than clockWarning are odd; AWS refuses signatures that are clockFailure off:
+// A clock difference above clockWarning is unusual. At clockFailure, AWS rejects signatures:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 const (
 	clockWarning = 30 * time.Second
 	clockFailure = 5 * time.Minute
 )
 
-// right is something that a runner has to be allowed in its namespace.
+// right is a permission that a runner needs in its namespace.
 type right struct{ group, resource, verb string }
 
-// rights are what `imagecache prepare` does.
+// rights are the permissions that `imagecache prepare` uses.
 var rights = []right{
 	{"imagecache.dev", "projectimagecaches", "get"},
 	{"imagecache.dev", "projectimagecaches", "list"},
@@ -38,13 +38,13 @@ var rights = []right{
 	{"", "secrets", "get"},
 }
 
-// clusterFindings checks whether the cluster answers, whether its clock is ours, and what we may do there. ok is whether
-// there is any sense in asking it more.
+// clusterFindings checks that the cluster answers, that its clock agrees with this machine's clock, and the user's
+// permissions. ok reports whether further checks of the cluster make sense.
 func clusterFindings(ctx context.Context, config *rest.Config, namespace string, now func() time.Time) (list []Finding, ok bool) {
 	f := &findings{area: areaCluster}
 	answered, err := ask(ctx, config)
 	if err != nil {
-		f.add("reachable", ResultFailed, runner.ClusterError(err).Error(), "check --kubeconfig and --context, and whether the cluster runs")
+		f.add("reachable", ResultFailed, runner.ClusterError(err).Error(), "check --kubeconfig and --context, and that the cluster is running")
 		return f.list, false
 	}
 	f.ok("reachable", config.Host)
@@ -55,7 +55,7 @@ func clusterFindings(ctx context.Context, config *rest.Config, namespace string,
 		return f.list, true
 	}
 	if len(missing) == 0 {
-		f.ok("rights", fmt.Sprintf("all that prepare needs in namespace %s", namespace))
+		f.ok("rights", fmt.Sprintf("all permissions that prepare needs in namespace %s", namespace))
 	} else {
 		f.add("rights", ResultFailed, fmt.Sprintf("not allowed in namespace %s: %s", namespace, strings.Join(missing, ", ")),
 			"bind the ClusterRole imagecache-runner in the namespace (config/rbac)")
@@ -63,7 +63,7 @@ func clusterFindings(ctx context.Context, config *rest.Config, namespace string,
 	return f.list, true
 }
 
-// ask asks the API server for its version, and returns the time that it says it is; zero if it says none.
+// ask asks the API server for its version, and returns the server's time, or zero if the answer has none.
 func ask(ctx context.Context, config *rest.Config) (time.Time, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -93,13 +93,13 @@ func ask(ctx context.Context, config *rest.Config) (time.Time, error) {
 }
 
 func (f *findings) clock(said, now time.Time) {
-	const advice = "set this machine's clock, or the cluster's: AWS refuses what is signed five minutes off"
+	const advice = "set this machine's clock, or the cluster's clock: AWS rejects signatures that are five minutes off"
 	if said.IsZero() {
-		f.add("clock", ResultSkipped, "the cluster does not tell the time", "")
+		f.add("clock", ResultSkipped, "the cluster's answer does not contain the time", "")
 		return
 	}
 	apart := now.Sub(said).Abs().Round(time.Second)
-	message := fmt.Sprintf("%s apart from the cluster's", apart)
+	message := fmt.Sprintf("this machine's clock differs by %s from the cluster's clock", apart)
 	switch {
 	case apart > clockFailure:
 		f.add("clock", ResultFailed, message, advice)
@@ -110,7 +110,7 @@ func (f *findings) clock(said, now time.Time) {
 	}
 }
 
-// missingRights are those of the rights that the cluster says we don't have.
+// missingRights returns the permissions that the user lacks according to the cluster.
 func missingRights(ctx context.Context, config *rest.Config, namespace string) ([]string, error) {
 	client, err := authorizationclient.NewForConfig(config)
 	if err != nil {

@@ -16,41 +16,41 @@ var conditionAdvice = map[string]string{
 	v1alpha1.ReasonAccessDenied:         "give the controller's role the action that the message names; config/aws holds a policy with all of them",
 	v1alpha1.ReasonAccountMismatch:      "correct spec.accountID, or the controller's credentials",
 	v1alpha1.ReasonStackNotFound:        "correct spec.stackName",
-	v1alpha1.ReasonStackOutdated:        "update the runner's stack as docs/upgrading.md says",
+	v1alpha1.ReasonStackOutdated:        "update the runner's stack as docs/upgrading.md describes",
 	v1alpha1.ReasonRunnerIDInUse:        "remove one of the two RunnerImageCaches with this runnerID",
 	v1alpha1.ReasonRoleNotOwned:         "remove the role, or use spec.roles of type Provided",
-	v1alpha1.ReasonRoleNotAssumable:     "correct the role's trust policy; a role that was just made needs some seconds",
-	v1alpha1.ReasonAssumeRoleNotAllowed: "ask whoever runs the manager to allow this namespace spec.assumeRoleARN",
+	v1alpha1.ReasonRoleNotAssumable:     "correct the role's trust policy; a new role needs some seconds before it can be assumed",
+	v1alpha1.ReasonAssumeRoleNotAllowed: "ask the administrator of the manager to allow this namespace to use spec.assumeRoleARN",
 	v1alpha1.ReasonRepositoryNotOwned:   "set spec.adoptionPolicy, or remove the other owner",
 	v1alpha1.ReasonEncryptionMismatch:   "create the project again with the repository's encryption, or remove the repository",
-	v1alpha1.ReasonTooManyTags:          "remove tags: ECR takes 50",
+	v1alpha1.ReasonTooManyTags:          "remove tags: ECR allows 50",
 	v1alpha1.ReasonInvalidTags:          "correct the stack's tags that the message lists",
 	v1alpha1.ReasonDisabled:             "set spec.cache of the RunnerImageCache to Enabled",
 	v1alpha1.ReasonUnsupportedProvider:  "use an AWS EC2 runner, or remove the object",
 	v1alpha1.ReasonWaitingForRunner:     "look at the runner first",
-	v1alpha1.ReasonRefreshFailed:        "look at the message: the old credentials still work until the time in it",
-	v1alpha1.ReasonCredentialsExpired:   "look at the controller's permissions to assume the pull role",
-	v1alpha1.ReasonProgressing:          "wait a moment, and look again",
-	v1alpha1.ReasonThrottled:            "wait: it is tried again",
-	v1alpha1.ReasonAWSError:             "look up the code in the message; it is tried again",
+	v1alpha1.ReasonRefreshFailed:        "fix what the message names: the old credentials work until the time in it",
+	v1alpha1.ReasonCredentialsExpired:   "check the controller's permission to assume the pull role",
+	v1alpha1.ReasonProgressing:          "wait a moment, and run the check again",
+	v1alpha1.ReasonThrottled:            "wait: the controller retries",
+	v1alpha1.ReasonAWSError:             "look up the code in the message; the controller retries",
 	v1alpha1.ReasonDeleting:             "wait until it is deleted, then create it again",
 	v1alpha1.ReasonProjectsRemain:       "delete the runner's projects first",
 }
 
-// abnormal are the conditions that are there only while something is not as it should be.
+// abnormal are the conditions that exist only while something is wrong.
 var abnormal = map[string]bool{v1alpha1.ConditionReconciling: true, v1alpha1.ConditionStalled: true}
 
-// conditions checks an object's conditions, each apart. Ready and the abnormal ones only repeat the others, so they count
-// where there are no others.
+// conditions checks each of an object's conditions. Ready and the abnormal conditions only repeat the others, so they
+// count only if no others exist.
 func (f *findings) conditions(conditions []metav1.Condition, generation, observed int64) {
 	if len(conditions) == 0 {
-		f.add("controller", ResultFailed, "the controller has not looked at it", "see whether the manager runs, and whether it watches this namespace")
+		f.add("controller", ResultFailed, "the controller has not processed the object", "check that the manager is running and watches this namespace")
 		return
 	}
 	if observed >= generation {
-		f.ok("controller", "it has seen the latest spec")
+		f.ok("controller", "the controller has processed the latest spec")
 	} else {
-		f.add("controller", ResultFailed, "it has not looked at the latest spec", "see whether the manager runs")
+		f.add("controller", ResultFailed, "the controller has not processed the latest spec", "check that the manager is running")
 	}
 	for _, condition := range conditions {
 		if abnormal[condition.Type] || condition.Type == v1alpha1.ConditionReady && len(conditions) > 1 {
@@ -68,28 +68,28 @@ func (f *findings) conditions(conditions []metav1.Condition, generation, observe
 	}
 }
 
-// runnerFindings checks a runner's settings and what the controller says of it.
+// runnerFindings checks a runner's settings and conditions.
 func runnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
 	f := &findings{area: areaRunner}
 	f.is(cache.Spec.Provider == "" || cache.Spec.Provider == v1alpha1.ProviderAWSEC2, "provider",
-		cmp.Or(string(cache.Spec.Provider), string(v1alpha1.ProviderAWSEC2)), "only AWS EC2 runners cache")
+		cmp.Or(string(cache.Spec.Provider), string(v1alpha1.ProviderAWSEC2)), "only AWS EC2 runners can use the cache")
 	f.is(cache.Spec.Cache != v1alpha1.CacheDisabled, "cache", cmp.Or(string(cache.Spec.Cache), string(v1alpha1.CacheEnabled)),
 		"set spec.cache of the RunnerImageCache to Enabled")
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
 	return f.list
 }
 
-// projectFindings checks what the controller says of a project, and whether its pull credentials last.
+// projectFindings checks a project's conditions, and whether its pull credentials are still valid.
 func projectFindings(cache *v1alpha1.ProjectImageCache, now time.Time) []Finding {
 	f := &findings{area: areaProject}
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
 	credentials := cache.Status.PullCredentials
 	if credentials == nil {
-		f.add("credentials", ResultSkipped, "there are none now: they are made when an environment asks", "")
+		f.add("credentials", ResultSkipped, "no credentials exist now: the controller creates them when an environment asks for an image", "")
 		return f.list
 	}
 	left := credentials.ExpiresAt.Sub(now)
 	f.is(left > 0, "credentials", fmt.Sprintf("valid until %s", credentials.ExpiresAt.UTC().Format(time.RFC3339)),
-		"see whether the manager runs: it should have refreshed them")
+		"check that the manager is running: it should have refreshed the credentials")
 	return f.list
 }

@@ -13,21 +13,22 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// Doctor checks everything that has to be right for environments to be cached.
+// Doctor checks everything that the cache needs to work.
 type Doctor struct {
 	Client    client.Client
 	Config    *rest.Config
 	Namespace string
-	// Project to look at: the object's name or the project's ID; empty for the cluster and the machine alone.
+	// Project to check: the object's name or the project's ID. If it is empty, Doctor checks only the cluster and the
+	// machine.
 	Project string
 	// FindEngine finds this machine's builder.
 	FindEngine func(ctx context.Context) (builder.Engine, error)
-	// AWS says whether AWS is asked too.
+	// AWS enables the checks that call AWS.
 	AWS bool
 	Now func() time.Time
 }
 
-// Examine runs the checks in the order in which one rests on another.
+// Examine runs the checks in the order of their dependencies.
 func (d *Doctor) Examine(ctx context.Context) []Finding {
 	list := d.machine(ctx)
 	cluster, ok := clusterFindings(ctx, d.Config, d.Namespace, d.Now)
@@ -58,7 +59,7 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 	return list
 }
 
-// machine checks whether this machine can build. A machine that only looks needs not.
+// machine checks whether this machine can build. A machine that only inspects the cache need not build.
 func (d *Doctor) machine(ctx context.Context) []Finding {
 	f := &findings{area: areaMachine}
 	engine, err := d.FindEngine(ctx)
@@ -66,7 +67,7 @@ func (d *Doctor) machine(ctx context.Context) []Finding {
 		err = engine.Ready()
 	}
 	if err != nil {
-		f.add("builder", ResultWarning, err.Error(), "imagecache prepare needs one on the machine that it runs on")
+		f.add("builder", ResultWarning, err.Error(), "imagecache prepare needs a builder on the machine that it runs on")
 		return f.list
 	}
 	f.ok("builder", engine.Name())

@@ -1,12 +1,12 @@
 package inspect
 
-// Finding is what one check of the doctor came to.
+// Finding is the result of one check of the doctor.
 type Finding struct {
-	// Area is what was looked at: cluster, runner, project, AWS or machine.
+	// Area is what was checked: cluster, runner, project, AWS or machine.
 	Area   string `json:"area"`
 	Check  string `json:"check"`
 	Result Result `json:"result"`
-	// Message says what was found, and Advice what to do about it.
+	// Message describes what was found, and Advice what to do about it.
 	Message string `json:"message,omitempty"`
 	Advice  string `json:"advice,omitempty"`
 }
@@ -19,7 +19,7 @@ const (
 	ResultOK      Result = "OK"
 	ResultWarning Result = "Warning"
 	ResultFailed  Result = "Failed"
-	// ResultSkipped: it could not be checked from here; Message says why.
+	// ResultSkipped: the check was not possible from here; Message tells why.
 	ResultSkipped Result = "Skipped"
 )
 
@@ -32,7 +32,7 @@ const (
 	areaAWS     = "AWS"
 )
 
-// findings collects what the checks of one area come to.
+// findings collects the results of the checks of one area.
 type findings struct {
 	area string
 	list []Finding
@@ -44,7 +44,7 @@ func (f *findings) add(check string, result Result, message, advice string) {
 
 func (f *findings) ok(check, message string) { f.add(check, ResultOK, message, "") }
 
-// is adds a finding that is OK if holds, and else failed with advice.
+// is adds a finding: OK if holds is true, and otherwise failed with advice.
 func (f *findings) is(holds bool, check, message, advice string) {
 	if holds {
 		f.ok(check, message)

@@ -1,5 +1,5 @@
-// Package inspect reads what is needed to show a person a project's cache and to find out what is wrong with it: from the
-// cluster, from AWS with the person's own credentials, and from the registry with the project's pull credentials.
+// Package inspect reads what is needed to show a project's cache and to diagnose it: from the cluster, from AWS with
+// the user's own credentials, and from the registry with the project's pull credentials.
 package inspect
 
 import (
@@ -24,11 +24,11 @@ import (
 	"imagecache.dev/internal/runner"
 )
 
-// awsTimeout bounds how long AWS is asked. Where there are no credentials, the SDK looks for some for a while.
+// awsTimeout limits the calls to AWS. Without credentials, the SDK searches for some for a while.
 const awsTimeout = 15 * time.Second
 
-// Images reads a project's images. Where AWS can't be asked, they are those that the cluster's requests remember, and
-// notice says why.
+// Images returns a project's images. If AWS can't be called, it returns the images of the cluster's requests, and
+// notice tells why.
 func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, clusterOnly bool) (images []catalog.Image, notice string, err error) {
 	requests := &v1alpha1.DevcontainerImageList{}
 	if err := c.List(ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
@@ -41,13 +41,13 @@ func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImage
 	stored, err := storedImages(ctx, c, project)
 	if err != nil {
 		return catalog.Images(requests.Items, nil, retention),
-			fmt.Sprintf("AWS can't be asked (%s), so only images of requests that the cluster still has are shown", aws.Message(err)), nil
+			fmt.Sprintf("can't read the images from AWS (%s); showing only the images of requests that the cluster still has", aws.Message(err)), nil
 	}
 	readOrigins(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
 	return catalog.Images(requests.Items, stored, retention), "", nil
 }
 
-// storedImages asks ECR.
+// storedImages lists the images in ECR.
 func storedImages(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache) ([]catalog.Stored, error) {
 	if project.Status.Repository == nil {
 		return []catalog.Stored{}, nil
@@ -71,7 +71,7 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 	return stored, nil
 }
 
-// awsClients are clients with the person's own credentials, in the region of a project's runner.
+// awsClients returns clients with the user's own credentials, in the region of a project's runner.
 func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache) (*aws.Clients, error) {
 	cache := &v1alpha1.RunnerImageCache{}
 	if err := c.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache); err != nil {
@@ -84,8 +84,8 @@ func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectI
 	return provider.Clients(aws.Target{Region: cache.Spec.Region}), nil
 }
 
-// readOrigins reads what images came from that no request remembers, with the project's pull credentials. What can't be
-// read stays unknown.
+// readOrigins reads, with the project's pull credentials, the origins of images that no request describes. Origins
+// that can't be read stay unknown.
 func readOrigins(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored, known []catalog.Image) {
 	const atOnce = 8
 	unknown := map[string]bool{}
@@ -115,7 +115,7 @@ func readOrigins(ctx context.Context, c client.Client, project *v1alpha1.Project
 	_ = group.Wait()
 }
 
-// originOf reads what an image says that it came from: in its manifest, or, where that has no inputs, in the labels of its
+// originOf reads an image's origin from its manifest, or, if that has no inputs, from the labels of its
 // configuration.
 func originOf(ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string) publication.Origin {
 	image, err := remote.Image(repository.Digest(digest), remote.WithContext(ctx), remote.WithAuth(auth))
@@ -136,10 +136,10 @@ func originOf(ctx context.Context, repository name.Repository, auth authn.Authen
 	return origin
 }
 
-// errNoPullCredentials: the project has none now.
-var errNoPullCredentials = errors.New("the project has no pull credentials: they are made when the first environment asks")
+// errNoPullCredentials: the project has no pull credentials now.
+var errNoPullCredentials = errors.New("the project has no pull credentials: the controller creates them when an environment asks for an image")
 
-// pullAccess is a project's repository and the login to pull from it.
+// pullAccess returns a project's repository and the login to pull from it.
 func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectImageCache) (name.Repository, authn.Authenticator, error) {
 	if project.Status.PullCredentials == nil || project.Status.Repository == nil {
 		return name.Repository{}, nil, errNoPullCredentials

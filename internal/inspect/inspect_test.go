@@ -29,12 +29,12 @@ func TestRunnerFindings(t *testing.T) {
 		}},
 	}
 	want := []Finding{
-		{"Runner", "provider", ResultFailed, "GCP", "only AWS EC2 runners cache"},
+		{"Runner", "provider", ResultFailed, "GCP", "only AWS EC2 runners can use the cache"},
 		{"Runner", "cache", ResultFailed, "Disabled", "set spec.cache of the RunnerImageCache to Enabled"},
-		{"Runner", "controller", ResultFailed, "it has not looked at the latest spec", "see whether the manager runs"},
+		{"Runner", "controller", ResultFailed, "the controller has not processed the latest spec", "check that the manager is running"},
 		{"Runner", "AccountReady", ResultOK, "account 1", ""},
 		{"Runner", "RolesReady", ResultFailed, "RoleNotOwned: somebody else's", "remove the role, or use spec.roles of type Provided"},
-		{"Runner", "TagsReady", ResultWarning, "Progressing", "wait a moment, and look again"},
+		{"Runner", "TagsReady", ResultWarning, "Progressing", "wait a moment, and run the check again"},
 	}
 	if diff := cmp.Diff(want, runnerFindings(cache)); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

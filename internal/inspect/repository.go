@@ -34,17 +34,17 @@ func registryFindings(ctx context.Context, c client.Reader, project *v1alpha1.Pr
 	var answered *transport.Error
 	switch {
 	case err == nil, errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound:
-		f.ok("registry", repository.RegistryStr()+" takes the pull credentials")
+		f.ok("registry", repository.RegistryStr()+" accepts the pull credentials")
 	case errors.As(err, &answered):
-		f.add("registry", ResultFailed, fmt.Sprintf("%s refuses the pull credentials: %s", repository.RegistryStr(), http.StatusText(answered.StatusCode)),
-			"see whether the clocks are right and the repository's policy is the controller's")
+		f.add("registry", ResultFailed, fmt.Sprintf("%s rejects the pull credentials: %s", repository.RegistryStr(), http.StatusText(answered.StatusCode)),
+			"check that the clocks are right and that the repository has the controller's policy")
 	default:
 		f.add("registry", ResultFailed, fmt.Sprintf("can't reach %s: %v", repository.RegistryStr(), err), "check the network between here and the registry")
 	}
 	return f.list
 }
 
-// awsFindings looks at AWS with the person's own credentials: the roles, the repository and its settings.
+// awsFindings checks AWS with the user's own credentials: the roles, the repository and its settings.
 func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project *v1alpha1.ProjectImageCache) []Finding {
 	f := &findings{area: areaAWS}
 	ctx, cancel := context.WithTimeout(ctx, awsTimeout)
@@ -62,7 +62,7 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 		return f.list
 	}
 	f.is(cache.Status.AccountID == "" || identity.AccountID == cache.Status.AccountID, "identity", identity.ARN,
-		"these credentials are of another account than the runner's, "+cache.Status.AccountID)
+		"use credentials of the runner's account, "+cache.Status.AccountID)
 	f.roles(ctx, sts.NewGranter(provider), target, cache)
 	if project != nil {
 		f.repository(ctx, ecr.NewRepositories(clients), project)
@@ -70,17 +70,17 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 	return f.list
 }
 
-// roles assumes both roles. They trust the controller alone, so that others are refused is right.
+// roles assumes both roles. They trust only the controller, so it is right if AWS denies another user.
 func (f *findings) roles(ctx context.Context, granter *sts.Granter, target aws.Target, cache *v1alpha1.RunnerImageCache) {
 	for _, role := range []struct{ name, arn string }{{"pull role", cache.Status.PullRoleARN}, {"push role", cache.Status.PushRoleARN}} {
 		if role.arn == "" {
-			f.add(role.name, ResultFailed, "the controller has not made it", "look at the runner's condition RolesReady")
+			f.add(role.name, ResultFailed, "the controller has not created the role", "look at the runner's condition RolesReady")
 			continue
 		}
 		err := granter.Check(ctx, target, role.arn)
 		switch aws.ClassOf(err) {
 		case aws.ClassAccessDenied:
-			f.add(role.name, ResultSkipped, "it trusts the controller alone, which checks it itself (RolesReady)", "")
+			f.add(role.name, ResultSkipped, "only the controller may assume the role; the condition RolesReady shows its check", "")
 		default:
 			if err != nil {
 				f.add(role.name, ResultFailed, aws.Message(err), "look at the runner's condition RolesReady")
@@ -91,11 +91,11 @@ func (f *findings) roles(ctx context.Context, granter *sts.Granter, target aws.T
 	}
 }
 
-// repository compares the repository with what the project asks for.
+// repository compares the repository with the project's settings.
 func (f *findings) repository(ctx context.Context, repositories *ecr.Repositories, project *v1alpha1.ProjectImageCache) {
-	const byItself = "the controller puts this right by itself; if it stays, look at the project's conditions"
+	const byItself = "the controller corrects this by itself; if it does not, look at the project's conditions"
 	if project.Status.Repository == nil {
-		f.add("repository", ResultFailed, "the controller has not made it", "look at the project's conditions")
+		f.add("repository", ResultFailed, "the controller has not created the repository", "look at the project's conditions")
 		return
 	}
 	name := project.Status.Repository.Name
@@ -105,18 +105,18 @@ func (f *findings) repository(ctx context.Context, repositories *ecr.Repositorie
 		return
 	}
 	if found == nil {
-		f.add("repository", ResultFailed, name+" is not there", byItself)
+		f.add("repository", ResultFailed, "repository "+name+" does not exist", byItself)
 		return
 	}
 	f.ok("repository", found.URI)
-	f.is(found.Immutable, "immutable tags", "pushed images can't be overwritten", byItself)
+	f.is(found.Immutable, "immutable tags", "image tags can't be overwritten", byItself)
 	missing := 0
 	for _, key := range project.Status.AppliedTags {
 		if _, there := found.Tags[key]; !there {
 			missing++
 		}
 	}
-	f.is(missing == 0, "tags", fmt.Sprintf("%d of %d tags that the controller set are there", len(project.Status.AppliedTags)-missing, len(project.Status.AppliedTags)), byItself)
+	f.is(missing == 0, "tags", fmt.Sprintf("%d of %d tags that the controller set exist", len(project.Status.AppliedTags)-missing, len(project.Status.AppliedTags)), byItself)
 	policy, err := repositories.LifecyclePolicy(ctx, name)
 	if err != nil {
 		f.awsError("lifecycle", err)
@@ -126,10 +126,11 @@ func (f *findings) repository(ctx context.Context, repositories *ecr.Repositorie
 	f.is(ecr.SameLifecyclePolicy(policy, ecr.LifecyclePolicy(days)), "lifecycle", fmt.Sprintf("images expire after %d days", days), byItself)
 }
 
-// awsError says that a check was not possible: with the person's own credentials that is no failure of the cache.
+// awsError adds the finding of a failed check. A check that the user's own credentials may not make is skipped: it is
+// not a failure of the cache.
 func (f *findings) awsError(check string, err error) {
 	if aws.ClassOf(err) == aws.ClassAccessDenied {
-		f.add(check, ResultSkipped, "your AWS credentials may not look at it: "+aws.Message(err), "")
+		f.add(check, ResultSkipped, "your AWS credentials may not read it: "+aws.Message(err), "")
 		return
 	}
 	f.add(check, ResultFailed, aws.Message(err), "look at the project's conditions")

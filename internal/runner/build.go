@@ -13,7 +13,7 @@ import (
 	"imagecache.dev/internal/devcontainer"
 )
 
-// buildImage runs the builder. The image stands in the environment's store afterwards, under the request's name.
+// buildImage runs the builder. Afterwards the environment's store has the image under the request's name.
 func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
 	if p.engineErr != nil {
 		return 0, p.engineErr
@@ -64,7 +64,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 	return step.failed("The build failed"), err
 }
 
-// buildOnly builds for this environment alone.
+// buildOnly builds for this environment only, without publishing.
 func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason string) (*Result, error) {
 	p.result.Outcome, p.result.Reason = outcome, reason
 	if p.subject.isCompose() {
@@ -78,11 +78,11 @@ func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason str
 	return p.result, nil
 }
 
-// buildWithoutKey builds what has no key. A configuration that the builder can't read either is told in our own words,
-// which name the place.
+// buildWithoutKey builds a configuration whose key can't be computed. If the builder can't read the configuration
+// either, the error is ours, because it names the place.
 func (p *preparation) buildWithoutKey(ctx context.Context) (*Result, error) {
 	why := p.subject.keyError
-	p.notice("the image is built here without the cache: " + why.Error())
+	p.notice("building the image here without the cache: " + why.Error())
 	result, err := p.buildOnly(ctx, OutcomeBuilt, "KeyNotComputed: "+why.Error())
 	if err != nil && !interrupted(ctx) && p.subject.configuration.Type == devcontainer.TypeUnknown {
 		return nil, why
@@ -90,7 +90,7 @@ func (p *preparation) buildWithoutKey(ctx context.Context) (*Result, error) {
 	return result, err
 }
 
-// reportFailure tells the controller that this build failed, also when it is we who are being stopped.
+// reportFailure reports to the controller that this build failed, even if this program is being stopped.
 func (p *preparation) reportFailure(ctx context.Context, took time.Duration, err error) {
 	if p.report == nil {
 		return
@@ -102,7 +102,7 @@ func (p *preparation) reportFailure(ctx context.Context, took time.Duration, err
 	p.lastReport(ctx, func(ctx context.Context) error { return p.report.buildFailed(ctx, took, message) })
 }
 
-// reasonOf is a build's failure without our own words before it.
+// reasonOf returns the reason of a failed build, without our own prefix.
 func reasonOf(err error) string {
 	var failed *builder.BuildError
 	if errors.As(err, &failed) {
@@ -111,13 +111,13 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// savedImage is an image as the engine wrote it to files.
+// savedImage is an image that the engine wrote to files.
 type savedImage struct {
 	v1.Image
 	folder string
 }
 
-// save writes the built image out of the engine's store, once.
+// save writes the built image from the engine's store to files, once.
 func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 	if p.saved != nil {
 		return p.saved, nil

@@ -22,11 +22,11 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// FieldManager is whose the fields are that a runner writes.
+// FieldManager is the field manager of what a runner writes.
 const FieldManager = "imagecache-runner"
 
-// NewClient makes a client of the kinds that a runner uses. It asks the API server nothing: which resources there are
-// is known.
+// NewClient returns a client for the kinds that a runner uses. It makes no call to the API server, because it knows
+// their resources.
 func NewClient(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme} {
@@ -52,7 +52,7 @@ func NewClient(config *rest.Config) (client.WithWatch, error) {
 	return made, nil
 }
 
-// UnreachableError says that the cluster could not be asked: it does not answer, refuses us, or has no such API.
+// UnreachableError reports that the cluster can't be used: it does not answer, denies access, or lacks the API.
 type UnreachableError struct {
 	Message string
 	Err     error
@@ -61,7 +61,7 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string { return e.Message }
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// FindProject finds a project's cache by the object's name or the project's ID.
+// FindProject returns a project's cache by the object's name or the project's ID.
 func FindProject(ctx context.Context, c client.Reader, namespace, project string) (*v1alpha1.ProjectImageCache, error) {
 	found := &v1alpha1.ProjectImageCache{}
 	err := c.Get(ctx, types.NamespacedName{Namespace: namespace, Name: project}, found)
@@ -77,7 +77,7 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 	}
 	switch len(list.Items) {
 	case 0:
-		return nil, fmt.Errorf("no project %q in namespace %s: neither a ProjectImageCache of that name nor one with that projectID", project, namespace)
+		return nil, fmt.Errorf("no project %q in namespace %s: no ProjectImageCache has this name or this projectID", project, namespace)
 	case 1:
 		return &list.Items[0], nil
 	}
@@ -85,15 +85,15 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 	for i := range list.Items {
 		names = append(names, list.Items[i].Name)
 	}
-	return nil, fmt.Errorf("project %q in namespace %s means several objects (%s): name one of them", project, namespace, strings.Join(names, ", "))
+	return nil, fmt.Errorf("project %q in namespace %s matches several objects (%s); give the name of one of them", project, namespace, strings.Join(names, ", "))
 }
 
-// IsAbsent says that an object is not there, and not that its whole API is not.
+// IsAbsent reports whether an object does not exist, and not its whole API.
 func IsAbsent(err error) bool {
 	return apierrors.IsNotFound(err) && !apiMissing(err)
 }
 
-// apiMissing says that the API server doesn't know the resource at all.
+// apiMissing reports whether the API server does not know the resource.
 func apiMissing(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
@@ -103,7 +103,8 @@ func apiMissing(err error) bool {
 	return details == nil || details.Name == ""
 }
 
-// ClusterError puts what went wrong between us and the cluster into a sentence. Other errors are returned as they are.
+// ClusterError describes a problem between this program and the cluster in a sentence. It returns other errors
+// unchanged.
 func ClusterError(err error) error {
 	var address *url.Error
 	switch {
@@ -112,9 +113,9 @@ func ClusterError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case apiMissing(err):
-		return &UnreachableError{"the cluster has no API imagecache.dev/v1alpha1: install the controller first", err}
+		return &UnreachableError{"the cluster does not have the API imagecache.dev/v1alpha1; install the controller first", err}
 	case apierrors.IsUnauthorized(err):
-		return &UnreachableError{"the cluster does not accept these credentials: log in again, or choose others with --kubeconfig, --context or --token", err}
+		return &UnreachableError{"the cluster does not accept these credentials; log in again, or choose others with --kubeconfig, --context or --token", err}
 	case apierrors.IsForbidden(err):
 		return &UnreachableError{fmt.Sprintf("the cluster does not allow this: %v", err), err}
 	case errors.As(err, &address):
@@ -134,7 +135,7 @@ func isNetwork(err error) bool {
 	return errors.As(err, &network)
 }
 
-// rootCause is the innermost error's text, which says what the system said.
+// rootCause returns the text of the innermost error, which is the operating system's.
 func rootCause(err error) string {
 	for {
 		inner := errors.Unwrap(err)
@@ -145,7 +146,7 @@ func rootCause(err error) string {
 	}
 }
 
-// transient says whether a call may succeed when it is made again.
+// transient reports whether a retry of a call may succeed.
 func transient(err error) bool {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
@@ -158,7 +159,7 @@ func transient(err error) bool {
 	return errors.As(err, &address) || isNetwork(err) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// persist makes a call again while it fails transiently, until it succeeds or ctx ends. Each try has its own deadline.
+// persist retries a call while it fails transiently, until it succeeds or ctx ends. Each try has its own deadline.
 func persist(ctx context.Context, call func(ctx context.Context) error) error {
 	const longest = 5 * time.Second
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, longest) {
@@ -176,7 +177,8 @@ func persist(ctx context.Context, call func(ctx context.Context) error) error {
 	}
 }
 
-// create creates the request's object. A second try after an answer that got lost finds what the first one made.
+// create creates the request's object. If the first try's answer was lost, the second try finds the object that the
+// first one created.
 func create(ctx context.Context, c client.Client, object *v1alpha1.DevcontainerImage) error {
 	wanted := object.DeepCopy()
 	tried := false
@@ -191,7 +193,7 @@ func create(ctx context.Context, c client.Client, object *v1alpha1.DevcontainerI
 	})
 }
 
-// selectObject selects one object for a watch, from a version on; empty is from now.
+// selectObject selects one object for a watch, from a resource version on. An empty version means from now on.
 func selectObject(key types.NamespacedName, resourceVersion string) []client.ListOption {
 	return []client.ListOption{
 		client.InNamespace(key.Namespace),

@@ -30,14 +30,14 @@ func CredentialSecret(ctx context.Context, c client.Reader, namespace, name stri
 	return content, nil
 }
 
-// Login is what a registry takes.
+// Login is a user name and password for a registry.
 type Login struct {
 	Registry string
 	Username string
 	Password string
 }
 
-// Logins are the credentials in a Docker configuration.
+// Logins returns the credentials in a Docker configuration.
 func Logins(config []byte) ([]Login, error) {
 	var parsed struct {
 		Auths map[string]struct {
@@ -48,7 +48,7 @@ func Logins(config []byte) ([]Login, error) {
 	}
 	// The error's text could quote the password.
 	if err := json.Unmarshal(config, &parsed); err != nil {
-		return nil, errors.New("read credentials: the Secret holds no Docker configuration")
+		return nil, errors.New("read credentials: the Secret does not contain a valid Docker configuration")
 	}
 	var logins []Login
 	for registry, entry := range parsed.Auths {
@@ -65,7 +65,7 @@ func Logins(config []byte) ([]Login, error) {
 	return logins, nil
 }
 
-// AuthenticatorFor is the login for a registry out of a Docker configuration.
+// AuthenticatorFor returns the login for a registry from a Docker configuration.
 func AuthenticatorFor(config []byte, registry string) (authn.Authenticator, error) {
 	logins, err := Logins(config)
 	if err != nil {
@@ -76,5 +76,5 @@ func AuthenticatorFor(config []byte, registry string) (authn.Authenticator, erro
 			return authn.FromConfig(authn.AuthConfig{Username: login.Username, Password: login.Password}), nil
 		}
 	}
-	return nil, fmt.Errorf("read credentials: the Secret has none for %s", registry)
+	return nil, fmt.Errorf("read credentials: the Secret has no credentials for %s", registry)
 }

@@ -18,7 +18,7 @@ type step string
 const (
 	// stepAwaitAnswer: the cache has not answered yet.
 	stepAwaitAnswer step = "AwaitAnswer"
-	// stepAwaitImage: the answer is a hit, and what is needed for the pull is not there yet.
+	// stepAwaitImage: the answer is a hit, and something that the pull needs does not exist yet.
 	stepAwaitImage step = "AwaitImage"
 	// stepAwaitBuilder: another environment builds the image.
 	stepAwaitBuilder step = "AwaitBuilder"
@@ -26,17 +26,17 @@ const (
 	stepPull step = "Pull"
 	// stepBuildAndPublish: build the image, hold the Lease meanwhile, and publish.
 	stepBuildAndPublish step = "BuildAndPublish"
-	// stepBuild: build the image for this environment alone.
+	// stepBuild: build the image for this environment only.
 	stepBuild step = "Build"
 )
 
-// decision is a step, and the sentence that says why.
+// decision is a step, and the sentence that tells why.
 type decision struct {
 	Step step
 	Why  string
 }
 
-// decide says what the status of a request asks the runner to do.
+// decide returns what the status of a request asks the runner to do.
 func decide(image *v1alpha1.DevcontainerImage) decision {
 	status := image.Status
 	switch status.CacheResult {
@@ -51,7 +51,7 @@ func decide(image *v1alpha1.DevcontainerImage) decision {
 		return decision{stepBuild, explained(stalled.Reason, stalled.Message, "the cache can't answer")}
 	}
 	if failed := condition(image, v1alpha1.ConditionLookedUp, metav1.ConditionFalse); failed != nil {
-		return decision{stepAwaitAnswer, explained(failed.Reason, failed.Message, "the cache could not be asked")}
+		return decision{stepAwaitAnswer, explained(failed.Reason, failed.Message, "the lookup failed")}
 	}
 	return decision{Step: stepAwaitAnswer}
 }
@@ -73,10 +73,10 @@ func decideMiss(image *v1alpha1.DevcontainerImage) decision {
 	return decision{stepAwaitAnswer, why}
 }
 
-// decideImage says whether an image that is promised can be pulled, or else to wait.
+// decideImage returns the step to pull a promised image, or to wait until it can be pulled.
 func decideImage(image *v1alpha1.DevcontainerImage, wait step) decision {
 	if stalled := condition(image, v1alpha1.ConditionStalled, metav1.ConditionTrue); stalled != nil {
-		return decision{stepBuild, explained(stalled.Reason, stalled.Message, "the cached image can't be had")}
+		return decision{stepBuild, explained(stalled.Reason, stalled.Message, "the cached image is not available")}
 	}
 	ready := meta.FindStatusCondition(image.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue {
@@ -94,27 +94,27 @@ func decideImage(image *v1alpha1.DevcontainerImage, wait step) decision {
 	return decision{stepPull, explained(image.Status.Reason, image.Status.Explanation, "")}
 }
 
-// publishing is how far a publication is.
+// publishing is the progress of a publication.
 type publishing string
 
 const (
-	// publishAwait: the controller is at work.
+	// publishAwait: the controller is working.
 	publishAwait publishing = "Await"
 	// publishUpload: upload what the status lists.
 	publishUpload publishing = "Upload"
-	// publishDone: the image stands in the cache.
+	// publishDone: the image is in the cache.
 	publishDone publishing = "Done"
 	// publishRefused: this image will not be published.
 	publishRefused publishing = "Refused"
 )
 
-// publishDecision is how far a publication is, and why.
+// publishDecision is the progress of a publication, and why.
 type publishDecision struct {
 	State publishing
 	Why   string
 }
 
-// pendingReasons are the reasons of Published=False from which the controller goes on by itself.
+// pendingReasons are the reasons of Published=False after which the controller continues by itself.
 var pendingReasons = []string{
 	v1alpha1.ReasonProgressing, v1alpha1.ReasonBuilding, v1alpha1.ReasonUploading, v1alpha1.ReasonGranted,
 	v1alpha1.ReasonWaitingForRunner, v1alpha1.ReasonWaitingForProject, v1alpha1.ReasonWaitingForBuilder,
@@ -122,7 +122,7 @@ var pendingReasons = []string{
 	v1alpha1.ReasonRoleNotAssumable,
 }
 
-// decidePublish says what the status asks of a runner that has reported its build and made attempt uploads.
+// decidePublish returns what the status asks of a runner that has reported its build and made attempt uploads.
 func decidePublish(image *v1alpha1.DevcontainerImage, attempt int32) publishDecision {
 	status := image.Status
 	if published := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished); published != nil {
@@ -152,8 +152,8 @@ func decidePublish(image *v1alpha1.DevcontainerImage, attempt int32) publishDeci
 	return publishDecision{State: publishAwait}
 }
 
-// waitLimit is how long a waiter waits for the builder: what was asked for, or else twice the time that the build may
-// take, and at least ten minutes.
+// waitLimit returns how long a waiter waits for the builder: the requested time, or otherwise twice the expected
+// duration of the build, and at least ten minutes.
 func waitLimit(asked time.Duration, builder *v1alpha1.BuilderReference) time.Duration {
 	const atLeast = 10 * time.Minute
 	if asked > 0 {
@@ -165,14 +165,14 @@ func waitLimit(asked time.Duration, builder *v1alpha1.BuilderReference) time.Dur
 	return max(atLeast, 2*time.Duration(*builder.ExpectedSeconds)*time.Second)
 }
 
-// builderText names who builds and how long it may take.
+// builderText names the builder and the expected duration of its build.
 func builderText(builder *v1alpha1.BuilderReference) string {
 	if builder == nil {
-		return "another environment builds this image"
+		return "another environment is building this image"
 	}
-	text := fmt.Sprintf("environment %s builds this image", cmp.Or(builder.EnvironmentID, builder.Name))
+	text := fmt.Sprintf("environment %s is building this image", cmp.Or(builder.EnvironmentID, builder.Name))
 	if builder.ExpectedSeconds != nil && *builder.ExpectedSeconds > 0 {
-		text += fmt.Sprintf(", which may take %s", span(time.Duration(*builder.ExpectedSeconds)*time.Second))
+		text += fmt.Sprintf(", expected duration %s", span(time.Duration(*builder.ExpectedSeconds)*time.Second))
 	}
 	return text
 }

@@ -1,7 +1,8 @@
-// Package runner is what a runner does to give an environment its dev container image: ask the cache, then pull the
-// image, or build it and publish it.
+// Package runner does what a runner does to provide an environment with its dev container image: it asks the cache,
+// and then pulls the image, or builds and publishes it.
 //
-// It meets the controller only in the Kubernetes API: it creates a DevcontainerImage, watches its status, and reports
-// back into its spec. What to do next is decided by pure functions over that object (decision.go). The cache never stops
-// an environment: whatever fails between the request and the image, the image is built here, and the reason is said once.
+// It talks to the controller only through the Kubernetes API: it creates a DevcontainerImage, watches its status, and
+// writes reports into its spec. Pure functions over that object decide what to do next (decision.go). The cache never
+// stops an environment: if anything fails between the request and the image, the runner builds the image here and
+// prints the reason once.
 package runner

@@ -9,21 +9,21 @@ import (
 	"path/filepath"
 )
 
-// dockerConfig is a Docker configuration file: those parts of it that concern credentials.
+// dockerConfig is the part of a Docker configuration file that concerns credentials.
 type dockerConfig struct {
 	Auths       map[string]json.RawMessage `json:"auths,omitempty"`
 	CredHelpers map[string]string          `json:"credHelpers,omitempty"`
 	CredsStore  string                     `json:"credsStore,omitempty"`
 	HTTPHeaders map[string]string          `json:"HttpHeaders,omitempty"`
 	Proxies     json.RawMessage            `json:"proxies,omitempty"`
-	// CurrentContext says which engine docker talks to, by a name below the folder contexts.
+	// CurrentContext names the engine that docker talks to: a name below the folder contexts.
 	CurrentContext string `json:"currentContext,omitempty"`
 }
 
 // configFile is the name of docker's configuration file.
 const configFile = "config.json"
 
-// dockerFolder is the folder of a user's Docker configuration; empty where there can be none.
+// dockerFolder returns the folder of a user's Docker configuration, or "" if there can be none.
 func dockerFolder(environment func(string) string, home string) string {
 	if folder := environment("DOCKER_CONFIG"); folder != "" || home == "" {
 		return folder
@@ -31,7 +31,7 @@ func dockerFolder(environment func(string) string, home string) string {
 	return filepath.Join(home, ".docker")
 }
 
-// userConfigPaths are where a user's own registry credentials may be, the most important one last.
+// userConfigPaths returns the files that may hold a user's own registry credentials, the most important one last.
 func userConfigPaths(environment func(string) string, home string) []string {
 	var paths []string
 	if folder := dockerFolder(environment, home); folder != "" {
@@ -46,7 +46,7 @@ func userConfigPaths(environment func(string) string, home string) []string {
 	return paths
 }
 
-// readDockerConfig reads a configuration file. One that is not there is empty.
+// readDockerConfig reads a configuration file. A file that does not exist counts as empty.
 func readDockerConfig(path string) (dockerConfig, error) {
 	var config dockerConfig
 	content, err := os.ReadFile(path)
@@ -62,14 +62,14 @@ func readDockerConfig(path string) (dockerConfig, error) {
 	return config, nil
 }
 
-// merge lays other over the configuration: what both have is other's.
+// merge adds other to the configuration. If both have an entry, other's entry wins.
 func (c *dockerConfig) merge(other dockerConfig) {
 	if c.Auths == nil {
 		c.Auths = map[string]json.RawMessage{}
 	}
 	for registry, auth := range other.Auths {
 		c.Auths[registry] = auth
-		// Otherwise a helper that the user has for this registry would be asked instead.
+		// Otherwise docker would ask the user's own helper for this registry.
 		delete(c.CredHelpers, registry)
 	}
 	for registry, helper := range other.CredHelpers {
@@ -92,8 +92,9 @@ func (c *dockerConfig) merge(other dockerConfig) {
 	}
 }
 
-// prefer lays our credentials over the user's. With a store of the user's, docker and whoever uses its library look into
-// the file only for a registry whose helper is named and empty; podman knows no stores, and fails with such an entry.
+// prefer adds our credentials with priority over the user's. If the user has a credential store, docker and programs
+// that use its library read the file only for a registry whose helper is named and empty. podman knows no stores, and
+// fails with such an entry.
 func (c *dockerConfig) prefer(ours dockerConfig, forDocker bool) {
 	c.merge(dockerConfig{Auths: ours.Auths})
 	if !forDocker || c.CredsStore == "" {
@@ -107,12 +108,12 @@ func (c *dockerConfig) prefer(ours dockerConfig, forDocker bool) {
 	}
 }
 
-// privateConfig writes a folder with a config.json that holds the user's own credentials and ours, for nobody else to
-// read. The caller removes the folder.
+// privateConfig writes a config.json with the user's own credentials and ours into a new folder that only this user
+// can read. The caller removes the folder.
 func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 	var ours dockerConfig
 	if err := json.Unmarshal(secret, &ours); err != nil {
-		return "", errors.New("read pull credentials: the Secret holds no Docker configuration")
+		return "", errors.New("read pull credentials: the Secret does not contain a valid Docker configuration")
 	}
 	home, _ := os.UserHomeDir()
 	var config dockerConfig

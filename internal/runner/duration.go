@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// wholeSeconds rounds a duration to seconds, as reports and labels hold it; never below zero.
+// wholeSeconds rounds a duration to whole seconds, for reports and labels; never below zero.
 func wholeSeconds(d time.Duration) int64 {
 	return int64(max(d, 0).Round(time.Second) / time.Second)
 }
 
-// span writes a duration as the log shows it: 12s, 3m45s, 1h2m.
+// span formats a duration for the log: 12s, 3m45s, 1h2m.
 func span(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)
 	if d >= time.Hour {
@@ -20,12 +20,12 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-// savedLine is the line that users were promised on a hit: how long the build took, less what the pull took.
+// savedLine returns the line that users see on a hit: the duration of the build less the duration of the pull.
 func savedLine(buildSeconds int64, pull time.Duration) string {
 	return fmt.Sprintf("⚡️ Using pre-built dev container (saved ~%s build time)", span(time.Duration(buildSeconds)*time.Second-pull))
 }
 
-// megabytes writes a size for a person.
+// megabytes formats a size for a person.
 func megabytes(bytes int64) string {
 	switch {
 	case bytes >= 1e9:

@@ -2,21 +2,21 @@ package runner
 
 import "time"
 
-// Event is something worth telling while an image is prepared.
+// Event is something worth reporting while an image is prepared.
 type Event struct {
 	Kind EventKind `json:"event"`
-	// Step is which step the event belongs to, in a few words; empty for events of the whole.
+	// Step names the step of the event in a few words. It is empty for events of the whole run.
 	Step string `json:"step,omitempty"`
 	// Text is a sentence, or one line of a build's output.
 	Text string `json:"text,omitempty"`
 	// Seconds is how long a finished step took.
 	Seconds float64 `json:"seconds,omitempty"`
-	// DoneBytes and TotalBytes are how far a transfer is; TotalBytes is zero while it is not known.
+	// DoneBytes and TotalBytes are the progress of a transfer. TotalBytes is zero until it is known.
 	DoneBytes  int64 `json:"doneBytes,omitempty"`
 	TotalBytes int64 `json:"totalBytes,omitempty"`
 }
 
-// EventKind tells events apart.
+// EventKind is the kind of an event.
 type EventKind string
 
 // Kinds of events.
@@ -25,21 +25,21 @@ const (
 	EventSection EventKind = "Section"
 	// EventStarted begins a step.
 	EventStarted EventKind = "Started"
-	// EventFinished ends a step that did what it should; Text is what came of it.
+	// EventFinished ends a step that succeeded; Text is its result.
 	EventFinished EventKind = "Finished"
-	// EventFailed ends a step that did not; Text is why.
+	// EventFailed ends a step that failed; Text tells why.
 	EventFailed EventKind = "Failed"
 	// EventOutput is one line of a builder's output.
 	EventOutput EventKind = "Output"
-	// EventProgress is how far the transfer of a step is.
+	// EventProgress is the progress of a step's transfer.
 	EventProgress EventKind = "Progress"
-	// EventNotice is a sentence that the reader should know: what the cache could not do, and what happens instead.
+	// EventNotice is a sentence for the reader: what the cache could not do, and what happens instead.
 	EventNotice EventKind = "Notice"
-	// EventSaved is the line that tells that a pre-built image is used.
+	// EventSaved is the line that reports the use of a pre-built image.
 	EventSaved EventKind = "Saved"
 )
 
-// Events takes what happens. It is called from several goroutines.
+// Events receives the events of a run. It is called from several goroutines.
 type Events interface {
 	Emit(event Event)
 }
@@ -49,7 +49,7 @@ type steps struct {
 	events Events
 }
 
-// start begins a step and returns how to end it.
+// start begins a step and returns a value that ends it.
 func (s steps) start(name, text string) *running {
 	s.events.Emit(Event{Kind: EventStarted, Step: name, Text: text})
 	return &running{steps: s, name: name, began: time.Now()}

@@ -16,15 +16,15 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// candidate is an image as it is reported and uploaded: a Docker v2s2 manifest, which the reference CLI can read as a
-// base image too, its configuration with our labels, and its blobs.
+// candidate is an image to report and upload: a Docker v2s2 manifest, which the reference CLI can also read as a base
+// image, the image's configuration with our labels, and its blobs.
 type candidate struct {
 	manifest []byte
 	config   []byte
-	blobs    map[string]v1.Layer // by digest, the configuration's included
+	blobs    map[string]v1.Layer // by digest, including the configuration
 }
 
-// labels are what a published image says about itself.
+// labels are what a published image's labels record.
 func labels(want publication.Expectation, environment string, took time.Duration) map[string]string {
 	return map[string]string{
 		imagelabel.Hash:         want.Hash,
@@ -35,7 +35,7 @@ func labels(want publication.Expectation, environment string, took time.Duration
 	}
 }
 
-// newCandidate makes a candidate of an image as an engine saved it.
+// newCandidate returns the candidate of an image that an engine saved.
 func newCandidate(image v1.Image, labels map[string]string, platform string) (*candidate, error) {
 	config, err := labelledConfig(image, labels, platform)
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *candidate) add(layer v1.Layer, digest string, size int64, mediaType typ
 	return v1.Descriptor{MediaType: mediaType, Digest: hash, Size: size}
 }
 
-// labelledConfig is an image's configuration with labels added, and with the platform where the image names none.
+// labelledConfig returns an image's configuration with labels added, and with the platform if the image has none.
 func labelledConfig(image v1.Image, labels map[string]string, platform string) ([]byte, error) {
 	raw, err := image.RawConfigFile()
 	if err != nil {
@@ -110,7 +110,7 @@ func labelledConfig(image v1.Image, labels map[string]string, platform string) (
 	return content, nil
 }
 
-// check is what the controller will check, to find out before anything is sent.
+// check makes the controller's checks before anything is sent.
 func (c *candidate) check(want publication.Expectation) error {
 	if _, rejection := publication.Check(publication.Report{Manifest: c.manifest, Config: c.config}, want); rejection != nil {
 		return rejection

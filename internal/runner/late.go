@@ -6,8 +6,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// lateAnswer looks out, while an environment builds because it would not wait any longer, for an answer that makes it
-// the builder after all. It then holds the Lease, so that nobody else builds the same image once more.
+// lateAnswer watches, while an environment builds because its wait timed out, for an answer that makes the
+// environment the builder after all. It then holds the Lease, so that no other environment builds the same image.
 type lateAnswer struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -42,14 +42,14 @@ func (p *preparation) awaitLateAnswer(ctx context.Context) *lateAnswer {
 	return late
 }
 
-// came ends the looking out, and says whether the answer came.
+// came stops the watch, and reports whether the answer came.
 func (l *lateAnswer) came() bool {
 	l.cancel()
 	<-l.done
 	return l.lease != nil
 }
 
-// buildMeanwhile builds for this environment, and publishes if it is the builder by then.
+// buildMeanwhile builds for this environment, and publishes if the environment has become the builder by then.
 func (p *preparation) buildMeanwhile(ctx context.Context, reason string) (*Result, error) {
 	late := p.awaitLateAnswer(ctx)
 	result, err := p.buildOnly(ctx, OutcomeBuilt, reason)

@@ -17,10 +17,10 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// renewEvery is how often a builder renews its Lease; the controller gives up on it after 45 s without.
+// renewEvery is how often a builder renews its Lease. The controller gives it up after 45 s without a renewal.
 const renewEvery = 10 * time.Second
 
-// errLeaseLost says why a build is not published.
+// errLeaseLost is why a build is not published.
 var errLeaseLost = errors.New("the build lease was lost to another environment")
 
 // renewer keeps the Lease of a builder while it builds and publishes.
@@ -33,7 +33,7 @@ type renewer struct {
 	done   chan struct{}
 }
 
-// renew starts to renew the Lease that image was given as its builder.
+// renew starts to renew the Lease that image holds as its builder.
 func renew(ctx context.Context, c client.Client, image *v1alpha1.DevcontainerImage, every time.Duration) *renewer {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &renewer{
@@ -47,10 +47,10 @@ func renew(ctx context.Context, c client.Client, image *v1alpha1.DevcontainerIma
 	return r
 }
 
-// isLost says whether somebody else was seen to hold the Lease, or nobody. Once lost, it stays lost.
+// isLost reports whether the Lease had another holder or none when it was last read. Once lost, it stays lost.
 func (r *renewer) isLost() bool { return r.lost.Load() }
 
-// confirm renews the Lease now, and says whether it is still ours.
+// confirm renews the Lease now, and returns an error if this request does not hold it any more.
 func (r *renewer) confirm(ctx context.Context) error {
 	if err := persist(ctx, r.once); err != nil {
 		return fmt.Errorf("renew build lease: %w", err)
@@ -61,17 +61,17 @@ func (r *renewer) confirm(ctx context.Context) error {
 	return nil
 }
 
-// stop ends the renewing. The Lease itself is left to the controller.
+// stop ends the renewals. It leaves the Lease to the controller.
 func (r *renewer) stop() {
 	r.cancel()
 	<-r.done
 }
 
-// released is the holder of a Lease that was given back. No request can hold it, so the controller takes the upload rights
-// away and lets another one build, at once and not when the Lease has run out.
+// released is the holder of a Lease that was given back. No request can have this name. The controller then removes
+// the upload rights and lets another environment build, at once and not only when the Lease has expired.
 const released = "released/by-its-builder"
 
-// release gives the Lease back, if it is still ours.
+// release gives the Lease back, if this request still holds it.
 func (r *renewer) release(ctx context.Context) error {
 	r.stop()
 	err := persist(ctx, func(ctx context.Context) error {
@@ -88,8 +88,8 @@ func (r *renewer) run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		// While the API server is away there is nothing to do but to try again: who holds the Lease is known only
-		// when it is back.
+		// While the API server is unavailable, the only choice is to retry: the Lease's holder is unknown until the
+		// server is back.
 		_ = persist(ctx, r.once)
 		if r.isLost() {
 			return
@@ -102,12 +102,12 @@ func (r *renewer) run(ctx context.Context, every time.Duration) {
 	}
 }
 
-// once writes a new renewal time, if the Lease is still ours.
+// once writes a new renewal time, if this request still holds the Lease.
 func (r *renewer) once(ctx context.Context) error {
 	return r.write(ctx, func(lease *coordinationv1.Lease) { lease.Spec.RenewTime = ptr.To(metav1.NowMicro()) })
 }
 
-// write changes the Lease if it is still ours. A conflict is transient: the Lease is read again.
+// write changes the Lease if this request still holds it. A conflict is transient: write reads the Lease again.
 func (r *renewer) write(ctx context.Context, change func(*coordinationv1.Lease)) error {
 	lease := &coordinationv1.Lease{}
 	err := r.client.Get(ctx, r.lease, lease)

@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// meter counts the bytes of a transfer, and tells of them one call at a time.
+// meter counts the bytes of a transfer, and reports them one call at a time.
 type meter struct {
 	progress func(done, total int64) // may be nil
 	total    int64
@@ -35,7 +35,7 @@ type meteredLayer struct {
 	read  int64
 }
 
-// Compressed begins at the first byte again: what an earlier try had sent no longer counts.
+// Compressed starts at the first byte again. Bytes that an earlier try sent no longer count.
 func (l *meteredLayer) Compressed() (io.ReadCloser, error) {
 	content, err := l.Layer.Compressed()
 	if err != nil {
@@ -50,7 +50,7 @@ func (l *meteredLayer) count(bytes int64) {
 	l.meter.count(bytes)
 }
 
-// complete counts what the other side had already.
+// complete counts the bytes that the other side already had.
 func (l *meteredLayer) complete() error {
 	size, err := l.Size()
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// maxOutputLine bounds how much of a line without an end is kept back.
+// maxOutputLine limits how much of a line without an end is kept.
 const maxOutputLine = 16 << 10
 
-// outputLines is a writer that tells each line of a program's output as an event of a step.
+// outputLines is a writer that emits each line of a program's output as an event of a step.
 type outputLines struct {
 	events Events
 	step   string
@@ -35,7 +35,7 @@ func (o *outputLines) Write(p []byte) (int, error) {
 	}
 }
 
-// flush tells what came after the last line's end.
+// flush emits what came after the last line's end.
 func (o *outputLines) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -43,7 +43,7 @@ func (o *outputLines) flush() {
 	o.rest = nil
 }
 
-// tell emits a line. Of one that a program wrote over and over, by carriage returns, the last state counts.
+// tell emits a line. If a program overwrote the line by carriage returns, the last state counts.
 func (o *outputLines) tell(line []byte) {
 	text := strings.TrimRight(string(line), "\r\n")
 	if over := strings.LastIndexByte(text, '\r'); over >= 0 {

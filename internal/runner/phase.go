@@ -8,7 +8,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// phase is what the runner waits for between its request and the answer: first the cache, then maybe a builder.
+// phase is what the runner waits for between its request and the answer: first the cache, then perhaps a builder.
 type phase struct {
 	steps   steps
 	result  *Result
@@ -16,7 +16,7 @@ type phase struct {
 	waiting bool
 }
 
-// wait goes from the lookup, which is answered, to waiting for the builder.
+// wait ends the lookup, which is answered, and begins to wait for the builder.
 func (p *phase) wait(image *v1alpha1.DevcontainerImage) {
 	p.answered(image)
 	p.waiting = true
@@ -36,9 +36,9 @@ func (p *phase) end(image *v1alpha1.DevcontainerImage, next decision) {
 func waitedText(next decision) string {
 	switch next.Step {
 	case stepPull:
-		return "The builder's image is there"
+		return "The builder published its image"
 	case stepBuildAndPublish:
-		return "The builder gave up, so this environment builds"
+		return "The builder ended without an image, so this environment builds"
 	}
 	return next.Why
 }
@@ -64,15 +64,15 @@ func (p *phase) giveUp(why string) decision {
 	return decision{stepBuild, why}
 }
 
-// lateText says what did not come in time.
+// lateText describes what did not arrive in time.
 func (p *phase) lateText(next decision) string {
 	waited := span(time.Since(p.step.began))
-	text := fmt.Sprintf("the cache gave no answer within %s, so the image is built here", waited)
+	text := fmt.Sprintf("the cache did not answer within %s, so the image is built here", waited)
 	switch {
 	case p.waiting:
-		return fmt.Sprintf("the builder's image did not come within %s, so it is built here", waited)
+		return fmt.Sprintf("the builder did not publish its image within %s, so the image is built here", waited)
 	case next.Step == stepAwaitImage:
-		text = fmt.Sprintf("the cached image could not be had within %s, so it is built here", waited)
+		text = fmt.Sprintf("the cached image was not available within %s, so the image is built here", waited)
 	}
 	if next.Why != "" {
 		text += " (" + next.Why + ")"

@@ -20,15 +20,15 @@ import (
 // ErrInterrupted is the cause of a context that a signal ended.
 var ErrInterrupted = errors.New("interrupted")
 
-// Runner prepares images. All fields are needed.
+// Runner prepares images. All fields are required.
 type Runner struct {
-	// Client of the cluster; ClusterError where there is none.
+	// Client of the cluster; ClusterError is set if there is none.
 	Client       client.WithWatch
 	ClusterError error
 	Namespace    string
 	// FindEngine returns the engine that builds.
 	FindEngine func(ctx context.Context) (builder.Engine, error)
-	// FindStore returns where the image goes; nil for the engine's own store.
+	// FindStore returns the image's destination. Nil means the engine's own store.
 	FindStore func(ctx context.Context) (Store, error)
 	Events    Events
 }
@@ -44,19 +44,20 @@ type preparation struct {
 	hashOptions hash.Options
 	project     *v1alpha1.ProjectImageCache
 	engine      builder.Engine
-	engineErr   error // why there is no engine, where a hit needs none
+	engineErr   error // why there is no engine, if a hit needs none
 	store       Store
 	localName   string
 	took        time.Duration // of the build
 	saved       *savedImage
 	staleBase   error // why a built image must not be published
 
-	report *reporter // nil until the request is made
+	report *reporter // nil until the request is created
 	watch  *watcher
 }
 
-// Prepare gives an environment its image: from the cache, or built here. An error means that there is no image; it is
-// one sentence. A UsageError is a request that can't be carried out; ErrInterrupted, the cause of a context that ended.
+// Prepare provides an environment with its image: from the cache, or built here. An error means that no image exists;
+// it is one sentence. A UsageError is a request that can't be carried out. ErrInterrupted is the cause of a context
+// that ended.
 func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) {
 	if request.LookupTimeout <= 0 {
 		request.LookupTimeout = DefaultLookupTimeout
@@ -89,12 +90,12 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 	if err := p.read(ctx); err != nil {
 		var unreachable *UnreachableError
 		if !errors.As(err, &unreachable) || !p.request.BuildWithoutCluster {
-			step.failed("Not ready to begin")
+			step.failed("Not ready to start")
 			return nil, err
 		}
 		p.makeKey(ctx, nil)
 		step.finished(p.subjectText())
-		p.notice("the image is built here without the cache: " + err.Error())
+		p.notice("building the image here without the cache: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "ClusterUnreachable: "+err.Error())
 	}
 	step.finished(p.subjectText())
@@ -112,20 +113,20 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 		if interrupted(ctx) || apierrors.IsInvalid(err) {
 			return nil, fmt.Errorf("request image: %w", err)
 		}
-		p.notice("the cache can't be asked, so the image is built here: " + err.Error())
+		p.notice("can't ask the cache, so the image is built here: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "LookupFailed: "+err.Error())
 	}
 	return p.carryOut(ctx, lookup)
 }
 
-// read reads all that is needed before anything is created: the configuration, the engine, the project.
+// read reads everything that is needed before anything is created: the configuration, the engine, the project.
 func (p *preparation) read(ctx context.Context) error {
 	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return err // nobody can build from a file that does not exist
+		return err // no builder can build from a file that does not exist
 	}
 	if err != nil {
-		// The dev container CLI may read what the cache can't.
+		// The dev container CLI may accept a configuration that the cache can't read.
 		p.subject.keyError = err
 		if configuration, err = devcontainer.Locate(p.request.Workspace, p.request.ConfigPath); err != nil {
 			return err
@@ -150,8 +151,8 @@ func (p *preparation) read(ctx context.Context) error {
 	return nil
 }
 
-// findStore finds the engine, and where the image goes. Without an engine only a folder can take an image, and only on
-// a hit.
+// findStore finds the engine, and the image's destination. Without an engine, an image can only go to a folder, and
+// only on a hit.
 func (p *preparation) findStore(ctx context.Context) error {
 	engine, err := p.runner.FindEngine(ctx)
 	if err == nil {
@@ -184,8 +185,7 @@ func (p *preparation) findProject(ctx context.Context) error {
 	return err
 }
 
-// makeKey computes the hash, with the inputs that the project asks for. Where it can't be computed, the subject's
-// keyError says why.
+// makeKey computes the hash, with the project's key inputs. If it can't, the subject's keyError tells why.
 func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) {
 	p.hashOptions = hash.Options{Platform: p.request.Platform}
 	if project != nil {
@@ -233,7 +233,7 @@ func (p *preparation) ask(ctx context.Context, image *v1alpha1.DevcontainerImage
 	return nil
 }
 
-// carryOut does what the answer says.
+// carryOut does what the answer asks for.
 func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, error) {
 	image, next := p.answer(ctx, lookup)
 	p.result.CacheResult, p.result.Role = image.Status.CacheResult, image.Status.Role
@@ -253,14 +253,15 @@ func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, e
 		return p.buildMeanwhile(ctx, next.Why)
 	}
 	if p.subject.isCompose() {
-		p.notice("Docker Compose configurations are not cached; start the environment as without the cache")
+		p.notice("Docker Compose configurations are not cached; start the environment as if the cache did not exist")
 	} else {
 		p.notice("the cache is bypassed: " + next.Why)
 	}
 	return p.buildOnly(ctx, OutcomeBypassed, next.Why)
 }
 
-// answer waits until the status says what to do, as long as the request allows. What it returns is never to wait.
+// answer waits until the status tells what to do, for as long as the request allows. The returned decision is never
+// to wait.
 func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.DevcontainerImage, decision) {
 	phase := &phase{steps: p.steps, result: p.result, step: lookup}
 	deadline := time.NewTimer(p.request.LookupTimeout)
@@ -273,7 +274,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 		}
 		switch {
 		case next.Step == stepAwaitBuilder && !p.request.Wait:
-			next = decision{stepBuild, builderText(image.Status.Builder) + "; as asked, this one does not wait and builds its own"}
+			next = decision{stepBuild, builderText(image.Status.Builder) + "; as requested, this environment does not wait and builds its own image"}
 		case next.Step == stepAwaitBuilder && !phase.waiting:
 			phase.wait(image)
 			deadline.Reset(waitLimit(p.request.WaitTimeout, image.Status.Builder))
@@ -292,20 +293,20 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 	}
 }
 
-// notice tells a sentence once, and keeps it for the result.
+// notice emits a sentence once, and keeps it for the result.
 func (p *preparation) notice(text string) {
 	p.result.Notices = append(p.result.Notices, text)
 	p.steps.notice(text)
 }
 
-// tell says that a report could not be made. It changes nothing for the environment.
+// tell emits that a report could not be written. Nothing changes for the environment.
 func (p *preparation) tell(_ context.Context, err error) {
 	if err != nil {
 		p.notice(err.Error())
 	}
 }
 
-// lastReport makes a report even though the context may have ended.
+// lastReport writes a report even if the context has ended.
 func (p *preparation) lastReport(ctx context.Context, report func(ctx context.Context) error) {
 	ctx, cancel := lastWords(ctx)
 	defer cancel()
@@ -322,10 +323,10 @@ func (p *preparation) subjectText() string {
 	}
 	text = fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)
 	if count := len(p.subject.key.Warnings); count > 0 {
-		text += fmt.Sprintf("; %d not in the hash, see imagecache hash --explain", count)
+		text += fmt.Sprintf("; not in the hash: %d, see imagecache hash --explain", count)
 	}
 	return text
 }
 
-// interrupted says whether the run as a whole was stopped.
+// interrupted reports whether the whole run was stopped.
 func interrupted(ctx context.Context) bool { return ctx.Err() != nil }

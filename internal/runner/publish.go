@@ -16,8 +16,8 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// buildAndPublish builds as the one builder of the hash, and publishes. From the end of the build on nothing that fails
-// stops the environment: it has its image.
+// buildAndPublish builds as the one builder of the hash, and publishes. After the build no failure stops the
+// environment: it has its image.
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	lease := renew(ctx, p.runner.Client, image, renewEvery)
 	defer lease.stop()
@@ -30,7 +30,7 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 	return p.publishBuilt(ctx, image, lease, took)
 }
 
-// publishBuilt publishes what was built, or says why it can't be.
+// publishBuilt publishes the built image, or emits why it can't.
 func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (*Result, error) {
 	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
@@ -41,17 +41,17 @@ func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.Devconta
 	}
 	if err != nil {
 		p.result.Reason = err.Error()
-		p.notice("the image was built, and is not published: " + err.Error())
+		p.notice("the image was built but not published: " + err.Error())
 		return p.result, nil //nolint:nilerr // the environment has its image
 	}
 	p.result.Outcome = OutcomePublished
 	return p.result, nil
 }
 
-// publish reports the image, uploads what the cache doesn't have, and waits until it is published.
+// publish reports the image, uploads what the cache does not have, and waits until it is published.
 func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.request.PublishTimeout,
-		fmt.Errorf("it was not done within %s", span(p.request.PublishTimeout)))
+		fmt.Errorf("publishing did not finish within %s", span(p.request.PublishTimeout)))
 	defer cancel()
 	if err := lease.confirm(ctx); err != nil {
 		return causeOr(ctx, err)
@@ -81,8 +81,8 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	return causeOr(ctx, p.followPublication(ctx, image, built, lease))
 }
 
-// confirmKey makes sure that what was built is what was hashed: an image must not be published under the hash of files
-// that were changed while it was built.
+// confirmKey checks that the files did not change during the build: an image must not be published under the hash of
+// other files.
 func (p *preparation) confirmKey(ctx context.Context) error {
 	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
 	if err != nil {
@@ -93,12 +93,12 @@ func (p *preparation) confirmKey(ctx context.Context) error {
 		return fmt.Errorf("confirm hash: %w", err)
 	}
 	if key.Hash != p.subject.key.Hash {
-		return errors.New("the configuration, or what its hash covers, changed while it was built")
+		return errors.New("the configuration, or a file that its hash covers, changed during the build")
 	}
 	return nil
 }
 
-// candidate is the built image, ready to be published.
+// candidate returns the built image, ready to be published.
 func (p *preparation) candidate(ctx context.Context, image *v1alpha1.DevcontainerImage, took time.Duration) (*candidate, error) {
 	saved, err := p.save(ctx)
 	if err != nil {
@@ -114,8 +114,8 @@ func (p *preparation) candidate(ctx context.Context, image *v1alpha1.Devcontaine
 	return built, built.check(want)
 }
 
-// followPublication does what the status asks for until the image is published, or will not be. Where it is this side that
-// can't go on, the lease is given back. Once all is uploaded the controller needs nobody any more.
+// followPublication does what the status asks for until the image is published, or will not be. If this side can't
+// continue, followPublication gives the lease back. After the upload the controller needs no runner.
 func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *renewer) error {
 	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
 	uploaded := false
@@ -179,7 +179,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	for _, digest := range image.Status.MissingLayers {
 		blob, known := built.blobs[digest]
 		if !known {
-			return fmt.Errorf("upload image: the cache asks for %s, which is not of this image", digest)
+			return fmt.Errorf("upload image: the cache asks for %s, which is not part of this image", digest)
 		}
 		blobs = append(blobs, blob)
 	}
@@ -193,7 +193,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	return nil
 }
 
-// causeOr is why ctx ended, where that is what an error comes from.
+// causeOr returns why ctx ended, if an error comes from that.
 func causeOr(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

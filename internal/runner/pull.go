@@ -12,7 +12,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// pull gets the cached image into the engine's store under the request's name, and reports how that went. Where it
+// pull pulls the cached image into the engine's store under the request's name, and reports the result. If the pull
 // fails, the environment builds.
 func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	text := "Pulling " + image.Status.Image.Reference
@@ -33,7 +33,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	if err != nil {
 		step.failed(err.Error())
 		p.tell(ctx, p.report.pull(ctx, v1alpha1.PullFailed, took, err.Error()))
-		p.notice("the cached image can't be pulled, so it is built here: " + err.Error())
+		p.notice("can't pull the cached image, so the image is built here: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "PullFailed: "+err.Error())
 	}
 	step.finished(got.text(image.Status.Image.SizeBytes))
@@ -52,18 +52,18 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	return p.result, nil
 }
 
-// pull is one transfer of an image out of the cache.
+// pull is one transfer of an image from the cache.
 type pull struct {
 	reference, name string
 	secret          []byte // a Docker configuration with our credentials
 	output          io.Writer
 	progress        func(done, total int64)
 
-	// done of total bytes came from the registry; both zero where that is not known.
+	// done of total bytes came from the registry. Both are zero if that is unknown.
 	done, total int64
 }
 
-// source is the image in its registry, with the credentials for it.
+// source returns the image in its registry, with the credentials for it.
 func (p *pull) source() (name.Digest, authn.Authenticator, error) {
 	digest, err := name.NewDigest(p.reference)
 	if err != nil {
@@ -73,11 +73,11 @@ func (p *pull) source() (name.Digest, authn.Authenticator, error) {
 	return digest, auth, err
 }
 
-// text says what was pulled. sizeBytes is what the cache says of the image, if it does.
+// text describes what was pulled. sizeBytes is the image's size according to the cache, if known.
 func (p *pull) text(sizeBytes *int64) string {
 	switch {
 	case p.total > 0 && p.done < p.total:
-		return fmt.Sprintf("Pulled %s of %s, the rest was here", megabytes(p.done), megabytes(p.total))
+		return fmt.Sprintf("Pulled %s of %s, the rest existed here", megabytes(p.done), megabytes(p.total))
 	case p.total > 0:
 		return "Pulled " + megabytes(p.total)
 	case sizeBytes != nil:

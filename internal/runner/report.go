@@ -14,14 +14,14 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// reporter writes the runner's reports into the spec of its request, by merge patches. A report that was written is
-// never changed; writing the same again is success.
+// reporter writes the runner's reports into the spec of its request, by merge patches. A written report never
+// changes; writing the same report again succeeds.
 type reporter struct {
 	client client.Client
 	key    types.NamespacedName
 }
 
-// maxReportMessage is how many characters the API takes.
+// maxReportMessage is how many characters the API accepts.
 const maxReportMessage = 1024
 
 func (r reporter) build(ctx context.Context, report v1alpha1.BuildReport) error {
@@ -61,12 +61,12 @@ func (r reporter) patch(ctx context.Context, field string, value any) error {
 	return nil
 }
 
-// lastWords is the context of what is still to be told after ctx has ended.
+// lastWords returns a context for reports that are written after ctx has ended.
 func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
-// shorten cuts a message to what the API takes, on one line.
+// shorten cuts a message to the API's limit, and puts it on one line.
 func shorten(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
 	characters := []rune(message)

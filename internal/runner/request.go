@@ -19,29 +19,29 @@ import (
 
 // Request is what an environment asks for. The zero value of a duration means its default.
 type Request struct {
-	// Workspace is the folder, and ConfigPath which of its configurations; empty for the usual places.
+	// Workspace is the folder, and ConfigPath the configuration in it. Empty means the usual places.
 	Workspace  string
 	ConfigPath string
-	// Project is the name of the ProjectImageCache or the project's ID; empty for an environment without a project.
+	// Project is the name of the ProjectImageCache or the project's ID. Empty means an environment without a project.
 	Project     string
 	Environment string
 	Trigger     v1alpha1.Trigger
-	// Platform as linux/amd64; empty for the default.
+	// Platform is the image's platform, such as linux/amd64. Empty means the default.
 	Platform string
-	// Refresh asks for a new image although one may be cached.
+	// Refresh asks for a new image even if one is cached.
 	Refresh bool
-	// Tag is the name that the image gets on this machine; empty for one of our own.
+	// Tag is the name that the image gets on this machine. Empty means a name of our own.
 	Tag string
-	// Wait says whether to wait for another environment that builds the same image.
+	// Wait reports whether to wait for another environment that builds the same image.
 	Wait bool
-	// LookupTimeout bounds the wait for the cache's answer, WaitTimeout that for another builder.
+	// LookupTimeout limits the wait for the cache's answer, and WaitTimeout the wait for another builder.
 	LookupTimeout time.Duration
 	WaitTimeout   time.Duration
-	// BuildTimeout bounds a build; zero is no bound.
+	// BuildTimeout limits a build. Zero means no limit.
 	BuildTimeout time.Duration
-	// PublishTimeout bounds all between the end of the build and the published image.
+	// PublishTimeout limits the time from the end of the build to the published image.
 	PublishTimeout time.Duration
-	// BuildWithoutCluster lets the image be built here if the cluster can't be asked at all.
+	// BuildWithoutCluster allows a build here if the cluster can't be reached.
 	BuildWithoutCluster bool
 }
 
@@ -51,7 +51,7 @@ const (
 	DefaultPublishTimeout = 15 * time.Minute
 )
 
-// environmentPattern is what the API takes as an environment's ID.
+// environmentPattern is what the API accepts as an environment's ID.
 var environmentPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // UsageError is a request that can't be carried out as it was written.
@@ -59,15 +59,15 @@ type UsageError struct{ Message string }
 
 func (e *UsageError) Error() string { return e.Message }
 
-// validate checks what the API would refuse, before anything is done.
+// validate checks what the API would reject, before anything is done.
 func (r *Request) validate() error {
 	switch {
 	case r.Environment == "":
-		return &UsageError{"an environment is needed: say which with --environment"}
+		return &UsageError{"an environment is required: set --environment"}
 	case len(r.Environment) > 128 || !environmentPattern.MatchString(r.Environment):
 		return &UsageError{fmt.Sprintf("environment %q must be at most 128 letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit", r.Environment)}
 	case r.Trigger != v1alpha1.TriggerEnvironmentCreated && r.Trigger != v1alpha1.TriggerRebuild:
-		return &UsageError{fmt.Sprintf("trigger %q is not known: it is %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild)}
+		return &UsageError{fmt.Sprintf("trigger %q is not known; use %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild)}
 	}
 	if err := hash.CheckPlatform(r.Platform); err != nil {
 		return &UsageError{err.Error()}
@@ -75,9 +75,8 @@ func (r *Request) validate() error {
 	return nil
 }
 
-// subject is a configuration that was read, with its key. Where that failed,
-// keyError says why: the configuration may then lack all but its place, and the
-// key has no hash.
+// subject is a configuration that was read, with its key. If that failed, keyError tells why. Then the configuration
+// may have only its place, and the key has no hash.
 type subject struct {
 	configuration *devcontainer.Configuration
 	key           *hash.Key
@@ -86,7 +85,7 @@ type subject struct {
 
 func (s subject) isCompose() bool { return s.configuration.Type == devcontainer.TypeCompose }
 
-// object is the DevcontainerImage of a request. project is nil for an environment without one.
+// object returns the DevcontainerImage of a request. project is nil for an environment without a project.
 func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, s subject) *v1alpha1.DevcontainerImage {
 	object := &v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: objectName(r.Environment, s.key.Hash)},
@@ -114,12 +113,12 @@ func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, 
 // maxEnvironmentInName keeps names below the 63 characters that a label's value may have.
 const maxEnvironmentInName = 40
 
-// objectName is a name of its own for a request: the environment, the beginning of the hash, five random characters.
+// objectName returns a unique name for a request: the environment, the beginning of the hash, five random characters.
 func objectName(environment, hash string) string {
 	return fmt.Sprintf("%s-%s-%s", dnsLabel(environment, maxEnvironmentInName), hash[:8], rand.String(5))
 }
 
-// dnsLabel makes the beginning of a DNS label of a name: lowercase letters, digits and hyphens.
+// dnsLabel turns a name into the beginning of a DNS label: lowercase letters, digits and hyphens.
 func dnsLabel(name string, most int) string {
 	safe := strings.Map(func(r rune) rune {
 		switch {
@@ -139,7 +138,7 @@ func dnsLabel(name string, most int) string {
 	return safe
 }
 
-// localName is the image's name on this machine, unless the request gives one.
+// localName returns the image's name on this machine, unless the request sets one.
 func (r *Request) localName(s subject) string {
 	if r.Tag != "" {
 		return r.Tag
@@ -155,14 +154,14 @@ func (r *Request) localName(s subject) string {
 	return fmt.Sprintf("imagecache.local/%s:%s", dnsLabel(owner, 110), tag)
 }
 
-// Bounds that the API sets on spec.inputs.
+// Limits that the API sets on spec.inputs.
 const (
 	maxKeyInputs    = 32
 	maxKeyInputName = 256
 )
 
-// KeyInputs are the inputs of a key as the API takes them. Where they are more than it takes, those of one kind are
-// told as one, whose digest is over all of them.
+// KeyInputs returns the inputs of a key for the API. If there are more than it accepts, KeyInputs combines those of
+// one kind into one input, whose digest covers all of them.
 func KeyInputs(inputs []hash.Input) []v1alpha1.KeyInput {
 	told := make([]v1alpha1.KeyInput, 0, len(inputs))
 	for _, input := range inputs {
@@ -192,7 +191,7 @@ func keyInputsByKind(inputs []hash.Input) []v1alpha1.KeyInput {
 	return told
 }
 
-// keyCoverage says whether a key covers what its build reads.
+// keyCoverage reports whether a key covers what its build reads.
 func keyCoverage(key *hash.Key) v1alpha1.BuildKeyCoverage {
 	for _, warning := range key.Warnings {
 		if warning.Code == hash.LocalEnvNotCovered {

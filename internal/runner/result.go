@@ -10,7 +10,7 @@ import (
 // Outcome is what an environment got.
 type Outcome string
 
-// Outcomes. All but OutcomeBypassed of a Compose configuration come with an image.
+// Outcomes. All come with an image, except OutcomeBypassed for a Compose configuration.
 const (
 	// OutcomeHit: a cached image was pulled.
 	OutcomeHit Outcome = "Hit"
@@ -18,18 +18,18 @@ const (
 	OutcomePublished Outcome = "Published"
 	// OutcomeBuilt: the image was built here and not published.
 	OutcomeBuilt Outcome = "Built"
-	// OutcomeBypassed: the cache does not apply; the image was built here unless the configuration is of Docker Compose.
+	// OutcomeBypassed: the cache does not apply; the image was built here, unless Docker Compose is configured.
 	OutcomeBypassed Outcome = "Bypassed"
 )
 
-// Result is what came of a request. Its JSON form is what `imagecache prepare -o json` prints.
+// Result is the result of a request. Its JSON form is what `imagecache prepare -o json` prints.
 type Result struct {
 	Outcome Outcome `json:"outcome"`
-	// Image is the image's name on this machine; empty where there is nothing to build.
+	// Image is the image's name on this machine. It is empty if there is nothing to build.
 	Image string `json:"image,omitempty"`
-	// Reference is the image in the cache, repository@digest, if it is there.
+	// Reference is the image in the cache, repository@digest, if the cache has it.
 	Reference string `json:"reference,omitempty"`
-	// Reason says why it is not a hit, or was not published.
+	// Reason tells why the request was not a hit, or why the image was not published.
 	Reason string `json:"reason,omitempty"`
 
 	Hash        string `json:"hash,omitempty"`
@@ -45,7 +45,7 @@ type Result struct {
 
 	SavedSeconds int64 `json:"savedSeconds,omitempty"`
 	Seconds      Times `json:"seconds"`
-	// Warnings are what the build takes and the hash does not cover.
+	// Warnings are what the build reads and the hash does not cover.
 	Warnings []hash.Warning `json:"warnings,omitempty"`
 	// Notices are the sentences about what the cache could not do.
 	Notices []string `json:"notices,omitempty"`

@@ -20,21 +20,21 @@ import (
 	"imagecache.dev/internal/relay"
 )
 
-// Store is where an environment takes its image from: an engine's image store, or a folder.
+// Store is the destination of an environment's image: an engine's image store, or a folder.
 type Store interface {
-	// pull gets an image from its registry under a name, and tells how far it is.
+	// pull pulls an image from its registry under a name, and reports its progress.
 	pull(ctx context.Context, pull *pull) error
-	// put takes an image that an engine built, under a name.
+	// put adds an image that an engine built, under a name.
 	put(ctx context.Context, image v1.Image, name string) error
-	// shown is how a person names the image in here.
+	// shown returns the name of an image in this store for a person.
 	shown(name string) string
 }
 
 // EngineStore is an engine's image store.
 type EngineStore struct{ Engine builder.Engine }
 
-// pull lets the engine pull through a relay, which knows how far it is. Where that does not work, for example because the
-// engine is on another machine, the engine pulls by itself. The image is then complete, or it is an error.
+// pull makes the engine pull through a relay, which counts the bytes. If that does not work, for example because the
+// engine is on another machine, the engine pulls directly. The store then has all of the image, or pull returns an error.
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
 	through, err := s.pullRelayed(ctx, p)
 	switch {
@@ -45,7 +45,7 @@ func (s EngineStore) pull(ctx context.Context, p *pull) error {
 		if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
 			return err
 		}
-		p.done, p.total = 0, 0 // what came is not known
+		p.done, p.total = 0, 0 // the number of bytes is unknown
 		return s.complete(ctx, p, nothing)
 	}
 	group, both := errgroup.WithContext(ctx)
@@ -77,7 +77,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, er
 	return through, nil
 }
 
-// pullAs pulls with a login and gives the image a name.
+// pullAs pulls with a login and tags the image with a name.
 func (s EngineStore) pullAs(ctx context.Context, reference, name string, login []byte, output io.Writer) error {
 	folder, err := privateConfig(login, s.Engine.Name() != builder.Podman)
 	if err != nil {
@@ -102,8 +102,7 @@ func (s EngineStore) shown(name string) string { return name }
 // LayoutStore is a folder in the OCI image layout. It needs no engine, so a hit needs none either.
 type LayoutStore struct{ Folder string }
 
-// annotationName names an image in a layout:
-// https://github.com/opencontainers/image-spec/blob/main/annotations.md
+// annotationName names an image in a layout: https://github.com/opencontainers/image-spec/blob/main/annotations.md
 const annotationName = "org.opencontainers.image.ref.name"
 
 func (s LayoutStore) pull(ctx context.Context, p *pull) error {
@@ -126,7 +125,7 @@ func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	return nil
 }
 
-// put replaces an image of the same name.
+// put adds an image, and replaces an image of the same name.
 func (s LayoutStore) put(_ context.Context, image v1.Image, imageName string) error {
 	folder, err := s.open()
 	if err == nil {

@@ -129,7 +129,7 @@ func TestWhatWasPulled(t *testing.T) {
 		want string
 	}{
 		"all of it":        {pull{done: 45_000_000, total: 45_000_000}, &size, "Pulled 45.0 MB"},
-		"what was missing": {pull{done: 1_500_000, total: 45_000_000}, &size, "Pulled 1.5 MB of 45.0 MB, the rest was here"},
+		"what was missing": {pull{done: 1_500_000, total: 45_000_000}, &size, "Pulled 1.5 MB of 45.0 MB, the rest existed here"},
 		"by the engine":    {pull{}, &size, "Pulled 45.2 MB"},
 		"nothing known":    {pull{}, nil, "Pulled"},
 	}

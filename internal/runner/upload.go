@@ -15,28 +15,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many blobs are uploaded at once, and uploadTries how often each is tried.
+// uploads is how many blobs are uploaded concurrently, and uploadTries how often each upload is tried.
 const (
 	uploads     = 4
 	uploadTries = 5
 )
 
-// Upload puts blobs into a repository, those that it has already left out.
+// Upload uploads blobs to a repository, except those that it already has.
 func Upload(ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer) error {
 	sending := &upload{repository: repository, auth: auth, pause: time.Second}
 	return sending.run(ctx, blobs)
 }
 
-// upload puts blobs into a repository, those that it has already left out, and tells how many bytes are done.
+// upload uploads blobs to a repository, except those that it already has, and reports the progress in bytes.
 type upload struct {
 	repository name.Repository
 	auth       authn.Authenticator
-	// pause before the second try; it doubles with each further one.
+	// pause is the pause before the second try. It doubles before each further try.
 	pause time.Duration
 	meter meter
 }
 
-// run uploads all blobs, or returns the first error that trying again does not help.
+// run uploads all blobs, or returns the first error that a retry does not help.
 func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
 	for _, blob := range blobs {
 		size, err := blob.Size()
@@ -76,7 +76,7 @@ func (u *upload) blob(ctx context.Context, blob v1.Layer) error {
 	}
 }
 
-// uploadAgain says whether another try may succeed: not if the registry said what is wrong with this one.
+// uploadAgain reports whether a retry may succeed. It can't if the registry named an error of the request.
 func uploadAgain(err error) bool {
 	var answered *transport.Error
 	if !errors.As(err, &answered) {

@@ -13,7 +13,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// watcher follows one DevcontainerImage. It connects again whenever the watch ends, and keeps the last state.
+// watcher follows one DevcontainerImage. It reconnects when the watch ends, and keeps the last state.
 type watcher struct {
 	client client.WithWatch
 	key    types.NamespacedName
@@ -22,11 +22,11 @@ type watcher struct {
 	image   *v1alpha1.DevcontainerImage
 	deleted bool
 
-	// changed holds a value while there is a state that was not looked at.
+	// changed holds a value while there is a state that the reader has not seen.
 	changed chan struct{}
 }
 
-// follow starts to follow an object as it was created. The goroutine ends with ctx.
+// follow starts to follow an object from its creation. The goroutine ends with ctx.
 func follow(ctx context.Context, c client.WithWatch, image *v1alpha1.DevcontainerImage) *watcher {
 	w := &watcher{
 		client:  c,
@@ -38,7 +38,7 @@ func follow(ctx context.Context, c client.WithWatch, image *v1alpha1.Devcontaine
 	return w
 }
 
-// state is the object as it was last seen, and whether it was deleted since. The object must not be changed.
+// state returns the last state of the object, and whether it was deleted since. Callers must not change the object.
 func (w *watcher) state() (image *v1alpha1.DevcontainerImage, deleted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +69,8 @@ func (w *watcher) run(ctx context.Context, version string) {
 	}
 }
 
-// reread gets the object itself, where the watch can't go on from what it saw last, and returns its version; empty where
+// reread reads the object if the watch can't continue from the last version, and returns its version, or "" if it
+// can't be read now.
 // it can't be read now.
 func (w *watcher) reread(ctx context.Context) string {
 	image := &v1alpha1.DevcontainerImage{}
@@ -88,7 +89,8 @@ func (w *watcher) reread(ctx context.Context) string {
 	return image.ResourceVersion
 }
 
-// read takes the events of one stream until it ends. It returns the version to go on from, empty for a new beginning.
+// read receives the events of one stream until it ends. It returns the version to continue from, or "" to start
+// again.
 func (w *watcher) read(stream watch.Interface, version string) (next string, seen bool) {
 	defer stream.Stop()
 	for event := range stream.ResultChan() {

@@ -109,5 +109,5 @@ func TestSecondCreationOfAnEnvironmentBuildsForItself(t *testing.T) {
 	again := h.ask("shop", "e-1", hashOf("b"))
 	again.role(v1alpha1.RoleLocalBuild)
 	again.ready(again.request)
-	h.Expect(again.request.Status.Explanation).To(ContainSubstring("only the first may publish"))
+	h.Expect(again.request.Status.Explanation).To(ContainSubstring("only the first request may publish"))
 }

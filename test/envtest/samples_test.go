@@ -166,12 +166,12 @@ func TestKubectlGet(t *testing.T) {
 func TestExplainIsEnough(t *testing.T) {
 	k := newKubectl(t, ownNamespace(t))
 	for field, words := range map[string][]string{
-		"dci":                           {"one environment's request", "status answers"},
-		"dci.spec.build":                {"written once", "merge patch", "missingLayers", "verb report", "outcome", "manifest", "config", "durationSeconds", "-required-", "64 KiB", "128 KiB", "Succeeded", "Failed", "message"},
+		"dci":                           {"one environment's request", "answers in the status"},
+		"dci.spec.build":                {"writes it once", "merge patch", "missingLayers", "verb report", "outcome", "manifest", "config", "durationSeconds", "-required-", "64 KiB", "128 KiB", "Succeeded", "Failed", "message"},
 		"dci.spec.build.keyCoverage":    {"Complete", "Incomplete", "EnvironmentValues", "never published"},
-		"dci.spec.uploadAttempt":        {"raises the number by one", "only grows"},
+		"dci.spec.uploadAttempt":        {"raises the number by one", "can only grow"},
 		"dci.spec.configHash":           {"64 lowercase hex", "imagecache hash"},
-		"dci.status.cacheResult":        {"Hit", "Miss", "Bypassed", "stays"},
+		"dci.status.cacheResult":        {"Hit", "Miss", "Bypassed", "never changes"},
 		"pic.spec.retentionDays":        {"1 to 365", "by default 30"},
 		"pic.spec.keyInputs":            {"BuildContext", "BaseImages", "Features", "LocalEnv"},
 		"ric.spec.tier":                 {"set-tier", "Free", "Core", "Enterprise"},

@@ -193,7 +193,7 @@ func TestWhatChangedWhileItWasBuiltIsNotPublished(t *testing.T) {
 		return nil
 	}
 	result := w.mustPrepare(w.request())
-	if result.Outcome != runner.OutcomeBuilt || !strings.Contains(w.noticedOnce(t), "changed while it was built") {
+	if result.Outcome != runner.OutcomeBuilt || !strings.Contains(w.noticedOnce(t), "changed during the build") {
 		t.Errorf("result %+v", result)
 	}
 	if report := w.theRequest().Spec.Build; report == nil || report.Outcome != v1alpha1.BuildFailed {
@@ -344,7 +344,7 @@ func TestPublishTimeoutStopsNobody(t *testing.T) {
 	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
 		t.Errorf("result %+v", result)
 	}
-	if notice := w.noticedOnce(t); !strings.Contains(notice, "it was not done within") {
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "publishing did not finish within") {
 		t.Errorf("notice %q", notice)
 	}
 }
