@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
+	"imagecache.dev/test/enginetest"
 )
 
 func workspaceOf(t *testing.T, files map[string]string) string {

@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	// ErrIncomplete: the store has an image under this name and lacks parts of it. Load the image.
+	// ErrIncomplete means that the store has an image under this name and lacks parts of it. Load the image.
 	ErrIncomplete = errors.New("the engine's store lacks parts of the image")
-	// ErrNotTold: the engine does not report whether its store has all of an image. Engines before Docker 27 with
+	// ErrNotTold means that the engine does not report whether its store has all of an image. Engines before Docker 27 with
 	// containerd's image store do not.
 	ErrNotTold = errors.New("the engine does not report whether its store has all of the image")
 )

@@ -25,7 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
+	"imagecache.dev/test/enginetest"
 )
 
 func embedded(t *testing.T) builder.Engine {

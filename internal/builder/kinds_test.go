@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
 	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
 )
 
 // TestEveryEngineBuildsFeatures builds without any registry but the test's own.

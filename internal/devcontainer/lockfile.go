@@ -30,7 +30,7 @@ func ParseLockfile(contents []byte) (Lockfile, error) {
 	}
 	var written, features map[string]json.RawMessage // names are of exact case, as in JavaScript
 	if json.Unmarshal(root, &written) != nil || json.Unmarshal(written["features"], &features) != nil {
-		return nil, nil // what is no object pins nothing
+		return Lockfile{}, nil //nolint:nilerr // what is no object pins nothing
 	}
 	lockfile := Lockfile{}
 	for id, raw := range features {

@@ -25,7 +25,8 @@ func (p *preparation) pullBases(ctx context.Context) error {
 		}
 	}
 	// Another platform's image may not exist for this machine, for which an engine pulls.
-	if len(bases) == 0 || p.engineErr != nil || p.subject.key.Platform != "linux/"+runtime.GOARCH {
+	isOwnPlatform := p.subject.key.Platform == "linux/"+runtime.GOARCH
+	if len(bases) == 0 || p.engine == nil || !isOwnPlatform {
 		return nil
 	}
 	step := p.steps.start("PullBases", "Pulling base images")

@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
 )
 
 // recompressed is an image with the same layers as blobs of other digests, as a builder publishes them that has not kept

@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
 )
 
 // matrixFile is where the table is written to, in the repository.

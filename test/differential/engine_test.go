@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/builder/enginetest"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
 )
 
 // kinds are the engines that keys are compared with: buildah, and the BuildKit of a current Docker.

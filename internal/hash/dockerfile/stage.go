@@ -52,7 +52,7 @@ func (a *analysis) linkStages(parsed []instructions.Stage) error {
 func (a *analysis) linkBase(s *stage) error {
 	written := s.BaseName
 	var err error
-	known := false
+	var known bool
 	if s.BaseName, known, err = a.expandGlobal(s.BaseName, s.line); err != nil {
 		return err
 	}
