@@ -29,7 +29,7 @@ test_part() {
 	}
 	mapfile -t packages <<<"$list"
 	case $1 in
-	unit) flags+=(-timeout 10m) ;;
+	unit) flags+=(-timeout 20m) ;;
 	# Whole flows: each package has the machine to itself, and no result is an old one.
 	*) flags+=(-timeout 20m -count=1 -p 1) ;;
 	esac
