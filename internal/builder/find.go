@@ -43,7 +43,8 @@ func Find(ctx context.Context, name string) (Engine, error) {
 	}
 }
 
-// PassedOver returns why Find did not take docker, where the machine has a docker daemon or is told of one; else nil.
+// PassedOver returns the reason why Find did not choose docker, although the machine has a docker daemon or names one.
+// It returns nil otherwise.
 func PassedOver(engine Engine) error {
 	if p, ok := engine.(*program); ok {
 		return p.passedOver

@@ -67,6 +67,9 @@ func newMatrix(t *testing.T) *matrix {
 		t.Setenv(builder.CLIVariable, cli)
 	}
 	busybox, err := containerenv.FindBusybox()
+	if err != nil && os.Getenv(engine.Variable) != "" {
+		t.Fatal(err) // the engines are required, and so is their base image
+	}
 	if err != nil {
 		t.Skip(err)
 	}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"os"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -12,6 +13,9 @@ import (
 func baseImage(t *testing.T) v1.Image {
 	t.Helper()
 	busybox, err := containerenv.FindBusybox()
+	if err != nil && os.Getenv(engine.Variable) != "" {
+		t.Fatal(err) // the engines are required, and so is their base image
+	}
 	if err != nil {
 		t.Skip(err)
 	}

@@ -148,7 +148,7 @@ func (a *analysis) spellings(s *stage, word string) ([]string, error) {
 }
 
 // contextsOf returns the contexts that a name of --from takes files of, where
-// "" is the build context, and notes what else it takes from.
+// "" is the build context, and records the images and remotes that the name stands for.
 func (a *analysis) contextsOf(from string, line int) []string {
 	if from == "" {
 		return []string{""}

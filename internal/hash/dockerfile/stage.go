@@ -18,7 +18,7 @@ type stage struct {
 	line     int
 	platform string
 	base     *stage   // nil where it starts from no stage
-	from     []origin // what else it may start from
+	from     []origin // images, contexts and remotes that it may start from
 	commands []instructions.Command
 	uses     []*stage // by COPY --from and RUN --mount=from
 	end      environment
