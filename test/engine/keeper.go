@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"imagecache.dev/test/containerenv"
-	"imagecache.dev/test/process"
+	"imagecache.dev/internal/process"
 )
 
 const (
