@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,7 +51,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(temporary) }()
+	defer func() { _ = temporary.Remove() }()
 	// Feature builds are the same whichever lockfile is written back afterwards,
 	// and a build must not change the workspace.
 	kept, err := keepLockfile(configuration)

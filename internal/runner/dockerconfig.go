@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"imagecache.dev/internal/tempfolder"
 )
 
 // dockerConfig is a Docker configuration file: those parts of it that concern credentials.
@@ -109,17 +111,17 @@ func (c *dockerConfig) prefer(ours dockerConfig, forDocker bool) {
 
 // privateConfig writes a folder with a config.json that holds the user's own credentials and ours, for nobody else to
 // read. The caller removes the folder.
-func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
+func privateConfig(secret []byte, forDocker bool) (*tempfolder.Folder, error) {
 	var ours dockerConfig
 	if err := json.Unmarshal(secret, &ours); err != nil {
-		return "", errors.New("read pull credentials: the Secret holds no Docker configuration")
+		return nil, errors.New("read pull credentials: the Secret holds no Docker configuration")
 	}
 	home, _ := os.UserHomeDir()
 	var config dockerConfig
 	for _, path := range userConfigPaths(os.Getenv, home) {
 		users, err := readDockerConfig(path)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		config.merge(users)
 	}
@@ -127,18 +129,19 @@ func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 	users := dockerFolder(os.Getenv, home)
 	content, err := config.encode(users)
 	if err != nil {
-		return "", fmt.Errorf("write registry credentials: %w", err)
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
-	if folder, err = os.MkdirTemp("", "imagecache-credentials-"); err != nil { // mode 0700
-		return "", fmt.Errorf("write registry credentials: %w", err)
+	folder, err := tempfolder.New(tempfolder.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
-	err = os.WriteFile(filepath.Join(folder, configFile), content, 0o600)
+	err = os.WriteFile(filepath.Join(folder.Path, configFile), content, 0o600)
 	if err == nil {
-		err = linkOthers(users, folder)
+		err = linkOthers(users, folder.Path)
 	}
 	if err != nil {
-		_ = os.RemoveAll(folder)
-		return "", fmt.Errorf("write registry credentials: %w", err)
+		_ = folder.Remove()
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
 	return folder, nil
 }
