@@ -68,6 +68,7 @@ func (r stuckRun) command(t *testing.T, stuck string) (*exec.Cmd, *bytes.Buffer)
 		builder.CLIVariable+"=", "KUBECONFIG=/dev/null", "KUBERNETES_SERVICE_HOST=", "STUCK="+stuck, "READY="+r.ready)
 	output := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = output, output
+	cmd.WaitDelay = 10 * time.Second // processes that are left keep the output open
 	return cmd, output
 }
 
