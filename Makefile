@@ -218,7 +218,7 @@ $(HELM) $(KO): $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@CGO_ENABLED=0 hack/go-build.sh $(@F) hack/tools/$* -trimpath -ldflags '-s -w' -o $@ $(TOOL)
 	@touch $@
 
-$(REAP): $(wildcard hack/reap/*.go test/process/*.go) go.mod
+$(REAP): $(wildcard hack/reap/*.go internal/process/*.go) go.mod
 	@go build -o $@ ./hack/reap
 	@touch $@
 

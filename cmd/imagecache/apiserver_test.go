@@ -23,6 +23,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		main()
+	}
 	ctrllog.SetLogger(logr.Discard()) // as main does
 	os.Exit(m.Run())
 }

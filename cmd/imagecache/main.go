@@ -23,11 +23,18 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup sets it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		<-signals
 		cancel(runner.ErrInterrupted)
-		<-signals
-		os.Exit(exitInterrupted)
+		for received := range signals {
+			// A terminal that closes sends SIGHUP more than once. Nobody asks for haste by that.
+			if received != syscall.SIGHUP {
+				os.Exit(exitInterrupted)
+			}
+		}
 	}()
 
 	streams := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}

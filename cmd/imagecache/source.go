@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,6 +13,7 @@ import (
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/inspect"
 	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/tempfolder"
 )
 
 // Prefixes of the sources of --diff that are not folders.
@@ -34,15 +34,16 @@ func (h *hashCommand) keyOf(ctx context.Context, source string) (*hashed, error)
 }
 
 func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed, error) {
-	folder, err := os.MkdirTemp("", "imagecache-commit-")
+	tempfolder.RemoveAbandoned()
+	folder, err := tempfolder.New(tempfolder.Commit)
 	if err != nil {
 		return nil, fmt.Errorf("read commit: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	if err := gitrev.Extract(ctx, ".", revision, folder); err != nil {
+	defer func() { _ = folder.Remove() }()
+	if err := gitrev.Extract(ctx, ".", revision, folder.Path); err != nil {
 		return nil, err
 	}
-	return h.compute(ctx, folder)
+	return h.compute(ctx, folder.Path)
 }
 
 // keyOfCached returns the key of a cached image from its request or, if the request is removed, from the image.

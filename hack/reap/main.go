@@ -22,7 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"imagecache.dev/test/process"
+	"imagecache.dev/internal/process"
 )
 
 // grace is how long orphans have between SIGTERM and SIGKILL.

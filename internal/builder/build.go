@@ -52,7 +52,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(temporary) }()
+	defer func() { _ = temporary.Remove() }()
 	// Feature builds are the same whichever lockfile is written back afterwards,
 	// and a build must not change the workspace.
 	kept, err := keepLockfile(configuration)
@@ -135,6 +135,9 @@ var failedPull = regexp.MustCompile(`^Command failed: .* pull (\S+)$`)
 // noBase stands in a Dockerfile for no base image. The reference CLI takes it for the name of one.
 const noBase = "scratch"
 
+// noUser is the message for a user without a name, which the reference CLI asks the system for.
+const noUser = "Command failed: id -u -n"
+
 // outcome makes one error of the reference CLI's answer, of what it logged,
 // and of how it ended.
 func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr error) error {
@@ -150,6 +153,10 @@ func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr
 		return nil
 	}
 	match := failedPull.FindStringSubmatch(a.Message)
+	if a.Message == noUser {
+		return fmt.Errorf("build dev container: the dev container CLI needs the name of its user, and the user with ID %d has none: "+
+			"add an entry to /etc/passwd, or run as another user", os.Getuid())
+	}
 	if match != nil && match[1] == noBase {
 		return &BuildError{Message: "the dev container CLI can't build a Dockerfile whose last stage is FROM scratch: name a base image"}
 	}

@@ -3,7 +3,6 @@ package builder
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,14 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
+
+	"imagecache.dev/internal/supervisor"
 )
 
-// stopGrace is how long the processes of a command have to end by themselves.
-const stopGrace = 5 * time.Second
-
-// command is one run of a program in a process group of its own.
+// command is one run of a program, which ends with this process at the latest.
 type command struct {
 	path        string
 	arguments   []string
@@ -42,13 +38,7 @@ func (c command) run(ctx context.Context) error {
 	if c.logs != nil {
 		cmd.Stderr = io.MultiWriter(said, c.logs)
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = stopGrace
-	err := cmd.Run()
-	if cmd.Process != nil && ctx.Err() != nil {
-		_ = signalGroup(cmd.Process.Pid, syscall.SIGKILL)
-	}
+	err := supervisor.Run(cmd)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s ended: %w", filepath.Base(c.path), context.Cause(ctx))
@@ -65,14 +55,6 @@ func (c command) run(ctx context.Context) error {
 func (c command) withholds(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return slices.Contains(c.without, name)
-}
-
-// signalGroup signals every process of a group. One that is gone is no error.
-func signalGroup(leader int, signal syscall.Signal) error {
-	if err := syscall.Kill(-leader, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return err
-	}
-	return nil
 }
 
 // programError is a program that ran and failed, in its own words.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/docker/cli/cli/config"
 )
 
 // CLIVariable names the environment variable with the reference CLI's path;
@@ -37,6 +40,9 @@ func Find(ctx context.Context, name string) (Engine, error) {
 			}
 			return engine, nil
 		}
+		if _, err := exec.LookPath(Docker); err == nil && expectsDocker() {
+			return nil, dockerErr
+		}
 		return nil, fmt.Errorf("%w: neither docker with a running daemon nor podman is there; install one of them (%s builds configurations with an image and without Features)", ErrNoEngine, Embedded)
 	default:
 		return nil, fmt.Errorf("%w: %q is none of %s, %s and %s", ErrNoEngine, name, Docker, Podman, Embedded)
@@ -60,9 +66,16 @@ func expectsDocker() bool {
 	if os.Getenv("DOCKER_HOST") != "" || os.Getenv("DOCKER_CONTEXT") != "" {
 		return true
 	}
+	// A file that can't be read is docker's to complain about.
+	if file, err := config.Load(os.Getenv("DOCKER_CONFIG")); err == nil && !slices.Contains([]string{"", defaultContext}, file.CurrentContext) {
+		return true
+	}
 	_, err := os.Stat(dockerSocket)
 	return err == nil
 }
+
+// defaultContext is docker's name for no context: it uses DOCKER_HOST, or the socket.
+const defaultContext = "default"
 
 func findProgram(ctx context.Context, name string) (*program, error) {
 	path, err := exec.LookPath(name)
@@ -75,7 +88,7 @@ func findProgram(ctx context.Context, name string) (*program, error) {
 	}
 	if name == Docker {
 		// A docker client without a daemon is no engine.
-		probe, cancel := context.WithTimeout(ctx, probeTimeout)
+		probe, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer within %s", probeTimeout))
 		defer cancel()
 		if p.server, err = p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
 			return nil, fmt.Errorf("%w: docker is there, its daemon does not answer: %w", ErrNoEngine, err)

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"imagecache.dev/internal/tempfolder"
 )
 
 // program is an engine that is reached by its command line, which docker and
@@ -169,13 +171,13 @@ func ownPlatform() string { return "linux/" + runtime.GOARCH }
 // scratch makes a private folder for temporary files and the variables that
 // lead Node.js there. The engine's own temporary files, which may be as large
 // as images, stay where they were: they follow TMPDIR alone.
-func scratch() (dir string, environment []string, err error) {
-	dir, err = os.MkdirTemp("", "imagecache-build-")
+func scratch() (folder *tempfolder.Folder, environment []string, err error) {
+	folder, err = tempfolder.New(tempfolder.Build)
 	if err != nil {
-		return "", nil, fmt.Errorf("make temporary folder: %w", err)
+		return nil, nil, err
 	}
 	if os.Getenv("TMPDIR") != "" {
-		return dir, []string{"TMPDIR=" + dir}, nil
+		return folder, []string{"TMPDIR=" + folder.Path}, nil
 	}
-	return dir, []string{"TMP=" + dir}, nil
+	return folder, []string{"TMP=" + folder.Path}, nil
 }

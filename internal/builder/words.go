@@ -13,6 +13,8 @@ var (
 	errorLine = regexp.MustCompile(`(?i)^(?:error|error response from daemon): (.+)$`)
 	// podman logs some errors in logrus' form.
 	leveledLine = regexp.MustCompile(`^time="[^"]*" level=(?:error|fatal) msg="(.+)"$`)
+	// sshLine is how docker says that it did not get through to an engine over ssh; ssh's own words come last.
+	sshLine = regexp.MustCompile(`^error during connect: .*command \[ssh .* stderr=(.+)$`)
 	// noise follows from the error before it.
 	noise = regexp.MustCompile(`^(?:Command failed: |Exit code |at )`)
 )
@@ -26,6 +28,9 @@ func lastWords(output []byte) string {
 	last, why := "", ""
 	for line := range bytes.Lines(output) {
 		text := strings.TrimSpace(timestamp.ReplaceAllString(string(line), ""))
+		if match := sshLine.FindStringSubmatch(text); match != nil {
+			text = match[1]
+		}
 		if match := errorLine.FindStringSubmatch(text); match != nil {
 			text = match[1]
 			if !noise.MatchString(text) {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/tempfolder"
 )
 
 // buildImage runs the builder. Afterwards the environment's store has the image under the request's name.
@@ -114,7 +114,7 @@ func reasonOf(err error) string {
 // savedImage is an image that the engine wrote to files.
 type savedImage struct {
 	v1.Image
-	folder string
+	folder *tempfolder.Folder
 }
 
 // save writes the built image from the engine's store to files, once.
@@ -122,15 +122,15 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 	if p.saved != nil {
 		return p.saved, nil
 	}
-	folder, err := os.MkdirTemp("", "imagecache-layers-")
+	folder, err := tempfolder.New(tempfolder.Layers)
 	if err != nil {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
 	step := p.steps.start("Save", "Saving layers")
-	image, err := p.engine.Save(ctx, p.localName, folder)
+	image, err := p.engine.Save(ctx, p.localName, folder.Path)
 	if err != nil {
 		step.failed("Saving the layers failed")
-		_ = os.RemoveAll(folder)
+		_ = folder.Remove()
 		return nil, err
 	}
 	p.saved = &savedImage{image, folder}
@@ -144,6 +144,6 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 
 func (p *preparation) removeSaved() {
 	if p.saved != nil {
-		_ = os.RemoveAll(p.saved.folder)
+		_ = p.saved.folder.Remove()
 	}
 }

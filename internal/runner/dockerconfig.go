@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"imagecache.dev/internal/tempfolder"
 )
 
 // dockerConfig is the part of a Docker configuration file that concerns credentials.
@@ -110,17 +112,17 @@ func (c *dockerConfig) prefer(ours dockerConfig, forDocker bool) {
 
 // privateConfig writes a config.json with the user's own credentials and ours into a new folder that only this user
 // can read. The caller removes the folder.
-func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
+func privateConfig(secret []byte, forDocker bool) (*tempfolder.Folder, error) {
 	var ours dockerConfig
 	if err := json.Unmarshal(secret, &ours); err != nil {
-		return "", errors.New("read pull credentials: the Secret does not contain a valid Docker configuration")
+		return nil, errors.New("read pull credentials: the Secret does not contain a valid Docker configuration")
 	}
 	home, _ := os.UserHomeDir()
 	var config dockerConfig
 	for _, path := range userConfigPaths(os.Getenv, home) {
 		users, err := readDockerConfig(path)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		config.merge(users)
 	}
@@ -128,18 +130,19 @@ func privateConfig(secret []byte, forDocker bool) (folder string, err error) {
 	users := dockerFolder(os.Getenv, home)
 	content, err := config.encode(users)
 	if err != nil {
-		return "", fmt.Errorf("write registry credentials: %w", err)
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
-	if folder, err = os.MkdirTemp("", "imagecache-credentials-"); err != nil { // mode 0700
-		return "", fmt.Errorf("write registry credentials: %w", err)
+	folder, err := tempfolder.New(tempfolder.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
-	err = os.WriteFile(filepath.Join(folder, configFile), content, 0o600)
+	err = os.WriteFile(filepath.Join(folder.Path, configFile), content, 0o600)
 	if err == nil {
-		err = linkOthers(users, folder)
+		err = linkOthers(users, folder.Path)
 	}
 	if err != nil {
-		_ = os.RemoveAll(folder)
-		return "", fmt.Errorf("write registry credentials: %w", err)
+		_ = folder.Remove()
+		return nil, fmt.Errorf("write registry credentials: %w", err)
 	}
 	return folder, nil
 }

@@ -55,19 +55,19 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = os.RemoveAll(folder) }()
-			got, err := readDockerConfig(filepath.Join(folder, "config.json"))
+			defer func() { _ = folder.Remove() }()
+			got, err := readDockerConfig(filepath.Join(folder.Path, "config.json"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
-			info, err := os.Stat(folder)
+			info, err := os.Stat(folder.Path)
 			if err != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("the folder has mode %v (%v), want 0700", info.Mode().Perm(), err)
 			}
-			content, err := os.ReadFile(filepath.Join(folder, "config.json"))
+			content, err := os.ReadFile(filepath.Join(folder.Path, "config.json"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,11 +77,11 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 				}
 			}
 			for _, other := range others {
-				if _, err := os.Stat(filepath.Join(folder, other)); err != nil {
+				if _, err := os.Stat(filepath.Join(folder.Path, other)); err != nil {
 					t.Errorf("docker would not find the user's %s: %v", other, err)
 				}
 			}
-			if err := os.RemoveAll(folder); err != nil {
+			if err := folder.Remove(); err != nil {
 				t.Fatal(err)
 			}
 			for _, other := range others {

@@ -15,6 +15,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/tempfolder"
 )
 
 // ErrInterrupted is the cause of a context that a signal ended.
@@ -68,6 +69,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	if err := request.validate(); err != nil {
 		return nil, err
 	}
+	tempfolder.RemoveAbandoned()
 	began := time.Now()
 	p := &preparation{
 		runner: r, request: &request, steps: steps{r.Events},

@@ -83,8 +83,8 @@ func (s EngineStore) pullAs(ctx context.Context, reference, name string, login [
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	if err := s.Engine.Pull(ctx, reference, folder, output); err != nil {
+	defer func() { _ = folder.Remove() }()
+	if err := s.Engine.Pull(ctx, reference, folder.Path, output); err != nil {
 		return err
 	}
 	if err := s.Engine.Tag(ctx, reference, name); err != nil {

@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"imagecache.dev/internal/process"
 	"imagecache.dev/test/containerenv"
-	"imagecache.dev/test/process"
 )
 
 const (

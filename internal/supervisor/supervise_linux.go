@@ -1,0 +1,138 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"imagecache.dev/internal/process"
+)
+
+const (
+	// commandName is the first argument of a supervisor. It makes one of a process.
+	commandName = "imagecache-supervisor"
+	// ownExecutable works also after the file was replaced.
+	ownExecutable = "/proc/self/exe"
+	// lifeDescriptor is the end of the pipe that a supervisor holds: the first of exec.Cmd.ExtraFiles.
+	lifeDescriptor = 3
+	// orphanGrace is how long what a program started has to end after the program.
+	orphanGrace = time.Second
+	// killGrace is how long the kernel has to end what was killed.
+	killGrace = 2 * time.Second
+	// pauseProgram keeps the user namespace of all containers of a user; podman starts it once and expects it to stay.
+	pauseProgram = "catatonit"
+)
+
+// Exit codes as a shell's.
+const (
+	exitNotStarted = 127
+	exitSignalled  = 128
+)
+
+func init() {
+	if len(os.Args) < 2 || os.Args[0] != commandName {
+		return
+	}
+	os.Exit(supervise(os.Args[1:]))
+}
+
+// supervise runs a program and returns the exit code for it.
+func supervise(arguments []string) int {
+	syscall.CloseOnExec(lifeDescriptor)
+	lost := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.NewFile(lifeDescriptor, "life"))
+		close(lost)
+	}()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+
+	// Orphans of the program become this process's children instead of init's. Where that is refused, only they are lost.
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	program, err := os.StartProcess(arguments[0], arguments, &os.ProcAttr{
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		// An init function runs on the main thread, which lives as long as this process.
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
+	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "start %s: %v\n", arguments[0], errors.Unwrap(err))
+		return exitNotStarted
+	}
+	ended := make(chan int, 1)
+	go collect(program.Pid, ended)
+	select {
+	case code := <-ended:
+		return code
+	case <-lost:
+	case <-signals:
+	}
+	endDescendants(ended)
+	return exitSignalled + int(syscall.SIGTERM)
+}
+
+// collect takes the exit status of every child that ends, and tells that of the program.
+func collect(program int, ended chan<- int) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil: // no child is left
+			return
+		case pid == program && status.Signaled():
+			ended <- exitSignalled + int(status.Signal())
+		case pid == program:
+			ended <- status.ExitStatus()
+		}
+	}
+}
+
+// endDescendants asks all descendants to end, and kills those that do not in time.
+func endDescendants(ended <-chan int) {
+	const pause = 20 * time.Millisecond
+	asked := map[int]bool{}
+	kill := time.Now().Add(stopGrace)
+	for {
+		left, err := process.Descendants(os.Getpid())
+		if err != nil {
+			return
+		}
+		running := false
+		for _, pid := range left {
+			if isPause(pid) {
+				continue
+			}
+			running = true
+			switch {
+			case time.Now().After(kill):
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			case !asked[pid]:
+				asked[pid] = true
+				_ = syscall.Kill(pid, syscall.SIGTERM)
+			}
+		}
+		if !running || time.Now().After(kill.Add(killGrace)) {
+			return
+		}
+		select {
+		case <-ended:
+			if orphans := time.Now().Add(orphanGrace); orphans.Before(kill) {
+				kill = orphans
+			}
+		case <-time.After(pause):
+		}
+	}
+}
+
+// isPause reports whether a process is podman's pause process.
+func isPause(pid int) bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.TrimSpace(string(name)) == pauseProgram
+}
