@@ -21,7 +21,7 @@ func newDoctor(streams streams) *cobra.Command {
 		Use:   "doctor [PROJECT]",
 		Short: "Check everything that the cache needs to work",
 		Long: `Check everything that the cache needs to work, and tell how to fix each problem. The command
-checks this machine's builder, the cluster, its clock and your rights there. With a project it also checks the runner's
+checks this machine's builder and the speed of its disk, the cluster, its clock and your rights there. With a project it also checks the runner's
 settings and roles, the repository with its lifecycle rule and tags, and the pull credentials. It calls AWS with your
 own credentials.
 
@@ -36,11 +36,7 @@ The exit code is 1 if a check failed.`,
 			if err := output.validate(); err != nil {
 				return err
 			}
-			findings, err := examine(command.Context(), cluster, args, !clusterOnly)
-			if err != nil {
-				return err
-			}
-			return printFindings(streams, &output, findings)
+			return printFindings(streams, &output, examine(command.Context(), cluster, args, !clusterOnly))
 		},
 	}
 	output.addFlags(command.Flags())
@@ -50,23 +46,19 @@ The exit code is 1 if a check failed.`,
 	return command
 }
 
-func examine(ctx context.Context, cluster *cluster, args []string, askAWS bool) ([]inspect.Finding, error) {
-	connection, namespace, err := cluster.connect()
-	if err != nil {
-		return nil, err
-	}
-	config, err := cluster.flags.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
+func examine(ctx context.Context, cluster *cluster, args []string, askAWS bool) []inspect.Finding {
 	doctor := &inspect.Doctor{
-		Client: connection, Config: config, Namespace: namespace, AWS: askAWS, Now: time.Now,
+		AWS: askAWS, Now: time.Now,
 		FindEngine: func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, "") },
+	}
+	doctor.Client, doctor.Namespace, doctor.ClusterError = cluster.connect()
+	if doctor.ClusterError == nil {
+		doctor.Config, doctor.ClusterError = cluster.flags.ToRESTConfig()
 	}
 	if len(args) > 0 {
 		doctor.Project = args[0]
 	}
-	return doctor.Examine(ctx), nil
+	return doctor.Examine(ctx)
 }
 
 // printFindings prints the findings. A failed finding determines the exit code.

@@ -18,6 +18,8 @@ type Doctor struct {
 	Client    client.Client
 	Config    *rest.Config
 	Namespace string
+	// ClusterError is why no cluster is configured. Then Doctor checks only the machine.
+	ClusterError error
 	// Project to check: the object's name or the project's ID. If it is empty, Doctor checks only the cluster and the
 	// machine.
 	Project string
@@ -31,6 +33,11 @@ type Doctor struct {
 // Examine runs the checks in the order of their dependencies.
 func (d *Doctor) Examine(ctx context.Context) []Finding {
 	list := d.machine(ctx)
+	if d.ClusterError != nil {
+		f := &findings{area: areaCluster}
+		f.add("configuration", ResultFailed, d.ClusterError.Error(), "use the kubeconfig of the runner's service account")
+		return append(list, f.list...)
+	}
 	cluster, ok := clusterFindings(ctx, d.Config, d.Namespace, d.Now)
 	list = append(list, cluster...)
 	if !ok || d.Project == "" {
@@ -57,19 +64,4 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 		list = append(list, awsFindings(ctx, cache, project)...)
 	}
 	return list
-}
-
-// machine checks whether this machine can build. A machine that only inspects the cache need not build.
-func (d *Doctor) machine(ctx context.Context) []Finding {
-	f := &findings{area: areaMachine}
-	engine, err := d.FindEngine(ctx)
-	if err == nil {
-		err = engine.Ready()
-	}
-	if err != nil {
-		f.add("builder", ResultWarning, err.Error(), "imagecache prepare needs a builder on the machine that it runs on")
-		return f.list
-	}
-	f.ok("builder", engine.Name())
-	return f.list
 }
