@@ -28,6 +28,14 @@ const (
 	outputJSONLines = "jsonl"
 )
 
+// eventHelp documents the lines of -o jsonl in the help of prepare.
+const eventHelp = `With -o jsonl each line is an object with time, event, step and text. The events:
+  Section, Started, Finished, Failed   a part of the log, and its steps; seconds is how long a step took
+  Output, Progress                     a line of the builder's output; doneBytes and totalBytes of a transfer
+  Usable                               the image can be used now, under the name in image; publishing may go on
+  Notice, Saved                        what the cache could not do; the line that reports a hit
+  Result                               the last line: the object that -o json prints`
+
 // prepare holds the command's flags.
 type prepare struct {
 	streams streams
@@ -56,7 +64,7 @@ The command looks up the hash of the workspace's configuration in the project's 
 miss one environment builds the image and publishes it, and the others wait for it. If anything fails after the
 answer, the command builds the image here, and prints the reason once.
 
-` + exitHelp,
+` + eventHelp + "\n\n" + exitHelp,
 		Example: `  # provide the image of a new environment
   imagecache prepare . --project web --environment env-1
 

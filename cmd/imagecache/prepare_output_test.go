@@ -226,7 +226,7 @@ func TestPrepareForPrograms(t *testing.T) {
 		}
 		events = append(events, strings.TrimSpace(event.Event+" "+event.Step))
 	}
-	want := "Section, Started Read, Finished Read, Started Lookup, Finished Lookup, Started Pull, Progress Pull, Finished Pull, Saved, Result"
+	want := "Section, Started Read, Finished Read, Started Lookup, Finished Lookup, Started Pull, Progress Pull, Finished Pull, Saved, Usable, Result"
 	if got := strings.Join(events, ", "); got != want || stderr != "" {
 		t.Errorf("events %s; standard error %q\nwant %s", got, stderr, want)
 	}

@@ -69,8 +69,10 @@ func (l *Log) Emit(event runner.Event) {
 		l.line(fmt.Sprintf("  %s %s%s", l.style.Mark(MarkFailed), event.Text, l.style.dim(took(event.Seconds))))
 	case runner.EventNotice:
 		l.line("  " + l.style.Mark(MarkWarning) + " " + event.Text)
-	case runner.EventSaved:
-		l.line("  " + event.Text)
+	case runner.EventUsable, runner.EventSaved:
+		if event.Text != "" {
+			l.line("  " + event.Text)
+		}
 	}
 }
 

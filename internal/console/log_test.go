@@ -18,6 +18,7 @@ var build = []runner.Event{
 	{Kind: runner.EventStarted, Step: "Build", Text: "Building with podman"},
 	{Kind: runner.EventOutput, Step: "Build", Text: "STEP 1/1: FROM base"},
 	{Kind: runner.EventFinished, Step: "Build", Text: "Built it", Seconds: 12.34},
+	{Kind: runner.EventUsable, Text: "Use it", Image: "built:1"},
 	{Kind: runner.EventStarted, Step: "Upload", Text: "Uploading 2 of 3 blobs"},
 	{Kind: runner.EventProgress, Step: "Upload", DoneBytes: 5_000_000, TotalBytes: 10_000_000},
 	{Kind: runner.EventFailed, Step: "Upload", Text: "the registry is away", Seconds: 1},
@@ -42,6 +43,7 @@ func TestLogInAPipe(t *testing.T) {
   Building with podman
     │ STEP 1/1: FROM base
   ✓ Built it  12.3 s
+  Use it
   Uploading 2 of 3 blobs
   ✗ the registry is away  1.0 s
   ! not published
@@ -101,6 +103,9 @@ func TestJSONLines(t *testing.T) {
 	}
 	if want := `{"time":"2026-01-02T03:04:05Z","event":"Section","text":"Creating dev container"}`; lines[0] != want {
 		t.Errorf("got  %s\nwant %s", lines[0], want)
+	}
+	if want := `{"time":"2026-01-02T03:04:05Z","event":"Usable","text":"Use it","image":"built:1"}`; lines[6] != want {
+		t.Errorf("got  %s\nwant %s", lines[6], want)
 	}
 	for _, line := range lines {
 		if !json.Valid([]byte(line)) {

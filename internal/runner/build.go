@@ -68,6 +68,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason string) (*Result, error) {
 	p.result.Outcome, p.result.Reason = outcome, reason
 	if p.subject.isCompose() {
+		p.usable("")
 		return p.result, nil
 	}
 	took, err := p.buildImage(ctx)
@@ -75,6 +76,7 @@ func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason str
 		p.reportFailure(ctx, took, err)
 		return nil, err
 	}
+	p.usable("")
 	return p.result, nil
 }
 

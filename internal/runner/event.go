@@ -14,6 +14,8 @@ type Event struct {
 	// DoneBytes and TotalBytes are the progress of a transfer. TotalBytes is zero until it is known.
 	DoneBytes  int64 `json:"doneBytes,omitempty"`
 	TotalBytes int64 `json:"totalBytes,omitempty"`
+	// Image is the image's name on this machine, for EventUsable.
+	Image string `json:"image,omitempty"`
 }
 
 // EventKind is the kind of an event.
@@ -35,6 +37,9 @@ const (
 	EventProgress EventKind = "Progress"
 	// EventNotice is a sentence for the reader: what the cache could not do, and what happens instead.
 	EventNotice EventKind = "Notice"
+	// EventUsable tells that the image can be used, and names it. It comes as soon as the destination has the image; the
+	// run may go on to publish it. Text, if any, tells that. It does not come for a Compose configuration.
+	EventUsable EventKind = "Usable"
 	// EventSaved is the line that reports the use of a pre-built image.
 	EventSaved EventKind = "Saved"
 )

@@ -21,7 +21,7 @@ import (
 // ErrInterrupted is the cause of a context that a signal ended.
 var ErrInterrupted = errors.New("interrupted")
 
-// Runner prepares images. All fields are required.
+// Runner prepares images. All fields are required, except where nil has a meaning.
 type Runner struct {
 	// Client of the cluster; ClusterError is set if there is none.
 	Client       client.WithWatch
@@ -32,6 +32,11 @@ type Runner struct {
 	// FindStore returns the image's destination. Nil means the engine's own store.
 	FindStore func(ctx context.Context) (Store, error)
 	Events    Events
+	// Usable is called as soon as the destination has the image: after the pull, or after the build and before the image
+	// is saved and published. For a Compose configuration the result has no image. Prepare calls it once, on its own
+	// goroutine, in every run that ends without an error, and continues when it returns. A run that is interrupted later
+	// ends with an error, and the image exists. Nil means that nobody waits for the image alone.
+	Usable func(Result)
 }
 
 // preparation is one run of Prepare.
@@ -40,6 +45,7 @@ type preparation struct {
 	request *Request
 	steps   steps
 	result  *Result
+	began   time.Time
 
 	subject     subject
 	hashOptions hash.Options
@@ -70,9 +76,8 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 		return nil, err
 	}
 	tempfolder.RemoveAbandoned()
-	began := time.Now()
 	p := &preparation{
-		runner: r, request: &request, steps: steps{r.Events},
+		runner: r, request: &request, steps: steps{r.Events}, began: time.Now(),
 		result: &Result{Environment: request.Environment, Project: request.Project},
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -82,7 +87,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	if err != nil {
 		return nil, causeOr(ctx, err)
 	}
-	result.Seconds.Total = seconds(time.Since(began))
+	result.Seconds.Total = seconds(time.Since(p.began))
 	return result, nil
 }
 

@@ -27,6 +27,8 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 		p.reportFailure(ctx, took, err)
 		return nil, err
 	}
+	p.result.Outcome = OutcomeBuilt
+	p.usable("The image can be used now; publishing goes on")
 	return p.publishBuilt(ctx, image, lease, took)
 }
 
@@ -53,10 +55,13 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	ctx, cancel := context.WithTimeoutCause(ctx, p.request.PublishTimeout,
 		fmt.Errorf("publishing did not finish within %s", span(p.request.PublishTimeout)))
 	defer cancel()
-	if err := lease.confirm(ctx); err != nil {
-		return causeOr(ctx, err)
+	err := lease.confirm(ctx)
+	if errors.Is(err, errLeaseLost) {
+		return err // another environment builds now; this one has nothing to report
 	}
-	err := p.staleBase
+	if err == nil {
+		err = p.staleBase
+	}
 	if err == nil {
 		err = p.confirmKey(ctx)
 	}

@@ -48,6 +48,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	p.result.SavedSeconds = wholeSeconds(time.Duration(built)*time.Second - took)
 	p.result.Seconds.Pull = seconds(took)
 	p.steps.events.Emit(Event{Kind: EventSaved, Text: savedLine(built, took)})
+	p.usable("")
 	p.tell(ctx, p.report.pull(ctx, v1alpha1.PullSucceeded, took, ""))
 	return p.result, nil
 }

@@ -32,6 +32,7 @@ type engine struct {
 	builds []builder.Request
 	pulls  []string
 	bases  []string
+	saves  []string
 	// baseDigest is what the store has of every base image.
 	baseDigest string
 	tags       map[string]string
@@ -60,7 +61,10 @@ func (e *engine) Build(ctx context.Context, r builder.Request) (*builder.Result,
 	return &builder.Result{ImageName: r.ImageName, Duration: 75 * time.Second}, nil
 }
 
-func (e *engine) Save(context.Context, string, string) (v1.Image, error) {
+func (e *engine) Save(_ context.Context, name, _ string) (v1.Image, error) {
+	e.mu.Lock()
+	e.saves = append(e.saves, name)
+	e.mu.Unlock()
 	image, err := random.Image(5000, 3)
 	if err != nil {
 		return nil, err

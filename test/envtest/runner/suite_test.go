@@ -59,6 +59,8 @@ type world struct {
 	engine    *engine
 	events    *recorded
 	workspace string
+	// usable is called as soon as the image can be used.
+	usable func(runner.Result)
 	// asked are the blobs that the scripted controller last asked for.
 	asked []string
 }
@@ -175,7 +177,9 @@ func (w *world) request() runner.Request {
 }
 
 func (w *world) prepare(ctx context.Context, request runner.Request) (*runner.Result, error) {
-	prepared := &runner.Runner{Client: w.client, Namespace: w.namespace, FindEngine: w.engine.find, Events: w.events}
+	prepared := &runner.Runner{
+		Client: w.client, Namespace: w.namespace, FindEngine: w.engine.find, Events: w.events, Usable: w.usable,
+	}
 	return prepared.Prepare(ctx, request)
 }
 
