@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/imageconfig"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -112,16 +112,11 @@ func withMetadata(image v1.Image, configuration *devcontainer.Configuration) (v1
 	if err != nil {
 		return nil, err
 	}
-	config = config.DeepCopy()
-	if config.Config.Labels == nil {
-		config.Config.Labels = map[string]string{}
-	}
 	label, err := json.Marshal(append(metadataEntries(config.Config.Labels[devcontainer.MetadataLabel]), entry))
 	if err != nil {
 		return nil, err
 	}
-	config.Config.Labels[devcontainer.MetadataLabel] = string(label)
-	return mutate.ConfigFile(image, config)
+	return imageconfig.Edit{Labels: map[string]string{devcontainer.MetadataLabel: string(label)}}.Image(image)
 }
 
 // metadataEntries reads a label, which may be an array or a single entry. As

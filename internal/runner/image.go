@@ -1,17 +1,16 @@
 package runner
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"imagecache.dev/internal/imageconfig"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/publication"
 )
@@ -37,9 +36,17 @@ func labels(want publication.Expectation, environment string, took time.Duration
 
 // newCandidate returns the candidate of an image that an engine saved.
 func newCandidate(image v1.Image, labels map[string]string, platform string) (*candidate, error) {
-	config, err := labelledConfig(image, labels, platform)
+	raw, err := image.RawConfigFile()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read built image: %w", err)
+	}
+	edit := imageconfig.Edit{Labels: labels}
+	if given, err := v1.ParsePlatform(platform); err == nil {
+		edit.Platform = *given
+	}
+	config, err := edit.Apply(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read built image: %w", err)
 	}
 	layers, err := image.Layers()
 	if err != nil {
@@ -80,34 +87,6 @@ func (c *candidate) add(layer v1.Layer, digest string, size int64, mediaType typ
 	c.blobs[digest] = layer
 	hash, _ := v1.NewHash(digest) // computed a moment ago
 	return v1.Descriptor{MediaType: mediaType, Digest: hash, Size: size}
-}
-
-// labelledConfig returns an image's configuration with labels added, and with the platform if the image has none.
-func labelledConfig(image v1.Image, labels map[string]string, platform string) ([]byte, error) {
-	raw, err := image.RawConfigFile()
-	if err != nil {
-		return nil, fmt.Errorf("read built image: %w", err)
-	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("read built image: %w", err)
-	}
-	system, rest, _ := strings.Cut(platform, "/")
-	architecture, variant, _ := strings.Cut(rest, "/")
-	if config.OS == "" && config.Architecture == "" {
-		config.OS, config.Architecture, config.Variant = system, architecture, variant
-	}
-	if config.Config.Labels == nil {
-		config.Config.Labels = map[string]string{}
-	}
-	for name, value := range labels {
-		config.Config.Labels[name] = value
-	}
-	content, err := json.Marshal(config)
-	if err != nil {
-		return nil, fmt.Errorf("write image configuration: %w", err)
-	}
-	return content, nil
 }
 
 // check makes the controller's checks before anything is sent.
