@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/credentials"
@@ -64,15 +65,18 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 		SecretName: pushSecretName(p.image),
 		ExpiresAt:  metav1.NewTime(password.ExpiresAt.Truncate(time.Second)),
 	}
-	logFor(ctx, p)("Granted upload rights", "expiresAt", password.ExpiresAt)
+	log.FromContext(ctx).Info("Granted upload rights", "configHash", p.status.ConfigHash, "expiresAt", password.ExpiresAt)
 	return nil
 }
 
-// removePushCredentials removes a request's upload rights.
+// removePushCredentials removes a request's upload rights, once in a pass.
 func (r *Reconciler) removePushCredentials(ctx context.Context, p *pass) error {
+	if p.pushRemoved {
+		return nil
+	}
 	if err := credentials.Remove(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
 		return err
 	}
-	p.status.PushCredentials = nil
+	p.pushRemoved, p.status.PushCredentials = true, nil
 	return nil
 }
