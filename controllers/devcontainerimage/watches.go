@@ -86,37 +86,31 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 
 // waitersOfBuilder returns the unfinished requests of a builder's hash.
 func (r *Reconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
+	return r.unfinished(ctx, object, indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
 }
 
 // requestsOfProject returns the unfinished requests of a project.
 func (r *Reconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenProject, object.GetName())
+	return r.unfinished(ctx, object, indexes.OpenProject, object.GetName())
 }
 
 // requestsOfRunner returns the unfinished requests of a runner's projects.
 func (r *Reconciler) requestsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, project := range watch.ProjectsOfRunner(ctx, r.Client, object) {
-		requests = append(requests, r.unfinished(ctx, project.Namespace, indexes.OpenProject, project.Name)...)
+		requests = append(requests, r.unfinished(ctx, object, indexes.OpenProject, project.Name)...)
 	}
 	return requests
 }
 
-// unfinished returns the requests that an index of unfinished requests holds under a value.
-func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
+// unfinished returns the requests that an index of unfinished requests holds under a value, in the namespace of the
+// object whose change wakes them.
+func (r *Reconciler) unfinished(ctx context.Context, changed client.Object, index, value string) []reconcile.Request {
 	if value == "" {
 		return nil
 	}
-	images, err := indexes.Requests(ctx, r.Client, namespace, index, value)
-	if err != nil {
-		return nil
-	}
-	requests := make([]reconcile.Request, 0, len(images))
-	for i := range images {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&images[i])})
-	}
-	return requests
+	return watch.Wake(ctx, r.Client, &v1alpha1.DevcontainerImageList{}, changed,
+		client.InNamespace(changed.GetNamespace()), client.MatchingFields{index: value})
 }
 
 // leaseHandler records when each build lease was renewed, and queues the requests that the end of a lease concerns. A
@@ -124,7 +118,7 @@ func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value str
 func (r *Reconciler) leaseHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {
-		for _, request := range r.unfinished(ctx, lease.Namespace, indexes.OpenHash, lease.Annotations[annotationHash]) {
+		for _, request := range r.unfinished(ctx, lease, indexes.OpenHash, lease.Annotations[annotationHash]) {
 			q.Add(request)
 		}
 	}

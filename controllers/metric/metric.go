@@ -145,5 +145,13 @@ var (
 	}, []string{LabelRunner, "cause"})
 )
 
+// Wake-ups.
+var (
+	LostWakeups = begun(factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "imagecache_lost_wakeups_total",
+		Help: "Times that the objects which a change or drift concerns could not be listed and were not woken, by the kind of these objects.",
+	}, []string{"kind"}), "DevcontainerImage", "ProjectImageCache", "RunnerImageCache")
+)
+
 // Gigabyte is the unit of ECR's storage price, in bytes.
 const Gigabyte = 1 << 30

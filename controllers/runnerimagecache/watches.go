@@ -47,16 +47,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // runnersOfSameID returns the runners that may take the place of a runner that was removed.
 func (r *Reconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
-	var list v1alpha1.RunnerImageCacheList
 	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
-	if err := r.Client.List(ctx, &list, client.MatchingFields{indexes.RunnerID: id}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	var requests []reconcile.Request
-	for n := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
-	}
-	return requests
+	return watch.Wake(ctx, r.Client, &v1alpha1.RunnerImageCacheList{}, object, client.MatchingFields{indexes.RunnerID: id})
 }
 
 func runnerOfProject(_ context.Context, object client.Object) []reconcile.Request {

@@ -18,17 +18,8 @@ import (
 
 // ProjectsOfRunner returns all projects that name a runner.
 func ProjectsOfRunner(ctx context.Context, reader client.Reader, runner client.Object) []reconcile.Request {
-	var list v1alpha1.ProjectImageCacheList
-	err := reader.List(ctx, &list, client.InNamespace(runner.GetNamespace()),
-		client.MatchingFields{indexes.ProjectRunner: runner.GetName()}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil
-	}
-	requests := make([]reconcile.Request, 0, len(list.Items))
-	for n := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
-	}
-	return requests
+	return Wake(ctx, reader, &v1alpha1.ProjectImageCacheList{}, runner,
+		client.InNamespace(runner.GetNamespace()), client.MatchingFields{indexes.ProjectRunner: runner.GetName()})
 }
 
 // ToProjectsOfRunner is a map function for watches of runners. It calls ProjectsOfRunner.
