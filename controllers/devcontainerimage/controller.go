@@ -3,11 +3,8 @@ package devcontainerimage
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +19,7 @@ import (
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/internal/sts"
 )
 
@@ -92,7 +90,7 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (time.Duration, er
 		return due.Sub(p.now), nil
 	}
 	before := p.image.Status.DeepCopy()
-	if err := r.patchStatus(ctx, p, lateStatus(p.image)); err != nil {
+	if err := r.patchStatus(ctx, p.image, lateStatus(p.image)); err != nil {
 		return 0, err
 	}
 	r.announce(p.image, before)
@@ -113,13 +111,7 @@ func (r *Reconciler) tidyUp(ctx context.Context, p *pass) error {
 			return err
 		}
 	}
-	before := p.image.DeepCopy()
-	controllerutil.RemoveFinalizer(p.image, v1alpha1.Finalizer)
-	err := r.Client.Patch(ctx, p.image, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if err := client.IgnoreNotFound(err); err != nil {
-		return fmt.Errorf("remove finalizer: %w", err)
-	}
-	return nil
+	return persist.NoFinalizer(ctx, r.Client, p.image)
 }
 
 // persist computes the status from the pass's facts, writes it if it changed, and announces the change.
@@ -127,7 +119,8 @@ func (r *Reconciler) persist(ctx context.Context, p *pass) error {
 	before := p.image.Status.DeepCopy()
 	// Read this before the write. The write may finish the request, and the census then forgets it at any moment.
 	arrived, known := r.Census.ArrivalOf(p.image)
-	if err := r.patchStatus(ctx, p, statusFor(p)); err != nil {
+	p.status = statusFor(p)
+	if err := r.patchStatus(ctx, p.image, *p.status.DeepCopy()); err != nil {
 		return err
 	}
 	r.announce(p.image, before)
@@ -137,24 +130,10 @@ func (r *Reconciler) persist(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// patchStatus writes a status if it differs from the request's. It succeeds without a change of the request if the
-// request does not exist any more.
-func (r *Reconciler) patchStatus(ctx context.Context, p *pass, status v1alpha1.DevcontainerImageStatus) error {
-	p.status = status
-	if reflect.DeepEqual(p.image.Status, status) {
-		return nil
+func (r *Reconciler) patchStatus(ctx context.Context, image *v1alpha1.DevcontainerImage, status v1alpha1.DevcontainerImageStatus) error {
+	if err := persist.Status(ctx, r.Client, image, &image.Status, status); err != nil {
+		return err
 	}
-	before := p.image.DeepCopy()
-	p.image.Status = status
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, p.image, patch); err != nil {
-		if apierrors.IsNotFound(err) {
-			p.image.Status = before.Status // nothing was written, so nothing is announced
-			return nil
-		}
-		return fmt.Errorf("patch status: %w", err)
-	}
-	r.writes.Note(p.image)
-	p.status = *p.image.Status.DeepCopy()
+	r.writes.Note(image)
 	return nil
 }

@@ -7,13 +7,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/conditions"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/publication"
 )
@@ -64,7 +63,7 @@ func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 	if holds(p.image, lease) {
 		// The finalizer keeps the request until it releases the lease. If this process dies before it sets the
 		// finalizer, waiters find that the holder no longer exists.
-		if err := r.addFinalizer(ctx, p); err != nil {
+		if err := persist.Finalizer(ctx, r.Client, p.image); err != nil {
 			return err
 		}
 	}
@@ -134,18 +133,6 @@ func (r *Reconciler) describeBuilder(ctx context.Context, p *pass, lease *coordi
 		builder.EnvironmentID = request.Spec.EnvironmentID
 	}
 	return builder, err
-}
-
-func (r *Reconciler) addFinalizer(ctx context.Context, p *pass) error {
-	if controllerutil.ContainsFinalizer(p.image, v1alpha1.Finalizer) {
-		return nil
-	}
-	before := p.image.DeepCopy()
-	controllerutil.AddFinalizer(p.image, v1alpha1.Finalizer)
-	if err := r.Client.Patch(ctx, p.image, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add finalizer: %w", err)
-	}
-	return nil
 }
 
 // cachedRequest returns another request of the namespace from the cache, or nil.

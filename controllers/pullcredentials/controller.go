@@ -22,6 +22,7 @@ import (
 	"imagecache.dev/controllers/credentials"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/sessionpolicy"
 	"imagecache.dev/internal/sts"
@@ -89,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 		return outcome.Result(ctx, nil, next)
 	}
 	before := project.Status.DeepCopy()
-	if err := projects.PatchStatus(ctx, r.Client, project, pullStatus(project, facts)); err != nil {
+	if err := persist.Status(ctx, r.Client, project, &project.Status, pullStatus(project, facts)); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	r.announce(project, before, facts)

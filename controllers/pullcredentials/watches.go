@@ -3,10 +3,10 @@ package pullcredentials
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -74,7 +74,7 @@ func concernsPulls() predicate.Predicate {
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*v1alpha1.ProjectImageCache), e.ObjectNew.(*v1alpha1.ProjectImageCache)
-			return !reflect.DeepEqual(before.Status.Repository, after.Status.Repository) ||
+			return !equality.Semantic.DeepEqual(before.Status.Repository, after.Status.Repository) ||
 				before.Annotations[v1alpha1.AnnotationPullRequestedAt] != after.Annotations[v1alpha1.AnnotationPullRequestedAt] ||
 				before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 		},
@@ -91,7 +91,7 @@ func concernsGrants() predicate.Predicate {
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return !reflect.DeepEqual(depends(e.ObjectOld.(*v1alpha1.RunnerImageCache)), depends(e.ObjectNew.(*v1alpha1.RunnerImageCache)))
+			return !equality.Semantic.DeepEqual(depends(e.ObjectOld.(*v1alpha1.RunnerImageCache)), depends(e.ObjectNew.(*v1alpha1.RunnerImageCache)))
 		},
 	}
 }

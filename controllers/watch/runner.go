@@ -3,8 +3,8 @@ package watch
 
 import (
 	"context"
-	"reflect"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -45,7 +45,7 @@ func ConcernsProjects() predicate.Predicate {
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*v1alpha1.RunnerImageCache), e.ObjectNew.(*v1alpha1.RunnerImageCache)
-			return !reflect.DeepEqual(Followed(before), Followed(after))
+			return !equality.Semantic.DeepEqual(Followed(before), Followed(after))
 		},
 	}
 }
