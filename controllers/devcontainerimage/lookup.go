@@ -169,7 +169,7 @@ func (p *pass) cachedImage(found *ecr.Image, buildSeconds int64) *v1alpha1.Cache
 	}
 	if !found.PushedAt.IsZero() {
 		image.PushedAt = metaTime(found.PushedAt)
-		image.ExpiresAt = metaTime(found.PushedAt.Add(projects.Retention(p.project)))
+		image.ExpiresAt = metaTime(found.PushedAt.Add(p.project.Spec.Retention()))
 	}
 	return image
 }
