@@ -11,7 +11,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -38,12 +37,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(watch.ConcernsProjects())).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: requestWorkers,
-			RateLimiter:             outcome.RetryLimiter(),
-			ReconciliationTimeout:   outcome.PassTimeout,
-			EnableWarmup:            ptr.To(true),
-		}).
+		WithOptions(outcome.Options(requestWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)

@@ -10,11 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -37,12 +35,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(watch.ProjectOfRequest), builder.WithPredicates(r.asks())).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(watch.ToProjectsOfRunner(r.Client)), builder.WithPredicates(concernsGrants())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.projectOfLostSecret), builder.WithPredicates(watch.RemovedOnly())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: pullWorkers,
-			RateLimiter:             outcome.RetryLimiter(),
-			ReconciliationTimeout:   outcome.PassTimeout,
-			EnableWarmup:            ptr.To(true),
-		}).
+		WithOptions(outcome.Options(pullWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for pull credentials: %w", err)
