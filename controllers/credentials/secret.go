@@ -1,4 +1,4 @@
-// Package credentials keeps registry passwords in Secrets.
+// Package credentials creates registry passwords and keeps them in Secrets.
 package credentials
 
 import (
@@ -27,41 +27,36 @@ const fieldManager = "imagecache-manager"
 // reconciler.
 const secretTakenRetry = 30 * time.Second
 
-// Secret describes a Secret with one registry password, of the type kubernetes.io/dockerconfigjson.
-type Secret struct {
-	Name      string
-	Namespace string
-	Kind      string // v1alpha1.CredentialsPull or CredentialsPush
-	Project   string // the ProjectImageCache's name
-	Owner     *metav1ac.OwnerReferenceApplyConfiguration
-	Registry  string // host[:port] of the repository's URI
-	Password  *sts.Password
-}
-
-// Apply creates the Secret or replaces an older password, without reading it first. It does not force: a Secret of
+// store creates the Secret or replaces an older password, without reading it first. It does not force: a Secret of
 // that name whose contents another client wrote stays unchanged.
-func (s Secret) Apply(ctx context.Context, c client.Client) error {
-	config, err := dockerConfig(s.Registry, s.Password)
+func (g Grant) store(ctx context.Context, c client.Client, password *sts.Password) error {
+	registry, _, _ := strings.Cut(g.Repository.URI, "/") // host[:port]
+	config, err := dockerConfig(registry, password)
 	if err != nil {
 		return err
 	}
-	secret := corev1ac.Secret(s.Name, s.Namespace).
+	secret := corev1ac.Secret(g.SecretName, g.Owner.GetNamespace()).
 		WithLabels(map[string]string{
 			v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
-			v1alpha1.LabelCredentials: s.Kind,
-			v1alpha1.LabelProject:     s.Project,
+			v1alpha1.LabelCredentials: g.Kind,
+			v1alpha1.LabelProject:     g.Project.Name,
 		}).
-		WithAnnotations(map[string]string{v1alpha1.AnnotationExpiresAt: s.Password.ExpiresAt.UTC().Format(time.RFC3339)}).
-		WithOwnerReferences(s.Owner).
+		WithAnnotations(map[string]string{v1alpha1.AnnotationExpiresAt: password.ExpiresAt.UTC().Format(time.RFC3339)}).
+		WithOwnerReferences(metav1ac.OwnerReference().
+			WithAPIVersion(v1alpha1.GroupVersion.String()).
+			WithKind(g.OwnerKind).
+			WithName(g.Owner.GetName()).
+			WithUID(g.Owner.GetUID()).
+			WithController(true)).
 		WithType(corev1.SecretTypeDockerConfigJson).
 		WithData(map[string][]byte{corev1.DockerConfigJsonKey: config})
 	err = c.Apply(ctx, secret, client.FieldOwner(fieldManager))
 	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
 		return outcome.Waitingf(v1alpha1.ReasonSecretNotOwned, secretTakenRetry,
-			"Secret %s exists and another client wrote it; remove it, so that the controller can store the credentials", s.Name)
+			"Secret %s exists and another client wrote it; remove it, so that the controller can store the credentials", g.SecretName)
 	}
 	if err != nil {
-		return fmt.Errorf("apply secret %s: %w", s.Name, err)
+		return fmt.Errorf("apply secret %s: %w", g.SecretName, err)
 	}
 	return nil
 }
@@ -92,20 +87,4 @@ func dockerConfig(registry string, password *sts.Password) ([]byte, error) {
 		return nil, fmt.Errorf("write docker configuration: %w", err)
 	}
 	return content, nil
-}
-
-// OwnedBy returns an owner reference to an object, for the cluster's garbage collector.
-func OwnedBy(kind, name string, object metav1.Object) *metav1ac.OwnerReferenceApplyConfiguration {
-	return metav1ac.OwnerReference().
-		WithAPIVersion(v1alpha1.GroupVersion.String()).
-		WithKind(kind).
-		WithName(name).
-		WithUID(object.GetUID()).
-		WithController(true)
-}
-
-// RegistryHost returns the host[:port] of a repository's URI.
-func RegistryHost(uri string) string {
-	host, _, _ := strings.Cut(uri, "/")
-	return host
 }

@@ -29,8 +29,8 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 	if before.FinishedAt == nil && after.FinishedAt != nil && after.Role == v1alpha1.RoleWaiter && after.Image != nil {
 		metric.Coalesced.WithLabelValues(image.Namespace).Inc()
 	}
-	if fate := fateOf(after); fate != nil && fateOf(before) == nil {
-		r.announceFate(image, fate)
+	if hasFate(after) && !hasFate(before) {
+		r.announceFate(image, meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionPublished))
 	}
 	if meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionPulled) == nil {
 		r.announcePull(image)
@@ -75,22 +75,19 @@ func tookOver(image *v1alpha1.DevcontainerImage, before *v1alpha1.DevcontainerIm
 	return before.Role == v1alpha1.RoleWaiter && before.Builder != nil && before.Builder.Name != image.Name
 }
 
-// fateOf returns the condition Published of a finished request, or nil if the request is not finished or has none.
-func fateOf(status *v1alpha1.DevcontainerImageStatus) *metav1.Condition {
-	if status.FinishedAt == nil {
-		return nil
-	}
-	return meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished)
+// hasFate reports whether the condition Published of a status is final: the request is finished and has one.
+func hasFate(status *v1alpha1.DevcontainerImageStatus) bool {
+	return status.FinishedAt != nil && meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished) != nil
 }
 
 // announceFate emits the event and the metrics of a build's publication or rejection.
-func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav1.Condition) {
-	message := fate.Message
-	metric.Builds.WithLabelValues(image.Namespace, fate.Reason).Inc()
+func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, published *metav1.Condition) {
+	message := published.Message
+	metric.Builds.WithLabelValues(image.Namespace, published.Reason).Inc()
 	if build := image.Spec.Build; build != nil && build.DurationSeconds != nil {
 		metric.BuildSeconds.WithLabelValues(string(build.Outcome)).Observe(float64(*build.DurationSeconds))
 	}
-	if fate.Status == metav1.ConditionTrue {
+	if published.Status == metav1.ConditionTrue {
 		metric.PublishedBytes.WithLabelValues(image.Namespace).Add(float64(sizeOf(image)))
 		if image.Status.ReplacesDigest != "" {
 			metric.ImagesRemoved.WithLabelValues(image.Namespace, metric.RemovedReplaced).Inc()
@@ -98,10 +95,10 @@ func (r *Reconciler) announceFate(image *v1alpha1.DevcontainerImage, fate *metav
 		}
 	}
 	kind := corev1.EventTypeNormal
-	if fate.Status != metav1.ConditionTrue && fate.Reason != v1alpha1.ReasonAdopted && image.Status.Role == v1alpha1.RoleBuilder {
+	if published.Status != metav1.ConditionTrue && published.Reason != v1alpha1.ReasonAdopted && image.Status.Role == v1alpha1.RoleBuilder {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(image, nil, kind, fate.Reason, "Publish", "%s", message)
+	r.Recorder.Eventf(image, nil, kind, published.Reason, "Publish", "%s", message)
 }
 
 // announcePull emits the metrics and the event of a pull that a runner reported.

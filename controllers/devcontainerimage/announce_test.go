@@ -140,8 +140,7 @@ func TestPullReportIsLatchedSoThatLaterReportsDoNotCountItAgain(t *testing.T) {
 	r := &Reconciler{Recorder: recorder, Clock: testclock.NewFakePassiveClock(fixture.Noon)}
 	report := func() map[string]float64 {
 		before := image.Status.DeepCopy()
-		p := &pass{image: image, status: *image.Status.DeepCopy(), now: fixture.Noon}
-		image.Status = p.withLateReports().status
+		image.Status = lateStatus(image)
 		counts, _ := fixture.Told(t, recorder, func() { r.announce(image, before) })
 		return counts
 	}

@@ -45,7 +45,7 @@ func TestAnswerIsTimedThoughTheCensusHearsOfItsEndFirst(t *testing.T) {
 	census.OnAdd(image, false)
 	clock.SetTime(fixture.Noon.Add(3 * time.Second))
 	p := &pass{image: image, status: v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheHit, Reason: v1alpha1.ReasonImageFound}, now: clock.Now()}
-	p.finish(v1alpha1.ReasonHit, "it is there")
+	p.end = finished(v1alpha1.ReasonHit, "it is there")
 	counts, _ := fixture.Told(t, recorder, func() {
 		if err := r.persist(t.Context(), p); err != nil {
 			t.Error(err)

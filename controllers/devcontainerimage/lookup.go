@@ -18,39 +18,56 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// answer decides once between hit, miss and bypassed.
-func (r *Reconciler) answer(ctx context.Context, p *pass) error {
-	if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
-		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
-		return nil
+// bypass ends a request that can't use the cache, as far as the request alone tells.
+func (r *Reconciler) bypass(_ context.Context, p *pass) (ending, error) {
+	if p.status.CacheResult == "" {
+		if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
+			p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
+		}
 	}
-	if err := r.resolve(ctx, p); err != nil {
-		return err
+	if p.status.CacheResult != v1alpha1.CacheBypassed {
+		return ending{}, nil
+	}
+	return finished(v1alpha1.ReasonBypassed, p.status.Explanation), nil
+}
+
+// answer decides once between hit and miss, or bypassed if the request's runner can't use the cache.
+func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
+	if p.status.CacheResult != "" {
+		return ending{}, nil
 	}
 	if reason, explanation, bypassed := bypass(&p.image.Spec, p.runner); bypassed {
 		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
-		return nil
+		return finished(v1alpha1.ReasonBypassed, p.status.Explanation), nil
 	}
-	if err := r.hash(ctx, p); err != nil || p.end.final {
-		return err
+	if end, err := r.hash(ctx, p); err != nil || end.final {
+		return end, err
 	}
 	repository, err := projects.RepositoryOf(p.project)
 	if err != nil {
-		return err
+		return ending{}, err
 	}
 	found, err := r.find(ctx, p, repository)
 	if err != nil {
-		return err
+		return ending{}, err
 	}
 	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
 	if decided.reason == v1alpha1.ReasonImageNotFound {
 		if err := r.explain(ctx, p, &decided); err != nil {
-			return err
+			return ending{}, err
 		}
 	}
 	p.latch(decided, found)
 	log.FromContext(ctx).V(1).Info("Answered", "result", decided.result, "reason", decided.reason, "configHash", p.status.ConfigHash)
-	return nil
+	return ending{}, nil
+}
+
+// serve ends a hit when credentials to pull its image exist.
+func (r *Reconciler) serve(_ context.Context, p *pass) (ending, error) {
+	if p.status.CacheResult != v1alpha1.CacheHit {
+		return ending{}, nil
+	}
+	return p.handOver(v1alpha1.ReasonHit, p.status.Explanation)
 }
 
 // find looks up the image of the request's hash in the repository. If it can't read the whole image for a reason that
@@ -93,30 +110,29 @@ func (p *pass) latch(a answer, found *ecr.Image) {
 	}
 }
 
-// hash returns the request's hash, or computes it from inline contents.
-func (r *Reconciler) hash(ctx context.Context, p *pass) error {
+// hash finds the request's hash, or computes it from inline contents. It ends a request whose hash can't be computed.
+func (r *Reconciler) hash(ctx context.Context, p *pass) (ending, error) {
 	if p.status.ConfigHash != "" {
-		return nil
+		return ending{}, nil
 	}
 	if p.image.Spec.ConfigHash != "" {
 		p.status.ConfigHash = p.image.Spec.ConfigHash
-		return nil
+		return ending{}, nil
 	}
 	if len(p.project.Spec.KeyInputs) > 0 {
-		p.fail(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("the keyInputs of project %s need the workspace; send configHash instead of configuration, as imagecache prepare does", p.project.Name))
-		return nil
+		return failed(v1alpha1.ReasonKeyInputsNeedWorkspace, fmt.Sprintf("the keyInputs of project %s need the workspace; send configHash instead of configuration, as imagecache prepare does", p.project.Name)), nil
 	}
 	whole := &v1alpha1.DevcontainerImage{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
-		return fmt.Errorf("read inline configuration: %w", err)
+		return ending{}, fmt.Errorf("read inline configuration: %w", err)
 	}
 	contents := whole.Spec.Configuration
 	key, err := hash.FromContents([]byte(contents.DevcontainerJSON), dockerfileOf(contents), p.image.Spec.Platform)
 	if err != nil {
-		return fmt.Errorf("compute hash: %w", err)
+		return ending{}, fmt.Errorf("compute hash: %w", err)
 	}
 	p.status.ConfigHash, p.inputs = key.Hash, inputsOfKey(key)
-	return nil
+	return ending{}, nil
 }
 
 // dockerfileOf returns the contents of an inline Dockerfile, or nil if there is none.
@@ -153,7 +169,7 @@ func (p *pass) cachedImage(found *ecr.Image, buildSeconds int64) *v1alpha1.Cache
 	}
 	if !found.PushedAt.IsZero() {
 		image.PushedAt = metaTime(found.PushedAt)
-		image.ExpiresAt = metaTime(found.PushedAt.Add(projects.Retention(p.project)))
+		image.ExpiresAt = metaTime(found.PushedAt.Add(p.project.Spec.Retention()))
 	}
 	return image
 }

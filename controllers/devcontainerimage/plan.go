@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/publication"
 )
 
@@ -74,7 +73,7 @@ func unusableSentence(why publication.Unusable, found *publication.Cached, polic
 
 // policyOf returns the conditions that a project sets for its images.
 func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
-	policy := publication.Policy{Retention: projects.Retention(project)}
+	policy := publication.Policy{Retention: project.Spec.Retention()}
 	if before := project.Spec.InvalidatePushedBefore; before != nil {
 		policy.InvalidatePushedBefore = before.Time
 	}

@@ -2,16 +2,14 @@ package devcontainerimage
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/credentials"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/sessionpolicy"
-	"imagecache.dev/internal/sts"
 )
 
 // pushDuration is how long upload rights last: the shortest session that AWS grants
@@ -34,45 +32,35 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 	if err != nil {
 		return err
 	}
-	deadline := p.now.Add(pushDuration)
-	password, err := r.Granter.Grant(ctx, target.Address, sts.Request{
+	granted, err := credentials.Grant{
+		What:        "upload rights",
+		Kind:        v1alpha1.CredentialsPush,
+		Project:     p.project,
+		Repository:  repository,
 		RoleARN:     p.runner.Status.PushRoleARN,
 		SessionName: "push-" + p.image.Spec.EnvironmentID + "-" + p.image.Name,
-		Project:     p.project.Spec.ProjectID,
-		Policy:      sessionpolicy.Push(repository.ARN, deadline),
+		Policy:      sessionpolicy.Push,
 		Duration:    pushDuration,
-	})
-	if err != nil {
-		return fmt.Errorf("grant upload rights: %w", err)
-	}
-	if password.ExpiresAt.After(deadline) {
-		password.ExpiresAt = deadline
-	}
-	err = credentials.Secret{
-		Name:      pushSecretName(p.image),
-		Namespace: p.image.Namespace,
-		Kind:      v1alpha1.CredentialsPush,
-		Project:   p.project.Name,
-		Owner:     credentials.OwnedBy("DevcontainerImage", p.image.Name, p.image),
-		Registry:  credentials.RegistryHost(repository.URI),
-		Password:  password,
-	}.Apply(ctx, r.Client)
+		SecretName:  pushSecretName(p.image),
+		OwnerKind:   "DevcontainerImage",
+		Owner:       p.image,
+	}.Create(ctx, r.Client, r.Granter, target.Address, p.now)
 	if err != nil {
 		return err
 	}
-	p.status.PushCredentials = &v1alpha1.CredentialReference{
-		SecretName: pushSecretName(p.image),
-		ExpiresAt:  metav1.NewTime(password.ExpiresAt.Truncate(time.Second)),
-	}
-	logFor(ctx, p)("Granted upload rights", "expiresAt", password.ExpiresAt)
+	p.status.PushCredentials = granted
+	log.FromContext(ctx).Info("Granted upload rights", "configHash", p.status.ConfigHash, "expiresAt", granted.ExpiresAt.Time)
 	return nil
 }
 
-// removePushCredentials removes a request's upload rights.
+// removePushCredentials removes a request's upload rights, once in a pass.
 func (r *Reconciler) removePushCredentials(ctx context.Context, p *pass) error {
+	if p.pushRemoved {
+		return nil
+	}
 	if err := credentials.Remove(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
 		return err
 	}
-	p.status.PushCredentials = nil
+	p.pushRemoved, p.status.PushCredentials = true, nil
 	return nil
 }

@@ -10,66 +10,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/conditions"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/projects"
-	"imagecache.dev/internal/publication"
 )
-
-// pass is one reconciliation of a request: what it read, the new status, and how the pass ended.
-type pass struct {
-	image   *v1alpha1.DevcontainerImage
-	project *v1alpha1.ProjectImageCache
-	runner  *v1alpha1.RunnerImageCache
-	now     time.Time
-	// inputs are the inputs of inline contents, if this pass computed their hash.
-	inputs []publication.Input
-
-	status v1alpha1.DevcontainerImageStatus
-	end    ending
-	next   time.Duration
-}
-
-// ending is how a pass ended.
-type ending struct {
-	// final means that the request is finished. reason and message are then those of Ready.
-	final   bool
-	reason  string
-	message string
-	// err is why the request is not ready: it waits, failed for good (terminal), or met an error of AWS or the
-	// cluster.
-	err error
-	// publication is the fate of the builder's image, when it is known.
-	publication *fate
-}
-
-// fate is whether a builder's image was published, and why.
-type fate struct {
-	published bool
-	reason    string
-	message   string
-}
-
-// finish ends the request with success: the answer is final.
-func (p *pass) finish(reason, message string) {
-	p.end.final, p.end.reason, p.end.message = true, reason, message
-}
-
-// fail ends the request without an image: the answer is final.
-func (p *pass) fail(reason, message string) {
-	p.end.final = true
-	p.end.err = &outcome.TerminalError{Reason: reason, Message: message}
-}
-
-// handOver ends a request that has an image when credentials to pull it exist.
-func (p *pass) handOver(reason, message string) error {
-	credentials := projects.UsablePullCredentials(p.project, p.now)
-	if credentials == nil {
-		return outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "%s; the controller is creating pull credentials", message)
-	}
-	p.status.PullCredentials = credentials
-	p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
-	p.finish(reason, message)
-	return nil
-}
 
 // statusFor computes the status from the facts of a pass.
 func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
@@ -96,23 +37,24 @@ func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 	return status
 }
 
-// withLateReports adds to the status what the runner reports after the request is finished: the outcome of a pull,
-// and a build that may not be published.
-func (p *pass) withLateReports() *pass {
-	p.status.ObservedGeneration = p.image.Generation
-	if p.status.CacheResult == v1alpha1.CacheHit || p.status.Role == v1alpha1.RoleWaiter {
-		p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
+// lateStatus computes the status of a finished request from what its runner reported afterwards: the outcome of a
+// pull, and a build that may not be published.
+func lateStatus(image *v1alpha1.DevcontainerImage) v1alpha1.DevcontainerImageStatus {
+	status := *image.Status.DeepCopy()
+	status.ObservedGeneration = image.Generation
+	if status.CacheResult == v1alpha1.CacheHit || status.Role == v1alpha1.RoleWaiter {
+		status.SavedSeconds = savedSeconds(status.Image, image.Spec.Pull)
 	}
-	if pull := p.image.Spec.Pull; pull != nil {
-		meta.SetStatusCondition(&p.status.Conditions, pulled(pull, p.image.Generation))
+	if pull := image.Spec.Pull; pull != nil {
+		meta.SetStatusCondition(&status.Conditions, pulled(pull, image.Generation))
 	}
-	if p.image.Spec.Build != nil && meta.FindStatusCondition(p.status.Conditions, v1alpha1.ConditionPublished) == nil {
-		meta.SetStatusCondition(&p.status.Conditions, metav1.Condition{
-			Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, ObservedGeneration: p.image.Generation,
+	if image.Spec.Build != nil && meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished) == nil {
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, ObservedGeneration: image.Generation,
 			Reason: v1alpha1.ReasonNotBuilder, Message: "the report came from a request that may not publish; the image is used where it was built",
 		})
 	}
-	return p
+	return status
 }
 
 // pulled returns the condition for a report of a pull.

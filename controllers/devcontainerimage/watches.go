@@ -11,7 +11,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -38,12 +37,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(watch.ConcernsProjects())).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: requestWorkers,
-			RateLimiter:             outcome.RetryLimiter(),
-			ReconciliationTimeout:   outcome.PassTimeout,
-			EnableWarmup:            ptr.To(true),
-		}).
+		WithOptions(outcome.Options(requestWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)
@@ -86,37 +80,31 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 
 // waitersOfBuilder returns the unfinished requests of a builder's hash.
 func (r *Reconciler) waitersOfBuilder(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
+	return r.unfinished(ctx, object, indexes.OpenHash, object.(*v1alpha1.DevcontainerImage).Status.ConfigHash)
 }
 
 // requestsOfProject returns the unfinished requests of a project.
 func (r *Reconciler) requestsOfProject(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.unfinished(ctx, object.GetNamespace(), indexes.OpenProject, object.GetName())
+	return r.unfinished(ctx, object, indexes.OpenProject, object.GetName())
 }
 
 // requestsOfRunner returns the unfinished requests of a runner's projects.
 func (r *Reconciler) requestsOfRunner(ctx context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, project := range watch.ProjectsOfRunner(ctx, r.Client, object) {
-		requests = append(requests, r.unfinished(ctx, project.Namespace, indexes.OpenProject, project.Name)...)
+		requests = append(requests, r.unfinished(ctx, object, indexes.OpenProject, project.Name)...)
 	}
 	return requests
 }
 
-// unfinished returns the requests that an index of unfinished requests holds under a value.
-func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value string) []reconcile.Request {
+// unfinished returns the requests that an index of unfinished requests holds under a value, in the namespace of the
+// object whose change wakes them.
+func (r *Reconciler) unfinished(ctx context.Context, changed client.Object, index, value string) []reconcile.Request {
 	if value == "" {
 		return nil
 	}
-	images, err := indexes.Requests(ctx, r.Client, namespace, index, value)
-	if err != nil {
-		return nil
-	}
-	requests := make([]reconcile.Request, 0, len(images))
-	for i := range images {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&images[i])})
-	}
-	return requests
+	return watch.Wake(ctx, r.Client, &v1alpha1.DevcontainerImageList{}, changed,
+		client.InNamespace(changed.GetNamespace()), client.MatchingFields{index: value})
 }
 
 // leaseHandler records when each build lease was renewed, and queues the requests that the end of a lease concerns. A
@@ -124,7 +112,7 @@ func (r *Reconciler) unfinished(ctx context.Context, namespace, index, value str
 func (r *Reconciler) leaseHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, lease *coordinationv1.Lease, q queue) {
-		for _, request := range r.unfinished(ctx, lease.Namespace, indexes.OpenHash, lease.Annotations[annotationHash]) {
+		for _, request := range r.unfinished(ctx, lease, indexes.OpenHash, lease.Annotations[annotationHash]) {
 			q.Add(request)
 		}
 	}

@@ -1,14 +1,21 @@
 package devcontainerimage
 
 import (
+	"context"
+	"errors"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -75,6 +82,45 @@ func TestWhatWakesARequest(t *testing.T) {
 			}, queue)
 			if woken := len(queue.added) == 1; woken != test.wakes {
 				t.Errorf("woken: %v, want %v", woken, test.wakes)
+			}
+		})
+	}
+}
+
+func TestLostWakeUpsAreCounted(t *testing.T) {
+	failing := func(kind client.ObjectList) interceptor.Funcs {
+		return interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if reflect.TypeOf(list) == reflect.TypeOf(kind) {
+				return errors.New("the cache is not readable")
+			}
+			return c.List(ctx, list, options...)
+		}}
+	}
+	project := &v1alpha1.ProjectImageCache{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop"},
+		Spec:       v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: "r1"}},
+	}
+	builder := missed(v1alpha1.TriggerEnvironmentCreated)
+	requests, projects := &v1alpha1.DevcontainerImageList{}, &v1alpha1.ProjectImageCacheList{}
+	for name, test := range map[string]struct {
+		list client.ObjectList
+		wake func(*Reconciler)
+		want string
+	}{
+		"waiters of a builder":  {requests, func(r *Reconciler) { r.waitersOfBuilder(t.Context(), builder) }, "DevcontainerImage"},
+		"requests of a project": {requests, func(r *Reconciler) { r.requestsOfProject(t.Context(), project) }, "DevcontainerImage"},
+		"requests of a runner":  {requests, func(r *Reconciler) { r.requestsOfRunner(t.Context(), fixture.Runner()) }, "DevcontainerImage"},
+		"projects of a runner":  {projects, func(r *Reconciler) { r.requestsOfRunner(t.Context(), fixture.Runner()) }, "ProjectImageCache"},
+		"waiters of a removed lease": {requests, func(r *Reconciler) {
+			lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease", Annotations: map[string]string{annotationHash: hash64}}}
+			r.leaseHandler().Delete(t.Context(), event.DeleteEvent{Object: lease}, &recordedQueue{})
+		}, "DevcontainerImage"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := reconcilerWith(t, failing(test.list), project)
+			counts, _ := fixture.Told(t, events.NewFakeRecorder(1), func() { test.wake(r) })
+			if diff := cmp.Diff(map[string]float64{"lost_wakeups_total[" + test.want + "]": 1}, counts); diff != "" {
+				t.Errorf("counted (-want +got):\n%s", diff)
 			}
 		})
 	}

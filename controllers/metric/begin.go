@@ -1,6 +1,8 @@
 package metric
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/drift"
 )
@@ -42,4 +44,12 @@ func BeginSeries(namespace, region string) {
 	for _, cause := range []string{RemovedEvicted, RemovedInvalidated, RemovedReplaced} {
 		ImagesRemoved.WithLabelValues(namespace, cause)
 	}
+}
+
+// begun returns a counter of one label with a series, at zero, for each value of the label.
+func begun(counter *prometheus.CounterVec, values ...string) *prometheus.CounterVec {
+	for _, value := range values {
+		counter.WithLabelValues(value)
+	}
+	return counter
 }

@@ -10,6 +10,16 @@ import (
 // factory registers with the registry that the manager serves. docs/metrics.md describes every metric.
 var factory = promauto.With(metrics.Registry)
 
+// counter returns a registered counter.
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// histogram returns a registered histogram.
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return factory.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+}
+
 // LabelRunner is the namespace of the runner that a figure is about. Its name is not "namespace", because Prometheus
 // sets that label to the namespace of the pod that it scrapes. No metric has a label for the project:
 // docs/adr/0011-metrics-by-runner.md.
@@ -35,61 +45,48 @@ const (
 
 // Answers.
 var (
-	Lookups = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_lookups_total",
-		Help: "Answers to environments, by result (Hit, Miss, Bypassed) and reason.",
-	}, []string{LabelRunner, "result", "reason"})
+	Lookups = counter("imagecache_lookups_total",
+		"Answers to environments, by result (Hit, Miss, Bypassed) and reason.",
+		LabelRunner, "result", "reason")
 
-	UnknownLookups = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_unknown_lookups_total",
-		Help: "Requests whose lookup began to fail, by reason: neither a hit nor a miss. A request counts once, regardless of its retries.",
-	}, []string{LabelRunner, "reason"})
+	UnknownLookups = counter("imagecache_unknown_lookups_total",
+		"Requests whose lookup began to fail, by reason: neither a hit nor a miss. A request counts once, regardless of its retries.",
+		LabelRunner, "reason")
 
-	AnswerSeconds = factory.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "imagecache_answer_duration_seconds",
-		Help:    "Time from a request's arrival at the manager to its written answer, by result. Requests from before the manager's start don't count.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
-	}, []string{"result"})
+	AnswerSeconds = histogram("imagecache_answer_duration_seconds",
+		"Time from a request's arrival at the manager to its written answer, by result. Requests from before the manager's start don't count.",
+		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}, "result")
 
-	LookupSeconds = factory.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "imagecache_lookup_duration_seconds",
-		Help:    "Time of a lookup of one hash in ECR, with all AWS calls that it made or shared with other lookups, by outcome (Found, Absent, Failed).",
-		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
-	}, []string{"outcome"})
+	LookupSeconds = histogram("imagecache_lookup_duration_seconds",
+		"Time of a lookup of one hash in ECR, with all AWS calls that it made or shared with other lookups, by outcome (Found, Absent, Failed).",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}, "outcome")
 )
 
 // Builds and pulls.
 var (
-	Builds = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_builds_total",
-		Help: "Builds that ended, by the reason of the condition Published.",
-	}, []string{LabelRunner, "reason"})
+	Builds = counter("imagecache_builds_total",
+		"Builds that ended, by the reason of the condition Published.",
+		LabelRunner, "reason")
 
-	BuildSeconds = factory.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "imagecache_build_duration_seconds",
-		Help:    "Duration of builds, as their runners reported it, by outcome (Succeeded, Failed).",
-		Buckets: []float64{1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600},
-	}, []string{"outcome"})
+	BuildSeconds = histogram("imagecache_build_duration_seconds",
+		"Duration of builds, as their runners reported it, by outcome (Succeeded, Failed).",
+		[]float64{1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600}, "outcome")
 
-	Coalesced = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_coalesced_builds_total",
-		Help: "Builds that were avoided: environments that waited for another environment's build of the same hash and got its image.",
-	}, []string{LabelRunner})
+	Coalesced = counter("imagecache_coalesced_builds_total",
+		"Builds that were avoided: environments that waited for another environment's build of the same hash and got its image.",
+		LabelRunner)
 
-	Takeovers = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_build_takeovers_total",
-		Help: "Times that a waiting environment became the builder, because the previous builder ended without an image.",
-	}, []string{LabelRunner})
+	Takeovers = counter("imagecache_build_takeovers_total",
+		"Times that a waiting environment became the builder, because the previous builder ended without an image.",
+		LabelRunner)
 
-	PublishedBytes = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_published_bytes_total",
-		Help: "Compressed size of the published images, including layers that ECR already had.",
-	}, []string{LabelRunner})
+	PublishedBytes = counter("imagecache_published_bytes_total",
+		"Compressed size of the published images, including layers that ECR already had.",
+		LabelRunner)
 
-	Pulls = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_pulls_total",
-		Help: "Pulls that runners reported, by outcome (Succeeded, Failed).",
-	}, []string{LabelRunner, "outcome"})
+	Pulls = counter("imagecache_pulls_total",
+		"Pulls that runners reported, by outcome (Succeeded, Failed).",
+		LabelRunner, "outcome")
 
 	PullSeconds = factory.NewHistogram(prometheus.HistogramOpts{
 		Name:    "imagecache_pull_duration_seconds",
@@ -97,52 +94,50 @@ var (
 		Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600},
 	})
 
-	PulledBytes = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_pulled_bytes_total",
-		Help: "Compressed size of the images that were pulled successfully, including layers that the machine already had.",
-	}, []string{LabelRunner})
+	PulledBytes = counter("imagecache_pulled_bytes_total",
+		"Compressed size of the images that were pulled successfully, including layers that the machine already had.",
+		LabelRunner)
 
-	Saved = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_saved_seconds_total",
-		Help: "Build time that was saved: the duration of the image's build less the duration of its pull. Only reported durations count; a failed pull saves nothing.",
-	}, []string{LabelRunner})
+	Saved = counter("imagecache_saved_seconds_total",
+		"Build time that was saved: the duration of the image's build less the duration of its pull. Only reported durations count; a failed pull saves nothing.",
+		LabelRunner)
 )
 
 // Credentials.
 var (
-	Grants = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_grants_total",
-		Help: "Credentials that were created, by kind (pull, push), including pull credentials that replace others.",
-	}, []string{LabelRunner, "kind"})
+	Grants = counter("imagecache_grants_total",
+		"Credentials that were created, by kind (pull, push), including pull credentials that replace others.",
+		LabelRunner, "kind")
 
-	Refreshes = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_credential_refreshes_total",
-		Help: "Refreshes of pull credentials, by outcome (Succeeded, Failed). Repeated failures count once until a refresh succeeds.",
-	}, []string{LabelRunner, "outcome"})
+	Refreshes = counter("imagecache_credential_refreshes_total",
+		"Refreshes of pull credentials, by outcome (Succeeded, Failed). Repeated failures count once until a refresh succeeds.",
+		LabelRunner, "outcome")
 
-	CredentialSeconds = factory.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "imagecache_credential_lifetime_seconds",
-		Help:    "Lifetime of credentials at their creation, by kind (pull, push).",
-		Buckets: []float64{300, 600, 900, 1800, 2700, 3600, 7200, 14400, 43200},
-	}, []string{"kind"})
+	CredentialSeconds = histogram("imagecache_credential_lifetime_seconds",
+		"Lifetime of credentials at their creation, by kind (pull, push).",
+		[]float64{300, 600, 900, 1800, 2700, 3600, 7200, 14400, 43200}, "kind")
 )
 
 // State kept in AWS.
 var (
-	Drift = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_drift_corrected_total",
-		Help: "Differences in AWS that were found and corrected, by the kind of correction.",
-	}, []string{LabelRunner, "kind"})
+	Drift = counter("imagecache_drift_corrected_total",
+		"Differences in AWS that were found and corrected, by the kind of correction.",
+		LabelRunner, "kind")
 
-	Comparisons = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_drift_comparisons_total",
-		Help: "Comparisons of all repositories of an account and region with their desired state, by outcome (Succeeded, Failed).",
-	}, []string{"region", "outcome"})
+	Comparisons = counter("imagecache_drift_comparisons_total",
+		"Comparisons of all repositories of an account and region with their desired state, by outcome (Succeeded, Failed).",
+		"region", "outcome")
 
-	ImagesRemoved = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "imagecache_images_removed_total",
-		Help: "Images that the manager removed, by cause (Evicted, Invalidated, Replaced). Images that ECR's lifecycle rule expires don't count.",
-	}, []string{LabelRunner, "cause"})
+	ImagesRemoved = counter("imagecache_images_removed_total",
+		"Images that the manager removed, by cause (Evicted, Invalidated, Replaced). Images that ECR's lifecycle rule expires don't count.",
+		LabelRunner, "cause")
+)
+
+// Wake-ups.
+var (
+	LostWakeups = begun(counter("imagecache_lost_wakeups_total",
+		"Times that the objects which a change or drift concerns could not be listed and were not woken, by the kind of these objects.",
+		"kind"), "DevcontainerImage", "ProjectImageCache", "RunnerImageCache")
 )
 
 // Gigabyte is the unit of ECR's storage price, in bytes.

@@ -4,8 +4,20 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
+
+// Options returns the options of a controller that reconciles so many objects at once.
+func Options(workers int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: workers,
+		RateLimiter:             RetryLimiter(),
+		ReconciliationTimeout:   PassTimeout,
+		EnableWarmup:            ptr.To(true),
+	}
+}
 
 // PassTimeout limits one pass of any reconciler, AWS calls included.
 const PassTimeout = time.Minute

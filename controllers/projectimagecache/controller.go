@@ -3,7 +3,6 @@ package projectimagecache
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"imagecache.dev/controllers/drift"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/controllers/schedule"
 )
@@ -112,17 +112,15 @@ func (r *Reconciler) hold(ctx context.Context, project *v1alpha1.ProjectImageCac
 	if controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
 		return nil
 	}
-	before := project.DeepCopy()
-	controllerutil.AddFinalizer(project, v1alpha1.Finalizer)
-	if err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add the finalizer: %w", err)
+	if err := persist.Finalizer(ctx, r.Client, project); err != nil {
+		return err
 	}
 	r.writes.Note(project)
 	return nil
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
-	if err := projects.PatchStatus(ctx, r.Client, project, status); err != nil {
+	if err := persist.Status(ctx, r.Client, project, &project.Status, status); err != nil {
 		return err
 	}
 	r.writes.Note(project)

@@ -12,7 +12,6 @@ import (
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 )
@@ -28,11 +27,11 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	if facts.repository == nil {
 		return 0
 	}
+	interval := r.Intervals.Statistics
 	published, err := indexes.Requests(ctx, r.Client, project.Namespace, indexes.PublishedProject, project.Name)
 	if err != nil {
-		return 0
+		return r.countLater(ctx, project, facts, min(interval, invalidationRetry), err)
 	}
-	interval := r.Intervals.Statistics
 	wait, wanted := countDue(project, published, facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait
@@ -51,16 +50,23 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		if aws.ClassOf(err) == aws.ClassAccessDenied {
 			retry = max(retry, outcome.AccessDeniedRetry)
 		}
-		log.FromContext(ctx).Info("Could not count the images", "error", err.Error(), "after", retry.String())
-		// If retentionDays changed as well, the earlier count may not show that images are invalid.
-		facts.uncounted = mayHoldInvalidated(project)
-		return retry
+		return r.countLater(ctx, project, facts, retry, err)
 	}
 	facts.invalidated = len(invalidated)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	facts.statistics = statistics(stay, projects.RetentionDays(project), r.PricePerGBMonth, facts.now)
+	facts.statistics = statistics(stay, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0
+}
+
+// countLater logs that the images could not be counted, and returns when to try again.
+func (r *Reconciler) countLater(
+	ctx context.Context, project *v1alpha1.ProjectImageCache, facts *projectFacts, retry time.Duration, err error,
+) time.Duration {
+	log.FromContext(ctx).Info("Could not count the images", "error", err.Error(), "after", retry.String())
+	// If retentionDays changed as well, the earlier count may not show that images are invalid.
+	facts.uncounted = mayHoldInvalidated(project)
+	return retry
 }
 
 // removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore.

@@ -2,13 +2,11 @@ package projectimagecache
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -18,6 +16,7 @@ import (
 	"imagecache.dev/controllers/credentials"
 	"imagecache.dev/controllers/notice"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 )
@@ -37,13 +36,7 @@ func (r *Reconciler) finalize(ctx context.Context, project *v1alpha1.ProjectImag
 		}
 	}
 	r.forget(project.UID)
-	before := project.DeepCopy()
-	controllerutil.RemoveFinalizer(project, v1alpha1.Finalizer)
-	err := r.Client.Patch(ctx, project, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove the finalizer: %w", err)
-	}
-	return nil
+	return persist.NoFinalizer(ctx, r.Client, project)
 }
 
 // readsLag is how long after a repository's creation a read may not find it.

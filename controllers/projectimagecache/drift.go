@@ -2,6 +2,7 @@ package projectimagecache
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -13,6 +14,7 @@ import (
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/metric"
+	"imagecache.dev/controllers/watch"
 	"imagecache.dev/internal/aws"
 )
 
@@ -42,7 +44,7 @@ func (w *driftWatch) Start(ctx context.Context) error {
 func (w *driftWatch) compare(ctx context.Context) {
 	var runners v1alpha1.RunnerImageCacheList
 	if err := w.reconciler.Client.List(ctx, &runners); err != nil {
-		log.FromContext(ctx).Error(err, "Could not list runners to look for drift")
+		watch.Lost(ctx, &v1alpha1.ProjectImageCacheList{}, nil, fmt.Errorf("list runners to look for drift: %w", err))
 		return
 	}
 	read := map[aws.Target]bool{}
@@ -51,8 +53,12 @@ func (w *driftWatch) compare(ctx context.Context) {
 		var projects v1alpha1.ProjectImageCacheList
 		err := w.reconciler.Client.List(ctx, &projects, client.InNamespace(runner.Namespace),
 			client.MatchingFields{indexes.ProjectRunner: runner.Name}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			watch.Lost(ctx, &projects, runner, fmt.Errorf("list projects to look for drift: %w", err))
+			continue
+		}
 		target, refused := w.reconciler.Targets.Of(ctx, runner)
-		if err != nil || refused != nil || !anyToCompare(projects.Items, runner) {
+		if refused != nil || !anyToCompare(projects.Items, runner) {
 			continue
 		}
 		address := target.Address

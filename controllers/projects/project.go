@@ -1,10 +1,9 @@
-// Package projects reads the parts of a ProjectImageCache that several reconcilers need, and writes its status.
+// Package projects reads the parts of a ProjectImageCache that several reconcilers need.
 package projects
 
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,19 +23,4 @@ func RunnerOf(ctx context.Context, reader client.Reader, project *v1alpha1.Proje
 		return nil, fmt.Errorf("get the project's runner: %w", err)
 	}
 	return runner, nil
-}
-
-// PatchStatus writes a status if it differs from before. Two reconcilers write parts of it, and the patch replaces
-// the list of conditions as a whole, so a pass that read an older object must fail with a conflict.
-func PatchStatus(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
-	if reflect.DeepEqual(project.Status, status) {
-		return nil
-	}
-	before := project.DeepCopy()
-	project.Status = status
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(c.Status().Patch(ctx, project, patch)); err != nil {
-		return fmt.Errorf("patch status: %w", err)
-	}
-	return nil
 }

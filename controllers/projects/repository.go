@@ -1,8 +1,6 @@
 package projects
 
 import (
-	"time"
-
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"imagecache.dev/api/v1alpha1"
@@ -16,20 +14,4 @@ func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStat
 		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0, "the repository of project %s is not ready", project.Name)
 	}
 	return repository, nil
-}
-
-// Retention returns how long a project's images live.
-func Retention(project *v1alpha1.ProjectImageCache) time.Duration {
-	return time.Duration(RetentionDays(project)) * 24 * time.Hour
-}
-
-// defaultRetentionDays is the API server's default for retentionDays.
-const defaultRetentionDays = 30
-
-// RetentionDays returns for how many days a project's images stay.
-func RetentionDays(project *v1alpha1.ProjectImageCache) int32 {
-	if project.Spec.RetentionDays == nil {
-		return defaultRetentionDays
-	}
-	return *project.Spec.RetentionDays
 }

@@ -22,6 +22,7 @@ import (
 	"imagecache.dev/controllers/credentials"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/sessionpolicy"
 	"imagecache.dev/internal/sts"
@@ -89,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 		return outcome.Result(ctx, nil, next)
 	}
 	before := project.Status.DeepCopy()
-	if err := projects.PatchStatus(ctx, r.Client, project, pullStatus(project, facts)); err != nil {
+	if err := persist.Status(ctx, r.Client, project, &project.Status, pullStatus(project, facts)); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	r.announce(project, before, facts)
@@ -126,35 +127,23 @@ func (r *Reconciler) grant(ctx context.Context, project *v1alpha1.ProjectImageCa
 	if project.Status.PullCredentials == nil && !meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionRolesReady) {
 		return nil, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the roles of runner %s are not ready; see its conditions", runner.Name)
 	}
-	repository := project.Status.Repository
-	deadline := now.Add(pullDuration)
-	password, err := r.Granter.Grant(ctx, target.Address, sts.Request{
+	granted, err := credentials.Grant{
+		What:        "pull credentials",
+		Kind:        v1alpha1.CredentialsPull,
+		Project:     project,
+		Repository:  project.Status.Repository,
 		RoleARN:     runner.Status.PullRoleARN,
 		SessionName: "pull-" + project.Namespace + "-" + project.Name,
-		Project:     project.Spec.ProjectID,
-		Policy:      sessionpolicy.Pull(repository.ARN, deadline),
+		Policy:      sessionpolicy.Pull,
 		Duration:    pullDuration,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("grant pull credentials: %w", err)
+		SecretName:  projects.PullSecretName(project),
+		OwnerKind:   "ProjectImageCache",
+		Owner:       project,
+	}.Create(ctx, r.Client, r.Granter, target.Address, now)
+	if err == nil {
+		log.FromContext(ctx).Info("Granted pull credentials", "expiresAt", granted.ExpiresAt.Time)
 	}
-	if password.ExpiresAt.After(deadline) {
-		password.ExpiresAt = deadline
-	}
-	err = credentials.Secret{
-		Name:      projects.PullSecretName(project),
-		Namespace: project.Namespace,
-		Kind:      v1alpha1.CredentialsPull,
-		Project:   project.Name,
-		Owner:     credentials.OwnedBy("ProjectImageCache", project.Name, project),
-		Registry:  credentials.RegistryHost(repository.URI),
-		Password:  password,
-	}.Apply(ctx, r.Client)
-	if err != nil {
-		return nil, err
-	}
-	log.FromContext(ctx).Info("Granted pull credentials", "expiresAt", password.ExpiresAt)
-	return &v1alpha1.CredentialReference{SecretName: projects.PullSecretName(project), ExpiresAt: metav1.NewTime(password.ExpiresAt.Truncate(time.Second))}, nil
+	return granted, err
 }
 
 // current returns the newest known credentials: those of the status, or later ones that the status does not show yet.

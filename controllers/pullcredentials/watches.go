@@ -3,18 +3,16 @@ package pullcredentials
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -37,12 +35,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(watch.ProjectOfRequest), builder.WithPredicates(r.asks())).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(watch.ToProjectsOfRunner(r.Client)), builder.WithPredicates(concernsGrants())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.projectOfLostSecret), builder.WithPredicates(watch.RemovedOnly())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: pullWorkers,
-			RateLimiter:             outcome.RetryLimiter(),
-			ReconciliationTimeout:   outcome.PassTimeout,
-			EnableWarmup:            ptr.To(true),
-		}).
+		WithOptions(outcome.Options(pullWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for pull credentials: %w", err)
@@ -74,7 +67,7 @@ func concernsPulls() predicate.Predicate {
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*v1alpha1.ProjectImageCache), e.ObjectNew.(*v1alpha1.ProjectImageCache)
-			return !reflect.DeepEqual(before.Status.Repository, after.Status.Repository) ||
+			return !equality.Semantic.DeepEqual(before.Status.Repository, after.Status.Repository) ||
 				before.Annotations[v1alpha1.AnnotationPullRequestedAt] != after.Annotations[v1alpha1.AnnotationPullRequestedAt] ||
 				before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 		},
@@ -91,7 +84,7 @@ func concernsGrants() predicate.Predicate {
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return !reflect.DeepEqual(depends(e.ObjectOld.(*v1alpha1.RunnerImageCache)), depends(e.ObjectNew.(*v1alpha1.RunnerImageCache)))
+			return !equality.Semantic.DeepEqual(depends(e.ObjectOld.(*v1alpha1.RunnerImageCache)), depends(e.ObjectNew.(*v1alpha1.RunnerImageCache)))
 		},
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
@@ -14,12 +13,12 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/schedule"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/cloudformation"
@@ -64,7 +63,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 	if !runner.DeletionTimestamp.IsZero() {
 		return outcome.Settled(ctx, r.finalize(ctx, runner, projects), r.Intervals.Stack)
 	}
-	if err := r.hold(ctx, runner); err != nil {
+	if err := persist.Finalizer(ctx, r.Client, runner); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	facts := &runnerFacts{now: r.Clock.Now(), projects: projects}
@@ -72,7 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 		return outcome.Result(ctx, err, 0)
 	}
 	before := runner.Status.DeepCopy()
-	if err := r.patchStatus(ctx, runner, runnerStatus(runner, facts)); err != nil {
+	if err := persist.Status(ctx, r.Client, runner, &runner.Status, runnerStatus(runner, facts)); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	r.announce(runner, before)
@@ -137,32 +136,6 @@ func (r *Reconciler) countProjects(ctx context.Context, runner *v1alpha1.RunnerI
 		return 0, fmt.Errorf("list the runner's projects: %w", err)
 	}
 	return int32(min(len(projects.Items), 1<<31-1)), nil //nolint:gosec // bounded in the same expression
-}
-
-// hold adds the finalizer before anything is created in AWS.
-func (r *Reconciler) hold(ctx context.Context, runner *v1alpha1.RunnerImageCache) error {
-	if controllerutil.ContainsFinalizer(runner, v1alpha1.Finalizer) {
-		return nil
-	}
-	before := runner.DeepCopy()
-	controllerutil.AddFinalizer(runner, v1alpha1.Finalizer)
-	if err := r.Client.Patch(ctx, runner, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add the finalizer: %w", err)
-	}
-	return nil
-}
-
-func (r *Reconciler) patchStatus(ctx context.Context, runner *v1alpha1.RunnerImageCache, status v1alpha1.RunnerImageCacheStatus) error {
-	if reflect.DeepEqual(runner.Status, status) {
-		return nil
-	}
-	before := runner.DeepCopy()
-	runner.Status = status
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, runner, patch)); err != nil {
-		return fmt.Errorf("patch status: %w", err)
-	}
-	return nil
 }
 
 func (r *Reconciler) visitsOf(uid types.UID) *runnerVisits {

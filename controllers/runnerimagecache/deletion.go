@@ -2,16 +2,15 @@ package runnerimagecache
 
 import (
 	"context"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/notice"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 )
 
 // finalize lets a deleted runner go when no project names it and the roles that were created for it are removed.
@@ -24,16 +23,10 @@ func (r *Reconciler) finalize(ctx context.Context, runner *v1alpha1.RunnerImageC
 	if err != nil {
 		// A failed status write takes precedence over err: projects wait until the status shows the deletion, and err
 		// may wait for a watch that never fires without it.
-		return outcome.First(r.patchStatus(ctx, runner, deletingRunnerStatus(runner, projects, err)), err)
+		return outcome.First(persist.Status(ctx, r.Client, runner, &runner.Status, deletingRunnerStatus(runner, projects, err)), err)
 	}
 	r.forget(runner.UID)
-	before := runner.DeepCopy()
-	controllerutil.RemoveFinalizer(runner, v1alpha1.Finalizer)
-	err = r.Client.Patch(ctx, runner, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove the finalizer: %w", err)
-	}
-	return nil
+	return persist.NoFinalizer(ctx, r.Client, runner)
 }
 
 func (r *Reconciler) remove(ctx context.Context, runner *v1alpha1.RunnerImageCache, projects int32) error {

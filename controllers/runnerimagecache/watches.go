@@ -5,11 +5,9 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -32,12 +30,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, watch.DeletionStarted()))).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.runnersOfSameID), builder.WithPredicates(watch.RemovedOnly())).
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(runnerOfProject), builder.WithPredicates(comeAndGone())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: runnerWorkers,
-			RateLimiter:             outcome.RetryLimiter(),
-			ReconciliationTimeout:   outcome.PassTimeout,
-			EnableWarmup:            ptr.To(true),
-		}).
+		WithOptions(outcome.Options(runnerWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for RunnerImageCache: %w", err)
@@ -47,16 +40,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // runnersOfSameID returns the runners that may take the place of a runner that was removed.
 func (r *Reconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
-	var list v1alpha1.RunnerImageCacheList
 	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
-	if err := r.Client.List(ctx, &list, client.MatchingFields{indexes.RunnerID: id}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	var requests []reconcile.Request
-	for n := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
-	}
-	return requests
+	return watch.Wake(ctx, r.Client, &v1alpha1.RunnerImageCacheList{}, object, client.MatchingFields{indexes.RunnerID: id})
 }
 
 func runnerOfProject(_ context.Context, object client.Object) []reconcile.Request {

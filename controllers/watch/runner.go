@@ -3,8 +3,8 @@ package watch
 
 import (
 	"context"
-	"reflect"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -18,17 +18,8 @@ import (
 
 // ProjectsOfRunner returns all projects that name a runner.
 func ProjectsOfRunner(ctx context.Context, reader client.Reader, runner client.Object) []reconcile.Request {
-	var list v1alpha1.ProjectImageCacheList
-	err := reader.List(ctx, &list, client.InNamespace(runner.GetNamespace()),
-		client.MatchingFields{indexes.ProjectRunner: runner.GetName()}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil
-	}
-	requests := make([]reconcile.Request, 0, len(list.Items))
-	for n := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[n])})
-	}
-	return requests
+	return Wake(ctx, reader, &v1alpha1.ProjectImageCacheList{}, runner,
+		client.InNamespace(runner.GetNamespace()), client.MatchingFields{indexes.ProjectRunner: runner.GetName()})
 }
 
 // ToProjectsOfRunner is a map function for watches of runners. It calls ProjectsOfRunner.
@@ -54,7 +45,7 @@ func ConcernsProjects() predicate.Predicate {
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*v1alpha1.RunnerImageCache), e.ObjectNew.(*v1alpha1.RunnerImageCache)
-			return !reflect.DeepEqual(Followed(before), Followed(after))
+			return !equality.Semantic.DeepEqual(Followed(before), Followed(after))
 		},
 	}
 }

@@ -179,6 +179,15 @@ func (r reader) metricOf(call *ast.CallExpr) (*metric, error) {
 	if function, ok := call.Fun.(*ast.SelectorExpr); ok && function.Sel.Name == "NewDesc" {
 		return r.complete(metric{kind: "gauge", name: r.text(call.Args[0]), help: r.text(call.Args[1])}, call.Args[2])
 	}
+	if function, ok := call.Fun.(*ast.Ident); ok && (function.Name == "counter" || function.Name == "histogram") {
+		labels := &ast.CompositeLit{}
+		for _, argument := range call.Args[2:] {
+			if _, isBuckets := argument.(*ast.CompositeLit); !isBuckets {
+				labels.Elts = append(labels.Elts, argument)
+			}
+		}
+		return r.complete(metric{kind: function.Name, name: r.text(call.Args[0]), help: r.text(call.Args[1])}, labels)
+	}
 	options, ok := call.Args[0].(*ast.CompositeLit)
 	if !ok {
 		return nil, nil

@@ -34,7 +34,7 @@ func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImage
 	if err := c.List(ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
 		return nil, "", fmt.Errorf("list requests: %w", err)
 	}
-	retention := retentionOf(project)
+	retention := project.Spec.Retention()
 	if clusterOnly {
 		return catalog.Images(requests.Items, nil, retention), "", nil
 	}
@@ -154,12 +154,4 @@ func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectI
 	}
 	auth, err := runner.AuthenticatorFor(secret, repository.RegistryStr())
 	return repository, auth, err
-}
-
-func retentionOf(project *v1alpha1.ProjectImageCache) time.Duration {
-	days := int32(30)
-	if project.Spec.RetentionDays != nil {
-		days = *project.Spec.RetentionDays
-	}
-	return time.Duration(days) * 24 * time.Hour
 }

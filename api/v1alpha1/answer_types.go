@@ -1,0 +1,96 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// CacheResult is the cache's answer.
+// +kubebuilder:validation:Enum=Hit;Miss;Bypassed
+type CacheResult string
+
+// Answers of the cache.
+const (
+	// A usable image was found.
+	CacheHit CacheResult = "Hit"
+	// No usable image was found.
+	CacheMiss CacheResult = "Miss"
+	// The cache does not apply, and was not asked.
+	CacheBypassed CacheResult = "Bypassed"
+)
+
+// Role is what an environment does after a miss.
+// +kubebuilder:validation:Enum=Builder;Waiter;LocalBuild
+type Role string
+
+// Roles on a miss.
+const (
+	// RoleBuilder builds the image and publishes it.
+	RoleBuilder Role = "Builder"
+	// RoleWaiter waits for the builder's image, or builds without publishing.
+	RoleWaiter Role = "Waiter"
+	// RoleLocalBuild builds without publishing.
+	RoleLocalBuild Role = "LocalBuild"
+)
+
+// CachedImage is an image in the cache.
+type CachedImage struct {
+	// reference is the reference to pull: repository@digest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reference string `json:"reference,omitempty"`
+
+	// digest is the digest of the image's manifest.
+	// +required
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest,omitempty"`
+
+	// sizeBytes is the compressed size of the image.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+
+	// pushedAt is when the image was published.
+	// +optional
+	PushedAt *metav1.Time `json:"pushedAt,omitempty"`
+
+	// expiresAt is the time after which ECR may remove the image.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// buildSeconds is how many seconds the image's build took.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
+}
+
+// BuilderReference names the environment that builds the image of a hash.
+type BuilderReference struct {
+	// name is the name of the builder's DevcontainerImage.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// environmentID is the ID of the builder's environment.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	EnvironmentID string `json:"environmentID,omitempty"`
+
+	// leaseName is the Lease that the builder's runner renews while it builds.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	LeaseName string `json:"leaseName,omitempty"`
+
+	// startedAt is when the environment became the builder.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
+}

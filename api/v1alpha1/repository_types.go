@@ -1,0 +1,125 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// AdoptionPolicy tells whether the controller may adopt an existing repository.
+// +kubebuilder:validation:Enum=Never;IfUntagged;Always
+type AdoptionPolicy string
+
+// Adoption policies.
+const (
+	// The repository is left alone, and the object is Stalled.
+	AdoptNever AdoptionPolicy = "Never"
+	// The repository is adopted if it has no owner tag of another object.
+	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
+	// The repository is adopted, whoever created it, except from another object of this cluster. It is not adopted
+	// back after another cluster's object has adopted it.
+	AdoptAlways AdoptionPolicy = "Always"
+)
+
+// DeletionPolicy tells what happens to a repository when its object is deleted.
+// +kubebuilder:validation:Enum=Delete;Retain
+type DeletionPolicy string
+
+// Deletion policies.
+const (
+	// The repository is deleted with its images, if the controller created it.
+	DeletionDelete DeletionPolicy = "Delete"
+	// The repository stays as it is.
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// EncryptionType is how ECR encrypts a repository at rest.
+// +kubebuilder:validation:Enum=AES256;KMS
+type EncryptionType string
+
+// Encryption types.
+const (
+	// With keys that ECR owns.
+	EncryptionAES256 EncryptionType = "AES256"
+	// With the KMS key of kmsKeyARN.
+	EncryptionKMS EncryptionType = "KMS"
+)
+
+// Encryption is how a repository is encrypted at rest.
+// +kubebuilder:validation:XValidation:rule="self.type != 'KMS' || has(self.kmsKeyARN)",message="encryption of type KMS needs kmsKeyARN, the ARN of the key"
+// +kubebuilder:validation:XValidation:rule="self.type == 'KMS' || !has(self.kmsKeyARN)",message="kmsKeyARN is for encryption of type KMS; remove it, or set type to KMS"
+type Encryption struct {
+	// type is AES256 (the default, with keys that ECR owns) or KMS (with your key).
+	// +optional
+	// +default="AES256"
+	Type EncryptionType `json:"type,omitempty"`
+
+	// kmsKeyARN is the ARN of the KMS key. Required with type KMS, and forbidden otherwise.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$')",message="must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/id"
+	KMSKeyARN string `json:"kmsKeyARN,omitempty"`
+}
+
+// ImageStatistics are the number, size and cost of a project's images.
+type ImageStatistics struct {
+	// count is how many images the repository holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Count *int64 `json:"count,omitempty"`
+
+	// sizeBytes is the sum of their compressed sizes. A layer that several images share counts once for each.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+
+	// estimatedMonthlyCostUSD is an upper bound of the monthly storage cost in US dollars, such as "0.42".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	EstimatedMonthlyCostUSD string `json:"estimatedMonthlyCostUSD,omitempty"`
+
+	// oldestExpiresAt is when the oldest image expires.
+	// +optional
+	OldestExpiresAt *metav1.Time `json:"oldestExpiresAt,omitempty"`
+
+	// readAt is when these figures were read.
+	// +optional
+	ReadAt *metav1.Time `json:"readAt,omitempty"`
+}
+
+// RepositoryStatus is the project's repository in ECR.
+type RepositoryStatus struct {
+	// name is the repository's name.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=256
+	Name string `json:"name,omitempty"`
+
+	// arn is the repository's ARN.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	ARN string `json:"arn,omitempty"`
+
+	// uri is the URI to pull from: registry and repository name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	URI string `json:"uri,omitempty"`
+
+	// origin is Created if the controller created the repository, or Adopted if the controller adopted it.
+	// +optional
+	Origin RepositoryOrigin `json:"origin,omitempty"`
+}
+
+// RepositoryOrigin tells where a repository came from.
+// +kubebuilder:validation:Enum=Created;Adopted
+type RepositoryOrigin string
+
+// Origins of a repository.
+const (
+	// The controller created it.
+	RepositoryCreated RepositoryOrigin = "Created"
+	// It existed before, and the controller adopted it.
+	RepositoryAdopted RepositoryOrigin = "Adopted"
+)

@@ -1,0 +1,89 @@
+package devcontainerimage
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/publication"
+)
+
+// pass is one reconciliation of a request: what it read and did, the new status, and how it ended.
+type pass struct {
+	image   *v1alpha1.DevcontainerImage
+	project *v1alpha1.ProjectImageCache
+	runner  *v1alpha1.RunnerImageCache
+	now     time.Time
+	// inputs are the inputs of inline contents, if this pass computed their hash.
+	inputs []publication.Input
+	// leaseLeft is how long the build lease of this request is still valid. The pass is repeated then at the latest.
+	// It is zero if the request holds none.
+	leaseLeft time.Duration
+	// pushRemoved means that this pass has removed the request's upload rights.
+	pushRemoved bool
+
+	status v1alpha1.DevcontainerImageStatus
+	// end is what the steps came to. Reconcile sets it when they have run.
+	end ending
+}
+
+// step is a part of a pass. The next step runs if it returns neither a final ending nor an error. An error is why the
+// request is not finished: it waits, or a call to AWS or the cluster failed.
+type step func(context.Context, *pass) (ending, error)
+
+// advance runs the steps in order until one of them ends the pass.
+func (r *Reconciler) advance(ctx context.Context, p *pass) (ending, error) {
+	for _, next := range []step{
+		r.bypass,
+		r.buildLocally, // of an earlier pass's answer; it needs no project, which may not exist any more
+		r.resolve,
+		r.answer,
+		r.serve,
+		r.buildLocally, // of this pass's answer
+		r.assignRole,
+		r.wait,
+	} {
+		if end, err := next(ctx, p); err != nil || end.final {
+			return end, err
+		}
+	}
+	return r.build(ctx, p)
+}
+
+// resolve finds the request's project and runner, and waits while one of them does not exist.
+func (r *Reconciler) resolve(ctx context.Context, p *pass) (ending, error) {
+	project, runner := &v1alpha1.ProjectImageCache{}, &v1alpha1.RunnerImageCache{}
+	key := types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}
+	if err := r.Client.Get(ctx, key, project); err != nil {
+		if apierrors.IsNotFound(err) {
+			return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0,
+				"project %s does not exist; apply a ProjectImageCache of that name", key.Name)
+		}
+		return ending{}, fmt.Errorf("get project: %w", err)
+	}
+	key.Name = project.Spec.RunnerRef.Name
+	if err := r.Client.Get(ctx, key, runner); err != nil {
+		if apierrors.IsNotFound(err) {
+			return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0,
+				"runner %s of project %s does not exist; apply a RunnerImageCache of that name", key.Name, project.Name)
+		}
+		return ending{}, fmt.Errorf("get runner: %w", err)
+	}
+	p.project, p.runner = project, runner
+	return ending{}, nil
+}
+
+// images returns the ECR client of the request's runner. Its error tells why ECR must not be called now.
+func (r *Reconciler) images(ctx context.Context, p *pass) (*ecr.Images, error) {
+	target, err := r.Targets.Of(ctx, p.runner)
+	if err != nil {
+		return nil, err
+	}
+	return target.Images, nil
+}

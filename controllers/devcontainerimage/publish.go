@@ -1,0 +1,184 @@
+package devcontainerimage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/projects"
+	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/publication"
+)
+
+// publish asks for the missing layers, and tags the image with its hash when none is missing.
+func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
+	repository, err := projects.RepositoryOf(p.project)
+	if err != nil {
+		return ending{}, err
+	}
+	if !meta.IsStatusConditionTrue(p.project.Status.Conditions, v1alpha1.ConditionRepositoryPolicyReady) {
+		return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0,
+			"the repository of project %s does not have its policy yet", p.project.Name)
+	}
+	if !r.uploadIsNews(p) {
+		return r.awaitUpload(ctx, p)
+	}
+	missing, err := r.missingLayers(ctx, p, repository, built)
+	if err != nil {
+		return ending{}, err
+	}
+	if len(missing) > 0 {
+		return r.askFor(ctx, p, repository, missing)
+	}
+	return r.put(ctx, p, repository, built)
+}
+
+// missingLayers returns the digests of the layers that the repository lacks.
+func (r *Reconciler) missingLayers(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) ([]string, error) {
+	images, err := r.images(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := images.MissingBlobs(ctx, repository.Name, built.Blobs)
+	if err != nil {
+		return nil, fmt.Errorf("check layers: %w", err)
+	}
+	return missing, nil
+}
+
+// uploadIsNews reports whether the layers must be checked: for the first time, or after another upload.
+func (r *Reconciler) uploadIsNews(p *pass) bool {
+	return p.status.PushCredentials == nil || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
+}
+
+// askFor asks the runner to upload layers within the deadline of its upload rights.
+func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, missing []string) (ending, error) {
+	p.status.MissingLayers = missing
+	p.status.ObservedUploadAttempt = ptr.To(ptr.Deref(p.image.Spec.UploadAttempt, 0))
+	if p.status.PushCredentials == nil {
+		if meta.FindStatusCondition(p.image.Status.Conditions, v1alpha1.ConditionPushCredentialsRemoved) != nil {
+			return r.timeOut(ctx, p)
+		}
+		if err := r.grantPush(ctx, p, repository); err != nil {
+			return ending{}, err
+		}
+	}
+	return r.awaitUpload(ctx, p)
+}
+
+// awaitUpload waits for the runner until the deadline.
+func (r *Reconciler) awaitUpload(ctx context.Context, p *pass) (ending, error) {
+	left := p.status.PushCredentials.ExpiresAt.Sub(p.now)
+	if left <= 0 {
+		return r.timeOut(ctx, p)
+	}
+	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, left),
+		"the runner is uploading %d layers", len(p.status.MissingLayers))
+}
+
+func (r *Reconciler) timeOut(ctx context.Context, p *pass) (ending, error) {
+	message := fmt.Sprintf("the runner did not upload the layers within %s", pushDuration)
+	return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonUploadTimedOut, message: message})
+}
+
+// put publishes the image by one PutImage with the hash that the controller knows as its tag. The first image wins,
+// and an unusable image is replaced. Each step can be repeated.
+func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
+	images, err := r.images(ctx, p)
+	if err != nil {
+		return ending{}, err
+	}
+	err = images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
+	var missing *ecr.LayersMissingError
+	var rejected *ecr.ManifestRejectedError
+	switch {
+	case errors.As(err, &missing):
+		return r.askAgain(ctx, p, repository, built)
+	case errors.As(err, &rejected) && built.AsReported() != nil:
+		// A failure to explain other environments' misses must not keep an image out of the cache.
+		return r.put(ctx, p, repository, built.AsReported())
+	case errors.As(err, &rejected):
+		return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonManifestRejected, message: rejected.Error()})
+	case errors.Is(err, ecr.ErrTagTaken):
+		return r.taken(ctx, p, repository, built)
+	case err != nil:
+		return ending{}, fmt.Errorf("publish image: %w", err)
+	}
+	return r.publishedAs(ctx, p, built)
+}
+
+// askAgain asks for layers that ECR lost between the check and the publication.
+func (r *Reconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
+	missing, err := r.missingLayers(ctx, p, repository, built)
+	if err != nil {
+		return ending{}, err
+	}
+	if len(missing) == 0 {
+		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
+			"ECR does not show all uploaded layers yet")
+	}
+	return r.askFor(ctx, p, repository, missing)
+}
+
+// taken handles a tag that exists already: the image is this build's, or must be replaced, or another's image was
+// first.
+func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
+	images, err := r.images(ctx, p)
+	if err != nil {
+		return ending{}, err
+	}
+	current, err := r.find(ctx, p, repository)
+	if err != nil {
+		return ending{}, err
+	}
+	if current == nil {
+		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
+			"ECR reports that the tag exists, but returns no image for it")
+	}
+	if current.Digest == built.Digest {
+		return r.publishedAs(ctx, p, built)
+	}
+	if current.Digest != p.status.ReplacesDigest {
+		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), p.now)
+		if unusable == publication.Usable {
+			p.status.Image = p.cachedImage(current, about.BuildSeconds)
+			message := "environment " + about.Environment + " published an image first; that image is used"
+			return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonAdopted, message: message})
+		}
+	}
+	if err := images.Delete(ctx, repository.Name, current.Digest); err != nil {
+		return ending{}, fmt.Errorf("remove replaced image: %w", err)
+	}
+	log.FromContext(ctx).Info("Removed the replaced image", "configHash", p.status.ConfigHash, "digest", current.Digest)
+	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry,
+		"removed the replaced image; publishing the new one")
+}
+
+// publishedAs records that the image was published under its hash.
+func (r *Reconciler) publishedAs(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
+	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.now}
+	p.status.Image = p.cachedImage(&image, built.BuildSeconds)
+	log.FromContext(ctx).Info("Published the image",
+		"configHash", p.status.ConfigHash, "digest", built.Digest, "sizeBytes", built.SizeBytes)
+	return r.conclude(ctx, p, fate{published: true, reason: v1alpha1.ReasonPublished, message: "published as " + built.Digest})
+}
+
+// conclude removes the upload rights and ends the request of a builder whose image is published, or is used only where
+// it was built. The image's fate is known even if the rights can't be removed now.
+func (r *Reconciler) conclude(ctx context.Context, p *pass, f fate) (ending, error) {
+	if err := r.removePushCredentials(ctx, p); err != nil {
+		return ending{}.with(f), err
+	}
+	p.status.MissingLayers = nil
+	if p.status.Image != nil {
+		p.status.PullCredentials = projects.UsablePullCredentials(p.project, p.now)
+	}
+	return finished(f.reason, f.message).with(f), nil
+}
