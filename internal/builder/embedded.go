@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/imagelayout"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -28,7 +29,7 @@ const StoreVariable = "IMAGECACHE_EMBEDDED_STORE"
 // embedded builds what needs no engine: configurations that take a base image
 // as it is. Its image store is a folder in the OCI image layout.
 type embedded struct {
-	store layoutStore
+	store imagelayout.Store
 }
 
 func findEmbedded() (*embedded, error) {
@@ -40,7 +41,7 @@ func findEmbedded() (*embedded, error) {
 		}
 		folder = filepath.Join(cache, "imagecache", "images")
 	}
-	return &embedded{store: layoutStore{folder: folder}}, nil
+	return &embedded{store: imagelayout.Store{Folder: folder}}, nil
 }
 
 func (e *embedded) Name() string { return Embedded }
@@ -68,7 +69,7 @@ func (e *embedded) Build(ctx context.Context, r Request) (*Result, error) {
 	if image, err = withMetadata(image, configuration); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
 	}
-	if err := e.store.put(ctx, image, r.ImageName); err != nil {
+	if err := e.store.Put(ctx, image, r.ImageName); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
 	}
 	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
@@ -139,7 +140,7 @@ func metadataEntries(label string) []json.RawMessage {
 }
 
 func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
-	image, err := e.store.save(ctx, name, dir)
+	image, err := saveStored(ctx, e.store, name, dir)
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}
@@ -147,7 +148,7 @@ func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error)
 }
 
 func (e *embedded) Load(ctx context.Context, image v1.Image, name string) error {
-	if err := e.store.put(ctx, image, name); err != nil {
+	if err := e.store.Put(ctx, image, name); err != nil {
 		return fmt.Errorf("load image %s: %w", name, err)
 	}
 	return nil
@@ -161,25 +162,21 @@ func (e *embedded) Pull(ctx context.Context, reference, dockerConfigDir string, 
 	if logs != nil {
 		_, _ = fmt.Fprintf(logs, "Pulling %s\n", reference)
 	}
-	if err := e.store.put(ctx, image, reference); err != nil {
+	if err := e.store.Put(ctx, image, reference); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
 	return nil
 }
 
 func (e *embedded) Tag(ctx context.Context, source, target string) error {
-	image, err := e.store.get(source)
-	if err == nil {
-		err = e.store.put(ctx, image, target)
-	}
-	if err != nil {
+	if err := e.store.Tag(ctx, source, target); err != nil {
 		return fmt.Errorf("tag %s as %s: %w", source, target, err)
 	}
 	return nil
 }
 
 func (e *embedded) Remove(ctx context.Context, name string) error {
-	if err := e.store.remove(ctx, name); err != nil {
+	if err := e.store.Remove(ctx, name); err != nil {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
