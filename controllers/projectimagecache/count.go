@@ -12,7 +12,6 @@ import (
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 )
@@ -58,7 +57,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	}
 	facts.invalidated = len(invalidated)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	facts.statistics = statistics(stay, projects.RetentionDays(project), r.PricePerGBMonth, facts.now)
+	facts.statistics = statistics(stay, project.RetentionDays(), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0
 }

@@ -14,7 +14,6 @@ import (
 	"imagecache.dev/controllers/awstag"
 	"imagecache.dev/controllers/drift"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/sessionpolicy"
 )
@@ -55,7 +54,7 @@ func desiredFor(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImag
 		ours:      map[string]string{awstag.Owner: owner, sessionpolicy.ProjectTag: project.Spec.ProjectID},
 		inherited: taken,
 		refused:   refused,
-		lifecycle: ecr.LifecyclePolicy(projects.RetentionDays(project)),
+		lifecycle: ecr.LifecyclePolicy(project.RetentionDays()),
 		policy: sessionpolicy.Repository(sessionpolicy.RepositoryAccess{
 			Partition: partition, AccountID: runner.Status.AccountID, ControllerARN: runner.Status.ControllerARN,
 			ProjectID: project.Spec.ProjectID, PullRoleARN: pullRole, Readers: project.Spec.Readers,

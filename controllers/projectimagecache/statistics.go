@@ -49,7 +49,7 @@ func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 	case known.OldestExpiresAt == nil:
 		return false
 	}
-	return known.OldestExpiresAt.AddDate(0, 0, -int(projects.RetentionDays(project))).Before(before.Time)
+	return known.OldestExpiresAt.AddDate(0, 0, -int(project.RetentionDays())).Before(before.Time)
 }
 
 // splitInvalidated returns the images that a project keeps, and the digests of those that were published before

@@ -13,7 +13,6 @@ import (
 	"imagecache.dev/controllers/conditions"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/projects"
 	"imagecache.dev/internal/ecr"
 )
 
@@ -90,7 +89,7 @@ func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *co
 	}
 	if f.repository != nil {
 		conditions.Part(v1alpha1.ConditionLifecyclePolicyReady, outcome.Paced(f.lifecycleErr),
-			fmt.Sprintf("images expire %d days after their publication", projects.RetentionDays(project)))
+			fmt.Sprintf("images expire %d days after their publication", project.RetentionDays()))
 		conditions.Part(v1alpha1.ConditionRepositoryPolicyReady, outcome.Paced(f.policyErr), "only the project, its readers and the controller can access the repository")
 		conditions.Part(v1alpha1.ConditionTagsReady, outcome.First(outcome.Paced(f.tagsErr), tagsProblem(f.plan.left, f.desired.refused)),
 			fmt.Sprintf("%d tags are set", len(f.plan.tags)))

@@ -19,17 +19,4 @@ func RepositoryOf(project *v1alpha1.ProjectImageCache) (*v1alpha1.RepositoryStat
 }
 
 // Retention returns how long a project's images live.
-func Retention(project *v1alpha1.ProjectImageCache) time.Duration {
-	return time.Duration(RetentionDays(project)) * 24 * time.Hour
-}
-
-// defaultRetentionDays is the API server's default for retentionDays.
-const defaultRetentionDays = 30
-
-// RetentionDays returns for how many days a project's images stay.
-func RetentionDays(project *v1alpha1.ProjectImageCache) int32 {
-	if project.Spec.RetentionDays == nil {
-		return defaultRetentionDays
-	}
-	return *project.Spec.RetentionDays
-}
+func Retention(project *v1alpha1.ProjectImageCache) time.Duration { return project.Retention() }

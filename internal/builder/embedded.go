@@ -8,18 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
-	"github.com/docker/cli/cli/config"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelayout"
+	"imagecache.dev/internal/message"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -64,7 +63,7 @@ func (e *embedded) Build(ctx context.Context, r Request) (*Result, error) {
 	}
 	image, err := fetch(ctx, configuration.Image, r.Platform, r.DockerConfigDir)
 	if err != nil {
-		return nil, &BuildError{Message: shorten(err.Error())}
+		return nil, &BuildError{Message: message.Line(err.Error(), maxWords)}
 	}
 	if image, err = withMetadata(image, configuration); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
@@ -89,7 +88,7 @@ func fetch(ctx context.Context, reference, platform, dockerConfigDir string) (v1
 		}
 		wanted = *given
 	}
-	image, err := remote.Image(parsed, remote.WithContext(ctx), remote.WithPlatform(wanted), remote.WithAuthFromKeychain(keychainOf(dockerConfigDir)))
+	image, err := remote.Image(parsed, remote.WithContext(ctx), remote.WithPlatform(wanted), remote.WithAuthFromKeychain(dockerconfig.Keychain(dockerConfigDir)))
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", reference, err)
 	}
@@ -180,37 +179,4 @@ func (e *embedded) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
-}
-
-// keychain reads the credentials of one Docker configuration folder.
-type keychain string
-
-func keychainOf(dockerConfigDir string) authn.Keychain {
-	if dockerConfigDir == "" {
-		return authn.DefaultKeychain
-	}
-	return keychain(dockerConfigDir)
-}
-
-func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	file, err := config.Load(string(k))
-	if err != nil {
-		return nil, err
-	}
-	// Docker Hub goes by its old address: https://docs.docker.com/reference/cli/docker/login/
-	key := target.RegistryStr()
-	if key == name.DefaultRegistry {
-		key = authn.DefaultAuthKey
-	}
-	found, err := file.GetAuthConfig(key)
-	if err != nil {
-		return nil, err
-	}
-	if strings.TrimSpace(found.Username+found.Password+found.Auth+found.IdentityToken+found.RegistryToken) == "" {
-		return authn.Anonymous, nil
-	}
-	return authn.FromConfig(authn.AuthConfig{
-		Username: found.Username, Password: found.Password, Auth: found.Auth,
-		IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
-	}), nil
 }

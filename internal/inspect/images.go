@@ -19,6 +19,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/runner"
@@ -34,7 +35,7 @@ func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImage
 	if err := c.List(ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
 		return nil, "", fmt.Errorf("list requests: %w", err)
 	}
-	retention := retentionOf(project)
+	retention := project.Retention()
 	if clusterOnly {
 		return catalog.Images(requests.Items, nil, retention), "", nil
 	}
@@ -152,14 +153,6 @@ func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectI
 	if err != nil {
 		return name.Repository{}, nil, err
 	}
-	auth, err := runner.AuthenticatorFor(secret, repository.RegistryStr())
+	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
 	return repository, auth, err
-}
-
-func retentionOf(project *v1alpha1.ProjectImageCache) time.Duration {
-	days := int32(30)
-	if project.Spec.RetentionDays != nil {
-		days = *project.Spec.RetentionDays
-	}
-	return time.Duration(days) * 24 * time.Hour
 }

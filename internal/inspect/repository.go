@@ -122,7 +122,7 @@ func (f *findings) repository(ctx context.Context, repositories *ecr.Repositorie
 		f.awsError("lifecycle", err)
 		return
 	}
-	days := int32(retentionOf(project).Hours() / 24)
+	days := project.RetentionDays()
 	f.is(ecr.SameLifecyclePolicy(policy, ecr.LifecyclePolicy(days)), "lifecycle", fmt.Sprintf("images expire after %d days", days), byItself)
 }
 

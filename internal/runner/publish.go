@@ -12,6 +12,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/publication"
 )
@@ -171,7 +172,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	if err != nil {
 		return err
 	}
-	auth, err := AuthenticatorFor(secret, repository.RegistryStr())
+	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
 	if err != nil {
 		return err
 	}

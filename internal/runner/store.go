@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/internal/relay"
 )
@@ -73,7 +74,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, er
 
 // pullAs pulls with a login and tags the image with a name.
 func (s EngineStore) pullAs(ctx context.Context, reference, name string, login []byte, output io.Writer) error {
-	folder, err := privateConfig(login, s.Engine.Name() != builder.Podman)
+	folder, err := dockerconfig.Private(login, s.Engine.Name() != builder.Podman)
 	if err != nil {
 		return err
 	}
