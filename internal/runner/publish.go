@@ -185,7 +185,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 		blobs = append(blobs, blob)
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	sending := &upload{repository: repository, auth: auth, pause: time.Second, meter: meter{progress: step.progress}}
+	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: step.progress}}
 	if err := sending.run(ctx, blobs); err != nil {
 		step.failed(causeOr(ctx, err).Error())
 		return err
