@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/runner"
 )
 
@@ -118,7 +119,7 @@ func registryHost(address string) string {
 }
 
 // pullLogins returns the credentials in a project's pull Secret.
-func pullLogins(ctx context.Context, cluster *cluster, project string) ([]runner.Login, error) {
+func pullLogins(ctx context.Context, cluster *cluster, project string) ([]dockerconfig.Login, error) {
 	connection, namespace, err := cluster.connect()
 	if err != nil {
 		return nil, err
@@ -135,7 +136,7 @@ func pullLogins(ctx context.Context, cluster *cluster, project string) ([]runner
 	if err != nil {
 		return nil, err
 	}
-	return runner.Logins(secret)
+	return dockerconfig.Logins(secret)
 }
 
 func pullSecretOf(cache *v1alpha1.ProjectImageCache) (string, error) {

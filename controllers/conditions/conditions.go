@@ -3,17 +3,14 @@ package conditions
 
 import (
 	"errors"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/internal/message"
 )
-
-// maxMessage is the length of a condition's message in characters. It is below the API's limit.
-const maxMessage = 1024
 
 // Facts collects the conditions of one pass. Applied to the earlier conditions, it keeps the transition time of those
 // that did not change and drops Reconciling and Stalled if they no longer hold.
@@ -77,11 +74,4 @@ func (f *Facts) ApplyTo(before []metav1.Condition) []metav1.Condition {
 }
 
 // Shorten cuts a message to the API's limit and puts it on one line.
-func Shorten(message string) string {
-	message = strings.Join(strings.Fields(message), " ")
-	runes := []rune(message)
-	if len(runes) <= maxMessage {
-		return message
-	}
-	return string(runes[:maxMessage-1]) + "…"
-}
+func Shorten(text string) string { return message.Line(text, v1alpha1.MaxMessage) }

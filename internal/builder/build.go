@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/message"
 )
 
 func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
@@ -68,7 +70,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	c := command{
 		path:        p.cli,
 		arguments:   p.arguments(configuration, r, buildKit, kept.found),
-		environment: append(environment, withCredentials(r.DockerConfigDir)...),
+		environment: append(environment, dockerconfig.Environment(r.DockerConfigDir)...),
 		without:     withheldVariables,
 		folder:      configuration.Workspace,
 		stdout:      &out,
@@ -147,7 +149,7 @@ func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr
 		if runErr == nil {
 			return fmt.Errorf("build dev container: the dev container CLI gave no answer: %w", err)
 		}
-		return &BuildError{Message: shorten(runErr.Error())}
+		return &BuildError{Message: message.Line(runErr.Error(), maxWords)}
 	}
 	if a.Outcome == "success" && runErr == nil {
 		return nil
@@ -162,13 +164,13 @@ func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr
 	}
 	if match != nil {
 		if err := p.Pull(ctx, match[1], r.DockerConfigDir, nil); err != nil {
-			return &BuildError{Message: shorten(err.Error())}
+			return &BuildError{Message: message.Line(err.Error(), maxWords)}
 		}
 	}
-	message := a.Message
+	text := a.Message
 	var said *programError
-	if errors.As(runErr, &said) && (message == "" || strings.HasPrefix(message, "Command failed: ")) {
-		message = said.words
+	if errors.As(runErr, &said) && (text == "" || strings.HasPrefix(text, "Command failed: ")) {
+		text = said.words
 	}
-	return &BuildError{Message: shorten(strings.Join(strings.Fields(message), " "))}
+	return &BuildError{Message: message.Line(text, maxWords)}
 }

@@ -8,17 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
-	"github.com/docker/cli/cli/config"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/imageconfig"
+	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/imagelayout"
+	"imagecache.dev/internal/message"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -28,7 +28,7 @@ const StoreVariable = "IMAGECACHE_EMBEDDED_STORE"
 // embedded builds what needs no engine: configurations that take a base image
 // as it is. Its image store is a folder in the OCI image layout.
 type embedded struct {
-	store layoutStore
+	store imagelayout.Store
 }
 
 func findEmbedded() (*embedded, error) {
@@ -40,7 +40,7 @@ func findEmbedded() (*embedded, error) {
 		}
 		folder = filepath.Join(cache, "imagecache", "images")
 	}
-	return &embedded{store: layoutStore{folder: folder}}, nil
+	return &embedded{store: imagelayout.Store{Folder: folder}}, nil
 }
 
 func (e *embedded) Name() string { return Embedded }
@@ -63,12 +63,12 @@ func (e *embedded) Build(ctx context.Context, r Request) (*Result, error) {
 	}
 	image, err := fetch(ctx, configuration.Image, r.Platform, r.DockerConfigDir)
 	if err != nil {
-		return nil, &BuildError{Message: shorten(err.Error())}
+		return nil, &BuildError{Message: message.Line(err.Error(), maxWords)}
 	}
 	if image, err = withMetadata(image, configuration); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
 	}
-	if err := e.store.put(ctx, image, r.ImageName); err != nil {
+	if err := e.store.Put(ctx, image, r.ImageName); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
 	}
 	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
@@ -88,7 +88,7 @@ func fetch(ctx context.Context, reference, platform, dockerConfigDir string) (v1
 		}
 		wanted = *given
 	}
-	image, err := remote.Image(parsed, remote.WithContext(ctx), remote.WithPlatform(wanted), remote.WithAuthFromKeychain(keychainOf(dockerConfigDir)))
+	image, err := remote.Image(parsed, remote.WithContext(ctx), remote.WithPlatform(wanted), remote.WithAuthFromKeychain(dockerconfig.Keychain(dockerConfigDir)))
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", reference, err)
 	}
@@ -134,7 +134,7 @@ func metadataEntries(label string) []json.RawMessage {
 }
 
 func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
-	image, err := e.store.save(ctx, name, dir)
+	image, err := saveStored(ctx, e.store, name, dir)
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}
@@ -142,7 +142,7 @@ func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error)
 }
 
 func (e *embedded) Load(ctx context.Context, image v1.Image, name string) error {
-	if err := e.store.put(ctx, image, name); err != nil {
+	if err := e.store.Put(ctx, image, name); err != nil {
 		return fmt.Errorf("load image %s: %w", name, err)
 	}
 	return nil
@@ -156,59 +156,22 @@ func (e *embedded) Pull(ctx context.Context, reference, dockerConfigDir string, 
 	if logs != nil {
 		_, _ = fmt.Fprintf(logs, "Pulling %s\n", reference)
 	}
-	if err := e.store.put(ctx, image, reference); err != nil {
+	if err := e.store.Put(ctx, image, reference); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
 	return nil
 }
 
 func (e *embedded) Tag(ctx context.Context, source, target string) error {
-	image, err := e.store.get(source)
-	if err == nil {
-		err = e.store.put(ctx, image, target)
-	}
-	if err != nil {
+	if err := e.store.Tag(ctx, source, target); err != nil {
 		return fmt.Errorf("tag %s as %s: %w", source, target, err)
 	}
 	return nil
 }
 
 func (e *embedded) Remove(ctx context.Context, name string) error {
-	if err := e.store.remove(ctx, name); err != nil {
+	if err := e.store.Remove(ctx, name); err != nil {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
-}
-
-// keychain reads the credentials of one Docker configuration folder.
-type keychain string
-
-func keychainOf(dockerConfigDir string) authn.Keychain {
-	if dockerConfigDir == "" {
-		return authn.DefaultKeychain
-	}
-	return keychain(dockerConfigDir)
-}
-
-func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	file, err := config.Load(string(k))
-	if err != nil {
-		return nil, err
-	}
-	// Docker Hub goes by its old address: https://docs.docker.com/reference/cli/docker/login/
-	key := target.RegistryStr()
-	if key == name.DefaultRegistry {
-		key = authn.DefaultAuthKey
-	}
-	found, err := file.GetAuthConfig(key)
-	if err != nil {
-		return nil, err
-	}
-	if strings.TrimSpace(found.Username+found.Password+found.Auth+found.IdentityToken+found.RegistryToken) == "" {
-		return authn.Anonymous, nil
-	}
-	return authn.FromConfig(authn.AuthConfig{
-		Username: found.Username, Password: found.Password, Auth: found.Auth,
-		IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
-	}), nil
 }

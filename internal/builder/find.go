@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/cli/cli/config"
+	"imagecache.dev/internal/dockerconfig"
 )
 
 // CLIVariable names the environment variable with the reference CLI's path;
@@ -66,8 +66,7 @@ func expectsDocker() bool {
 	if os.Getenv("DOCKER_HOST") != "" || os.Getenv("DOCKER_CONTEXT") != "" {
 		return true
 	}
-	// A file that can't be read is docker's to complain about.
-	if file, err := config.Load(os.Getenv("DOCKER_CONFIG")); err == nil && !slices.Contains([]string{"", defaultContext}, file.CurrentContext) {
+	if !slices.Contains([]string{"", defaultContext}, dockerconfig.CurrentContext()) {
 		return true
 	}
 	_, err := os.Stat(dockerSocket)

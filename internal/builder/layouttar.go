@@ -12,6 +12,8 @@ import (
 	reference "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/imagelayout"
 )
 
 // containerdName is the annotation with the name that containerd gives a loaded image:
@@ -46,7 +48,7 @@ type layoutWriter struct {
 // writeLayout writes an image as an archive, without some of its layers.
 func writeLayout(out io.Writer, image v1.Image, name string, without func(digest v1.Hash) bool) error {
 	w := layoutWriter{tar.NewWriter(out), map[v1.Hash]bool{}}
-	if err := w.file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+	if err := w.file(imagelayout.MarkerFile, []byte(imagelayout.Marker)); err != nil {
 		return err
 	}
 	if err := w.index(image, name); err != nil {
@@ -99,13 +101,13 @@ func (w layoutWriter) index(image v1.Image, name string) error {
 		MediaType:     types.OCIImageIndex,
 		Manifests: []v1.Descriptor{{
 			MediaType: mediaType, Digest: digest, Size: size,
-			Annotations: map[string]string{containerdName: parsed.Name(), annotationName: parsed.Identifier()},
+			Annotations: map[string]string{containerdName: parsed.Name(), imagelayout.NameAnnotation: parsed.Identifier()},
 		}},
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(w.file("index.json", index), w.blob(manifest), w.blob(config))
+	return errors.Join(w.file(imagelayout.IndexFile, index), w.blob(manifest), w.blob(config))
 }
 
 func (w layoutWriter) file(name string, content []byte) error {
@@ -125,7 +127,7 @@ func (w layoutWriter) blob(content []byte) error {
 	if err != nil {
 		return err
 	}
-	return w.file(blobPath(digest), content)
+	return w.file(imagelayout.BlobPath(digest), content)
 }
 
 func (w layoutWriter) layer(digest v1.Hash, layer v1.Layer) error {
@@ -138,11 +140,9 @@ func (w layoutWriter) layer(digest v1.Hash, layer v1.Layer) error {
 		return err
 	}
 	defer func() { _ = content.Close() }()
-	if err := w.header(blobPath(digest), size); err != nil {
+	if err := w.header(imagelayout.BlobPath(digest), size); err != nil {
 		return err
 	}
 	_, err = io.Copy(w, content)
 	return err
 }
-
-func blobPath(digest v1.Hash) string { return "blobs/" + digest.Algorithm + "/" + digest.Hex }

@@ -9,60 +9,46 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"imagecache.dev/internal/filelock"
 )
 
-// lockInterval is how often a waiting build tries again.
-const lockInterval = 100 * time.Millisecond
-
 // lock takes the lock of one image store, among all processes of this user on
-// this machine, and blocks until it has it or ctx ends. The lock falls with
-// the process that holds it.
+// this machine, and blocks until it has it or ctx ends.
 func lock(ctx context.Context, store string, logs io.Writer) (unlock func(), err error) {
-	file, err := openLock(store)
+	folder, err := lockFolder()
 	if err != nil {
 		return nil, fmt.Errorf("lock image store: %w", err)
 	}
-	said := false
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			_ = file.Close()
-			return nil, fmt.Errorf("lock image store: %w", err)
-		}
-		if !said && logs != nil {
-			said = true
+	path := filepath.Join(folder, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(store))))
+	unlock, err = filelock.Lock(ctx, path, filelock.Exclusive, func() {
+		if logs != nil {
 			_, _ = fmt.Fprintln(logs, "Waiting for another build with Features in the same image store")
 		}
-		select {
-		case <-ctx.Done():
-			_ = file.Close()
-			return nil, fmt.Errorf("lock image store: %w", context.Cause(ctx))
-		case <-time.After(lockInterval):
-		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock image store: %w", err)
 	}
+	return unlock, nil
 }
 
 // lockParent is where all processes find the same locks, whatever TMPDIR each has.
 const lockParent = "/tmp"
 
-// openLock opens the store's lock file in a folder that belongs to this user
-// alone, so that nobody else can hold or replace it.
-func openLock(store string) (*os.File, error) {
+// lockFolder returns a folder that belongs to this user alone, so that nobody
+// else can hold or replace a lock in it.
+func lockFolder() (string, error) {
 	folder := filepath.Join(lockParent, fmt.Sprintf("imagecache-locks-%d", os.Getuid()))
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
+		return "", err
 	}
 	info, err := os.Lstat(folder)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("%s is not a folder that only this user can write to", folder)
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return "", fmt.Errorf("%s is not a folder that only this user can write to", folder)
 	}
-	name := fmt.Sprintf("%x.lock", sha256.Sum256([]byte(store)))
-	return os.OpenFile(filepath.Join(folder, name), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	return folder, nil
 }

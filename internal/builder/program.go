@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/tempfolder"
 )
 
@@ -44,7 +44,7 @@ func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, l
 	if p.name == Podman && isLoopback(reference) {
 		arguments = append(arguments, "--tls-verify=false")
 	}
-	c := command{path: p.path, arguments: append(arguments, reference), environment: withCredentials(dockerConfigDir), logs: logs}
+	c := command{path: p.path, arguments: append(arguments, reference), environment: dockerconfig.Environment(dockerConfigDir), logs: logs}
 	if err := c.run(ctx); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
@@ -153,16 +153,6 @@ func (p *program) store(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find image store: %w", err)
 	}
 	return p.name + " " + store, nil
-}
-
-// withCredentials points docker, podman and the reference CLI to a private
-// config.json: https://docs.docker.com/reference/cli/docker/#environment-variables,
-// https://docs.podman.io/en/latest/markdown/podman-login.1.html#authfile-path
-func withCredentials(dockerConfigDir string) []string {
-	if dockerConfigDir == "" {
-		return nil
-	}
-	return []string{"DOCKER_CONFIG=" + dockerConfigDir, "REGISTRY_AUTH_FILE=" + filepath.Join(dockerConfigDir, "config.json")}
 }
 
 // ownPlatform is what an engine without BuildKit builds for.

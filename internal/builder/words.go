@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+
+	"imagecache.dev/internal/message"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 	noise = regexp.MustCompile(`^(?:Command failed: |Exit code |at )`)
 )
 
-// maxWords bounds a message: it goes into logs and into status fields.
+// maxWords is how many characters a message may have: it goes into logs and into status fields.
 const maxWords = 600
 
 // lastWords finds the line in which a program says why it failed: the last
@@ -47,12 +49,5 @@ func lastWords(output []byte) string {
 	if why != "" {
 		last = why
 	}
-	return shorten(last)
-}
-
-func shorten(text string) string {
-	if len(text) <= maxWords {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxWords], "") + "…"
+	return message.Line(last, maxWords)
 }

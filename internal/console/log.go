@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -149,11 +150,10 @@ func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes
 
 func took(seconds float64) string { return fmt.Sprintf("  %.1f s", seconds) }
 
-// cut shortens a text to a number of columns. Each character counts as one.
+// cut cuts a text to a number of columns, if there is room for any. Each character counts as one.
 func cut(text string, columns int) string {
-	characters := []rune(text)
-	if columns < 2 || len(characters) <= columns {
+	if columns < 2 {
 		return text
 	}
-	return string(characters[:columns-1]) + "…"
+	return message.Cut(text, columns)
 }

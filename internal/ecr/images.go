@@ -2,8 +2,6 @@ package ecr
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +9,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	ocidigest "github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
 	"k8s.io/utils/clock"
 
@@ -83,7 +82,7 @@ func (i *Images) Find(ctx context.Context, repository, tag string) (*Image, erro
 // Remember keeps the facts of an image that was just published, so that finding it again reads only the tag. It
 // ignores inconsistent facts.
 func (i *Images) Remember(repository string, image Image) {
-	if image.PushedAt.IsZero() || len(image.Config) == 0 || digestOf(image.Manifest) != image.Digest {
+	if image.PushedAt.IsZero() || len(image.Config) == 0 || ocidigest.FromBytes(image.Manifest).String() != image.Digest {
 		return
 	}
 	i.facts.add(repository, image)
@@ -169,9 +168,4 @@ func imageOf(detail types.ImageDetail) Image {
 		SizeBytes: awssdk.ToInt64(detail.ImageSizeInBytes),
 		Archived:  detail.ImageStatus != "" && detail.ImageStatus != types.ImageStatusActive,
 	}
-}
-
-func digestOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

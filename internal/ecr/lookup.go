@@ -11,6 +11,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	ocidigest "github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/aws"
@@ -103,7 +104,7 @@ func (i *Images) getTagged(ctx context.Context, repository string, tags []string
 			Manifest:  []byte(awssdk.ToString(found.ImageManifest)),
 		}
 		tag := awssdk.ToString(found.ImageId.ImageTag)
-		if actual := digestOf(image.Manifest); actual != image.Digest {
+		if actual := ocidigest.FromBytes(image.Manifest).String(); actual != image.Digest {
 			answers[tag] = answer{err: fmt.Errorf("look up image %s: the manifest's digest is %s, not %s", tag, actual, image.Digest)}
 			continue
 		}
@@ -253,7 +254,7 @@ func (i *Images) readBlob(ctx context.Context, repository, digest string) ([]byt
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	if actual := digestOf(content); actual != digest {
+	if actual := ocidigest.FromBytes(content).String(); actual != digest {
 		return nil, fmt.Errorf("the configuration's digest is %s, not %s", actual, digest)
 	}
 	return content, nil

@@ -10,6 +10,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/publication"
@@ -50,12 +51,12 @@ func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byt
 		ImageManifest:          awssdk.String(string(manifest)),
 		ImageManifestMediaType: &mediaType,
 		// ECR compares the digest: it does not store a manifest that was changed on the way.
-		ImageDigest: awssdk.String(digestOf(manifest)),
+		ImageDigest: awssdk.String(ocidigest.FromBytes(manifest).String()),
 	})
 	if err != nil {
 		return putError(err)
 	}
-	i.recent.put(repository, publication.Stored{Digest: digestOf(manifest), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest)})
+	i.recent.put(repository, publication.Stored{Digest: ocidigest.FromBytes(manifest).String(), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest)})
 	return nil
 }
 

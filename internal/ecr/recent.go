@@ -10,6 +10,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/publication"
 )
@@ -123,7 +124,7 @@ func (i *Images) addOrigins(ctx context.Context, repository string, images, know
 	manifests := map[string][]byte{}
 	for _, found := range out.Images {
 		manifest := []byte(awssdk.ToString(found.ImageManifest))
-		manifests[digestOf(manifest)] = manifest
+		manifests[ocidigest.FromBytes(manifest).String()] = manifest
 	}
 	for _, id := range ids {
 		digest := *id.ImageDigest

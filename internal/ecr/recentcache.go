@@ -1,12 +1,12 @@
 package ecr
 
 import (
-	"container/list"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/publication"
 )
 
@@ -19,26 +19,20 @@ const recentLag = time.Minute
 // recentCache holds the recent images of the repositories that callers asked about last, up to a number of bytes. It
 // holds no repositories that nobody asked about.
 type recentCache struct {
-	limit int
-
-	mu    sync.Mutex
-	bytes int
-	items map[string]*list.Element // by repository
-	order *list.List               // of *recentImages, last used first
+	mu           sync.Mutex
+	repositories *lru.Cache[string, *recentImages]
 }
 
 // recentImages is what the cache knows of one repository.
 type recentImages struct {
-	repository string
-	readAt     time.Time // zero means never
-	failedAt   time.Time // zero if the last read did not fail
-	err        error
-	images     map[string]publication.Stored // by digest; replaced, never changed
-	bytes      int
+	readAt   time.Time // zero means never
+	failedAt time.Time // zero if the last read did not fail
+	err      error
+	images   map[string]publication.Stored // by digest; replaced, never changed
 }
 
 func newRecentCache(limit int) *recentCache {
-	return &recentCache{limit: limit, items: map[string]*list.Element{}, order: list.New()}
+	return &recentCache{repositories: lru.New[string, *recentImages](limit)}
 }
 
 // get returns the known images of a repository, or the error of a read that failed recently. fresh means that no new
@@ -46,9 +40,9 @@ func newRecentCache(limit int) *recentCache {
 func (c *recentCache) get(repository string, now time.Time) (images map[string]publication.Stored, fresh bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.find(repository)
+	known, asked := c.repositories.Get(repository)
 	switch {
-	case known == nil:
+	case !asked:
 		return nil, false, nil
 	case !known.failedAt.IsZero() && now.Sub(known.failedAt) < recentRetry:
 		return nil, true, known.err
@@ -63,10 +57,10 @@ func (c *recentCache) get(repository string, now time.Time) (images map[string]p
 func (c *recentCache) begin(repository string) map[string]publication.Stored {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.find(repository)
-	if known == nil {
-		known = &recentImages{repository: repository}
-		c.items[repository] = c.order.PushFront(known)
+	known, asked := c.repositories.Get(repository)
+	if !asked {
+		known = &recentImages{}
+		c.repositories.Set(repository, known, 0)
 	}
 	return known.images
 }
@@ -75,8 +69,8 @@ func (c *recentCache) begin(repository string) map[string]publication.Stored {
 func (c *recentCache) set(repository string, began time.Time, images map[string]publication.Stored) map[string]publication.Stored {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.find(repository)
-	if known == nil {
+	known, asked := c.repositories.Get(repository)
+	if !asked {
 		return images // evicted meanwhile
 	}
 	for digest, image := range known.images {
@@ -85,7 +79,7 @@ func (c *recentCache) set(repository string, began time.Time, images map[string]
 		}
 	}
 	known.readAt, known.failedAt, known.err = began, time.Time{}, nil
-	c.replace(known, images)
+	c.replace(repository, known, images)
 	return images
 }
 
@@ -93,7 +87,7 @@ func (c *recentCache) set(repository string, began time.Time, images map[string]
 func (c *recentCache) fail(repository string, now time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known := c.find(repository); known != nil {
+	if known, asked := c.repositories.Get(repository); asked {
 		known.failedAt, known.err = now, err
 	}
 }
@@ -102,11 +96,10 @@ func (c *recentCache) fail(repository string, now time.Time, err error) {
 func (c *recentCache) put(repository string, image publication.Stored) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.items[repository]
-	if !ok {
+	known, asked := c.repositories.Peek(repository)
+	if !asked {
 		return
 	}
-	known := element.Value.(*recentImages)
 	images := maps.Clone(known.images)
 	if images == nil {
 		images = map[string]publication.Stored{}
@@ -116,50 +109,32 @@ func (c *recentCache) put(repository string, image publication.Stored) {
 		oldest := slices.MaxFunc(slices.Collect(maps.Values(images)), compareAge)
 		delete(images, oldest.Digest)
 	}
-	c.replace(known, images)
+	c.replace(repository, known, images)
 }
 
 // forget removes images that were deleted.
 func (c *recentCache) forget(repository string, digests []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.items[repository]
-	if !ok {
+	known, asked := c.repositories.Peek(repository)
+	if !asked {
 		return
 	}
-	known := element.Value.(*recentImages)
 	images := maps.Clone(known.images)
 	for _, digest := range digests {
 		delete(images, digest)
 	}
-	c.replace(known, images)
+	c.replace(repository, known, images)
 }
 
-// find returns the entry of a repository, and marks it as used. The caller holds the lock.
-func (c *recentCache) find(repository string) *recentImages {
-	element, ok := c.items[repository]
-	if !ok {
-		return nil
-	}
-	c.order.MoveToFront(element)
-	return element.Value.(*recentImages)
-}
-
-// replace changes a repository's images, and drops the least recently used repositories if the cache is too large.
-// The caller holds the lock.
-func (c *recentCache) replace(known *recentImages, images map[string]publication.Stored) {
-	c.bytes -= known.bytes
-	known.images, known.bytes = images, 0
+// replace changes a repository's images. The caller holds the lock.
+func (c *recentCache) replace(repository string, known *recentImages, images map[string]publication.Stored) {
+	known.images = images
+	bytes := 0
 	for _, image := range images {
-		known.bytes += sizeOfStored(image)
+		bytes += sizeOfStored(image)
 	}
-	c.bytes += known.bytes
-	for c.bytes > c.limit && c.order.Len() > 1 {
-		last := c.order.Back().Value.(*recentImages)
-		c.order.Remove(c.order.Back())
-		delete(c.items, last.repository)
-		c.bytes -= last.bytes
-	}
+	c.repositories.Set(repository, known, bytes)
 }
 
 func sizeOfStored(image publication.Stored) int {

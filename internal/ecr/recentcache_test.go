@@ -24,8 +24,8 @@ func TestRecentCacheKeepsTheRepositoriesAskedAboutLast(t *testing.T) {
 	if _, fresh, _ := cache.get("1", noon); fresh {
 		t.Error("the one that was asked about longest ago is still there")
 	}
-	if cache.bytes > cache.limit || cache.order.Len() != 3 || len(cache.items) != 3 {
-		t.Errorf("%d of %d bytes, %d and %d repositories", cache.bytes, cache.limit, cache.order.Len(), len(cache.items))
+	if bytes := cache.repositories.Bytes(); bytes > 3*sizeOfStored(one["d"]) || cache.repositories.Len() != 3 {
+		t.Errorf("%d bytes, %d repositories, want 3", bytes, cache.repositories.Len())
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	ocidigest "github.com/opencontainers/go-digest"
+
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
 	"imagecache.dev/internal/hash/files"
@@ -137,7 +139,7 @@ func (m *maker) addEntries(name, folder string, tree *files.Tree, taken error) e
 			Path:      place,
 			Mode:      modeOf(name, entry),
 			SizeBytes: entry.SizeBytes,
-			Digest:    digestOf(entry.Sum[:]),
+			Digest:    ocidigest.NewDigestFromBytes(ocidigest.SHA256, entry.Sum[:]).String(),
 		})
 	}
 	return nil

@@ -2,10 +2,11 @@ package hash
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	ocidigest "github.com/opencontainers/go-digest"
 )
 
 // The names of inputs. The first two are always there where the file is; the
@@ -75,24 +76,16 @@ type Input struct {
 }
 
 func contentInput(name, path string, content []byte) Input {
-	sum := sha256.Sum256(content)
-	return Input{Name: name, Path: path, SizeBytes: int64(len(content)), Digest: digestOf(sum[:])}
-}
-
-const digestPrefix = "sha256:"
-
-func digestOf(sum []byte) string {
-	return digestPrefix + hex.EncodeToString(sum)
+	return Input{Name: name, Path: path, SizeBytes: int64(len(content)), Digest: ocidigest.FromBytes(content).String()}
 }
 
 // sum returns the 32 bytes of a digest.
 func (i Input) sum() ([]byte, error) {
-	digits, found := strings.CutPrefix(i.Digest, digestPrefix)
-	sum, err := hex.DecodeString(digits)
-	if !found || err != nil || len(sum) != sha256.Size {
+	parsed, err := ocidigest.Parse(i.Digest)
+	if err != nil || parsed.Algorithm() != ocidigest.SHA256 {
 		return nil, fmt.Errorf("input %s: digest %q is not sha256: and 64 hexadecimal digits", i, i.Digest)
 	}
-	return sum, nil
+	return hex.DecodeString(parsed.Encoded())
 }
 
 // keyPath is the path that goes into the hash: the two files of the promise

@@ -19,6 +19,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/runner"
@@ -152,6 +153,6 @@ func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectI
 	if err != nil {
 		return name.Repository{}, nil, err
 	}
-	auth, err := runner.AuthenticatorFor(secret, repository.RegistryStr())
+	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
 	return repository, auth, err
 }

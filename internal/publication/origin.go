@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -85,7 +86,7 @@ func (i *Image) Annotate(origin Origin) (*Image, error) {
 	if annotated.Manifest, err = json.Marshal(manifest); err != nil {
 		return nil, fmt.Errorf("annotate manifest: %w", err)
 	}
-	annotated.Digest, annotated.reported = Digest(annotated.Manifest), i
+	annotated.Digest, annotated.reported = ocidigest.FromBytes(annotated.Manifest).String(), i
 	return &annotated, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -29,7 +30,7 @@ func TestAnnotatedImageTellsItsOrigin(t *testing.T) {
 	if diff := cmp.Diff(origin, OriginIn(annotated.Manifest)); diff != "" {
 		t.Error(diff)
 	}
-	if annotated.Digest != Digest(annotated.Manifest) || annotated.Digest == image.Digest {
+	if annotated.Digest != ocidigest.FromBytes(annotated.Manifest).String() || annotated.Digest == image.Digest {
 		t.Errorf("digest %s is not of the annotated manifest", annotated.Digest)
 	}
 	if annotated.AsReported() != image || image.AsReported() != nil {

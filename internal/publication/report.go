@@ -6,8 +6,6 @@ package publication
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -15,6 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -166,7 +165,7 @@ func checkConfigBlob(manifest *v1.Manifest, config []byte) *Rejection {
 	default:
 		return reject(MediaTypeNotSupported, "the configuration's media type %q is not supported for an image", manifest.Config.MediaType)
 	}
-	if got := Digest(config); got != manifest.Config.Digest.String() {
+	if got := ocidigest.FromBytes(config).String(); got != manifest.Config.Digest.String() {
 		return reject(ConfigDigestMismatch, "the configuration's digest is %s, but the manifest names %s", got, manifest.Config.Digest)
 	}
 	if int64(len(config)) != manifest.Config.Size {
@@ -230,7 +229,7 @@ func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64
 
 func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 	image := &Image{
-		Digest:       Digest(raw),
+		Digest:       ocidigest.FromBytes(raw).String(),
 		Manifest:     raw,
 		MediaType:    string(manifest.MediaType),
 		ConfigDigest: manifest.Config.Digest.String(),
@@ -247,10 +246,4 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 		}
 	}
 	return image
-}
-
-// Digest returns the digest of content: sha256: and 64 hex characters.
-func Digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

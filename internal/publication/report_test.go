@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -40,7 +41,7 @@ func reportOf(t *testing.T, editConfig, editManifest func(object)) Report {
 	report := Report{Config: marshal(t, config)}
 	manifest := object{
 		"schemaVersion": 2, "mediaType": dockerManifest,
-		"config": object{"mediaType": dockerConfig, "digest": Digest(report.Config), "size": len(report.Config)},
+		"config": object{"mediaType": dockerConfig, "digest": ocidigest.FromBytes(report.Config).String(), "size": len(report.Config)},
 		"layers": []object{{"mediaType": dockerLayer, "digest": layerDigest, "size": 1000}},
 	}
 	if editManifest != nil {
@@ -66,8 +67,8 @@ func TestCheckDescribesAnImage(t *testing.T) {
 		t.Fatal(rejection)
 	}
 	want := &Image{
-		Digest: Digest(report.Manifest), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: Digest(report.Config),
-		Blobs: []string{Digest(report.Config), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
+		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
+		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
 	if diff := cmp.Diff(want, image, cmpopts.IgnoreUnexported(Image{})); diff != "" {
 		t.Error(diff)
@@ -168,7 +169,7 @@ func FuzzCheck(f *testing.F) {
 		if (image == nil) == (rejection == nil) {
 			t.Errorf("neither or both: %+v, %v", image, rejection)
 		}
-		if image != nil && image.Digest != Digest(manifest) {
+		if image != nil && image.Digest != ocidigest.FromBytes(manifest).String() {
 			t.Errorf("digest %s of other bytes", image.Digest)
 		}
 	})

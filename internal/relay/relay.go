@@ -10,8 +10,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +25,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"imagecache.dev/internal/dockerconfig"
 )
 
 // user is the user name of the relay's login.
@@ -114,8 +114,7 @@ func (r *Relay) Reference() string {
 
 // DockerConfig returns a Docker configuration with the login.
 func (r *Relay) DockerConfig() ([]byte, error) {
-	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + r.password))
-	return json.Marshal(map[string]any{"auths": map[string]any{r.listener.Addr().String(): map[string]string{"auth": auth}}})
+	return dockerconfig.Encode(dockerconfig.Login{Registry: r.listener.Addr().String(), Username: user, Password: r.password})
 }
 
 // Bytes returns how many bytes have been passed on, and how many the image has.

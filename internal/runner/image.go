@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imageconfig"
 	"imagecache.dev/internal/imagelabel"
@@ -56,7 +57,7 @@ func newCandidate(image v1.Image, labels map[string]string, platform string) (*c
 	manifest := v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.DockerManifestSchema2,
-		Config:        c.add(static.NewLayer(config, types.DockerConfigJSON), publication.Digest(config), int64(len(config)), types.DockerConfigJSON),
+		Config:        c.add(static.NewLayer(config, types.DockerConfigJSON), ocidigest.FromBytes(config).String(), int64(len(config)), types.DockerConfigJSON),
 		Layers:        []v1.Descriptor{},
 	}
 	for _, layer := range layers {

@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/imagelabel"
@@ -171,7 +172,7 @@ func (m *matrix) upload(t *testing.T, image *candidate) *pull {
 	if err := sending.run(t.Context(), blobs); err != nil {
 		t.Fatal(err)
 	}
-	reference := repository.Digest(publication.Digest(image.manifest))
+	reference := repository.Digest(ocidigest.FromBytes(image.manifest).String())
 	if err := remote.Put(reference, rawManifest(image.manifest)); err != nil {
 		t.Fatal(err)
 	}

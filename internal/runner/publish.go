@@ -12,6 +12,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/publication"
 )
@@ -176,7 +177,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	if err != nil {
 		return err
 	}
-	auth, err := AuthenticatorFor(secret, repository.RegistryStr())
+	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 		blobs = append(blobs, blob)
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	sending := &upload{repository: repository, auth: auth, pause: time.Second, meter: meter{progress: step.progress}}
+	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: step.progress}}
 	if err := sending.run(ctx, blobs); err != nil {
 		step.failed(causeOr(ctx, err).Error())
 		return err

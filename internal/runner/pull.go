@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/dockerconfig"
 )
 
 // pull pulls the cached image into the engine's store under the request's name, and reports the result. If the pull
@@ -70,7 +71,7 @@ func (p *pull) source() (name.Digest, authn.Authenticator, error) {
 	if err != nil {
 		return digest, nil, fmt.Errorf("pull image: %w", err)
 	}
-	auth, err := AuthenticatorFor(p.secret, digest.Context().RegistryStr())
+	auth, err := dockerconfig.Authenticator(p.secret, digest.Context().RegistryStr())
 	return digest, auth, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/message"
 )
 
 // reporter writes the runner's reports into the spec of its request, by merge patches. A written report never
@@ -21,11 +21,8 @@ type reporter struct {
 	key    types.NamespacedName
 }
 
-// maxReportMessage is how many characters the API accepts.
-const maxReportMessage = 1024
-
 func (r reporter) build(ctx context.Context, report v1alpha1.BuildReport) error {
-	report.Message = shorten(report.Message)
+	report.Message = message.Line(report.Message, v1alpha1.MaxMessage)
 	return r.patch(ctx, "build", report)
 }
 
@@ -35,9 +32,9 @@ func (r reporter) buildFailed(ctx context.Context, took time.Duration, message s
 	})
 }
 
-func (r reporter) pull(ctx context.Context, outcome v1alpha1.PullOutcome, took time.Duration, message string) error {
+func (r reporter) pull(ctx context.Context, outcome v1alpha1.PullOutcome, took time.Duration, text string) error {
 	return r.patch(ctx, "pull", v1alpha1.PullReport{
-		Outcome: outcome, DurationSeconds: ptr.To(wholeSeconds(took)), Message: shorten(message),
+		Outcome: outcome, DurationSeconds: ptr.To(wholeSeconds(took)), Message: message.Line(text, v1alpha1.MaxMessage),
 	})
 }
 
@@ -64,14 +61,4 @@ func (r reporter) patch(ctx context.Context, field string, value any) error {
 // lastWords returns a context for reports that are written after ctx has ended.
 func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-}
-
-// shorten cuts a message to the API's limit, and puts it on one line.
-func shorten(message string) string {
-	message = strings.Join(strings.Fields(message), " ")
-	characters := []rune(message)
-	if len(characters) <= maxReportMessage {
-		return message
-	}
-	return string(characters[:maxReportMessage-1]) + "…"
 }

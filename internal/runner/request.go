@@ -1,14 +1,13 @@
 package runner
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	ocidigest "github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 
@@ -185,8 +184,7 @@ func keyInputsByKind(inputs []hash.Input) []v1alpha1.KeyInput {
 	}
 	told := make([]v1alpha1.KeyInput, 0, len(kinds))
 	for _, kind := range kinds {
-		sum := sha256.Sum256(sums[kind])
-		told = append(told, v1alpha1.KeyInput{Name: kind, Digest: "sha256:" + hex.EncodeToString(sum[:])})
+		told = append(told, v1alpha1.KeyInput{Name: kind, Digest: ocidigest.FromBytes(sums[kind]).String()})
 	}
 	return told
 }

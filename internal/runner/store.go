@@ -2,21 +2,16 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/match"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/internal/relay"
 )
 
@@ -79,7 +74,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, er
 
 // pullAs pulls with a login and tags the image with a name.
 func (s EngineStore) pullAs(ctx context.Context, reference, name string, login []byte, output io.Writer) error {
-	folder, err := privateConfig(login, s.Engine.Name() != builder.Podman)
+	folder, err := dockerconfig.Private(login, s.Engine.Name() != builder.Podman)
 	if err != nil {
 		return err
 	}
@@ -99,11 +94,9 @@ func (s EngineStore) put(ctx context.Context, image v1.Image, name string) error
 
 func (s EngineStore) shown(name string) string { return name }
 
-// LayoutStore is a folder in the OCI image layout. It needs no engine, so a hit needs none either.
+// LayoutStore is a folder in the OCI image layout. It needs no engine, so a hit needs none either. Processes may use one
+// folder at the same time.
 type LayoutStore struct{ Folder string }
-
-// annotationName names an image in a layout: https://github.com/opencontainers/image-spec/blob/main/annotations.md
-const annotationName = "org.opencontainers.image.ref.name"
 
 func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	digest, auth, err := p.source()
@@ -125,23 +118,11 @@ func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	return nil
 }
 
-// put adds an image, and replaces an image of the same name.
-func (s LayoutStore) put(_ context.Context, image v1.Image, imageName string) error {
-	folder, err := s.open()
-	if err == nil {
-		err = folder.ReplaceImage(image, match.Name(imageName), layout.WithAnnotations(map[string]string{annotationName: imageName}))
-	}
-	if err != nil {
+func (s LayoutStore) put(ctx context.Context, image v1.Image, name string) error {
+	if err := (imagelayout.Store{Folder: s.Folder}).Put(ctx, image, name); err != nil {
 		return fmt.Errorf("write image layout: %w", err)
 	}
 	return nil
-}
-
-func (s LayoutStore) open() (layout.Path, error) {
-	if _, err := os.Stat(filepath.Join(s.Folder, "index.json")); errors.Is(err, fs.ErrNotExist) {
-		return layout.Write(s.Folder, empty.Index)
-	}
-	return layout.FromPath(s.Folder)
 }
 
 func (s LayoutStore) shown(name string) string { return "oci:" + s.Folder + ":" + name }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/imagelayout"
 )
 
 // pullOf is a pull of a published image of three layers, with the blobs that its registry was asked for.
@@ -90,7 +91,7 @@ func namesIn(t *testing.T, folder string) (names []string) {
 		t.Fatal(err)
 	}
 	for _, image := range manifest.Manifests {
-		names = append(names, image.Annotations[annotationName])
+		names = append(names, image.Annotations[imagelayout.NameAnnotation])
 	}
 	return names
 }

@@ -15,19 +15,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many blobs are uploaded concurrently, and uploadTries how often each upload is tried.
 const (
-	uploads     = 4
-	uploadTries = 5
+	// uploads is how many blobs are uploaded concurrently.
+	uploads = 4
+	// uploadTries is how often a blob is tried at most, and uploadPause the pause before its second try.
+	uploadTries = 6
+	uploadPause = time.Second
 )
 
-// Upload uploads blobs to a repository, except those that it already has.
+// Upload uploads blobs to a repository, except those that it already has. It tries a blob up to six times, with pauses
+// of 1, 2, 4, 8 and 16 seconds, each time from its first byte: after a broken connection and after an answer that a later
+// try may change (408, 429, 5xx). Every other answer ends the upload at once. Upload returns with the first blob that
+// fails, or as soon as ctx ends.
 func Upload(ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer) error {
-	sending := &upload{repository: repository, auth: auth, pause: time.Second}
+	sending := &upload{repository: repository, auth: auth, pause: uploadPause}
 	return sending.run(ctx, blobs)
 }
 
-// upload uploads blobs to a repository, except those that it already has, and reports the progress in bytes.
+// upload is one call of Upload. Its meter counts the bytes of all blobs: those that a failed try sent count until the
+// next try begins, and those of a blob that the repository has count at once.
 type upload struct {
 	repository name.Repository
 	auth       authn.Authenticator
@@ -56,11 +62,15 @@ func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
 	return nil
 }
 
+// once leaves trying again to upload.blob. Otherwise go-containerregistry would try each request and each blob three
+// times within each of our tries.
+var once = remote.WithRetryPredicate(func(error) bool { return false })
+
 func (u *upload) blob(ctx context.Context, blob v1.Layer) error {
 	metered := &meteredLayer{Layer: blob, meter: &u.meter}
 	pause := u.pause
 	for try := 1; ; try++ {
-		err := remote.WriteLayer(u.repository, metered, remote.WithContext(ctx), remote.WithAuth(u.auth))
+		err := remote.WriteLayer(u.repository, metered, remote.WithContext(ctx), remote.WithAuth(u.auth), once)
 		if err == nil {
 			return metered.complete()
 		}

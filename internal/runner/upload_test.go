@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -125,6 +126,52 @@ func TestUploadGoesOnAfterABreak(t *testing.T) {
 	}
 	if done := sending.meter.done.Load(); done != sending.meter.total {
 		t.Errorf("%d of %d bytes count as done", done, sending.meter.total)
+	}
+}
+
+// stages are the requests of an upload, in their order.
+var stages = map[string]func(r *http.Request) bool{
+	"ping":   func(r *http.Request) bool { return r.URL.Path == "/v2/" },
+	"exists": func(r *http.Request) bool { return r.Method == http.MethodHead },
+	"begin":  func(r *http.Request) bool { return r.Method == http.MethodPost },
+	"send":   func(r *http.Request) bool { return r.Method == http.MethodPatch },
+	"commit": func(r *http.Request) bool { return r.Method == http.MethodPut },
+}
+
+func TestUploadTriesSixTimesInAll(t *testing.T) {
+	for stage, matches := range stages {
+		for what, fail := range map[string]func(w http.ResponseWriter){
+			"503":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+			"429":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+			"a break": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		} {
+			for failures, want := range map[int32]int32{1000: 6, 6: 6, 5: 6, 1: 2} {
+				t.Run(fmt.Sprintf("%s, %s, %d times", stage, what, failures), func(t *testing.T) {
+					var asked atomic.Int32
+					host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+						// net/http repeats a request by itself if a connection that it used before turns out to be closed.
+						w.Header().Set("Connection", "close")
+						if !matches(r) || asked.Add(1) > failures {
+							return false
+						}
+						fail(w)
+						return true
+					})
+					layers := someLayers(t, 1, 10_000)
+					sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+					err := sending.run(context.Background(), layers)
+					if succeeds := failures < 6; succeeds != (err == nil) {
+						t.Errorf("error %v", err)
+					}
+					if asked.Load() != want {
+						t.Errorf("the registry was asked %d times, want %d", asked.Load(), want)
+					}
+					if done := sending.meter.done.Load(); err == nil && done != sending.meter.total {
+						t.Errorf("%d of %d bytes count as done", done, sending.meter.total)
+					}
+				})
+			}
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"imagecache.dev/internal/filelock"
 )
 
 // Kind is what a folder holds. It is a part of the folder's name: imagecache-KIND-RANDOM.
@@ -112,14 +114,11 @@ func lockFolder(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil && isAt(file, path) {
+	taken, err := filelock.Try(file, filelock.Exclusive)
+	if taken && isAt(file, path) {
 		return file, nil
 	}
 	_ = file.Close()
-	if err == nil || errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, nil //nolint:nilnil // see above
-	}
 	return nil, err
 }
 

@@ -5,19 +5,21 @@ package textfile
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"imagecache.dev/internal/filelock"
 )
 
 // extension is that of the files that the collector reads.
@@ -59,21 +61,15 @@ func Add(path string, gatherer prometheus.Gatherer) error {
 // lockTimeout is how long to wait for others that add; each takes milliseconds.
 const lockTimeout = 5 * time.Second
 
-// lock waits until nobody else holds a file's lock. The lock ends with the process that holds it, however that ends.
+// lock waits until nobody else holds a file's lock.
 func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644) //nolint:gosec // the file is empty
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	unlock, err = filelock.Lock(ctx, path, filelock.Exclusive, nil)
 	if err != nil {
 		return nil, fmt.Errorf("lock metrics: %w", err)
 	}
-	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Since(began) > lockTimeout {
-			return nil, errors.Join(fmt.Errorf("lock metrics: %w", err), file.Close())
-		}
-	}
+	return unlock, nil
 }
 
 func read(path string) (map[string]*dto.MetricFamily, error) {

@@ -25,6 +25,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/sessionpolicy"
@@ -109,7 +110,7 @@ func (h *harness) passwordIn(secretName string) authn.AuthConfig {
 	h.t.Helper()
 	content, err := runner.CredentialSecret(h.ctx, kube, h.namespace, secretName)
 	h.Expect(err).NotTo(HaveOccurred())
-	logins, err := runner.Logins(content)
+	logins, err := dockerconfig.Logins(content)
 	h.Expect(err).NotTo(HaveOccurred())
 	h.Expect(logins).To(HaveLen(1))
 	return authn.AuthConfig{Username: logins[0].Username, Password: logins[0].Password}

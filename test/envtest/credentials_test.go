@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/dockerconfig"
 )
 
 // pullSecretOf waits for a project's pull Secret.
@@ -30,7 +30,7 @@ func (h *harness) pullSecretOf(project *v1alpha1.ProjectImageCache) *corev1.Secr
 
 // works says whether a registry password of a Secret pulls an image.
 func (e *environment) works(secret *corev1.Secret) error {
-	logins, err := runner.Logins(secret.Data[corev1.DockerConfigJsonKey])
+	logins, err := dockerconfig.Logins(secret.Data[corev1.DockerConfigJsonKey])
 	if err != nil {
 		return err
 	}

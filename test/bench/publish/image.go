@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/runner"
@@ -64,7 +65,7 @@ func (i image) upload(ctx context.Context, w *world.World, request *v1alpha1.Dev
 	if err != nil {
 		return err
 	}
-	auth, err := runner.AuthenticatorFor(secret, repository.RegistryStr())
+	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package runner
+package dockerconfig
 
 import (
 	"encoding/json"
@@ -42,21 +42,21 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 	}
 	tests := map[string]struct {
 		forDocker bool
-		want      dockerConfig
+		want      file
 	}{
-		"docker is told not to ask the store for ours": {true, dockerConfig{
+		"docker is told not to ask the store for ours": {true, file{
 			Auths: auths, CredsStore: "desktop", CurrentContext: "colima", CredHelpers: map[string]string{"other.example": "pass", "ours.example": ""}}},
-		"podman": {false, dockerConfig{
+		"podman": {false, file{
 			Auths: auths, CredsStore: "desktop", CurrentContext: "colima", CredHelpers: map[string]string{"other.example": "pass"}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			folder, err := privateConfig(ours, test.forDocker)
+			folder, err := Private(ours, test.forDocker)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = folder.Remove() }()
-			got, err := readDockerConfig(filepath.Join(folder.Path, "config.json"))
+			got, err := read(filepath.Join(folder.Path, "config.json"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestOurCredentialsWinOverTheUsers(t *testing.T) {
 	}
 }
 
-func TestUserConfigPaths(t *testing.T) {
+func TestCredentialFiles(t *testing.T) {
 	tests := map[string]struct {
 		environment map[string]string
 		want        []string
@@ -105,7 +105,7 @@ func TestUserConfigPaths(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := userConfigPaths(func(name string) string { return test.environment[name] }, "/home/u")
+			got := credentialFiles(func(name string) string { return test.environment[name] }, "/home/u")
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("paths (-want +got):\n%s", diff)
 			}
@@ -114,26 +114,8 @@ func TestUserConfigPaths(t *testing.T) {
 }
 
 func TestAbsentConfigurationsAreEmpty(t *testing.T) {
-	got, err := readDockerConfig(filepath.Join(t.TempDir(), "config.json"))
+	got, err := read(filepath.Join(t.TempDir(), "config.json"))
 	if err != nil || got.Auths != nil {
 		t.Errorf("got %+v, %v", got, err)
-	}
-}
-
-func TestLoginsReadBothForms(t *testing.T) {
-	for name, config := range map[string]string{
-		"auth":   `{"auths":{"r:5000":{"auth":"QVdTOnNlY3JldDp3aXRoOmNvbG9ucw=="}}}`,
-		"fields": `{"auths":{"r:5000":{"username":"AWS","password":"secret:with:colons"}}}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := Logins([]byte(config))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := []Login{{Registry: "r:5000", Username: "AWS", Password: "secret:with:colons"}}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("logins (-want +got):\n%s", diff)
-			}
-		})
 	}
 }

@@ -1,0 +1,79 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/imagelayout"
+)
+
+// saveStored takes an image out of a store as Engine.Save says. Layers that are
+// gzip already are linked, not copied.
+func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) (v1.Image, error) {
+	saved := &savedImage{}
+	err := store.View(ctx, name, func(image v1.Image) (err error) {
+		if saved.config, err = image.RawConfigFile(); err != nil {
+			return err
+		}
+		layers, err := image.Layers()
+		if err != nil {
+			return err
+		}
+		for _, stored := range layers {
+			l, err := saveStoredLayer(store, stored, dir)
+			if err != nil {
+				return err
+			}
+			saved.layers = append(saved.layers, l)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := saved.seal(); err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(saved)
+}
+
+func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
+	mediaType, err := stored.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	if mediaType == types.DockerLayer || mediaType == types.OCILayer {
+		if l, err := linkLayer(store, stored, dir); err == nil {
+			return l, nil
+		}
+	}
+	content, err := stored.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	l, err := writeLayer(content, dir, newGzipPool())
+	return l, errors.Join(err, content.Close())
+}
+
+// linkLayer fails where the folders are on different file systems.
+func linkLayer(store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
+	digest, digestErr := stored.Digest()
+	diffID, diffErr := stored.DiffID()
+	size, sizeErr := stored.Size()
+	if err := errors.Join(digestErr, diffErr, sizeErr); err != nil {
+		return nil, err
+	}
+	l := &layer{path: filepath.Join(dir, digest.Hex), digest: digest, diffID: diffID, size: size}
+	err := os.Link(store.Blob(digest), l.path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return l, nil
+}
