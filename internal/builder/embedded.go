@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/priority"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -139,7 +140,9 @@ func metadataEntries(label string) []json.RawMessage {
 }
 
 func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
-	image, err := e.store.save(ctx, name, dir)
+	var image v1.Image
+	var err error
+	priority.Do(ctx, func() { image, err = e.store.save(ctx, name, dir) })
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}

@@ -119,7 +119,7 @@ func (s layoutStore) save(ctx context.Context, name, dir string) (v1.Image, erro
 		return nil, err
 	}
 	for _, stored := range layers {
-		l, err := s.saveLayer(stored, dir)
+		l, err := s.saveLayer(ctx, stored, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (s layoutStore) save(ctx context.Context, name, dir string) (v1.Image, erro
 	return partial.CompressedToImage(saved)
 }
 
-func (s layoutStore) saveLayer(stored v1.Layer, dir string) (*layer, error) {
+func (s layoutStore) saveLayer(ctx context.Context, stored v1.Layer, dir string) (*layer, error) {
 	mediaType, err := stored.MediaType()
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (s layoutStore) saveLayer(stored v1.Layer, dir string) (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir, newGzipPool())
+	l, err := writeLayer(content, dir, newGzipPool(ctx))
 	return l, errors.Join(err, content.Close())
 }
 
