@@ -56,7 +56,7 @@ func (s layoutStore) put(ctx context.Context, image v1.Image, name string) error
 	return opened.ReplaceImage(image, match.Name(name), layout.WithAnnotations(map[string]string{annotationName: name}))
 }
 
-// get returns an image that reads from the store; fs.ErrNotExist where no image has the name.
+// get returns the image with a name or a digest, which reads from the store; fs.ErrNotExist where it has none.
 func (s layoutStore) get(name string) (v1.Image, error) {
 	opened, err := layout.FromPath(s.folder)
 	if err != nil {
@@ -66,7 +66,11 @@ func (s layoutStore) get(name string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	images, err := partial.FindImages(index, match.Name(name))
+	matcher := match.Name(name)
+	if digest, err := v1.NewHash(name); err == nil {
+		matcher = match.Digests(digest)
+	}
+	images, err := partial.FindImages(index, matcher)
 	if err != nil {
 		return nil, err
 	}
