@@ -14,6 +14,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
+
+	"imagecache.dev/internal/priority"
 )
 
 // maxSmallEntry bounds what is kept of an archive in memory: manifest and
@@ -37,9 +39,10 @@ type archive struct {
 func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, error) {
 	a := &archive{
 		dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{},
-		pool: newGzipPool(),
+		pool: newGzipPool(ctx),
 	}
-	err := a.readAll(ctx, content)
+	var err error
+	priority.Do(ctx, func() { err = a.readAll(ctx, content) })
 	if endErr := a.ending.Wait(); err == nil {
 		err = endErr
 	}

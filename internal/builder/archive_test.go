@@ -19,7 +19,7 @@ func TestGzipWriterWritesWhatGunzipReads(t *testing.T) {
 		}
 		var first, second bytes.Buffer
 		for i, out := range []*bytes.Buffer{&first, &second} {
-			w := newGzipWriter(out, gzipPoolOf(i*3+1, i*9+1))
+			w := newGzipWriter(out, gzipPoolOf(t.Context(), i*3+1, i*9+1))
 			for rest := plain; len(rest) > 0; {
 				n := min(len(rest), 100_003*(i+1))
 				if _, err := w.Write(rest[:n]); err != nil {
@@ -51,7 +51,7 @@ type failingWriter struct{}
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestGzipWriterReportsAFailedWrite(t *testing.T) {
-	w := newGzipWriter(failingWriter{}, gzipPoolOf(2, 4))
+	w := newGzipWriter(failingWriter{}, gzipPoolOf(t.Context(), 2, 4))
 	if _, err := w.Write(make([]byte, 20*gzipBlock)); err != nil {
 		t.Fatal(err)
 	}

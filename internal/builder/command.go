@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/supervisor"
 )
 
@@ -27,7 +28,7 @@ type command struct {
 }
 
 // run blocks until the program has ended, and with ctx ends it and all that
-// it started. The error holds the program's own last words.
+// it started. It has the priority of ctx. The error holds the program's own last words.
 func (c command) run(ctx context.Context) error {
 	said := &tail{limit: 64 << 10}
 	cmd := exec.CommandContext(ctx, c.path, c.arguments...)
@@ -38,7 +39,8 @@ func (c command) run(ctx context.Context) error {
 	if c.logs != nil {
 		cmd.Stderr = io.MultiWriter(said, c.logs)
 	}
-	err := supervisor.Run(cmd)
+	var err error
+	priority.Do(ctx, func() { err = supervisor.Run(cmd) })
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s ended: %w", filepath.Base(c.path), context.Cause(ctx))

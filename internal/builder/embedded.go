@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/devcontainer"
-	"imagecache.dev/internal/imageconfig"
 	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/imageconfig"
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/internal/message"
+	"imagecache.dev/internal/priority"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -134,7 +135,9 @@ func metadataEntries(label string) []json.RawMessage {
 }
 
 func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
-	image, err := saveStored(ctx, e.store, name, dir)
+	var image v1.Image
+	var err error
+	priority.Do(ctx, func() { image, err = saveStored(ctx, e.store, name, dir) })
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}

@@ -45,6 +45,8 @@ type Engine interface {
 	Build(ctx context.Context, r Request) (*Result, error)
 	// Save writes the store's image into the folder dir and returns it. Each
 	// layer is compressed once; the same layer gives the same bytes each time.
+	// With a context of priority.Low it works at low priority, as far as it
+	// works in this process and its children.
 	// The image reads from dir for as long as it is used.
 	Save(ctx context.Context, name, dir string) (v1.Image, error)
 	// Load puts an image into the store under a name.

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -10,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+
+	"imagecache.dev/internal/priority"
 )
 
 const (
@@ -31,9 +34,10 @@ var gzipEnd = []byte{0x03, 0x00}
 // gzipPool is what the writers of one archive share: goroutines, and memory
 // for blocks that wait.
 type gzipPool struct {
-	slots       chan struct{} // bounds the goroutines
-	waiting     chan struct{} // bounds the blocks that are not compressed yet
-	blocks      sync.Pool     // clearing new ones costs as much as a fifth of compressing them
+	ctx         context.Context // has the priority of the goroutines, and ends nothing
+	slots       chan struct{}   // bounds the goroutines
+	waiting     chan struct{}   // bounds the blocks that are not compressed yet
+	blocks      sync.Pool       // clearing new ones costs as much as a fifth of compressing them
 	compressors sync.Pool
 }
 
@@ -41,11 +45,18 @@ type gzipPool struct {
 // each layer before it writes it out: what waits is compressed meanwhile.
 const waitingBytes = 64 << 20
 
-// newGzipPool keeps all cores busy.
-func newGzipPool() *gzipPool { return gzipPoolOf(runtime.GOMAXPROCS(0), waitingBytes/gzipBlock) }
+// newGzipPool keeps all cores busy, or at low priority all but one: the rest of this process goes on in time, also
+// where the machine is busy with what people wait for.
+func newGzipPool(ctx context.Context) *gzipPool {
+	workers := runtime.GOMAXPROCS(0)
+	if priority.IsLow(ctx) {
+		workers = max(1, workers-1)
+	}
+	return gzipPoolOf(ctx, workers, waitingBytes/gzipBlock)
+}
 
-func gzipPoolOf(workers, blocks int) *gzipPool {
-	return &gzipPool{slots: make(chan struct{}, workers), waiting: make(chan struct{}, blocks)}
+func gzipPoolOf(ctx context.Context, workers, blocks int) *gzipPool {
+	return &gzipPool{ctx: ctx, slots: make(chan struct{}, workers), waiting: make(chan struct{}, blocks)}
 }
 
 // gzipWriter compresses blocks side by side into one gzip member. What it
@@ -65,7 +76,7 @@ func newGzipWriter(out io.Writer, pool *gzipPool) *gzipWriter {
 		written: make(chan error, 1),
 		pool:    pool,
 	}
-	go func() { w.written <- w.drain(out) }()
+	priority.Go(pool.ctx, func() { w.written <- w.drain(out) })
 	return w
 }
 
@@ -120,7 +131,7 @@ func (w *gzipWriter) send() {
 	w.queue <- result
 	go func() {
 		w.pool.slots <- struct{}{}
-		result <- w.pool.compress(block, before)
+		priority.Do(w.pool.ctx, func() { result <- w.pool.compress(block, before) })
 		<-w.pool.slots
 		<-w.pool.waiting
 	}()

@@ -27,7 +27,7 @@ func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) 
 			return err
 		}
 		for _, stored := range layers {
-			l, err := saveStoredLayer(store, stored, dir)
+			l, err := saveStoredLayer(ctx, store, stored, dir)
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) 
 	return partial.CompressedToImage(saved)
 }
 
-func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
+func saveStoredLayer(ctx context.Context, store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
 	mediaType, err := stored.MediaType()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string) (*lay
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir, newGzipPool())
+	l, err := writeLayer(content, dir, newGzipPool(ctx))
 	return l, errors.Join(err, content.Close())
 }
 

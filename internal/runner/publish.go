@@ -14,6 +14,7 @@ import (
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
 )
 
@@ -37,7 +38,7 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (*Result, error) {
 	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
-	err := p.publish(ctx, image, lease, took)
+	err := p.publish(priority.Low(ctx), image, lease, took)
 	p.result.Seconds.Publish = seconds(time.Since(began))
 	if interrupted(ctx) {
 		return nil, context.Cause(ctx)

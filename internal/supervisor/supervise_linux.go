@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/process"
 )
 
@@ -54,6 +55,7 @@ func supervise(arguments []string) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 
+	priority.LeadSession()
 	// Orphans of the program become this process's children instead of init's. Where that is refused, only they are lost.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	program, err := os.StartProcess(arguments[0], arguments, &os.ProcAttr{
