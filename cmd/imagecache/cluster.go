@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 // cluster is how a command reaches the cluster: kubectl's flags.
 type cluster struct {
 	flags *genericclioptions.ConfigFlags
+	set   *pflag.FlagSet
 }
 
 // addClusterFlags adds kubectl's flags to a command.
@@ -31,7 +33,42 @@ func addClusterFlags(command *cobra.Command) *cluster {
 	})
 	ours.VisitAll(func(flag *pflag.Flag) { _ = ours.SetAnnotation(flag.Name, annotationCluster, nil) })
 	command.Flags().AddFlagSet(ours)
-	return &cluster{flags: flags}
+	return &cluster{flags: flags, set: ours}
+}
+
+// values returns the flags that are set, by name. They may hold credentials.
+func (c *cluster) values() map[string][]string {
+	values := map[string][]string{}
+	c.set.VisitAll(func(flag *pflag.Flag) {
+		if !flag.Changed {
+			return
+		}
+		values[flag.Name] = []string{flag.Value.String()}
+		if several, ok := flag.Value.(pflag.SliceValue); ok {
+			values[flag.Name] = several.GetSlice()
+		}
+	})
+	return values
+}
+
+// setValues sets the flags to what values returned in another process.
+func (c *cluster) setValues(values map[string][]string) error {
+	for name, given := range values {
+		flag := c.set.Lookup(name)
+		if flag == nil {
+			return fmt.Errorf("set --%s: no such flag", name)
+		}
+		var err error
+		if several, ok := flag.Value.(pflag.SliceValue); ok {
+			err = several.Replace(given)
+		} else if len(given) == 1 {
+			err = flag.Value.Set(given[0])
+		}
+		if err != nil {
+			return fmt.Errorf("set --%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // connect creates the client. It makes no call to the cluster.

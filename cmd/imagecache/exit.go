@@ -17,6 +17,7 @@ const (
 	exitPublished   = 10
 	exitBuilt       = 11
 	exitBypassed    = 12
+	exitPublishing  = 13
 	exitInterrupted = 130
 )
 
@@ -30,7 +31,8 @@ With --exit-code, success is one of:
   0    hit: a cached image was pulled
   10   built here and published
   11   built here, not published
-  12   bypassed: the cache does not apply`
+  12   bypassed: the cache does not apply
+  13   built here, and being published in the background`
 
 // outcomeCode ends the program with the code of an outcome, without a message.
 type outcomeCode int
@@ -42,6 +44,8 @@ func exitCodeOf(outcome runner.Outcome) int {
 	switch outcome {
 	case runner.OutcomePublished:
 		return exitPublished
+	case runner.OutcomePublishing:
+		return exitPublishing
 	case runner.OutcomeBuilt:
 		return exitBuilt
 	case runner.OutcomeBypassed:

@@ -30,6 +30,8 @@ type runMetrics struct {
 	bytes    *prometheus.CounterVec
 	saved    prometheus.Counter
 	ended    prometheus.Gauge
+	// publications are counted by the processes in the background.
+	publications *prometheus.CounterVec
 
 	mu sync.Mutex
 	// transferred is the last reported progress of each step's transfer.
@@ -43,7 +45,7 @@ func newRunMetrics(events runner.Events) *runMetrics {
 		Events: events, registry: registry, began: time.Now(), transferred: map[string]int64{},
 		runs: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_prepare_runs_total",
-			Help: "Runs of imagecache prepare on this machine, by outcome (Hit, Published, Built, Bypassed, Failed, Interrupted).",
+			Help: "Runs of imagecache prepare on this machine, by outcome (Hit, Published, Publishing, Built, Bypassed, Failed, Interrupted).",
 		}, []string{"outcome"}),
 		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "imagecache_prepare_duration_seconds",
@@ -63,6 +65,10 @@ func newRunMetrics(events runner.Events) *runMetrics {
 			Name: "imagecache_prepare_saved_seconds_total",
 			Help: "Build time that hits saved: the duration of the image's build less the duration of its pull.",
 		}),
+		publications: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "imagecache_prepare_background_publications_total",
+			Help: "Publications in the background that ended on this machine, by outcome (Published, Failed, Interrupted). One that was killed is not counted.",
+		}, []string{"outcome"}),
 		ended: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "imagecache_prepare_last_run_timestamp_seconds",
 			Help: "Time when the last run ended.",
@@ -98,6 +104,25 @@ func (m *runMetrics) write(path string, result *runner.Result, err error) error 
 	m.runs.WithLabelValues(outcome).Inc()
 	m.duration.WithLabelValues(outcome).Observe(time.Since(m.began).Seconds())
 	m.ended.SetToCurrentTime()
+	return m.add(path)
+}
+
+// writePublication counts a publication in the background that ended with err, and adds all metrics to a file.
+func (m *runMetrics) writePublication(path string, err error) error {
+	outcome := string(runner.OutcomePublished)
+	switch {
+	case errors.Is(err, runner.ErrInterrupted):
+		outcome = outcomeInterrupted
+	case err != nil:
+		outcome = outcomeFailed
+	}
+	m.publications.WithLabelValues(outcome).Inc()
+	m.registry.Unregister(m.ended) // no run ended now
+	return m.add(path)
+}
+
+// add adds all metrics to a file.
+func (m *runMetrics) add(path string) error {
 	m.mu.Lock()
 	for step, bytes := range m.transferred {
 		m.bytes.WithLabelValues(step).Add(float64(bytes))

@@ -51,6 +51,7 @@ type prepare struct {
 	output         string
 	exitCode       bool
 	metricsFile    string
+	publish        string
 }
 
 func newPrepare(streams streams) *cobra.Command {
@@ -70,6 +71,9 @@ answer, the command builds the image here, and prints the reason once.
 
   # print only the image's name, for a script
   image=$(imagecache prepare . --project web --environment env-1 -o name)
+
+  # return as soon as the image is built; another process publishes it
+  imagecache prepare . --project web --environment env-1 --publish background
 
   # rebuild an environment: pull a cached image, and never publish
   imagecache prepare . --project web --environment env-1 --trigger Rebuild`,
@@ -99,6 +103,7 @@ func (p *prepare) addFlags(command *cobra.Command) {
 	flags.DurationVar(&p.request.WaitTimeout, "wait-timeout", 0, "how long to wait for another environment's build (default twice its expected duration, at least 10m)")
 	flags.DurationVar(&p.request.BuildTimeout, "build-timeout", 0, "how long a build may take (default no limit)")
 	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take; after that the image is used without being published")
+	flags.StringVar(&p.publish, "publish", publishWait, "what to do with an image that was built: wait until it is published, or publish it in the background, in a process that goes on after the command (see imagecache publications)")
 	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be reached: fail, or build (build here)")
 	flags.StringVarP(&p.output, "output", "o", "", "output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error")
 	flags.StringVar(&p.metricsFile, "metrics-file", "", "add this run's metrics to FOLDER/NAME.prom, a file of node_exporter's textfile collector")
@@ -110,6 +115,11 @@ func (p *prepare) complete(workspace string) error {
 	p.request.Workspace = workspace
 	p.request.Trigger = v1alpha1.Trigger(p.trigger)
 	p.request.Wait = p.request.Wait && !p.noWait
+	switch p.publish {
+	case publishWait, publishBackground:
+	default:
+		return usageError("--publish must be wait or background, not %q", p.publish)
+	}
 	switch p.withoutCluster {
 	case "build":
 		p.request.BuildWithoutCluster = true
@@ -155,6 +165,7 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		FindEngine:   func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, p.builder) },
 		FindStore:    p.findStore(),
 		Events:       p.events(),
+		HandOver:     p.handOver(),
 	}
 	result, err := p.measured(prepared, func() (*runner.Result, error) { return prepared.Prepare(ctx, p.request) })
 	if err != nil {
@@ -271,6 +282,8 @@ func outcomeText(result *runner.Result) string {
 		return "hit, pulled from the cache in " + total
 	case runner.OutcomePublished:
 		return "miss, built and published in " + total
+	case runner.OutcomePublishing:
+		return "miss, built in " + total + ", is being published; see imagecache publications wait " + result.Publication
 	case runner.OutcomeBuilt:
 		return "built here and not published, in " + total
 	}

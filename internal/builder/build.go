@@ -84,7 +84,11 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
 		return nil, err
 	}
-	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
+	result := &Result{ImageName: r.ImageName, Duration: time.Since(start)}
+	if stored, err := p.inspect(ctx, r.ImageName); err == nil { // without an ID, the build has still succeeded
+		result.ImageID = stored.ID
+	}
+	return result, nil
 }
 
 // withheldVariables are those of devcontainer.BuilderVariables that a build gets

@@ -34,18 +34,10 @@ type storedImage struct {
 // configuration. The ID in containerd's store is the digest of the manifest, and that store leaves a blob out where it
 // has the layer unpacked from another blob: https://github.com/moby/moby/issues/49473
 func (p *program) Complete(ctx context.Context, name, digest string) error {
-	printed, err := p.output(ctx, "image", "inspect", name)
+	image, err := p.inspect(ctx, name)
 	if err != nil {
-		return fmt.Errorf("inspect image %s: %w", name, err)
+		return err
 	}
-	var images []storedImage
-	if err := json.Unmarshal([]byte(printed), &images); err != nil {
-		return fmt.Errorf("inspect image %s: %w", name, err)
-	}
-	if len(images) != 1 {
-		return fmt.Errorf("inspect image %s: want one image, found %d", name, len(images))
-	}
-	image := images[0]
 	if image.Config == nil || image.OS == "" || len(image.RootFS.Layers) == 0 {
 		return fmt.Errorf("inspect image %s: %w: it has no configuration", name, ErrIncomplete)
 	}
@@ -53,6 +45,21 @@ func (p *program) Complete(ctx context.Context, name, digest string) error {
 		return nil
 	}
 	return p.hasBlobs(ctx, name, digest)
+}
+
+func (p *program) inspect(ctx context.Context, name string) (*storedImage, error) {
+	printed, err := p.output(ctx, "image", "inspect", name)
+	if err != nil {
+		return nil, fmt.Errorf("inspect image %s: %w", name, err)
+	}
+	var images []storedImage
+	if err := json.Unmarshal([]byte(printed), &images); err != nil {
+		return nil, fmt.Errorf("inspect image %s: %w", name, err)
+	}
+	if len(images) != 1 {
+		return nil, fmt.Errorf("inspect image %s: want one image, found %d", name, len(images))
+	}
+	return &images[0], nil
 }
 
 // listedImage is an image in docker's list. Manifests exist from version 1.47 of the API on, with containerd's store:

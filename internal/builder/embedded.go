@@ -72,7 +72,11 @@ func (e *embedded) Build(ctx context.Context, r Request) (*Result, error) {
 	if err := e.store.Put(ctx, image, r.ImageName); err != nil {
 		return nil, fmt.Errorf("build dev container: %w", err)
 	}
-	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
+	digest, err := image.Digest()
+	if err != nil {
+		return nil, fmt.Errorf("build dev container: %w", err)
+	}
+	return &Result{ImageName: r.ImageName, ImageID: digest.String(), Duration: time.Since(start)}, nil
 }
 
 // fetch reads an image from its registry; its layers are read when they are used.

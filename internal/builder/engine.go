@@ -43,7 +43,7 @@ type Engine interface {
 	// Build runs "devcontainer build" and leaves the image in the store. It
 	// blocks until the build ends; ending ctx ends all processes of the build.
 	Build(ctx context.Context, r Request) (*Result, error)
-	// Save writes the store's image into the folder dir and returns it. Each
+	// Save writes the store's image with a name or an ID into the folder dir and returns it. Each
 	// layer is compressed once; the same layer gives the same bytes each time.
 	// With a context of priority.Low it works at low priority, as far as it
 	// works in this process and its children.
@@ -92,6 +92,9 @@ type Request struct {
 type Result struct {
 	// ImageName in the store.
 	ImageName string
+	// ImageID names what was built, also after another build took the name; Save and Tag take it. containerd's store
+	// drops an image that has no name any more. It is empty where the engine doesn't tell it.
+	ImageID string
 	// Duration of the build itself, without waiting for another one's lock.
 	Duration time.Duration
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 	output.flush()
 	if err == nil {
 		step.finished("Built " + p.localName)
-		p.result.Seconds.Build = seconds(built.Duration)
+		p.result.Seconds.Build, p.imageID = seconds(built.Duration), built.ImageID
 		return built.Duration, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -129,7 +130,7 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
 	step := p.steps.start("Save", "Saving layers")
-	image, err := p.engine.Save(ctx, p.localName, folder.Path)
+	image, err := p.engine.Save(ctx, cmp.Or(p.imageID, p.localName), folder.Path)
 	if err != nil {
 		step.failed("Saving the layers failed")
 		_ = folder.Remove()

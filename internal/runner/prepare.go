@@ -37,6 +37,10 @@ type Runner struct {
 	// goroutine, in every run that ends without an error, and continues when it returns. A run that is interrupted later
 	// ends with an error, and the image exists. Nil means that nobody waits for the image alone.
 	Usable func(Result)
+	// HandOver gives a publication to another process, which calls Publish, and returns the publication's name. It returns
+	// when that process renews the build's Lease, or with an error if that process does nothing with the image. Nil, or an
+	// error, means that Prepare publishes itself.
+	HandOver func(ctx context.Context, publication Publication) (name string, err error)
 }
 
 // preparation is one run of Prepare.
@@ -54,6 +58,8 @@ type preparation struct {
 	engineErr   error // why there is no engine, if a hit needs none
 	store       Store
 	localName   string
+	imageID     string // of the built image; empty where the engine does not tell it
+	coverage    v1alpha1.BuildKeyCoverage
 	took        time.Duration // of the build
 	saved       *savedImage
 	staleBase   error // why a built image must not be published
@@ -209,7 +215,7 @@ func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImag
 		}
 		p.subject.keyError = err
 	}
-	p.subject.key = key
+	p.subject.key, p.coverage = key, keyCoverage(key)
 	p.localName = p.request.localName(p.subject)
 	p.result.Platform, p.result.Warnings = key.Platform, key.Warnings
 	if !p.subject.isCompose() {

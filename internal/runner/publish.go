@@ -38,8 +38,12 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (*Result, error) {
 	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
-	err := p.publish(priority.Low(ctx), image, lease, took)
+	outcome, err := p.publish(ctx, image, lease, took)
 	p.result.Seconds.Publish = seconds(time.Since(began))
+	if outcome == OutcomePublishing {
+		p.result.Outcome = outcome
+		return p.result, nil // also where this process was interrupted: the other one goes on
+	}
 	if interrupted(ctx) {
 		return nil, context.Cause(ctx)
 	}
@@ -48,18 +52,17 @@ func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.Devconta
 		p.notice("the image was built but not published: " + err.Error())
 		return p.result, nil //nolint:nilerr // the environment has its image
 	}
-	p.result.Outcome = OutcomePublished
+	p.result.Outcome = outcome
 	return p.result, nil
 }
 
-// publish reports the image, uploads what the cache does not have, and waits until it is published.
-func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.request.PublishTimeout,
-		fmt.Errorf("publishing did not finish within %s", span(p.request.PublishTimeout)))
+// publish publishes the image, or hands it over to another process that does.
+func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (Outcome, error) {
+	ctx, cancel := p.withPublishTimeout(ctx)
 	defer cancel()
 	err := lease.confirm(ctx)
 	if errors.Is(err, errLeaseLost) {
-		return err // another environment builds now; this one has nothing to report
+		return "", err // another environment builds now; this one has nothing to report
 	}
 	if err == nil {
 		err = p.staleBase
@@ -67,10 +70,26 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	if err == nil {
 		err = p.confirmKey(ctx)
 	}
-	var built *candidate
-	if err == nil {
-		built, err = p.candidate(ctx, image, took)
+	if err != nil {
+		p.reportFailure(ctx, took, err)
+		return "", causeOr(ctx, err)
 	}
+	if p.handOver(ctx, image, took) {
+		return OutcomePublishing, nil
+	}
+	return OutcomePublished, p.send(ctx, image, lease, took)
+}
+
+// withPublishTimeout limits the time from the end of the build to the published image.
+func (p *preparation) withPublishTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, p.request.PublishTimeout,
+		fmt.Errorf("publishing did not finish within %s", span(p.request.PublishTimeout)))
+}
+
+// send reports the image, uploads what the cache does not have, and waits until it is published. It works at low
+// priority: nobody waits for it.
+func (p *preparation) send(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) error {
+	built, err := p.candidate(priority.Low(ctx), image, took)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
 		return causeOr(ctx, err)
@@ -80,9 +99,10 @@ func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerI
 	}
 	report := v1alpha1.BuildReport{
 		Outcome: v1alpha1.BuildSucceeded, Manifest: string(built.manifest), Config: string(built.config),
-		DurationSeconds: ptr.To(wholeSeconds(took)), KeyCoverage: keyCoverage(p.subject.key),
+		DurationSeconds: ptr.To(wholeSeconds(took)), KeyCoverage: p.coverage,
 	}
 	if err := p.report.build(ctx, report); err != nil {
+		p.lastReport(ctx, lease.release)
 		return causeOr(ctx, err)
 	}
 	return causeOr(ctx, p.followPublication(ctx, image, built, lease))
@@ -151,7 +171,8 @@ func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.Dev
 			}
 			attempt++
 			if err := p.report.uploaded(ctx, attempt); err != nil {
-				step.failed(err.Error())
+				step.failed(causeOr(ctx, err).Error())
+				p.lastReport(ctx, lease.release)
 				return err
 			}
 			uploaded = true

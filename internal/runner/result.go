@@ -16,6 +16,8 @@ const (
 	OutcomeHit Outcome = "Hit"
 	// OutcomePublished: the image was built here and published.
 	OutcomePublished Outcome = "Published"
+	// OutcomePublishing: the image was built here, and another process publishes it.
+	OutcomePublishing Outcome = "Publishing"
 	// OutcomeBuilt: the image was built here and not published.
 	OutcomeBuilt Outcome = "Built"
 	// OutcomeBypassed: the cache does not apply; the image was built here, unless Docker Compose is configured.
@@ -39,6 +41,8 @@ type Result struct {
 	// Request is the DevcontainerImage's name, and Namespace its namespace.
 	Request   string `json:"request,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
+	// Publication names the publication in the background, for OutcomePublishing.
+	Publication string `json:"publication,omitempty"`
 
 	CacheResult v1alpha1.CacheResult `json:"cacheResult,omitempty"`
 	Role        v1alpha1.Role        `json:"role,omitempty"`

@@ -36,6 +36,10 @@ type engine struct {
 	// baseDigest is what the store has of every base image.
 	baseDigest string
 	tags       map[string]string
+	removed    []string
+	// id is the ID of what is built, and saveFails what Save returns.
+	id        string
+	saveFails error
 	// config is what the private configuration held at the pull.
 	config string
 	folder string
@@ -58,13 +62,16 @@ func (e *engine) Build(ctx context.Context, r builder.Request) (*builder.Result,
 	if e.fails != nil {
 		return nil, e.fails
 	}
-	return &builder.Result{ImageName: r.ImageName, Duration: 75 * time.Second}, nil
+	return &builder.Result{ImageName: r.ImageName, ImageID: e.id, Duration: 75 * time.Second}, nil
 }
 
 func (e *engine) Save(_ context.Context, name, _ string) (v1.Image, error) {
 	e.mu.Lock()
 	e.saves = append(e.saves, name)
 	e.mu.Unlock()
+	if e.saveFails != nil {
+		return nil, e.saveFails
+	}
 	image, err := random.Image(5000, 3)
 	if err != nil {
 		return nil, err
@@ -115,7 +122,13 @@ func (e *engine) Tag(_ context.Context, source, target string) error {
 }
 
 func (e *engine) Load(context.Context, v1.Image, string) error { return errors.New("not used here") }
-func (e *engine) Remove(context.Context, string) error         { return nil }
+
+func (e *engine) Remove(_ context.Context, name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.removed = append(e.removed, name)
+	return nil
+}
 
 // recorded keeps the events it gets.
 type recorded struct {

@@ -61,6 +61,8 @@ type world struct {
 	workspace string
 	// usable is called as soon as the image can be used.
 	usable func(runner.Result)
+	// handOver gives a publication away.
+	handOver func(context.Context, runner.Publication) (string, error)
 	// asked are the blobs that the scripted controller last asked for.
 	asked []string
 }
@@ -179,6 +181,7 @@ func (w *world) request() runner.Request {
 func (w *world) prepare(ctx context.Context, request runner.Request) (*runner.Result, error) {
 	prepared := &runner.Runner{
 		Client: w.client, Namespace: w.namespace, FindEngine: w.engine.find, Events: w.events, Usable: w.usable,
+		HandOver: w.handOver,
 	}
 	return prepared.Prepare(ctx, request)
 }

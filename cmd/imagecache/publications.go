@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/utils/clock"
+
+	"imagecache.dev/internal/background"
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/runner"
+)
+
+// Names of the commands.
+const (
+	publicationsName     = "publications"
+	publicationsWaitName = "wait"
+	publicationsRunName  = "run"
+)
+
+// publications holds the flags of the commands about publications in the background.
+type publications struct {
+	streams streams
+	clock   clock.PassiveClock
+	output  output
+	timeout time.Duration
+}
+
+func newPublications(streams streams) *cobra.Command {
+	p := &publications{streams: streams, clock: clock.RealClock{}}
+	command := &cobra.Command{
+		Use:   publicationsName,
+		Short: "Show the publications in the background on this machine",
+		Long: `Show the publications that imagecache prepare --publish=background started on this machine, the oldest first.
+
+States:
+  Running     its process saves, uploads or publishes the image
+  Published   the project's cache has the image
+  Failed      the image is not published; REASON tells why
+  Abandoned   its process was killed; the cache lets another environment build after 45 s
+
+Records and logs are in imagecache/publications below $XDG_STATE_HOME, or below ~/.local/state. The next publication
+removes finished ones after 7 days, and beyond 100.`,
+		Example: `  # how far is it?
+  imagecache publications
+
+  # before the machine is stopped, and its disk with it
+  imagecache publications wait --timeout 10m`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return p.list() },
+	}
+	p.output.addFlags(command.Flags())
+	command.AddCommand(p.newWait(), newPublicationsRun(streams))
+	for _, child := range command.Commands() {
+		describeEnvironment(child.LocalNonPersistentFlags())
+		child.Args = asUsage(child.Args)
+	}
+	return command
+}
+
+func (p *publications) list() error {
+	if err := p.output.validate(); err != nil {
+		return err
+	}
+	folder, err := background.UserFolder()
+	if err != nil {
+		return err
+	}
+	records, err := folder.List()
+	if err != nil {
+		return err
+	}
+	if !p.output.isTable() {
+		return p.output.encode(p.streams.out, records)
+	}
+	if len(records) == 0 {
+		return writeLine(p.streams.err, "No publications in the background on this machine.")
+	}
+	columns := []column{
+		{name: "Name"}, {name: "Project"}, {name: "Hash"}, {name: "Environment"}, {name: "State"}, {name: "Age"}, {name: "Took"},
+		{name: "Reason"}, {name: "Log", wide: true},
+	}
+	rows := make([][]any, 0, len(records))
+	for i := range records {
+		rows = append(rows, p.row(&records[i]))
+	}
+	return p.output.table(p.streams.out, columns, rows)
+}
+
+func (p *publications) row(record *background.Record) []any {
+	now, took := p.clock.Now(), ""
+	if record.Ended != nil {
+		took = duration.HumanDuration(record.Ended.Sub(record.Began))
+	}
+	return []any{
+		record.Name, record.Project, record.Hash[:min(len(record.Hash), 12)], record.Environment, string(record.State),
+		ageText(&record.Began, now), took, record.Reason, record.Log,
+	}
+}
+
+func (p *publications) newWait() *cobra.Command {
+	command := &cobra.Command{
+		Use:   publicationsWaitName + " [NAME...]",
+		Short: "Wait for publications in the background",
+		Long: `Wait until publications in the background have ended, and print what became of each. Without a name the command waits
+for all that are running.
+
+Exit codes:
+  0    all are published, or none was running
+  1    one was not published, or the time is up; sentences on standard error tell why
+  2    the command line is wrong, or no publication has the name
+  130  interrupted; the publications go on`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completePublications,
+		RunE:              func(command *cobra.Command, args []string) error { return p.wait(command.Context(), args) },
+	}
+	command.Flags().DurationVar(&p.timeout, "timeout", 0, "how long to wait (default no limit)")
+	return command
+}
+
+// errTimeIsUp is the cause of a wait that took too long.
+var errTimeIsUp = errors.New("time is up")
+
+func (p *publications) wait(ctx context.Context, names []string) error {
+	folder, err := background.UserFolder()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		names, err = running(folder)
+	} else {
+		err = checkNames(folder, names)
+	}
+	if err != nil {
+		return err
+	}
+	if p.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.timeout, errTimeIsUp)
+		defer cancel()
+	}
+	var errs []error
+	for _, name := range names {
+		record, err := folder.Wait(ctx, name)
+		if errors.Is(err, errTimeIsUp) {
+			err = fmt.Errorf("publication %s did not end within %s; it goes on", name, p.timeout)
+		}
+		if err == nil {
+			err = p.printEnded(record)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// printEnded prints a publication that has ended. It returns an error if that is not published.
+func (p *publications) printEnded(record background.Record) error {
+	line := fmt.Sprintf("%s %s", record.State, record.Name)
+	if record.Reference != "" {
+		line += " " + record.Reference
+	}
+	if err := writeLine(p.streams.out, line); err != nil {
+		return err
+	}
+	if record.State == background.Published {
+		return nil
+	}
+	return fmt.Errorf("publication %s is %s: %s; its log is %s", record.Name, record.State, record.Reason, record.Log)
+}
+
+// running returns the names of the publications that are running.
+func running(folder background.Folder) ([]string, error) {
+	records, err := folder.List()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range records {
+		if records[i].State == background.Running {
+			names = append(names, records[i].Name)
+		}
+	}
+	return names, nil
+}
+
+// checkNames returns an error if a name is of no publication.
+func checkNames(folder background.Folder, names []string) error {
+	for _, name := range names {
+		if _, err := folder.Read(name); errors.Is(err, fs.ErrNotExist) {
+			return usageError("no publication %q on this machine; see imagecache publications", name)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completePublications completes the names of publications.
+func completePublications(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if folder, err := background.UserFolder(); err == nil {
+		records, _ := folder.List()
+		for i := range records {
+			names = append(names, records[i].Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// newPublicationsRun returns the hidden command of the process that publishes in the background.
+func newPublicationsRun(streams streams) *cobra.Command {
+	command := &cobra.Command{Use: publicationsRunName, Short: "Publish in the background", Hidden: true, Args: cobra.NoArgs}
+	cluster := addClusterFlags(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		var order publishOrder
+		taken, err := background.Take(&order)
+		if err != nil {
+			return err
+		}
+		if err := cluster.setValues(order.Cluster); err != nil {
+			return errors.Join(taken.Refuse(err), err)
+		}
+		return publishTaken(command.Context(), streams, cluster, taken, &order)
+	}
+	return command
+}
+
+// publishTaken publishes, and writes what became of it into the record.
+func publishTaken(ctx context.Context, streams streams, cluster *cluster, taken *background.Taken, order *publishOrder) error {
+	connection, _, err := cluster.connect()
+	if err != nil {
+		return errors.Join(taken.Refuse(err), err)
+	}
+	publishing := &runner.Runner{
+		Client: connection, Namespace: order.Publication.Namespace,
+		FindEngine: func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, order.Publication.Engine) },
+		Events:     console.NewLog(streams.out, console.StyleOf(streams.out, os.Getenv)),
+	}
+	held := false
+	hold := func() error {
+		held = true // also where prepare was killed then: nobody else ends the record
+		return taken.Hold()
+	}
+	result, err := publishMeasured(ctx, publishing, order, hold)
+	if err != nil && !held {
+		return errors.Join(taken.Refuse(err), err)
+	}
+	state, reason := stateOf(err)
+	reference := ""
+	if result != nil {
+		reference = result.Reference
+	}
+	err = errors.Join(err, taken.Finish(state, reference, reason, time.Now().UTC()))
+	tidy(ctx, publishing, taken, streams.err)
+	return err
+}
+
+// publishMeasured publishes, and adds the metrics of that to the metrics file.
+func publishMeasured(ctx context.Context, publishing *runner.Runner, order *publishOrder, hold func() error) (*runner.Result, error) {
+	if order.MetricsFile == "" {
+		return publishing.Publish(ctx, order.Publication, hold)
+	}
+	metrics := newRunMetrics(publishing.Events)
+	publishing.Events = metrics
+	result, err := publishing.Publish(ctx, order.Publication, hold)
+	if writeErr := metrics.writePublication(order.MetricsFile, err); writeErr != nil {
+		metrics.Emit(runner.Event{Kind: runner.EventNotice, Text: "this publication's metrics are lost: " + writeErr.Error()})
+	}
+	return result, err
+}
+
+// tidy removes what publications left whose process was killed, and old records.
+func tidy(ctx context.Context, publishing *runner.Runner, taken *background.Taken, out io.Writer) {
+	folder := taken.Folder()
+	records, err := folder.List()
+	if err != nil {
+		_, _ = fmt.Fprintln(out, err)
+		return
+	}
+	for i := range records {
+		if records[i].State != background.Abandoned || records[i].KeptName == "" || records[i].Engine != taken.Record.Engine {
+			continue
+		}
+		err := publishing.LetGo(ctx, records[i].KeptName)
+		if err == nil {
+			err = folder.Settle(records[i])
+		}
+		if err != nil {
+			_, _ = fmt.Fprintln(out, err)
+		}
+	}
+	folder.Prune(time.Now())
+}
