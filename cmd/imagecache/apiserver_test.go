@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -42,8 +43,12 @@ type apiServer struct {
 	answer func(request map[string]any) map[string]any
 	// evict is what the controller does after an eviction was asked for: nothing if it is nil.
 	evict func(project map[string]any)
+	// report is what the controller does after a runner wrote a report: nothing if it is nil.
+	report func(request map[string]any)
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// changed is closed when an object changes.
+	changed chan struct{}
 	objects map[string]map[string]any // by path
 	// denied are verb and resource of what an access review refuses.
 	denied []string
@@ -52,7 +57,7 @@ type apiServer struct {
 // newAPIServer starts a cluster and writes a kubeconfig for it.
 func newAPIServer(t *testing.T, objects ...client.Object) *apiServer {
 	t.Helper()
-	s := &apiServer{t: t, objects: map[string]map[string]any{}}
+	s := &apiServer{t: t, objects: map[string]map[string]any{}, changed: make(chan struct{})}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
@@ -112,6 +117,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.create(w, r)
 	case r.Method == http.MethodPatch:
 		s.patch(w, r)
+	case r.Method == http.MethodPut:
+		s.update(w, r)
 	default:
 		s.refuse(w, r, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed)
 	}
@@ -190,20 +197,33 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 		changed := maps.Clone(object)
 		changed["status"] = s.answer(object)
 		s.objects[r.URL.Path+"/"+name] = changed
+		s.notify()
 	}
 }
 
-// watch tells of what there is, and of nothing more.
+// notify wakes all watches. The caller holds mu.
+func (s *apiServer) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// watch tells of what there is, and again whenever something changed.
 func (s *apiServer) watch(w http.ResponseWriter, r *http.Request) {
-	for _, path := range slices.Sorted(maps.Keys(s.objects)) {
-		if filepath.Dir(path) == r.URL.Path && selected(s.objects[path], r.URL.Query().Get("fieldSelector")) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": s.objects[path]})
+	for r.Context().Err() == nil {
+		for _, path := range slices.Sorted(maps.Keys(s.objects)) {
+			if filepath.Dir(path) == r.URL.Path && selected(s.objects[path], r.URL.Query().Get("fieldSelector")) {
+				_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": s.objects[path]})
+			}
 		}
+		_ = http.NewResponseController(w).Flush()
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-r.Context().Done():
+		case <-changed:
+		}
+		s.mu.Lock()
 	}
-	_ = http.NewResponseController(w).Flush()
-	s.mu.Unlock()
-	<-r.Context().Done()
-	s.mu.Lock()
 }
 
 func (s *apiServer) patch(w http.ResponseWriter, r *http.Request) {
@@ -217,6 +237,10 @@ func (s *apiServer) patch(w http.ResponseWriter, r *http.Request) {
 	if s.evict != nil && strings.Contains(r.URL.Path, "/projectimagecaches/") {
 		s.evict(object)
 	}
+	if s.report != nil && strings.Contains(r.URL.Path, "/devcontainerimages/") {
+		s.report(object)
+	}
+	s.notify()
 }
 
 // mergeInto applies a merge patch: https://www.rfc-editor.org/rfc/rfc7386
@@ -235,6 +259,26 @@ func mergeInto(target, patch map[string]any) {
 			target[name] = value
 		}
 	}
+}
+
+// update replaces an object of Kubernetes, which comes in protobuf.
+func (s *apiServer) update(w http.ResponseWriter, r *http.Request) {
+	content, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	decoded, kind, err := scheme.Codecs.UniversalDeserializer().Decode(content, nil, nil)
+	var object map[string]any
+	if err == nil {
+		object, err = runtime.DefaultUnstructuredConverter.ToUnstructured(decoded)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	object["kind"], object["apiVersion"] = kind.Kind, kind.GroupVersion().String()
+	s.objects[r.URL.Path] = object
+	reply(w, http.StatusOK, object)
 }
 
 func (s *apiServer) review(w http.ResponseWriter, r *http.Request) {
