@@ -82,6 +82,8 @@ func newPublicationWorld(t *testing.T) *publicationWorld {
 		prepareWorld: newPrepareWorld(t, bypassedStatus()), t: t, gate: newGate(t), state: t.TempDir(), temp: t.TempDir(),
 	}
 	t.Setenv("XDG_STATE_HOME", w.state)
+	w.server.mu.Lock() // other processes ask, and the race detector does not see them
+	defer w.server.mu.Unlock()
 	w.server.add(loginSecret("push", w.gate.host))
 	w.server.add(loginSecret("pull", w.gate.host))
 	w.server.answer, w.server.report = w.answer, w.report
