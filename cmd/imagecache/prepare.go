@@ -116,7 +116,7 @@ func (p *prepare) complete(workspace string) error {
 	p.request.Trigger = v1alpha1.Trigger(p.trigger)
 	p.request.Wait = p.request.Wait && !p.noWait
 	switch p.publish {
-	case publishWait, publishBackground:
+	case "", publishWait, publishBackground:
 	default:
 		return usageError("--publish must be wait or background, not %q", p.publish)
 	}
