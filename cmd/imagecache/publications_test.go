@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -155,7 +156,7 @@ func (w *publicationWorld) report(request map[string]any) {
 }
 
 func (w *publicationWorld) putManifest(manifest string) (digest string) {
-	digest = publication.Digest([]byte(manifest))
+	digest = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(manifest)))
 	recorder := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodPut, "/v2/"+pushRepository+"/manifests/"+digest, strings.NewReader(manifest))
 	request.Header.Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
