@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,5 +76,31 @@ func TestMetricsFileHasToBeOneThatIsRead(t *testing.T) {
 	p := &prepare{metricsFile: "metrics.txt", withoutCluster: "fail"}
 	if err := p.complete("."); err == nil || !strings.Contains(err.Error(), ".prom") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A publication in the background adds its own counter and steps, and no run: prepare counted that.
+func TestPublicationInTheBackgroundIsCounted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "imagecache.prom")
+	for _, err := range []error{nil, errors.New("no space"), runner.ErrInterrupted} {
+		metrics := newRunMetrics(console.NewLog(io.Discard, console.Style{}))
+		metrics.Emit(runner.Event{Kind: runner.EventFinished, Step: "Save", Seconds: 2})
+		if err := metrics.writePublication(file, err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, outcome := range []string{"Published", "Failed", "Interrupted"} {
+		if want := `imagecache_prepare_background_publications_total{outcome="` + outcome + `"} 1`; !strings.Contains(string(content), want) {
+			t.Errorf("no %s in\n%s", want, content)
+		}
+	}
+	for _, other := range []string{"imagecache_prepare_runs_total", "imagecache_prepare_last_run_timestamp_seconds"} {
+		if strings.Contains(string(content), other) {
+			t.Errorf("%s is in\n%s", other, content)
+		}
 	}
 }

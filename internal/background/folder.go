@@ -112,17 +112,13 @@ func (f Folder) write(record Record) error {
 
 // Wait returns a record as soon as its process has ended, or the cause of ctx.
 func (f Folder) Wait(ctx context.Context, name string) (Record, error) {
-	ended := make(chan error, 1)
-	go func() { ended <- f.awaitLock(name) }() // stays behind if ctx ends first
-	select {
-	case <-ctx.Done():
-		return Record{}, context.Cause(ctx)
-	case err := <-ended:
-		if err != nil {
-			return Record{}, err
+	if err := f.awaitLock(ctx, name); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
-		return f.Read(name)
+		return Record{}, err
 	}
+	return f.Read(name)
 }
 
 // How many finished records stay, and for how long.

@@ -1,14 +1,14 @@
 package background
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
-)
 
-// A process holds the lock (flock(2)) of its record. It falls with the process, however that ends.
+	"imagecache.dev/internal/filelock"
+)
 
 // isHeld reports whether a process holds a record's lock.
 func (f Folder) isHeld(name string) bool {
@@ -17,22 +17,21 @@ func (f Folder) isHeld(name string) bool {
 		return false
 	}
 	defer func() { _ = file.Close() }()
-	return errors.Is(flock(file, syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	free, err := filelock.Try(file, filelock.Shared)
+	return !free && err == nil
 }
 
-// awaitLock returns when no process holds a record's lock.
-func (f Folder) awaitLock(name string) error {
-	file, err := os.Open(f.file(name, lockSuffix))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// awaitLock returns when no process holds a record's lock, or with the cause of ctx.
+func (f Folder) awaitLock(ctx context.Context, name string) error {
+	path := f.file(name, lockSuffix)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // its record was removed
 	}
+	unlock, err := filelock.Lock(ctx, path, filelock.Shared, nil)
 	if err != nil {
 		return fmt.Errorf("wait for publication: %w", err)
 	}
-	defer func() { _ = file.Close() }()
-	if err := flock(file, syscall.LOCK_SH); err != nil {
-		return fmt.Errorf("wait for publication: %w", err)
-	}
+	unlock()
 	return nil
 }
 
@@ -42,18 +41,9 @@ func (f Folder) hold(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	if taken, err := filelock.Try(file, filelock.Exclusive); !taken {
+		f.remove(name)
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
 	}
 	return file, nil
-}
-
-func flock(file *os.File, how int) error {
-	for {
-		err := syscall.Flock(int(file.Fd()), how)
-		if !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
 }

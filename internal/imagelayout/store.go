@@ -44,12 +44,12 @@ func (s Store) Put(ctx context.Context, image v1.Image, name string) error {
 	})
 }
 
-// Tag gives the image with a name or a digest another name, which another image may have had. The error is
-// fs.ErrNotExist if no image is called source.
+// Tag gives an image another name, which another image may have had. source is a name of it, or its digest. The error is
+// fs.ErrNotExist where no image has that.
 func (s Store) Tag(ctx context.Context, source, target string) error {
 	return s.changeIndex(ctx, func(index *v1.IndexManifest) error {
 		for _, descriptor := range index.Manifests {
-			if called(source)(descriptor) {
+			if named(source)(descriptor) {
 				set(index, descriptor, target)
 				return nil
 			}
@@ -58,8 +58,8 @@ func (s Store) Tag(ctx context.Context, source, target string) error {
 	})
 }
 
-// View calls read with the image that has a name or a digest. Other processes don't remove its content before read
-// returns. The error is fs.ErrNotExist if no image is called name, or that of read.
+// View calls read with the image of a name or a digest, whose content other processes don't remove before read returns.
+// The error is fs.ErrNotExist where no image has that, or that of read.
 func (s Store) View(ctx context.Context, name string, read func(image v1.Image) error) error {
 	unlock, err := s.lock(ctx, blobsLock, filelock.Shared)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s Store) View(ctx context.Context, name string, read func(image v1.Image) 
 	if err != nil {
 		return err
 	}
-	images, err := partial.FindImages(index, called(name))
+	images, err := partial.FindImages(index, named(name))
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (s Store) Remove(ctx context.Context, name string) error {
 	return s.collect()
 }
 
-// called matches images with a name, or with a digest such as "sha256:…".
-func called(name string) match.Matcher {
+// named matches the image with a name, or with a digest.
+func named(name string) match.Matcher {
 	if digest, err := v1.NewHash(name); err == nil {
 		return match.Digests(digest)
 	}

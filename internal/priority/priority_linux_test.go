@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -57,18 +58,13 @@ func niceOf(text string) (nice int) {
 func TestLowWorkLowersNothingElse(t *testing.T) {
 	usual, usualChild := priorityOf(t), childNice(t)
 	ctx := Low(t.Context())
-	release := make(chan struct{})
+	var released atomic.Bool
 	var busy sync.WaitGroup
 	for range 4 * runtime.GOMAXPROCS(0) {
 		busy.Add(1)
 		Go(ctx, func() {
 			defer busy.Done()
-			for { // keep the processors busy, so that the runtime starts threads
-				select {
-				case <-release:
-					return
-				default:
-				}
+			for !released.Load() { // keep the processors busy, so that the runtime starts threads
 			}
 		})
 	}
@@ -82,7 +78,7 @@ func TestLowWorkLowersNothingElse(t *testing.T) {
 		})
 	}
 	others.Wait()
-	close(release)
+	released.Store(true)
 	busy.Wait()
 	for range 50 {
 		others.Go(func() {

@@ -23,6 +23,7 @@ const (
 	codePublished   = 10
 	codeBuilt       = 11
 	codeBypassed    = 12
+	codePublishing  = 13
 	codeInterrupted = 130
 )
 

@@ -125,7 +125,8 @@ func newMachine(t *testing.T) *machine {
 	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
 		t.Fatal(err)
 	}
-	return &machine{t: t, env: append(env, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir())}
+	return &machine{t: t, env: append(env, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir(),
+		"XDG_STATE_HOME="+filepath.Join(dir, "state"))}
 }
 
 // ran is how a program ended.
