@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// uidOfRequests is the UID that a new object gets.
+const uidOfRequests = "uid-1"
+
 // testNamespace is the one that the kubeconfig of a test names.
 const testNamespace = "runner-demo"
 
@@ -42,9 +45,12 @@ type apiServer struct {
 	answer func(request map[string]any) map[string]any
 	// evict is what the controller does after an eviction was asked for: nothing if it is nil.
 	evict func(project map[string]any)
+	// reported is what the controller does after a request got a report: nothing if it is nil.
+	reported func(request map[string]any)
 
 	mu      sync.Mutex
 	objects map[string]map[string]any // by path
+	changed chan struct{}             // closed with each change
 	// denied are verb and resource of what an access review refuses.
 	denied []string
 }
@@ -52,7 +58,7 @@ type apiServer struct {
 // newAPIServer starts a cluster and writes a kubeconfig for it.
 func newAPIServer(t *testing.T, objects ...client.Object) *apiServer {
 	t.Helper()
-	s := &apiServer{t: t, objects: map[string]map[string]any{}}
+	s := &apiServer{t: t, objects: map[string]map[string]any{}, changed: make(chan struct{})}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
@@ -73,6 +79,7 @@ func newAPIServer(t *testing.T, objects ...client.Object) *apiServer {
 var resources = map[string]string{
 	"RunnerImageCache": "/apis/imagecache.dev/v1alpha1/namespaces/%s/runnerimagecaches/", "ProjectImageCache": "/apis/imagecache.dev/v1alpha1/namespaces/%s/projectimagecaches/",
 	"DevcontainerImage": "/apis/imagecache.dev/v1alpha1/namespaces/%s/devcontainerimages/", "Secret": "/api/v1/namespaces/%s/secrets/",
+	"Lease": "/apis/coordination.k8s.io/v1/namespaces/%s/leases/",
 }
 
 // add stores an object; its kind is that of its Go type.
@@ -112,6 +119,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.create(w, r)
 	case r.Method == http.MethodPatch:
 		s.patch(w, r)
+	case r.Method == http.MethodPut:
+		s.update(w, r)
 	default:
 		s.refuse(w, r, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed)
 	}
@@ -182,7 +191,7 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 	if metadata == nil {
 		return
 	}
-	metadata["uid"], metadata["resourceVersion"], metadata["generation"] = "uid-1", "2", 1
+	metadata["uid"], metadata["resourceVersion"], metadata["generation"] = uidOfRequests, "2", 1
 	name, _ := metadata["name"].(string)
 	s.objects[r.URL.Path+"/"+name] = object
 	reply(w, http.StatusCreated, object)
@@ -193,17 +202,23 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// watch tells of what there is, and of nothing more.
+// watch tells of all there is, and again after each change.
 func (s *apiServer) watch(w http.ResponseWriter, r *http.Request) {
-	for _, path := range slices.Sorted(maps.Keys(s.objects)) {
-		if filepath.Dir(path) == r.URL.Path && selected(s.objects[path], r.URL.Query().Get("fieldSelector")) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": s.objects[path]})
+	for r.Context().Err() == nil {
+		for _, path := range slices.Sorted(maps.Keys(s.objects)) {
+			if filepath.Dir(path) == r.URL.Path && selected(s.objects[path], r.URL.Query().Get("fieldSelector")) {
+				_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": s.objects[path]})
+			}
 		}
+		_ = http.NewResponseController(w).Flush()
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-r.Context().Done():
+		case <-changed:
+		}
+		s.mu.Lock()
 	}
-	_ = http.NewResponseController(w).Flush()
-	s.mu.Unlock()
-	<-r.Context().Done()
-	s.mu.Lock()
 }
 
 func (s *apiServer) patch(w http.ResponseWriter, r *http.Request) {
@@ -217,6 +232,31 @@ func (s *apiServer) patch(w http.ResponseWriter, r *http.Request) {
 	if s.evict != nil && strings.Contains(r.URL.Path, "/projectimagecaches/") {
 		s.evict(object)
 	}
+	if s.reported != nil && strings.Contains(r.URL.Path, "/devcontainerimages/") {
+		s.reported(object)
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *apiServer) update(w http.ResponseWriter, r *http.Request) {
+	if _, found := s.objects[r.URL.Path]; !found {
+		s.refuse(w, r, http.StatusNotFound, metav1.StatusReasonNotFound)
+		return
+	}
+	content, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	// In protobuf, or in JSON.
+	decoded, _, err := scheme.Codecs.UniversalDeserializer().Decode(content, nil, nil)
+	object, ok := decoded.(client.Object)
+	if err != nil || !ok {
+		http.Error(w, fmt.Sprintf("%T: %v", decoded, err), http.StatusBadRequest)
+		return
+	}
+	s.add(object)
+	reply(w, http.StatusOK, s.objects[r.URL.Path])
 }
 
 // mergeInto applies a merge patch: https://www.rfc-editor.org/rfc/rfc7386

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/tempfolder"
 )
 
 func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
@@ -48,7 +49,7 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 }
 
 func (p *program) build(ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool) (*Result, error) {
-	temporary, environment, err := scratch()
+	temporary, environment, err := p.scratch(tempfolder.Build)
 	if err != nil {
 		return nil, err
 	}

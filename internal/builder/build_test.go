@@ -64,7 +64,7 @@ func TestARealBuild(t *testing.T) {
 		if result.ImageName != built || result.Duration <= 0 {
 			t.Errorf("Build: %+v", result)
 		}
-		image, err := e.Engine.Save(ctx, built, t.TempDir())
+		image, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestARealBuild(t *testing.T) {
 		if got := metadataOf(t, image); !strings.Contains(got, `"remoteUser":"root"`) {
 			t.Errorf("metadata %q, want the remote user", got)
 		}
-		again, err := e.Engine.Save(ctx, built, t.TempDir())
+		again, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestARealBuild(t *testing.T) {
 		if err := e.Engine.Tag(ctx, byDigest, pulled); err != nil {
 			t.Fatal(err)
 		}
-		back, err := e.Engine.Save(ctx, pulled, t.TempDir())
+		back, err := e.Engine.Save(ctx, pulled, t.TempDir(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestARealBuild(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				image, err := e.Engine.Save(ctx, built, t.TempDir())
+				image, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
 				if err != nil {
 					t.Error(err)
 					return

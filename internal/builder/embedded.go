@@ -138,7 +138,7 @@ func metadataEntries(label string) []json.RawMessage {
 	return nil
 }
 
-func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
+func (e *embedded) Save(ctx context.Context, name, dir string, _ func(int64)) (v1.Image, error) {
 	image, err := e.store.save(ctx, name, dir)
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)

@@ -45,8 +45,9 @@ type Engine interface {
 	Build(ctx context.Context, r Request) (*Result, error)
 	// Save writes the store's image into the folder dir and returns it. Each
 	// layer is compressed once; the same layer gives the same bytes each time.
-	// The image reads from dir for as long as it is used.
-	Save(ctx context.Context, name, dir string) (v1.Image, error)
+	// The image reads from dir for as long as it is used. progress, which may be nil, receives from time to time how many
+	// bytes the engine has given out: uncompressed ones, whose total is not known.
+	Save(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error)
 	// Load puts an image into the store under a name.
 	Load(ctx context.Context, image v1.Image, name string) error
 	// Pull gets an image, best named by digest, from its registry.

@@ -31,7 +31,7 @@ func TestEveryEngineBuildsFeatures(t *testing.T) {
 					if _, err := e.Engine.Build(t.Context(), request); err != nil {
 						t.Fatalf("Build: %v\n%s", err, logs.String())
 					}
-					image, err := e.Engine.Save(t.Context(), built, t.TempDir())
+					image, err := e.Engine.Save(t.Context(), built, t.TempDir(), nil)
 					if err != nil {
 						t.Fatal(err)
 					}

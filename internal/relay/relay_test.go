@@ -62,7 +62,7 @@ func source(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (a
 
 func start(t *testing.T, image name.Digest, progress func(done, total int64)) *Relay {
 	t.Helper()
-	r, err := Start(t.Context(), image, login, progress)
+	r, err := Start(t.Context(), image, login, Watch{Progress: progress})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestARestIsPassedOnWhereABlobBrokeOff(t *testing.T) {
 
 func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 	_, reference := source(t, nil)
-	if r, err := Start(context.Background(), reference, authn.Anonymous, nil); err == nil {
+	if r, err := Start(context.Background(), reference, authn.Anonymous, Watch{}); err == nil {
 		_ = r.Close()
 		t.Error("want an error")
 	}

@@ -127,19 +127,36 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
 	step := p.steps.start("Save", "Saving layers")
-	image, err := p.engine.Save(ctx, p.localName, folder.Path)
+	image, err := p.engine.Save(ctx, p.localName, folder.Path, func(bytes int64) { step.progress(bytes, 0) })
 	if err != nil {
 		step.failed("Saving the layers failed")
 		_ = folder.Remove()
 		return nil, err
 	}
 	p.saved = &savedImage{image, folder}
-	layers, err := image.Layers()
+	text, err := savedText(image)
 	if err != nil {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
-	step.finished(fmt.Sprintf("Saved %d layers", len(layers)))
+	step.finished(text)
 	return p.saved, nil
+}
+
+// savedText describes what was saved: as many bytes as an upload of all layers has.
+func savedText(image v1.Image) (string, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return "", err
+	}
+	total := int64(0)
+	for _, layer := range layers {
+		size, err := layer.Size()
+		if err != nil {
+			return "", err
+		}
+		total += size
+	}
+	return fmt.Sprintf("Saved %d layers, %s", len(layers), megabytes(total)), nil
 }
 
 func (p *preparation) removeSaved() {
