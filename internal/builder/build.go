@@ -65,6 +65,9 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	// BuildKit would otherwise make an index with a provenance attestation:
 	// https://docs.docker.com/build/metadata/attestations/#build-attestations
 	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1", "LC_ALL=C")
+	if buildKit && r.DockerConfigDir == "" {
+		environment = append(environment, buildxState(temporary.Path)...)
+	}
 	var out bytes.Buffer
 	c := command{
 		path:        p.cli,
