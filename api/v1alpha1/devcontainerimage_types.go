@@ -349,7 +349,8 @@ type CachedImage struct {
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// buildSeconds is how many seconds the image's build took.
+	// buildSeconds is how many seconds the image takes to build on a machine without an engine's layer cache, as far as
+	// known: the duration of its build, or of an earlier similar one that took longer, if steps came from a layer cache.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
@@ -379,7 +380,7 @@ type BuilderReference struct {
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
-	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
+	// expectedSeconds is how many seconds the build may take: the buildSeconds of the project's most similar image.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
@@ -468,8 +469,8 @@ type DevcontainerImageStatus struct {
 	// +optional
 	Image *CachedImage `json:"image,omitempty"`
 
-	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull. It is
-	// set when the runner has reported the pull.
+	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull, or zero if
+	// the pull took longer. It is set when the runner has reported the pull.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,6 +70,11 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 		environment = append(environment, buildxState(temporary.Path)...)
 	}
 	var out bytes.Buffer
+	cached := &cachedSteps{}
+	logs := io.Writer(cached)
+	if r.Logs != nil {
+		logs = io.MultiWriter(cached, r.Logs)
+	}
 	c := command{
 		path:        p.cli,
 		arguments:   p.arguments(configuration, r, buildKit, kept.found),
@@ -76,7 +82,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 		without:     withheldVariables,
 		folder:      configuration.Workspace,
 		stdout:      &out,
-		logs:        r.Logs,
+		logs:        logs,
 	}
 	start := time.Now()
 	err = c.run(ctx)
@@ -86,7 +92,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
 		return nil, err
 	}
-	return &Result{ImageName: r.ImageName, Duration: time.Since(start)}, nil
+	return &Result{ImageName: r.ImageName, Duration: time.Since(start), CachedSteps: cached.total()}, nil
 }
 
 // withheldVariables are those of devcontainer.BuilderVariables that a build gets

@@ -93,4 +93,7 @@ type Result struct {
 	ImageName string
 	// Duration of the build itself, without waiting for another one's lock.
 	Duration time.Duration
+	// CachedSteps is how many RUN steps came from the engine's layer cache. A machine without that cache
+	// takes longer than Duration.
+	CachedSteps int
 }

@@ -234,3 +234,40 @@ func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 		t.Error("want an error")
 	}
 }
+
+func TestAClientThatTakesNothingIsIdleUntilClose(t *testing.T) {
+	image, reference := source(t, nil)
+	idle := make(chan [2]int64, 100)
+	r, err := Start(t.Context(), reference, login, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.idle != nil {
+		t.Error("the relay counts as idle before the first blob")
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := layers[0].Digest()
+	size, _ := layers[0].Size()
+	answer := get(t, r, "/v2/projects/web/image-build/blobs/"+digest.String(), nil)
+	if _, err := io.ReadAll(answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again as long as it is idle
+		if told := <-idle; told[0] != size || told[1] <= size {
+			t.Errorf("%d of %d bytes, want %d", told[0], told[1], size)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for len(idle) > 0 {
+		<-idle
+	}
+	r.tellIdle()
+	if len(idle) > 0 {
+		t.Error("told after Close")
+	}
+}

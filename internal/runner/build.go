@@ -54,7 +54,8 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 	})
 	output.flush()
 	if err == nil {
-		step.finished("Built " + p.localName)
+		step.finished("Built " + p.localName + cachedText(built.CachedSteps))
+		p.cachedSteps = built.CachedSteps
 		p.result.Seconds.Build = seconds(built.Duration)
 		return built.Duration, nil
 	}

@@ -49,6 +49,7 @@ type preparation struct {
 	store       Store
 	localName   string
 	took        time.Duration // of the build
+	cachedSteps int           // of the build, from the engine's layer cache
 	saved       *savedImage
 	staleBase   error // why a built image must not be published
 

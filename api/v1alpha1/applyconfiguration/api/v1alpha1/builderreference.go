@@ -21,7 +21,7 @@ type BuilderReferenceApplyConfiguration struct {
 	LeaseName *string `json:"leaseName,omitempty"`
 	// startedAt is when the environment became the builder.
 	StartedAt *v1.Time `json:"startedAt,omitempty"`
-	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
+	// expectedSeconds is how many seconds the build may take: the buildSeconds of the project's most similar image.
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
 }
 
