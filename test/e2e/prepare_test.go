@@ -101,7 +101,7 @@ func TestImageWithLocalFeature(t *testing.T) {
 	if result.Outcome != runner.OutcomeHit || result.Hash == "" || !strings.Contains(result.Reference, "@sha256:") {
 		t.Errorf("result %+v", result)
 	}
-	if shown := second.run("podman", "run", "--rm", "--network=host", result.Image, "cat", "/tool"); strings.TrimSpace(shown.stdout) != "tool" {
+	if shown := second.client("run", "--rm", "--network=host", result.Image, "cat", "/tool"); strings.TrimSpace(shown.stdout) != "tool" {
 		t.Errorf("the pulled image has not what the Feature installed: %v", shown)
 	}
 	if !strings.Contains(hit.stderr, savedLine) {
@@ -118,7 +118,7 @@ func TestEmbeddedBuilderNeedsNoEngine(t *testing.T) {
 	with := newMachine(t)
 	hit := with.prepare(folder, "em-2", "-o", "name")
 	wants(t, hit, codeHit)
-	if shown := with.run("podman", "run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "echo", "runs"); strings.TrimSpace(shown.stdout) != "runs" {
+	if shown := with.client("run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "echo", "runs"); strings.TrimSpace(shown.stdout) != "runs" {
 		t.Errorf("the pulled image does not run: %v", shown)
 	}
 }
