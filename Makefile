@@ -87,8 +87,8 @@ test-e2e: test-env ## Run the tests with real builds, publishes and pulls.
 
 .PHONY: test-engines
 test-engines: export IMAGECACHE_ENGINES := all
-test-engines: engines container-engine $(GOTESTSUM) $(REAP) ## Run the tests of the engines: Docker 20.10, 28 and 29, and podman.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh engine
+test-engines: build $(KUBE_ASSETS) engines devcontainer-cli container-engine $(GOTESTSUM) $(REAP) ## Run the tests of the engines: Docker 20.10, 28 and 29, and podman.
+	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh engine machines
 
 .PHONY: test-long
 test-long: export IMAGECACHE_LONG := 1
@@ -183,7 +183,7 @@ jsonc-parser: ## Install the parser that the reading of devcontainer.json is com
 	@hack/jsonc-parser.sh --install
 
 .PHONY: container-engine
-container-engine: ## Make sure that there are docker or podman, and a static busybox for base images.
+container-engine: ## Make sure that there is podman or a Docker Engine of the tests' own, and a static busybox for base images.
 	@hack/container-engine.sh >/dev/null
 	@hack/busybox.sh $(BIN)
 

@@ -1,29 +1,33 @@
 #!/usr/bin/env bash
-# Makes sure that there is a container engine: docker with a running engine, or
-# podman with an OCI runtime. Prints which one, "docker" or "podman", to stdout.
+# Makes sure that there is a container engine for demo and tests: podman with an OCI runtime, or a Docker Engine that
+# they start themselves, for root. A docker that runs on the machine is never used: its images are somebody's.
+# Prints which one, "podman" or "docker", to stdout.
 #
-# Where there is none it installs podman and runc, if it may.
+# Where the machine has no podman, it installs podman and runc, if it may. A machine with docker gets no podman, but
+# Docker Engine 28 in bin/engines, which takes about 8 minutes, once.
 set -euo pipefail
 
 hack=$(cd "$(dirname "$0")" && pwd)
-
-# A docker client alone builds nothing.
-docker_runs() {
-	command -v docker >/dev/null && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
-}
 
 podman_runs() {
 	command -v podman >/dev/null && { command -v runc || command -v crun; } >/dev/null
 }
 
-if docker_runs; then
+build_docker() {
+	"$hack/engines.sh" "$hack/../bin/engines" containerd client docker28 >&2
+}
+
+if podman_runs; then
+	echo podman
+elif command -v docker >/dev/null && [[ $(id -u) == 0 ]]; then
+	build_docker
 	echo docker
-	exit 0
+elif "$hack/apt-install.sh" podman runc; then
+	echo podman
+elif [[ $(id -u) == 0 ]]; then
+	build_docker
+	echo docker
+else
+	echo "No container engine that may be used here: install podman and runc, or run this as root, then try again." >&2
+	exit 1
 fi
-if ! podman_runs; then
-	"$hack/apt-install.sh" podman runc || {
-		echo "No container engine: install podman and runc, or start docker, then try again." >&2
-		exit 1
-	}
-fi
-echo podman

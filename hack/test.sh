@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs parts of the tests as one run with one summary, which is printed last.
 #
-#   hack/test.sh PART...     a part is unit, envtest, e2e or engine
+#   hack/test.sh PART...     a part is unit, envtest, e2e, engine or machines
 #
 # TEST_FLAGS holds more flags for "go test" (-race, -run, -v) and PKG the packages of
 # the unit tests; the Makefile sets PATH and KUBEBUILDER_ASSETS to the programs that
@@ -13,8 +13,9 @@ cd "$(dirname "$0")/.."
 part_packages() {
 	case $1 in
 	unit) go list "${PKG:-./...}" | grep -v -e /test/envtest -e /test/e2e ;;
-	# With IMAGECACHE_ENGINES these packages build, publish and pull with each engine.
-	engine) go list ./test/engine/... ./internal/builder/... ./internal/runner/... ;;
+	# With IMAGECACHE_ENGINES these packages build, publish, pull and end early with each engine.
+	engine) printf 'imagecache.dev/%s\n' internal/runner cmd/imagecache test/engine internal/builder ;;
+	machines) go list ./test/e2e ;;
 	*) go list "./test/$1/..." ;;
 	esac
 }
@@ -30,6 +31,15 @@ test_part() {
 	mapfile -t packages <<<"$list"
 	case $1 in
 	unit) flags+=(-timeout 20m) ;;
+	engine) flags+=(-timeout 60m -count=1 -p 1) ;;
+	machines)
+		# An environment's whole way, with each engine on its machine.
+		for machine in docker-20.10 docker-20.10-buildx docker-28-overlay2 docker-28-containerd docker-29 podman; do
+			IMAGECACHE_MACHINE=$machine go test -json "${flags[@]}" -timeout 20m -count=1 \
+				-run 'BuiltOnce|LocalFeature|DevcontainerUp|Interrupted' "${packages[@]}" || failed=1
+		done
+		return "${failed:-0}"
+		;;
 	# Whole flows: each package has the machine to itself, and no result is an old one.
 	*) flags+=(-timeout 20m -count=1 -p 1) ;;
 	esac

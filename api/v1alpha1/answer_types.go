@@ -59,7 +59,8 @@ type CachedImage struct {
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// buildSeconds is how many seconds the image's build took.
+	// buildSeconds is how many seconds the image takes to build on a machine without an engine's layer cache, as far as
+	// known: the duration of its build, or of an earlier similar one that took longer, if steps came from a layer cache.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`

@@ -219,8 +219,8 @@ type DevcontainerImageStatus struct {
 	// +optional
 	Image *CachedImage `json:"image,omitempty"`
 
-	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull. It is
-	// set when the runner has reported the pull.
+	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull, or zero if
+	// the pull took longer. It is set when the runner has reported the pull.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`

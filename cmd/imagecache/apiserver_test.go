@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// uidOfRequests is the UID that a new object gets.
+const uidOfRequests = "uid-1"
+
 // testNamespace is the one that the kubeconfig of a test names.
 const testNamespace = "runner-demo"
 
@@ -78,6 +81,7 @@ func newAPIServer(t *testing.T, objects ...client.Object) *apiServer {
 var resources = map[string]string{
 	"RunnerImageCache": "/apis/imagecache.dev/v1alpha1/namespaces/%s/runnerimagecaches/", "ProjectImageCache": "/apis/imagecache.dev/v1alpha1/namespaces/%s/projectimagecaches/",
 	"DevcontainerImage": "/apis/imagecache.dev/v1alpha1/namespaces/%s/devcontainerimages/", "Secret": "/api/v1/namespaces/%s/secrets/",
+	"Lease": "/apis/coordination.k8s.io/v1/namespaces/%s/leases/",
 }
 
 // add stores an object; its kind is that of its Go type.
@@ -189,7 +193,7 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 	if metadata == nil {
 		return
 	}
-	metadata["uid"], metadata["resourceVersion"], metadata["generation"] = "uid-1", "2", 1
+	metadata["uid"], metadata["resourceVersion"], metadata["generation"] = uidOfRequests, "2", 1
 	name, _ := metadata["name"].(string)
 	s.objects[r.URL.Path+"/"+name] = object
 	reply(w, http.StatusCreated, object)

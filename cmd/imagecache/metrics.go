@@ -84,6 +84,9 @@ func (m *runMetrics) Emit(event runner.Event) {
 	case runner.EventFailed:
 		m.steps.WithLabelValues(event.Step, "Failed").Observe(event.Seconds)
 	case runner.EventProgress:
+		if event.Step == "Save" {
+			break // within this machine
+		}
 		m.mu.Lock()
 		m.transferred[event.Step] = max(m.transferred[event.Step], event.DoneBytes)
 		m.mu.Unlock()

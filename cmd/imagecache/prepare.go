@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -157,6 +159,7 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 	if err := p.complete(workspace); err != nil {
 		return err
 	}
+	defer outlivesItsReaders()()
 	connection, namespace, connectErr := p.cluster.connect()
 	prepared := &runner.Runner{
 		Client:       connection,
@@ -171,13 +174,21 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 	if err != nil {
 		return errors.Join(p.printFailure(err), err)
 	}
-	if err := p.print(result); err != nil {
-		return err
+	if err := p.print(result); err != nil && !(p.output == outputText && errors.Is(err, syscall.EPIPE)) {
+		return fmt.Errorf("the image %s is ready, but the result can't be printed: %w", result.Image, err)
 	}
 	if code := exitCodeOf(result.Outcome); p.exitCode && code != exitSuccess {
 		return outcomeCode(code)
 	}
 	return nil
+}
+
+// outlivesItsReaders keeps this program running when nobody reads its output any more, as in "prepare | head -1": the
+// environment needs its image. A program that this one starts gets SIGPIPE as always.
+func outlivesItsReaders() (stop func()) {
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGPIPE)
+	return func() { signal.Stop(ignored) }
 }
 
 // measured runs a preparation, and adds its metrics to the metrics file. It reports a failure to write the file, but

@@ -113,23 +113,39 @@ func sameProject(a, b *v1alpha1.DevcontainerImage) bool {
 	return a.Spec.ProjectRef != nil && b.Spec.ProjectRef != nil && a.Spec.ProjectRef.Name == b.Spec.ProjectRef.Name
 }
 
-// expectedBuildSeconds estimates how long a build takes: as long as the latest published build of the project. It
-// returns nil if none is known.
-func expectedBuildSeconds(others []v1alpha1.DevcontainerImage) *int64 {
-	var latest *v1alpha1.DevcontainerImage
+// expectedBuildSeconds estimates how long a build takes: as long as that of the project's published image with the most
+// similar inputs, the latest of several. It returns nil if none is known.
+func expectedBuildSeconds(asked *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) *int64 {
+	wanted := imageOrigin(asked, nil)
+	var nearest *v1alpha1.DevcontainerImage
+	var nearestLikeness likeness
 	for i := range others {
 		other := &others[i]
-		if other.Spec.Build == nil || other.Spec.Build.Outcome != v1alpha1.BuildSucceeded || other.Spec.Build.DurationSeconds == nil {
+		if buildSecondsOf(other) == nil {
 			continue
 		}
-		if latest == nil || earlier(latest, other) {
-			latest = other
+		found := likenessOf(wanted, imageOrigin(other, nil))
+		if nearest == nil || found.compare(nearestLikeness) > 0 || found == nearestLikeness && earlier(nearest, other) {
+			nearest, nearestLikeness = other, found
 		}
 	}
-	if latest == nil {
+	if nearest == nil {
 		return nil
 	}
-	return latest.Spec.Build.DurationSeconds
+	return buildSecondsOf(nearest)
+}
+
+// buildSecondsOf returns how long the image that a request published takes to build, or nil if that is not known. Where
+// the builder's engine had steps in its layer cache, the image's time is longer than that of the report.
+func buildSecondsOf(request *v1alpha1.DevcontainerImage) *int64 {
+	build := request.Spec.Build
+	if build == nil || build.Outcome != v1alpha1.BuildSucceeded {
+		return nil
+	}
+	if image := request.Status.Image; image != nil && image.BuildSeconds != nil {
+		return image.BuildSeconds
+	}
+	return build.DurationSeconds
 }
 
 // ago describes how long ago a time was, in its largest unit.

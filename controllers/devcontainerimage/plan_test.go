@@ -199,3 +199,40 @@ func TestSavedSecondsAreNetOfThePull(t *testing.T) {
 		})
 	}
 }
+
+func TestExpectedBuildSecondsAreThoseOfTheMostSimilarImage(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	request := func(age time.Duration, dockerfile string, took, takes int64) v1alpha1.DevcontainerImage {
+		image := v1alpha1.DevcontainerImage{}
+		image.CreationTimestamp = metav1.NewTime(now.Add(-age))
+		image.Spec.Inputs = []v1alpha1.KeyInput{{Name: "devcontainer.json", Digest: "sha256:1"}, {Name: "Dockerfile", Digest: dockerfile}}
+		if took > 0 {
+			image.Spec.Build = &v1alpha1.BuildReport{Outcome: v1alpha1.BuildSucceeded, DurationSeconds: &took}
+			image.Status.Image = &v1alpha1.CachedImage{BuildSeconds: &takes}
+		}
+		return image
+	}
+	asked := request(0, "sha256:a", 0, 0)
+	tests := map[string]struct {
+		others []v1alpha1.DevcontainerImage
+		want   *int64
+	}{
+		"none":                       {nil, nil},
+		"one that published nothing": {[]v1alpha1.DevcontainerImage{asked}, nil},
+		"the latest":                 {[]v1alpha1.DevcontainerImage{request(2*time.Hour, "sha256:b", 9, 9), request(time.Hour, "sha256:c", 7, 7)}, ptr.To(int64(7))},
+		"the most similar":           {[]v1alpha1.DevcontainerImage{request(2*time.Hour, "sha256:a", 9, 9), request(time.Hour, "sha256:c", 7, 7)}, ptr.To(int64(9))},
+		"the time of a whole build":  {[]v1alpha1.DevcontainerImage{request(time.Hour, "sha256:b", 8, 225)}, ptr.To(int64(225))},
+		"a status that lacks its image": {[]v1alpha1.DevcontainerImage{func() v1alpha1.DevcontainerImage {
+			r := request(time.Hour, "sha256:b", 8, 0)
+			r.Status.Image = nil
+			return r
+		}()}, ptr.To(int64(8))},
+	}
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, expectedBuildSeconds(&asked, test.others)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -123,7 +123,7 @@ func (r *Reconciler) describeBuilder(ctx context.Context, p *pass, lease *coordi
 	builder := &v1alpha1.BuilderReference{
 		Name:            holderName(lease),
 		LeaseName:       lease.Name,
-		ExpectedSeconds: expectedBuildSeconds(published),
+		ExpectedSeconds: expectedBuildSeconds(p.image, published),
 	}
 	if lease.Spec.AcquireTime != nil {
 		builder.StartedAt = metaTime(lease.Spec.AcquireTime.Truncate(1e9))

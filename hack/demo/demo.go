@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"imagecache.dev/test/containerenv"
+	"imagecache.dev/test/engine"
 	"imagecache.dev/test/localcluster"
 )
 
@@ -31,6 +31,8 @@ type demo struct {
 	workspace  string
 	own        bool   // the workspace is the user's, and not to be changed
 	base       string // reference of the base image, of the demo's own workspace
+	kind       engine.Kind
+	engines    []*engine.Engine // docker's, one for each environment
 	times      []timing
 }
 
@@ -49,6 +51,9 @@ func newDemo(root string, keep bool, workspace string) *demo {
 // run is the demo from beginning to end. What it started ends with it, unless it is kept.
 func (d *demo) run(ctx context.Context) (err error) {
 	began := time.Now()
+	if d.kind, err = engine.Usual(); err != nil {
+		return err
+	}
 	if err := stopKept(d.root); err != nil {
 		return err
 	}
@@ -63,7 +68,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		if d.cluster != nil {
 			d.cluster.Stop()
 		}
-		err = errors.Join(err, removeStateFolder(d.dir))
+		err = errors.Join(err, d.closeEngines(), removeStateFolder(d.dir))
 	}()
 	steps := []func(context.Context) error{d.start, d.apply, d.first, d.second, d.third, d.look}
 	if d.own {
@@ -105,6 +110,10 @@ func (d *demo) start(ctx context.Context) error {
 		}
 	}
 	d.screen.done("all is up", time.Since(began))
+	d.screen.line("container engine of each environment: " + string(d.kind) + ", with a store of its own")
+	if d.own && d.kind != engine.Podman {
+		d.screen.line("RUN steps have no network with it: where your build needs one, install podman")
+	}
 	return nil
 }
 
@@ -209,27 +218,6 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 	d.times = append(d.times, timing{environment: environment, what: what, took: took})
 	d.screen.done(what, took)
 	return nil
-}
-
-// environment are the variables of one environment's machine.
-func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
-	dir := filepath.Join(d.dir, "machines", name)
-	options := containerenv.Options{InsecureRegistries: []string{d.cluster.RegistryHost()}}
-	if !d.own {
-		options.StandIns = map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")}
-	}
-	env, err := containerenv.Write(dir, options)
-	if err != nil {
-		return nil, err
-	}
-	if d.own { // base images and Features come with the user's own settings and credentials
-		return append(withUsersRegistries(env), "KUBECONFIG="+d.kubeconfig), nil
-	}
-	credentials := filepath.Join(dir, "docker")
-	if err := d.cluster.WriteDockerConfig(ctx, credentials); err != nil {
-		return nil, err
-	}
-	return append(env, "KUBECONFIG="+d.kubeconfig, "DOCKER_CONFIG="+credentials), nil
 }
 
 // look shows the objects as a person sees them.

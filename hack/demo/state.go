@@ -104,11 +104,11 @@ const pidsFile = "pids"
 
 // leave says how to look around in what stays, and how to end it.
 func (d *demo) leave(ctx context.Context) error {
-	if err := os.WriteFile(filepath.Join(d.dir, pidsFile), []byte(strings.Join(d.cluster.PIDs(), "\n")+"\n"), 0o600); err != nil {
-		return fmt.Errorf("note the processes: %w", err)
+	if err := d.notePIDs(); err != nil {
+		return err
 	}
 	settings, err := d.writeSettings(ctx)
-	if err != nil {
+	if err := errors.Join(err, d.notePIDs()); err != nil { // the settings have an engine of their own
 		return err
 	}
 	prometheus, err := d.cluster.PrometheusConfig(ctx, "5s")
@@ -134,6 +134,18 @@ func (d *demo) leave(ctx context.Context) error {
 	return nil
 }
 
+// notePIDs notes which processes "demo stop" ends.
+func (d *demo) notePIDs() error {
+	pids := d.cluster.PIDs()
+	for _, e := range d.engines {
+		pids = append(pids, strconv.Itoa(e.PID()))
+	}
+	if err := os.WriteFile(filepath.Join(d.dir, pidsFile), []byte(strings.Join(pids, "\n")+"\n"), 0o600); err != nil {
+		return fmt.Errorf("note the processes: %w", err)
+	}
+	return nil
+}
+
 // writeSettings writes a file for a shell to read: the cluster, AWS, and a container engine's settings of its own.
 func (d *demo) writeSettings(ctx context.Context) (path string, err error) {
 	env, err := d.environment(ctx, "mine")
@@ -143,11 +155,11 @@ func (d *demo) writeSettings(ctx context.Context) (path string, err error) {
 	env = append(env, d.cluster.AWSEnvironment()...)
 	env = append(env, "KUBECONFIG="+d.cluster.AdminKubeconfig, "IMAGECACHE_NAMESPACE="+namespace)
 	var file strings.Builder
-	fmt.Fprintf(&file, "export PATH='%s:%s':\"$PATH\"\n", assetsFolder(d.root), filepath.Join(d.root, "bin"))
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
 		fmt.Fprintf(&file, "export %s='%s'\n", name, value)
 	}
+	fmt.Fprintf(&file, "export PATH='%s:%s':\"$PATH\"\n", assetsFolder(d.root), filepath.Join(d.root, "bin"))
 	path = filepath.Join(d.dir, "env")
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 		return "", fmt.Errorf("write settings: %w", err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/message"
+	"imagecache.dev/internal/tempfolder"
 )
 
 func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
@@ -50,7 +52,7 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 }
 
 func (p *program) build(ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool) (*Result, error) {
-	temporary, environment, err := scratch()
+	temporary, environment, err := p.scratch(tempfolder.Build)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +68,15 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	// BuildKit would otherwise make an index with a provenance attestation:
 	// https://docs.docker.com/build/metadata/attestations/#build-attestations
 	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1", "LC_ALL=C")
+	if buildKit && r.DockerConfigDir == "" {
+		environment = append(environment, buildxState(temporary.Path)...)
+	}
 	var out bytes.Buffer
+	cached := &cachedSteps{}
+	logs := io.Writer(cached)
+	if r.Logs != nil {
+		logs = io.MultiWriter(cached, r.Logs)
+	}
 	c := command{
 		path:        p.cli,
 		arguments:   p.arguments(configuration, r, buildKit, kept.found),
@@ -74,7 +84,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 		without:     withheldVariables,
 		folder:      configuration.Workspace,
 		stdout:      &out,
-		logs:        r.Logs,
+		logs:        logs,
 	}
 	start := time.Now()
 	err = c.run(ctx)
@@ -84,7 +94,7 @@ func (p *program) build(ctx context.Context, configuration *devcontainer.Configu
 	if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
 		return nil, err
 	}
-	result := &Result{ImageName: r.ImageName, Duration: time.Since(start)}
+	result := &Result{ImageName: r.ImageName, Duration: time.Since(start), CachedSteps: cached.total()}
 	if stored, err := p.inspect(ctx, r.ImageName); err == nil { // without an ID, the build has still succeeded
 		result.ImageID = stored.ID
 	}

@@ -138,7 +138,7 @@ func metadataEntries(label string) []json.RawMessage {
 	return nil
 }
 
-func (e *embedded) Save(ctx context.Context, name, dir string) (v1.Image, error) {
+func (e *embedded) Save(ctx context.Context, name, dir string, _ func(int64)) (v1.Image, error) {
 	var image v1.Image
 	var err error
 	priority.Do(ctx, func() { image, err = saveStored(ctx, e.store, name, dir) })

@@ -94,7 +94,7 @@ func TestTheEmbeddedBuilderAddsTheMetadata(t *testing.T) {
 	if _, err := engine.Build(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	image, err := engine.Save(t.Context(), "built:1", t.TempDir())
+	image, err := engine.Save(t.Context(), "built:1", t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,10 +121,10 @@ func TestTheEmbeddedBuilderAddsTheMetadata(t *testing.T) {
 			t.Errorf("Remove: %v", err)
 		}
 	}
-	if _, err := engine.Save(t.Context(), "built:1", t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+	if _, err := engine.Save(t.Context(), "built:1", t.TempDir(), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Save of what is removed: %v", err)
 	}
-	if _, err := engine.Save(t.Context(), "tagged:1", t.TempDir()); err != nil {
+	if _, err := engine.Save(t.Context(), "tagged:1", t.TempDir(), nil); err != nil {
 		t.Errorf("Save: %v", err)
 	}
 	if err := engine.Remove(t.Context(), "tagged:1"); err != nil {
@@ -186,7 +186,7 @@ func TestBothBuildersMakeTheSameMetadata(t *testing.T) {
 		if _, err := engine.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: "localhost/imagecache-test/same:1"}); err != nil {
 			t.Fatal(err)
 		}
-		image, err := engine.Save(t.Context(), "localhost/imagecache-test/same:1", t.TempDir())
+		image, err := engine.Save(t.Context(), "localhost/imagecache-test/same:1", t.TempDir(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

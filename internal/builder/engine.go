@@ -46,9 +46,11 @@ type Engine interface {
 	// Save writes the store's image with a name or an ID into the folder dir and returns it. Each
 	// layer is compressed once; the same layer gives the same bytes each time.
 	// With a context of priority.Low it works at low priority, as far as it
-	// works in this process and its children.
+	// works in this process and its children. progress, which may be nil,
+	// receives from time to time how many bytes the engine has written:
+	// uncompressed ones, whose total is not known.
 	// The image reads from dir for as long as it is used.
-	Save(ctx context.Context, name, dir string) (v1.Image, error)
+	Save(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error)
 	// Load puts an image into the store under a name.
 	Load(ctx context.Context, image v1.Image, name string) error
 	// Pull gets an image, best named by digest, from its registry.
@@ -97,4 +99,7 @@ type Result struct {
 	ImageID string
 	// Duration of the build itself, without waiting for another one's lock.
 	Duration time.Duration
+	// CachedSteps is how many RUN steps came from the engine's layer cache. A machine without that cache
+	// takes longer than Duration.
+	CachedSteps int
 }

@@ -85,6 +85,9 @@ func findProgram(ctx context.Context, name string) (*program, error) {
 	if p.cli == "" {
 		p.cli = "devcontainer"
 	}
+	if name == Podman {
+		p.findTemporary(context.WithoutCancel(ctx))
+	}
 	if name == Docker {
 		// A docker client without a daemon is no engine.
 		probe, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer within %s", probeTimeout))

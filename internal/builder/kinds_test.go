@@ -28,18 +28,40 @@ func TestEveryEngineBuildsFeatures(t *testing.T) {
 					const built = "localhost/imagecache-test/kinds:1"
 					var logs bytes.Buffer
 					request := builder.Request{Workspace: workspaceOf(t, files), ImageName: built, Logs: &logs}
-					if _, err := e.Engine.Build(t.Context(), request); err != nil {
+					first, err := e.Engine.Build(t.Context(), request)
+					if err != nil {
 						t.Fatalf("Build: %v\n%s", err, logs.String())
 					}
-					image, err := e.Engine.Save(t.Context(), built, t.TempDir())
+					image, err := e.Engine.Save(t.Context(), built, t.TempDir(), nil)
 					if err != nil {
 						t.Fatal(err)
 					}
 					if got := fileOf(t, image, "tool"); got != "installed\n" {
 						t.Errorf("the Feature wrote %q, want \"installed\"", got)
 					}
+					if name == "Dockerfile" {
+						countsCachedSteps(t, e.Engine, request, first)
+					}
 				})
 			}
 		})
+	}
+}
+
+// countsCachedSteps builds twice more, from the layer cache and without it.
+func countsCachedSteps(t *testing.T, e builder.Engine, request builder.Request, first *builder.Result) {
+	t.Helper()
+	second, err := e.Build(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.NoCache = true
+	third, err := e.Build(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.CachedSteps <= first.CachedSteps || third.CachedSteps > 0 {
+		t.Errorf("%d, %d and %d steps from the layer cache; want more at the second build, and none without the cache",
+			first.CachedSteps, second.CachedSteps, third.CachedSteps)
 	}
 }

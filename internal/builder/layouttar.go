@@ -25,7 +25,7 @@ func (p *program) LoadBlobs(ctx context.Context, image v1.Image, name string, wi
 	reader, writer := io.Pipe()
 	go func() { _ = writer.CloseWithError(writeLayout(writer, image, name, without)) }()
 	c := command{path: p.path, arguments: []string{"load", "--quiet"}, stdin: reader}
-	err := c.run(ctx)
+	err := p.runWithFolder(ctx, c)
 	_ = reader.Close() // ends the writer where the engine did not read all
 	if err != nil {
 		return fmt.Errorf("load blobs of image %s: %w", name, err)

@@ -43,7 +43,7 @@ func TestSavingAtLowPriorityLowersItsProgramAlone(t *testing.T) {
 		ctx  context.Context
 		want int
 	}{{priority.Low(t.Context()), max(own, 10)}, {t.Context(), own}} {
-		if _, err := engine.Save(test.ctx, "image", t.TempDir()); err == nil {
+		if _, err := engine.Save(test.ctx, "image", t.TempDir(), nil); err == nil {
 			t.Error("no error of a program that fails")
 		}
 		content, err := os.ReadFile(told)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"imagecache.dev/internal/dockerconfig"
-	"imagecache.dev/internal/tempfolder"
 )
 
 // program is an engine that is reached by its command line, which docker and
@@ -28,6 +26,9 @@ type program struct {
 	server string
 	// passedOver is why docker was not taken; nil where nobody would expect it.
 	passedOver error
+	// temporary is the folder of podman's temporary files, which may take a moment to find; nil for docker, whose daemon
+	// has its own.
+	temporary func() string
 }
 
 func (p *program) Name() string { return p.name }
@@ -44,8 +45,10 @@ func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, l
 	if p.name == Podman && isLoopback(reference) {
 		arguments = append(arguments, "--tls-verify=false")
 	}
-	c := command{path: p.path, arguments: append(arguments, reference), environment: dockerconfig.Environment(dockerConfigDir), logs: logs}
-	if err := c.run(ctx); err != nil {
+	c := command{
+		path: p.path, arguments: append(arguments, reference), environment: dockerconfig.Environment(dockerConfigDir), logs: logs,
+	}
+	if err := p.runWithFolder(ctx, c); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
 	return nil
@@ -90,7 +93,7 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 	reader, writer := io.Pipe()
 	go func() { _ = writer.CloseWithError(tarball.Write(tag, image, writer)) }()
 	c := command{path: p.path, arguments: []string{"load", "--quiet"}, stdin: reader}
-	err = c.run(ctx)
+	err = p.runWithFolder(ctx, c)
 	_ = reader.Close() // ends the writer where the engine did not read all
 	if err != nil {
 		return fmt.Errorf("load image %s: %w", imageName, err)
@@ -98,7 +101,7 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 	return nil
 }
 
-func (p *program) Save(ctx context.Context, name, dir string) (v1.Image, error) {
+func (p *program) Save(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error) {
 	arguments := []string{"save"}
 	if p.name == Podman {
 		arguments = append(arguments, "--format", "docker-archive")
@@ -110,11 +113,11 @@ func (p *program) Save(ctx context.Context, name, dir string) (v1.Image, error) 
 	c := command{path: p.path, arguments: append(arguments, name), stdout: writer}
 	done := make(chan error, 1)
 	go func() {
-		err := c.run(ctx)
+		err := p.runWithFolder(ctx, c)
 		_ = writer.Close()
 		done <- err
 	}()
-	image, err := readArchive(ctx, reader, dir)
+	image, err := readArchive(ctx, &countedReader{Reader: reader, progress: progress}, dir)
 	_ = reader.Close() // ends an engine that still writes
 	if saveErr := <-done; saveErr != nil && err != nil {
 		err = saveErr // the reader's error only follows from it
@@ -157,17 +160,3 @@ func (p *program) store(ctx context.Context) (string, error) {
 
 // ownPlatform is what an engine without BuildKit builds for.
 func ownPlatform() string { return "linux/" + runtime.GOARCH }
-
-// scratch makes a private folder for temporary files and the variables that
-// lead Node.js there. The engine's own temporary files, which may be as large
-// as images, stay where they were: they follow TMPDIR alone.
-func scratch() (folder *tempfolder.Folder, environment []string, err error) {
-	folder, err = tempfolder.New(tempfolder.Build)
-	if err != nil {
-		return nil, nil, err
-	}
-	if os.Getenv("TMPDIR") != "" {
-		return folder, []string{"TMPDIR=" + folder.Path}, nil
-	}
-	return folder, []string{"TMP=" + folder.Path}, nil
-}

@@ -35,12 +35,14 @@ type Log struct {
 	// drawn is when that line was last written, so that progress does not flood the terminal.
 	drawn time.Time
 	texts map[string]string
-	paces paces
+	// announced are the steps whose text is a line already. A brief step's is, as soon as it turns out not to be brief.
+	announced map[string]bool
+	paces     paces
 }
 
 // NewLog returns a log of lines.
 func NewLog(out io.Writer, style Style) *Log {
-	return &Log{out: out, style: style, texts: map[string]string{}, paces: newPaces()}
+	return &Log{out: out, style: style, texts: map[string]string{}, announced: map[string]bool{}, paces: newPaces()}
 }
 
 // brief are steps so short that plain lines report only their end.
@@ -55,8 +57,9 @@ func (l *Log) Emit(event runner.Event) {
 		l.line(l.style.Title(event.Text))
 	case runner.EventStarted:
 		l.texts[event.Step] = event.Text
-		if !l.style.Terminal && !brief[event.Step] {
-			l.line("  " + event.Text)
+		l.announced[event.Step] = false
+		if !brief[event.Step] {
+			l.announce(event.Step)
 		}
 		l.redraw(event.Text, "", true)
 	case runner.EventProgress:
@@ -74,6 +77,14 @@ func (l *Log) Emit(event runner.Event) {
 		if event.Text != "" {
 			l.line("  " + event.Text)
 		}
+	}
+}
+
+// announce writes the text of a step, once, where lines stay.
+func (l *Log) announce(step string) {
+	if !l.style.Terminal && !l.announced[step] {
+		l.announced[step] = true
+		l.line("  " + l.texts[step])
 	}
 }
 
@@ -101,12 +112,21 @@ func (l *Log) erase() {
 func (l *Log) progress(event runner.Event) {
 	finished := event.DoneBytes == event.TotalBytes
 	if l.style.Terminal {
-		l.redraw(l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes), finished)
+		l.redraw(l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes)+activity(event), finished || event.Text != "")
 		return
 	}
-	if l.paces.due(event, plainPace) && !finished {
-		l.line("    " + progressText(event.DoneBytes, event.TotalBytes))
+	if l.paces.due(event, plainPace) && (!finished || event.Text != "") {
+		l.announce(event.Step)
+		l.line("    " + progressText(event.DoneBytes, event.TotalBytes) + activity(event))
 	}
+}
+
+// activity is what the engine does while no byte is transferred.
+func activity(event runner.Event) string {
+	if event.Text == "" {
+		return ""
+	}
+	return ", " + event.Text
 }
 
 // redraw shows the current activity in a line that the next one replaces: a text, cut to the terminal's width, and a

@@ -208,3 +208,43 @@ func TestALongTransferInAPipeIsALineNowAndThen(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:%s", got, want)
 	}
 }
+
+func TestWhatTheEngineDoesWithoutATransferIsShown(t *testing.T) {
+	events := []runner.Event{
+		{Kind: runner.EventStarted, Step: "Pull", Text: "Pulling it"},
+		{Kind: runner.EventProgress, Step: "Pull", DoneBytes: 96_000_000, TotalBytes: 100_000_000},
+		{Kind: runner.EventProgress, Step: "Pull", Text: "extracting", DoneBytes: 96_000_000, TotalBytes: 100_000_000},
+		{Kind: runner.EventFinished, Step: "Pull", Text: "Pulled 96.0 MB", Seconds: 25},
+	}
+	for style, want := range map[Style]string{
+		{}:                           "  Pulling it\n     96 %  96.0 MB / 100.0 MB, extracting\n  ✓ Pulled 96.0 MB  25.0 s\n",
+		{Terminal: true, Width: 120}: "96 %  96.0 MB / 100.0 MB, extracting",
+	} {
+		var out bytes.Buffer
+		log := NewLog(&out, style)
+		now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		log.paces.now = func() time.Time { now = now.Add(plainPace); return now }
+		for _, event := range events {
+			log.Emit(event)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got:\n%q\nwant:\n%q", out.String(), want)
+		}
+	}
+}
+
+func TestABriefStepThatTakesLongIsAnnounced(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLog(&out, Style{})
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	log.paces.now = func() time.Time { now = now.Add(6 * time.Second); return now }
+	log.Emit(runner.Event{Kind: runner.EventStarted, Step: "Save", Text: "Saving layers"})
+	for bytes := int64(100_000_000); bytes <= 500_000_000; bytes += 100_000_000 {
+		log.Emit(runner.Event{Kind: runner.EventProgress, Step: "Save", DoneBytes: bytes})
+	}
+	log.Emit(runner.Event{Kind: runner.EventFinished, Step: "Save", Text: "Saved 9 layers, 200.0 MB", Seconds: 30})
+	const want = "  Saving layers\n    300.0 MB\n    500.0 MB\n  ✓ Saved 9 layers, 200.0 MB  30.0 s\n"
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
+	}
+}

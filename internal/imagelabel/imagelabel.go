@@ -11,7 +11,7 @@ const (
 	Version = "dev.imagecache.version"
 	// UID is the UID of the DevcontainerImage that the image was built for. It gives every publication a digest of its own.
 	UID = "dev.imagecache.uid"
-	// BuildSeconds is how long the build took, in whole seconds: what a later hit saves.
+	// BuildSeconds is how long the image takes to build, in whole seconds: what a later hit saves.
 	BuildSeconds = "dev.imagecache.build-seconds"
 	// Environment is the ID of the environment whose creation built the image.
 	Environment = "dev.imagecache.environment"

@@ -39,7 +39,7 @@ const headerTimeout = 10 * time.Second
 type Relay struct {
 	image    name.Digest
 	password string
-	progress func(done, total int64)
+	watch    Watch
 
 	mediaType string
 	manifest  []byte
@@ -52,13 +52,30 @@ type Relay struct {
 	server   *http.Server
 	done     atomic.Int64
 	telling  sync.Mutex
-	passed   map[string]int64 // bytes of each blob that a client took; telling guards it
+	// telling guards what follows, and makes the calls of watch one at a time.
+	passed map[string]int64 // bytes of each blob that a client took
+	open   int              // transfers of blobs that go on
+	idle   *time.Timer      // nil before the first blob
+	closed bool
+}
+
+// idleAfter is how long no blob is transferred before the pull counts as idle.
+const idleAfter = time.Second
+
+// Watch receives how far a pull is, one call at a time: bytes that were passed on, and the total. Its functions may be
+// nil. None is called after Close.
+type Watch struct {
+	// Progress is called when bytes were passed on.
+	Progress func(done, total int64)
+	// Idle is called once a second while the client takes no bytes between its first blob and Close: it extracts what it
+	// has, or waits for another client.
+	Idle func(done, total int64)
 }
 
 // Start reads the manifest of an image, and serves the image until Close. ctx applies to all requests to the image's
-// registry. progress receives the number of bytes passed on and the total, one call at a time; it may be nil.
-func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, progress func(done, total int64)) (*Relay, error) {
-	r := &Relay{image: image, password: rand.Text(), progress: progress, sizes: map[string]int64{}, passed: map[string]int64{}}
+// registry.
+func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, watch Watch) (*Relay, error) {
+	r := &Relay{image: image, password: rand.Text(), watch: watch, sizes: map[string]int64{}, passed: map[string]int64{}}
 	if err := r.read(ctx, auth); err != nil {
 		return nil, fmt.Errorf("relay %s: %w", image, err)
 	}
@@ -130,6 +147,12 @@ func (r *Relay) Passed(digest string) bool {
 
 // Close ends the relay and all its transfers.
 func (r *Relay) Close() error {
+	r.telling.Lock()
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	r.closed = true
+	r.telling.Unlock()
 	if err := r.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("end relay: %w", err)
 	}

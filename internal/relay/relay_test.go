@@ -62,7 +62,7 @@ func source(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (a
 
 func start(t *testing.T, image name.Digest, progress func(done, total int64)) *Relay {
 	t.Helper()
-	r, err := Start(t.Context(), image, login, progress)
+	r, err := Start(t.Context(), image, login, Watch{Progress: progress})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,8 +229,45 @@ func TestARestIsPassedOnWhereABlobBrokeOff(t *testing.T) {
 
 func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 	_, reference := source(t, nil)
-	if r, err := Start(context.Background(), reference, authn.Anonymous, nil); err == nil {
+	if r, err := Start(context.Background(), reference, authn.Anonymous, Watch{}); err == nil {
 		_ = r.Close()
 		t.Error("want an error")
+	}
+}
+
+func TestAClientThatTakesNothingIsIdleUntilClose(t *testing.T) {
+	image, reference := source(t, nil)
+	idle := make(chan [2]int64, 100)
+	r, err := Start(t.Context(), reference, login, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.idle != nil {
+		t.Error("the relay counts as idle before the first blob")
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := layers[0].Digest()
+	size, _ := layers[0].Size()
+	answer := get(t, r, "/v2/projects/web/image-build/blobs/"+digest.String(), nil)
+	if _, err := io.ReadAll(answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again as long as it is idle
+		if told := <-idle; told[0] != size || told[1] <= size {
+			t.Errorf("%d of %d bytes, want %d", told[0], told[1], size)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for len(idle) > 0 {
+		<-idle
+	}
+	r.tellIdle()
+	if len(idle) > 0 {
+		t.Error("told after Close")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // copyBuffer is the size of a transfer's buffer in bytes.
@@ -78,6 +79,7 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest s
 	defer func() { _ = answer.Body.Close() }()
 	copyHeaders(w.Header(), answer.Header, passedOnAnswer)
 	w.WriteHeader(answer.StatusCode)
+	defer r.begin()()
 	out := io.Writer(w)
 	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
 		out = &meter{out: w, relay: r, digest: digest}
@@ -116,7 +118,38 @@ func (r *Relay) count(digest string, bytes int64) {
 	r.passed[digest] += bytes
 	done := min(r.done.Load()+bytes, r.total)
 	r.done.Store(done)
-	if r.progress != nil {
-		r.progress(done, r.total)
+	if r.watch.Progress != nil && !r.closed {
+		r.watch.Progress(done, r.total)
 	}
+}
+
+// begin notes that the transfer of a blob begins, and returns what notes its end.
+func (r *Relay) begin() (end func()) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.open++
+	if r.idle == nil {
+		r.idle = time.AfterFunc(idleAfter, r.tellIdle)
+	}
+	r.idle.Stop()
+	return func() {
+		r.telling.Lock()
+		defer r.telling.Unlock()
+		if r.open--; r.open == 0 && !r.closed {
+			r.idle.Reset(idleAfter)
+		}
+	}
+}
+
+// tellIdle reports that the client takes no bytes, and again as long as it takes none.
+func (r *Relay) tellIdle() {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.closed || r.open > 0 {
+		return
+	}
+	if r.watch.Idle != nil {
+		r.watch.Idle(r.done.Load(), r.total)
+	}
+	r.idle.Reset(idleAfter)
 }

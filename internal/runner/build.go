@@ -55,8 +55,9 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 	})
 	output.flush()
 	if err == nil {
-		step.finished("Built " + p.localName)
-		p.result.Seconds.Build, p.imageID = seconds(built.Duration), built.ImageID
+		step.finished("Built " + p.localName + cachedText(built.CachedSteps))
+		p.cachedSteps, p.imageID = built.CachedSteps, built.ImageID
+		p.result.Seconds.Build = seconds(built.Duration)
 		return built.Duration, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -130,19 +131,36 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
 	step := p.steps.start("Save", "Saving layers")
-	image, err := p.engine.Save(ctx, cmp.Or(p.imageID, p.localName), folder.Path)
+	image, err := p.engine.Save(ctx, cmp.Or(p.imageID, p.localName), folder.Path, func(bytes int64) { step.progress(bytes, 0) })
 	if err != nil {
 		step.failed("Saving the layers failed")
 		_ = folder.Remove()
 		return nil, err
 	}
 	p.saved = &savedImage{image, folder}
-	layers, err := image.Layers()
+	text, err := savedText(image)
 	if err != nil {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
-	step.finished(fmt.Sprintf("Saved %d layers", len(layers)))
+	step.finished(text)
 	return p.saved, nil
+}
+
+// savedText describes what was saved: as many bytes as an upload of all layers has.
+func savedText(image v1.Image) (string, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return "", err
+	}
+	total := int64(0)
+	for _, layer := range layers {
+		size, err := layer.Size()
+		if err != nil {
+			return "", err
+		}
+		total += size
+	}
+	return fmt.Sprintf("Saved %d layers, %s", len(layers), megabytes(total)), nil
 }
 
 func (p *preparation) removeSaved() {

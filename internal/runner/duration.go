@@ -20,9 +20,15 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-// savedLine returns the line that users see on a hit: the duration of the build less the duration of the pull.
+// savedLine returns the line that users see on a hit: the duration of the build less the duration of the pull. It names
+// no time where the pull took as long as the build, or where the duration of the build is not known.
 func savedLine(buildSeconds int64, pull time.Duration) string {
-	return fmt.Sprintf("⚡️ Using pre-built dev container (saved ~%s build time)", span(time.Duration(buildSeconds)*time.Second-pull))
+	const line = "⚡️ Using pre-built dev container"
+	saved := time.Duration(buildSeconds)*time.Second - pull
+	if wholeSeconds(saved) == 0 {
+		return line
+	}
+	return fmt.Sprintf("%s (saved ~%s build time)", line, span(saved))
 }
 
 // megabytes formats a size for a person.

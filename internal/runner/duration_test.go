@@ -15,7 +15,9 @@ func TestSavedLineKeepsItsPromisedForm(t *testing.T) {
 		"seconds":                    {14, 2200 * time.Millisecond, "⚡️ Using pre-built dev container (saved ~12s build time)"},
 		"hours":                      {7500, 0, "⚡️ Using pre-built dev container (saved ~2h5m build time)"},
 		"whole minutes":              {120, 0, "⚡️ Using pre-built dev container (saved ~2m0s build time)"},
-		"a pull longer than a build": {3, 9 * time.Second, "⚡️ Using pre-built dev container (saved ~0s build time)"},
+		"a pull longer than a build": {3, 9 * time.Second, "⚡️ Using pre-built dev container"},
+		"a pull as long as a build":  {3, 2800 * time.Millisecond, "⚡️ Using pre-built dev container"},
+		"an unknown build":           {0, time.Second, "⚡️ Using pre-built dev container"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

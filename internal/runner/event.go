@@ -7,7 +7,8 @@ type Event struct {
 	Kind EventKind `json:"event"`
 	// Step names the step of the event in a few words. It is empty for events of the whole run.
 	Step string `json:"step,omitempty"`
-	// Text is a sentence, or one line of a build's output.
+	// Text is a sentence, or one line of a build's output. Of a progress it is what the engine does while no byte is
+	// transferred, and empty otherwise.
 	Text string `json:"text,omitempty"`
 	// Seconds is how long a finished step took.
 	Seconds float64 `json:"seconds,omitempty"`
@@ -77,6 +78,11 @@ func (r *running) failed(text string) time.Duration { return r.end(EventFailed, 
 
 func (r *running) progress(done, total int64) {
 	r.steps.events.Emit(Event{Kind: EventProgress, Step: r.name, DoneBytes: done, TotalBytes: total})
+}
+
+// extracting is the progress of a transfer that waits for the engine.
+func (r *running) extracting(done, total int64) {
+	r.steps.events.Emit(Event{Kind: EventProgress, Step: r.name, Text: "extracting", DoneBytes: done, TotalBytes: total})
 }
 
 func (r *running) end(kind EventKind, text string) time.Duration {

@@ -34,9 +34,11 @@ type Publication struct {
 	Image    string `json:"image"`
 	ImageID  string `json:"imageID"`
 	KeptName string `json:"keptName"`
-	// Took is how long the build took, and Timeout how long publishing may take.
-	Took    time.Duration `json:"took"`
-	Timeout time.Duration `json:"timeout"`
+	// Took is how long the build took, and CachedSteps how many of its steps came from the engine's layer cache. Timeout is
+	// how long publishing may take.
+	Took        time.Duration `json:"took"`
+	CachedSteps int           `json:"cachedSteps,omitempty"`
+	Timeout     time.Duration `json:"timeout"`
 }
 
 // keptName returns the name that keeps the image of a request in its store. A later build takes the image's own name.
@@ -53,7 +55,7 @@ func (p *preparation) handOver(ctx context.Context, image *v1alpha1.Devcontainer
 		Project: p.result.Project, Environment: p.request.Environment,
 		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, Platform: p.subject.key.Platform, Coverage: p.coverage,
 		Engine: p.engine.Name(), Image: p.localName, ImageID: p.imageID, KeptName: keptName(image.Name),
-		Took: took, Timeout: p.request.PublishTimeout,
+		Took: took, CachedSteps: p.cachedSteps, Timeout: p.request.PublishTimeout,
 	}
 	name, err := p.keepAndHandOver(ctx, publication)
 	if err == nil {
@@ -127,7 +129,7 @@ func (r *Runner) publishing(publication Publication) *preparation {
 		},
 		subject: subject{key: &hash.Key{Hash: publication.Hash, Version: publication.HashVersion, Platform: publication.Platform}},
 		// The image's own name may be that of a later build.
-		localName: publication.Image, imageID: publication.ImageID, coverage: publication.Coverage,
+		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps, coverage: publication.Coverage,
 		report: &reporter{client: r.Client, key: types.NamespacedName{Namespace: publication.Namespace, Name: publication.Request}},
 	}
 }

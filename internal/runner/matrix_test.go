@@ -142,7 +142,7 @@ func (m *matrix) publish(t *testing.T, kind engine.Kind) {
 	if err != nil {
 		t.Fatalf("Build: %v\n%s", err, logs.String())
 	}
-	saved, err := found.Save(t.Context(), built, t.TempDir())
+	saved, err := found.Save(t.Context(), built, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func (m *matrix) use(t *testing.T, puller, publisher engine.Kind) {
 		}
 	}
 	step = "save"
-	if _, err := found.Save(t.Context(), wanted.name, t.TempDir()); err != nil {
+	if _, err := found.Save(t.Context(), wanted.name, t.TempDir(), nil); err != nil {
 		t.Error(err)
 	}
 	step = "build FROM"

@@ -61,6 +61,7 @@ type preparation struct {
 	imageID     string // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
 	took        time.Duration // of the build
+	cachedSteps int           // of the build, from the engine's layer cache
 	saved       *savedImage
 	staleBase   error // why a built image must not be published
 

@@ -134,7 +134,7 @@ func (p *preparation) candidate(ctx context.Context, image *v1alpha1.Devcontaine
 	want := publication.Expectation{
 		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, UID: string(image.UID), Platform: p.subject.key.Platform,
 	}
-	built, err := newCandidate(saved, labels(want, p.request.Environment, took), want.Platform)
+	built, err := newCandidate(saved, labels(want, p.request.Environment, buildTime(image, took, p.cachedSteps)), want.Platform)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ type pull struct {
 	secret          []byte // a Docker configuration with our credentials
 	output          io.Writer
 	progress        func(done, total int64)
+	extracting      func(done, total int64) // instead of progress, while the engine takes no bytes
 
 	// done of total bytes came from the registry. Both are zero if that is unknown.
 	done, total int64
@@ -96,7 +97,8 @@ func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.Devcontaine
 	output := &outputLines{events: p.steps.events, step: step.name}
 	defer output.flush()
 	got := &pull{
-		reference: image.Status.Image.Reference, name: p.localName, secret: secret, output: output, progress: step.progress,
+		reference: image.Status.Image.Reference, name: p.localName, secret: secret, output: output,
+		progress: step.progress, extracting: step.extracting,
 	}
 	return got, p.store.pull(ctx, got)
 }

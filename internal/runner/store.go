@@ -56,7 +56,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, er
 	if err != nil {
 		return nil, err
 	}
-	through, err := relay.Start(ctx, image, auth, p.progress)
+	through, err := relay.Start(ctx, image, auth, relay.Watch{Progress: p.progress, Idle: p.extracting})
 	if err != nil {
 		return nil, err
 	}

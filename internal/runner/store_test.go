@@ -112,7 +112,7 @@ func TestAPullIntoAnEngineTellsHowFarItIs(t *testing.T) {
 	if names := namesIn(t, folder); len(names) != 1 || names[0] != wanted.name {
 		t.Errorf("names %q, want that of the request alone", names)
 	}
-	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir())
+	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestADaemonBehindTLSPulls(t *testing.T) {
 			if err := (EngineStore{docker}).pull(t.Context(), wanted); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := docker.Save(t.Context(), wanted.name, t.TempDir()); err != nil {
+			if _, err := docker.Save(t.Context(), wanted.name, t.TempDir(), nil); err != nil {
 				t.Error(err)
 			}
 		})

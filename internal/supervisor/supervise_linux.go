@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,10 +26,14 @@ const (
 	lifeDescriptor = 3
 	// orphanGrace is how long what a program started has to end after the program.
 	orphanGrace = time.Second
+	// podmanGrace is how long podman has to end before the others are asked to.
+	podmanGrace = 3 * time.Second
 	// killGrace is how long the kernel has to end what was killed.
 	killGrace = 2 * time.Second
 	// pauseProgram keeps the user namespace of all containers of a user; podman starts it once and expects it to stay.
 	pauseProgram = "catatonit"
+	// podmanProgram is podman itself.
+	podmanProgram = "podman"
 )
 
 // Exit codes as a shell's.
@@ -96,32 +101,34 @@ func collect(program int, ended chan<- int) {
 	}
 }
 
-// endDescendants asks all descendants to end, and kills those that do not in time.
+// endDescendants asks all descendants to end, and kills those that do not in time. podman comes first, while those live
+// that read what it says: it would end by SIGPIPE otherwise, and leave the working container of a build.
 func endDescendants(ended <-chan int) {
 	const pause = 20 * time.Millisecond
 	asked := map[int]bool{}
+	others := time.Now().Add(podmanGrace)
 	kill := time.Now().Add(stopGrace)
 	for {
 		left, err := process.Descendants(os.Getpid())
 		if err != nil {
 			return
 		}
-		running := false
-		for _, pid := range left {
-			if isPause(pid) {
-				continue
-			}
-			running = true
+		left = slices.DeleteFunc(left, isPause)
+		if len(left) == 0 || time.Now().After(kill.Add(killGrace)) {
+			return
+		}
+		turn := left
+		if time.Now().Before(others) && slices.ContainsFunc(left, isPodman) {
+			turn = slices.DeleteFunc(slices.Clone(left), func(pid int) bool { return !isPodman(pid) })
+		}
+		for _, pid := range turn {
 			switch {
 			case time.Now().After(kill):
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			case !asked[pid]:
 				asked[pid] = true
-				_ = syscall.Kill(pid, syscall.SIGTERM)
+				_ = syscall.Kill(pid, endingOf(pid))
 			}
-		}
-		if !running || time.Now().After(kill.Add(killGrace)) {
-			return
 		}
 		select {
 		case <-ended:
@@ -133,8 +140,26 @@ func endDescendants(ended <-chan int) {
 	}
 }
 
+// endingOf returns the signal that asks a process to end. podman ends at once by SIGTERM and leaves the working container
+// of a build and its files; by SIGHUP it ends the build first.
+func endingOf(pid int) syscall.Signal {
+	if isPodman(pid) {
+		return syscall.SIGHUP
+	}
+	return syscall.SIGTERM
+}
+
+// isPodman reports whether a process is podman itself.
+func isPodman(pid int) bool { return nameOf(pid) == podmanProgram }
+
 // isPause reports whether a process is podman's pause process.
-func isPause(pid int) bool {
+func isPause(pid int) bool { return nameOf(pid) == pauseProgram }
+
+// nameOf returns the name of a process's program, or "" for a process that has ended.
+func nameOf(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.TrimSpace(string(name)) == pauseProgram
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }

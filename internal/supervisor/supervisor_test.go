@@ -171,3 +171,22 @@ func processesWith(t *testing.T, mark string) []string {
 	}
 	return found
 }
+
+// podman ends a build by SIGHUP, and tells its reader. By SIGTERM it leaves the build's working container.
+func TestPodmanEndsItsBuildBeforeItsReaderEnds(t *testing.T) {
+	folder := t.TempDir()
+	podman, cleaned := filepath.Join(folder, "podman"), filepath.Join(folder, "cleaned")
+	script := "#!/bin/sh\ntrap 'echo the build ended; echo all >" + cleaned + "; exit 1' HUP\necho ready\nwhile :; do sleep 0.1; done\n"
+	if err := os.WriteFile(podman, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "sh", "-c", podman+" | cat")
+	cmd.Stdout = writer(func([]byte) { cancel() })
+	if err := supervisor.Run(cmd); err == nil {
+		t.Error("no error, want one of a program that was ended")
+	}
+	if content, err := os.ReadFile(cleaned); err != nil || string(content) != "all\n" {
+		t.Errorf("podman did not end its build: %q, %v", content, err)
+	}
+}

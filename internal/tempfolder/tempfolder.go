@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -24,10 +25,11 @@ const (
 	Build       Kind = "build"       // files of the reference CLI
 	Commit      Kind = "commit"      // a workspace as a commit has it
 	Credentials Kind = "credentials" // a Docker configuration
+	Transfer    Kind = "transfer"    // files of podman while it takes or gives an image, as large as its layers
 	Layers      Kind = "layers"      // the layers of a built image
 )
 
-var kinds = []Kind{Build, Commit, Credentials, Layers}
+var kinds = []Kind{Build, Commit, Credentials, Transfer, Layers}
 
 func (k Kind) prefix() string { return "imagecache-" + string(k) + "-" }
 
@@ -37,10 +39,21 @@ type Folder struct {
 	lock *os.File // nil where the file system knows no locks; RemoveAbandoned then can't take it either
 }
 
+// Large is where programs put temporary files that may be large, on most machines:
+// https://refspecs.linuxfoundation.org/FHS_3.0/fhs/ch05s15.html
+const Large = "/var/tmp"
+
 // New makes a folder below os.TempDir. The caller removes it.
-func New(kind Kind) (*Folder, error) {
+func New(kind Kind) (*Folder, error) { return NewIn(os.TempDir(), kind) }
+
+// NewIn makes a folder below parent. The caller removes it. Where parent is neither os.TempDir nor Large, NewIn removes
+// the abandoned ones there, as RemoveAbandoned does in these two.
+func NewIn(parent string, kind Kind) (*Folder, error) {
+	if !slices.Contains(parents(), parent) {
+		removeAbandonedIn(parent)
+	}
 	for {
-		path, err := os.MkdirTemp("", kind.prefix()) // mode 0700
+		path, err := os.MkdirTemp(parent, kind.prefix()) // mode 0700
 		if err != nil {
 			return nil, fmt.Errorf("make temporary folder: %w", err)
 		}
@@ -67,7 +80,15 @@ func (f *Folder) Remove() error {
 // RemoveAbandoned removes this user's folders of runs that have ended, and never one of a run that goes on. What can't
 // be removed stays: the next run tries again.
 func RemoveAbandoned() {
-	parent := os.TempDir()
+	for _, parent := range parents() {
+		removeAbandonedIn(parent)
+	}
+}
+
+// parents are the folders that RemoveAbandoned looks into.
+func parents() []string { return slices.Compact([]string{os.TempDir(), Large}) }
+
+func removeAbandonedIn(parent string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return

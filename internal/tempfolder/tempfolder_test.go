@@ -137,3 +137,22 @@ func TestFoldersAreSafeFromRunsThatCleanUp(t *testing.T) {
 	close(stop)
 	cleaning.Wait()
 }
+
+func TestAFolderElsewhereRemovesTheAbandonedOnesThere(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	parent := t.TempDir()
+	abandoned := filepath.Join(parent, "imagecache-transfer-1")
+	if err := os.Mkdir(abandoned, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := tempfolder.NewIn(parent, tempfolder.Transfer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filepath.Dir(folder.Path) != parent || exists(t, abandoned) {
+		t.Errorf("folder %s; want it in %s, without the abandoned one", folder.Path, parent)
+	}
+	if err := folder.Remove(); err != nil {
+		t.Error(err)
+	}
+}

@@ -195,7 +195,7 @@ func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*ima
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
-	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir())
+	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -115,14 +115,13 @@ func TestCredentialHelperLogsIn(t *testing.T) {
 	stranger.Stdin = strings.NewReader("registry.example\n")
 	wants(t, m.finish(stranger), 1, "credentials not found in native keychain")
 
-	// podman pulls with nothing but the helper.
-	auth := filepath.Join(helpers, "auth.json")
-	if err := os.WriteFile(auth, []byte(`{"credHelpers": {"`+registry+`": "imagecache"}}`), 0o600); err != nil {
+	// The engine pulls with nothing but the helper.
+	if err := os.WriteFile(filepath.Join(helpers, "config.json"), []byte(`{"credHelpers": {"`+registry+`": "imagecache"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, m.run("podman", "rmi", "--all", "--force"), 0)
-	pull := m.command("podman", "pull", "--authfile", auth, result.Reference)
-	pull.Env = append(pull.Env, "PATH="+helpers+":"+os.Getenv("PATH"))
+	wants(t, m.client("rmi", "--force", result.Image), 0)
+	pull := m.clientCommand("pull", result.Reference)
+	pull.Env = append(pull.Env, "PATH="+helpers+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+helpers, "REGISTRY_AUTH_FILE="+filepath.Join(helpers, "config.json"))
 	wants(t, m.finish(pull), 0)
 }
 
@@ -193,7 +192,7 @@ func TestDevcontainerUpStartsFromTheCachedImage(t *testing.T) {
 	})
 	var answer struct{ ContainerID string }
 	for range 2 { // an environment that starts again is not created again
-		up := m.run(os.Getenv("IMAGECACHE_DEVCONTAINER_CLI"), "up", "--workspace-folder", folder, "--docker-path", "podman")
+		up := m.run(os.Getenv("IMAGECACHE_DEVCONTAINER_CLI"), "up", "--workspace-folder", folder, "--docker-path", m.clientCommand().Path)
 		wants(t, up, 0, `"outcome":"success"`)
 		if strings.Contains(up.stderr, " build ") || strings.Contains(up.stderr, "STEP 1/") {
 			t.Errorf("something was built: %v", up)
@@ -203,7 +202,7 @@ func TestDevcontainerUpStartsFromTheCachedImage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hooks := m.run("podman", "exec", answer.ContainerID, "cat", "/built", "/hooks")
+	hooks := m.client("exec", answer.ContainerID, "cat", "/built", "/hooks")
 	if strings.TrimSpace(hooks.stdout) != "built\nonce" {
 		t.Errorf("the container has %v", hooks)
 	}

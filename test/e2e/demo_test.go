@@ -48,7 +48,7 @@ func fingerprint(t *testing.T, folder string) string {
 func TestDemoTakesAnybodysWorkspaceToAHit(t *testing.T) {
 	folder := workspace(t, map[string]string{
 		".devcontainer/devcontainer.json":              `{"build": {"dockerfile": "Dockerfile"}, "features": {"./tool": {}}}`,
-		".devcontainer/Dockerfile":                     "FROM busybox:stable\nRUN echo built > /built\n",
+		".devcontainer/Dockerfile":                     "FROM " + base + "\nRUN echo built > /built\n",
 		".devcontainer/tool/devcontainer-feature.json": `{"id": "tool", "version": "1.0.0", "name": "tool"}`,
 		".devcontainer/tool/install.sh":                "#!/bin/sh\nset -e\necho tool > /tool\n",
 	})

@@ -73,7 +73,7 @@ func TestImageWithFeatureFromARegistry(t *testing.T) {
 	m := newMachine(t)
 	hit := m.prepare(folder, "oci-feature-2", "-o", "name")
 	wants(t, hit, codeHit)
-	if shown := m.run("podman", "run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "cat", "/tool"); strings.TrimSpace(shown.stdout) != "fetched" {
+	if shown := m.client("run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "cat", "/tool"); strings.TrimSpace(shown.stdout) != "fetched" {
 		t.Errorf("the pulled image has not what the Feature installed: %v", shown)
 	}
 }

@@ -58,7 +58,8 @@ func wants(t *testing.T, got ran, code int, texts ...string) {
 	}
 }
 
-const savedLine = "⚡️ Using pre-built dev container (saved ~"
+// savedLine begins the line of a hit. The images of these tests may take longer to pull than to build.
+const savedLine = "⚡️ Using pre-built dev container"
 
 func TestDockerfileIsBuiltOncePublishedAndPulled(t *testing.T) {
 	folder := dockerfileWorkspace(t, t.Name())
@@ -101,7 +102,7 @@ func TestImageWithLocalFeature(t *testing.T) {
 	if result.Outcome != runner.OutcomeHit || result.Hash == "" || !strings.Contains(result.Reference, "@sha256:") {
 		t.Errorf("result %+v", result)
 	}
-	if shown := second.run("podman", "run", "--rm", "--network=host", result.Image, "cat", "/tool"); strings.TrimSpace(shown.stdout) != "tool" {
+	if shown := second.client("run", "--rm", "--network=host", result.Image, "cat", "/tool"); strings.TrimSpace(shown.stdout) != "tool" {
 		t.Errorf("the pulled image has not what the Feature installed: %v", shown)
 	}
 	if !strings.Contains(hit.stderr, savedLine) {
@@ -118,7 +119,7 @@ func TestEmbeddedBuilderNeedsNoEngine(t *testing.T) {
 	with := newMachine(t)
 	hit := with.prepare(folder, "em-2", "-o", "name")
 	wants(t, hit, codeHit)
-	if shown := with.run("podman", "run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "echo", "runs"); strings.TrimSpace(shown.stdout) != "runs" {
+	if shown := with.client("run", "--rm", "--network=host", strings.TrimSpace(hit.stdout), "echo", "runs"); strings.TrimSpace(shown.stdout) != "runs" {
 		t.Errorf("the pulled image does not run: %v", shown)
 	}
 }

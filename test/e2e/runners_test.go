@@ -47,7 +47,7 @@ spec: {runnerRef: {name: second}, projectID: shop}
 func TestTwoRunnersAtOnceShareNothingAndOutliveTheManager(t *testing.T) {
 	folder := dockerfileWorkspace(t, t.Name())
 	path := filepath.Join(folder, ".devcontainer", "Dockerfile")
-	if err := os.WriteFile(path, []byte("FROM busybox:stable\nRUN sleep 4\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("FROM busybox:stable\nRUN sleep 15\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	first, second := newMachine(t), newMachine(t)
@@ -55,7 +55,7 @@ func TestTwoRunnersAtOnceShareNothingAndOutliveTheManager(t *testing.T) {
 	var commands []*exec.Cmd
 	var outputs []*output
 	for _, m := range []*machine{first, second} {
-		command, stdout := m.startPrepare(folder, "two-1", "sleep 4")
+		command, stdout := m.startPrepare(folder, "two-1", "sleep 15")
 		commands, outputs = append(commands, command), append(outputs, stdout)
 	}
 	for _, stdout := range outputs {

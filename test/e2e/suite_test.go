@@ -15,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/test/containerenv"
+	"imagecache.dev/test/engine"
 	"imagecache.dev/test/localcluster"
 )
 
@@ -100,33 +102,79 @@ func prepareCluster(ctx context.Context) (err error) {
 	return err
 }
 
-// machine is the machine of one environment, with an image store of its own.
+// machine is the machine of one environment, with an engine and an image store of its own.
 type machine struct {
-	t   *testing.T
-	env []string
+	t      *testing.T
+	engine *engine.Engine
+	env    []string
 }
 
+// machineVariable names the engine of all machines: one of package engine, the usual one unless set.
+const machineVariable = "IMAGECACHE_MACHINE"
+
+// machineKind is the engine that machines have.
+func machineKind() (engine.Kind, error) {
+	if kind := engine.Kind(os.Getenv(machineVariable)); kind != "" {
+		return kind, nil
+	}
+	return engine.Usual()
+}
+
+// newMachine starts a machine whose engine has the base image under the name that Docker Hub gives it: podman by the
+// emulated registry, docker in its store.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "machine")
-	env, err := containerenv.Write(dir, containerenv.Options{
-		InsecureRegistries: []string{cluster.RegistryHost()},
-		StandIns:           map[string]string{"busybox": strings.TrimSuffix(base, ":stable")},
+	kind, err := machineKind()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), kind, engine.Options{
+		Registries: []string{cluster.RegistryHost()},
+		StandIns:   map[string]string{"busybox": strings.TrimSuffix(base, ":stable")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := containerenv.Remove(dir); err != nil {
+		if err := e.Close(); err != nil {
 			t.Errorf("remove machine: %v", err)
 		}
 	})
-	credentials := filepath.Join(dir, "docker")
+	credentials := e.Config
+	if kind == engine.Podman {
+		credentials = t.TempDir()
+	} else {
+		e.Load(t, sampleBase(t), "busybox:stable")
+	}
 	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
 		t.Fatal(err)
 	}
-	return &machine{t: t, env: append(env, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir(),
-		"XDG_STATE_HOME="+filepath.Join(dir, "state"))}
+	env := append(e.Environment, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir(),
+		"XDG_STATE_HOME="+filepath.Join(t.TempDir(), "state"))
+	return &machine{t: t, engine: e, env: env}
+}
+
+// sampleBase is the image that cluster.PushSampleBase pushes.
+func sampleBase(t *testing.T) v1.Image {
+	t.Helper()
+	image, err := localcluster.SampleBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// client runs a command of the engine's client: docker or podman.
+func (m *machine) client(args ...string) ran {
+	m.t.Helper()
+	return m.finish(m.clientCommand(args...))
+}
+
+// clientCommand makes a command of the engine's client; it may be changed before it runs.
+func (m *machine) clientCommand(args ...string) *exec.Cmd {
+	command := m.engine.Command(m.t.Context(), args...)
+	command.Env = append(command.Env, m.env...)
+	return command
 }
 
 // ran is how a program ended.

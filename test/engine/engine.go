@@ -36,6 +36,8 @@ type Engine struct {
 	Config string
 	// Socket is the path of dockerd's socket; empty for podman.
 	Socket string
+
+	keeper *keeper
 }
 
 // Require skips the test where this machine lacks an engine, or fails it where IMAGECACHE_ENGINES asks for the engine.
@@ -60,65 +62,117 @@ func Require(t testing.TB, kind Kind) (programs string) {
 // for addresses on loopback.
 func Start(t testing.TB, kind Kind, registries ...string) *Engine {
 	t.Helper()
-	programs := Require(t, kind)
-	// Not the test's own folder: paths of sockets may have 107 characters.
-	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-") //nolint:usetesting // see above
+	Require(t, kind)
+	e, err := Open(t.Context(), kind, Options{Registries: registries})
 	if err != nil {
 		t.Fatal(err)
 	}
-	keeper := startKeeper(t, orders{Dir: dir, Kind: kind, Programs: programs})
-	if kind == Podman {
-		environment, err := containerenv.Write(dir, containerenv.Options{InsecureRegistries: registries})
-		if err != nil {
-			t.Fatal(err)
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
 		}
-		return &Engine{Kind: kind, Environment: environment}
-	}
-	path, config, err := writeClient(dir, programs, kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, socketName)
-	if err := keeper.waitFor(t.Context(), socket); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, logName))
-		t.Fatalf("start %s: %v\n%s", kind, err, log[max(0, len(log)-4000):])
-	}
-	return &Engine{
-		Kind: kind,
-		Environment: []string{
-			"PATH=" + path + ":" + os.Getenv("PATH"),
-			"DOCKER_HOST=unix://" + socket,
-			"DOCKER_CONFIG=" + config,
-			"DOCKER_CONTEXT=",
-			"DOCKER_TLS_VERIFY=",
-			"BUILDX_BUILDER=",
-		},
-		Config: config,
-		Socket: socket,
-	}
+	})
+	return e
 }
+
+// Options of an engine.
+type Options struct {
+	// Registries are those that speak plain HTTP, as host:port; docker needs none for addresses on loopback.
+	Registries []string
+	// StandIns are what podman uses in place of Docker Hub's official images. docker uses what Put puts.
+	StandIns map[string]string
+	// Log is a file for what the engine's keeper says. With it the engine outlives this process, until somebody sends
+	// SIGTERM to its PID.
+	Log string
+}
+
+// Open starts an engine that ends with Close, or with this process. The caller calls Close.
+func Open(ctx context.Context, kind Kind, options Options) (*Engine, error) {
+	programs, err := findPrograms()
+	if err != nil {
+		return nil, err
+	}
+	if err := kind.missing(programs); err != nil {
+		return nil, err
+	}
+	// Not the test's own folder: paths of sockets may have 107 characters.
+	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-")
+	if err != nil {
+		return nil, fmt.Errorf("make the engine's folder: %w", err)
+	}
+	keeper, err := startKeeper(orders{Dir: dir, Kind: kind, Programs: programs, Kept: options.Log != ""}, options.Log)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	e := &Engine{Kind: kind, keeper: keeper}
+	if err := e.open(ctx, dir, programs, options); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// open waits for an engine whose keeper runs, and makes the settings of its client.
+func (e *Engine) open(ctx context.Context, dir, programs string, options Options) (err error) {
+	if e.Kind == Podman {
+		e.Environment, err = containerenv.Write(dir, containerenv.Options{InsecureRegistries: options.Registries, StandIns: options.StandIns})
+		return err
+	}
+	path, config, err := writeClient(dir, programs, e.Kind)
+	if err != nil {
+		return err
+	}
+	e.Config, e.Socket = config, filepath.Join(dir, socketName)
+	e.Environment = []string{
+		"PATH=" + path + ":" + os.Getenv("PATH"),
+		"DOCKER_HOST=unix://" + e.Socket,
+		"DOCKER_CONFIG=" + config,
+		"DOCKER_CONTEXT=",
+		"DOCKER_TLS_VERIFY=",
+		"BUILDX_BUILDER=",
+	}
+	if err := e.keeper.waitFor(ctx, e.Socket); err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, logName))
+		return fmt.Errorf("start %s: %w\n%s", e.Kind, err, log[max(0, len(log)-4000):])
+	}
+	return nil
+}
+
+// Close ends the engine and removes all that it made. Closing it again does nothing.
+func (e *Engine) Close() error { return e.keeper.stop() }
+
+// PID is the process that keeps the engine.
+func (e *Engine) PID() int { return e.keeper.process.Pid }
 
 // keeper is the process that runs an engine.
 type keeper struct {
-	ended chan struct{} // closed when it has ended, after err is set
-	err   error
+	process *os.Process
+	life    io.Closer     // its standard input
+	ended   chan struct{} // closed when it has ended, after err is set
+	err     error
 }
 
-// startKeeper starts a process that lives until the test has ended.
-func startKeeper(t testing.TB, o orders) *keeper {
-	t.Helper()
+// startKeeper starts a process that lives until it is stopped. It says what fails into a log, if that has a name.
+func startKeeper(o orders, log string) (*keeper, error) {
 	own, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	text, err := json.Marshal(o)
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("encode orders: %w", err)
 	}
 	var said bytes.Buffer
 	process := exec.Command(own)
 	process.Env = append(os.Environ(), keeperVariable+"="+string(text))
 	process.Stderr = &said
+	if log != "" {
+		file, err := os.Create(log)
+		if err != nil {
+			return nil, fmt.Errorf("make the engine's log: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		process.Stdout, process.Stderr = file, file
+	}
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if o.Kind != Podman {
 		// Mounts of its own, private ones, end with the last process of the engine.
@@ -126,26 +180,27 @@ func startKeeper(t testing.TB, o orders) *keeper {
 	}
 	life, err := process.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("start %s's keeper: %w", o.Kind, err)
 	}
 	if err := process.Start(); err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("start %s's keeper: %w", o.Kind, err)
 	}
-	k := &keeper{ended: make(chan struct{})}
+	k := &keeper{process: process.Process, life: life, ended: make(chan struct{})}
 	go func() {
 		defer close(k.ended)
 		if err := process.Wait(); err != nil {
 			k.err = fmt.Errorf("%s's keeper: %w: %s", o.Kind, err, strings.TrimSpace(said.String()))
 		}
 	}()
-	t.Cleanup(func() {
-		_ = life.Close()
-		<-k.ended
-		if k.err != nil {
-			t.Error(k.err)
-		}
-	})
-	return k
+	return k, nil
+}
+
+// stop ends the keeper, and returns when its engine has ended.
+func (k *keeper) stop() error {
+	_ = k.life.Close()
+	_ = k.process.Signal(syscall.SIGTERM) // for one that outlives this process
+	<-k.ended
+	return k.err
 }
 
 // waitFor blocks until dockerd answers on its socket.
@@ -229,13 +284,25 @@ func (e *Engine) Build(t testing.TB, tag, dockerfile string) {
 // Load puts an image into the engine's store, without a registry.
 func (e *Engine) Load(t testing.TB, image v1.Image, tag string) {
 	t.Helper()
+	if err := e.Put(t.Context(), image, tag); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Put puts an image into the engine's store, without a registry.
+func (e *Engine) Put(ctx context.Context, image v1.Image, tag string) error {
 	reference, err := name.NewTag(tag)
 	if err != nil {
-		t.Fatal(err)
+		return fmt.Errorf("load %s: %w", tag, err)
 	}
 	var archive bytes.Buffer
 	if err := tarball.Write(reference, image, &archive); err != nil {
-		t.Fatal(err)
+		return fmt.Errorf("load %s: %w", tag, err)
 	}
-	e.run(t, &archive, "load")
+	load := e.Command(ctx, "load")
+	load.Stdin = &archive
+	if said, err := load.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: load %s: %w\n%s", e.Kind, tag, err, said)
+	}
+	return nil
 }

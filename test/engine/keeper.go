@@ -32,6 +32,8 @@ type orders struct {
 	Dir      string
 	Kind     Kind
 	Programs string
+	// Kept: the engine outlives the process that started it.
+	Kept bool
 }
 
 // A keeper is the test's program again: it runs one engine until its standard input ends, with the test or with the
@@ -57,10 +59,12 @@ func (o orders) keep() (err error) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	left := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(left)
-	}()
+	if !o.Kept {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			close(left)
+		}()
+	}
 
 	if o.Kind == Podman {
 		select {

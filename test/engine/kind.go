@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // Variable names the environment variable with the engines that must run: their names, with commas between, or "all".
@@ -72,6 +73,37 @@ func (k Kind) parts() parts {
 // libraries are the folders of the shared libraries that Debian's programs need.
 func libraries(programs string) []string {
 	return []string{filepath.Join(programs, "containerd"), filepath.Join(programs, "docker20")}
+}
+
+// Usual is the engine of tests and of the demo: podman, or Docker 28 where the machine has no podman. It is never the
+// machine's own Docker, whose images are somebody else's.
+func Usual() (Kind, error) {
+	programs, err := findPrograms()
+	if err != nil {
+		return "", err
+	}
+	if Podman.missing(programs) == nil {
+		return Podman, nil
+	}
+	if err := Docker28Containerd.missing(programs); err != nil {
+		return "", fmt.Errorf("no container engine that may be used here: install podman, or: %w", err)
+	}
+	return Docker28Containerd, nil
+}
+
+// Asked are the engines that the environment asks for, or the usual one where it asks for none. The test is skipped
+// where the machine has none.
+func Asked(t testing.TB) []Kind {
+	t.Helper()
+	asked := slices.DeleteFunc(slices.Clone(All), func(kind Kind) bool { return !kind.required() })
+	if len(asked) > 0 {
+		return asked
+	}
+	usual, err := Usual()
+	if err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	return []Kind{usual}
 }
 
 // required reports whether the environment asks for an engine.

@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -14,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -38,17 +36,15 @@ type Environment struct {
 	Base string
 }
 
-// Start finds an engine and the reference CLI, and gives podman, unless the
-// environment already has settings for it, a store that ends with the test.
-// It changes environment variables, so the test can't be parallel.
+// Start starts the usual engine of tests, which ends with the test. It changes environment variables, so the test can't
+// be parallel.
 func Start(t testing.TB) Environment {
 	t.Helper()
-	return start(t, func(host string) (builder.Engine, error) {
-		if _, err := exec.LookPath(builder.Podman); err == nil {
-			privateStore(t, host)
-		}
-		return builder.Find(context.Background(), "")
-	})
+	usual, err := engine.Usual()
+	if err != nil {
+		t.Skipf("SKIPPED: a real build needs an engine: %v", err)
+	}
+	return StartKind(t, usual)
 }
 
 // StartKind is Start with an engine of the tests' own. It skips the test where the engine was not built.
@@ -106,38 +102,6 @@ func OwnCLI() string {
 			return cli
 		}
 		folder = filepath.Dir(folder)
-	}
-	return ""
-}
-
-// privateStore leads podman to settings that also work where it may neither
-// make network namespaces nor raise limits.
-func privateStore(t testing.TB, host string) {
-	t.Helper()
-	folder := t.TempDir()
-	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(folder, "graph/overlay"), syscall.MNT_DETACH) })
-	registries := fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", host)
-	settings := map[string]string{"CONTAINERS_REGISTRIES_CONF": registries}
-	if os.Getenv("CONTAINERS_CONF") == "" {
-		settings["CONTAINERS_CONF"] = "[containers]\nnetns = \"host\"\ndefault_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]\n" +
-			"[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n" + runtimeSetting()
-	}
-	if os.Getenv("CONTAINERS_STORAGE_CONF") == "" {
-		settings["CONTAINERS_STORAGE_CONF"] = fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n",
-			filepath.Join(folder, "graph"), filepath.Join(folder, "run"))
-	}
-	for variable, contents := range settings {
-		file := filepath.Join(folder, strings.ToLower(variable))
-		if err := os.WriteFile(file, []byte(contents), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv(variable, file)
-	}
-}
-
-func runtimeSetting() string {
-	if _, err := exec.LookPath("runc"); err == nil {
-		return "runtime = \"runc\"\n"
 	}
 	return ""
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"imagecache.dev/test/containerenv"
 )
 
@@ -15,15 +17,20 @@ func (c *Cluster) CreateSampleStack(ctx context.Context, tags map[string]string)
 
 // PushSampleBase puts a base image with a shell into the registry, and returns its reference.
 func (c *Cluster) PushSampleBase(ctx context.Context) (string, error) {
-	busybox, err := containerenv.FindBusybox()
-	if err != nil {
-		return "", err
-	}
-	image, err := containerenv.BaseImage(busybox)
+	image, err := SampleBase()
 	if err != nil {
 		return "", err
 	}
 	return c.PushImage(ctx, "base/busybox", "stable", image)
+}
+
+// SampleBase is a base image with a shell.
+func SampleBase() (v1.Image, error) {
+	busybox, err := containerenv.FindBusybox()
+	if err != nil {
+		return nil, err
+	}
+	return containerenv.BaseImage(busybox)
 }
 
 // ApplySample applies config/samples/simple.yaml, the runner demo and its project shop, in a runner's namespace that it

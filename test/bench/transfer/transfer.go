@@ -145,7 +145,7 @@ func (b *bench) upload(ctx context.Context, engine builder.Engine) (saving, uplo
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	began := time.Now()
-	saved, err := engine.Save(ctx, imageName, folder)
+	saved, err := engine.Save(ctx, imageName, folder, nil)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -199,7 +199,7 @@ func (b *bench) pulls(ctx context.Context) (direct, relayed []time.Duration, err
 }
 
 func pullRelayed(ctx context.Context, engine builder.Engine, image name.Digest) error {
-	through, err := relay.Start(ctx, image, authn.Anonymous, func(int64, int64) {})
+	through, err := relay.Start(ctx, image, authn.Anonymous, relay.Watch{})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (e *engine) Build(ctx context.Context, r builder.Request) (*builder.Result,
 	return &builder.Result{ImageName: r.ImageName, ImageID: e.id, Duration: 75 * time.Second}, nil
 }
 
-func (e *engine) Save(_ context.Context, name, _ string) (v1.Image, error) {
+func (e *engine) Save(_ context.Context, name, _ string, _ func(int64)) (v1.Image, error) {
 	e.mu.Lock()
 	e.saves = append(e.saves, name)
 	e.mu.Unlock()

@@ -23,7 +23,8 @@ type CachedImageApplyConfiguration struct {
 	PushedAt *v1.Time `json:"pushedAt,omitempty"`
 	// expiresAt is the time after which ECR may remove the image.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
-	// buildSeconds is how many seconds the image's build took.
+	// buildSeconds is how many seconds the image takes to build on a machine without an engine's layer cache, as far as
+	// known: the duration of its build, or of an earlier similar one that took longer, if steps came from a layer cache.
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
 }
 

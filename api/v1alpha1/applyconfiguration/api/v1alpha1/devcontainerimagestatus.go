@@ -48,8 +48,8 @@ type DevcontainerImageStatusApplyConfiguration struct {
 	ObservedUploadAttempt *int32 `json:"observedUploadAttempt,omitempty"`
 	// image is the image to use.
 	Image *CachedImageApplyConfiguration `json:"image,omitempty"`
-	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull. It is
-	// set when the runner has reported the pull.
+	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull, or zero if
+	// the pull took longer. It is set when the runner has reported the pull.
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
 	// pullCredentials names the Secret that holds the credentials to pull the image.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`

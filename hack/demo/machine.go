@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/cli/cli/config"
+
+	"imagecache.dev/test/containerenv"
+	"imagecache.dev/test/engine"
+	"imagecache.dev/test/localcluster"
+)
+
+// environment are the variables of one environment's machine. Its engine has a store that nobody else has.
+func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
+	if d.kind == engine.Podman {
+		return d.podman(ctx, name)
+	}
+	return d.docker(ctx, name)
+}
+
+func (d *demo) podman(ctx context.Context, name string) ([]string, error) {
+	dir := filepath.Join(d.dir, "machines", name)
+	options := containerenv.Options{InsecureRegistries: []string{d.cluster.RegistryHost()}}
+	if !d.own {
+		options.StandIns = map[string]string{"busybox": strings.TrimSuffix(d.base, ":stable")}
+	}
+	env, err := containerenv.Write(dir, options)
+	if err != nil {
+		return nil, err
+	}
+	if d.own { // base images and Features come with the user's own settings and credentials
+		return append(withUsersRegistries(env), "KUBECONFIG="+d.kubeconfig), nil
+	}
+	credentials := filepath.Join(dir, "docker")
+	if err := d.cluster.WriteDockerConfig(ctx, credentials); err != nil {
+		return nil, err
+	}
+	return append(env, "KUBECONFIG="+d.kubeconfig, "DOCKER_CONFIG="+credentials), nil
+}
+
+// docker starts an engine, and never uses the machine's own.
+func (d *demo) docker(ctx context.Context, name string) ([]string, error) {
+	options := engine.Options{}
+	if d.keep {
+		options.Log = filepath.Join(d.dir, "engine-"+name+".log")
+	}
+	e, err := engine.Open(ctx, d.kind, options)
+	if err != nil {
+		return nil, err
+	}
+	d.engines = append(d.engines, e)
+	if d.own {
+		err = copyLogins(e.Config)
+	} else {
+		err = d.putBase(ctx, e)
+	}
+	return append(e.Environment, "KUBECONFIG="+d.kubeconfig), err
+}
+
+// putBase puts the demo's base image into an engine, under the name that Docker Hub gives it.
+func (d *demo) putBase(ctx context.Context, e *engine.Engine) error {
+	image, err := localcluster.SampleBase()
+	if err != nil {
+		return err
+	}
+	if err := e.Put(ctx, image, "busybox:stable"); err != nil {
+		return err
+	}
+	return d.cluster.WriteDockerConfig(ctx, e.Config)
+}
+
+// copyLogins gives an engine's client the user's logins, for base images, and nothing else of the user's configuration:
+// a context would lead to another engine.
+func copyLogins(folder string) error {
+	content, err := os.ReadFile(filepath.Join(config.Dir(), config.ConfigFileName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read your docker configuration: %w", err)
+	}
+	var users struct {
+		Auths       json.RawMessage `json:"auths,omitempty"`
+		CredHelpers json.RawMessage `json:"credHelpers,omitempty"`
+		CredsStore  string          `json:"credsStore,omitempty"`
+	}
+	if err := json.Unmarshal(content, &users); err != nil {
+		return fmt.Errorf("read your docker configuration: %w", err)
+	}
+	logins, err := json.Marshal(users)
+	if err != nil {
+		return fmt.Errorf("copy your logins: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, config.ConfigFileName), logins, 0o600); err != nil {
+		return fmt.Errorf("copy your logins: %w", err)
+	}
+	return nil
+}
+
+// closeEngines ends docker's engines.
+func (d *demo) closeEngines() error {
+	var errs []error
+	for _, e := range d.engines {
+		errs = append(errs, e.Close())
+	}
+	return errors.Join(errs...)
+}
