@@ -21,11 +21,12 @@ type Kind string
 const (
 	Build       Kind = "build"       // files of the reference CLI
 	Commit      Kind = "commit"      // a workspace as a commit has it
+	Override    Kind = "override"    // a configuration for the reference CLI
 	Credentials Kind = "credentials" // a Docker configuration
 	Layers      Kind = "layers"      // the layers of a built image
 )
 
-var kinds = []Kind{Build, Commit, Credentials, Layers}
+var kinds = []Kind{Build, Commit, Override, Credentials, Layers}
 
 func (k Kind) prefix() string { return "imagecache-" + string(k) + "-" }
 
