@@ -24,6 +24,7 @@ type command struct {
 	stdin       io.Reader
 	stdout      io.Writer
 	logs        io.Writer // standard error, as it comes
+	starts      bool      // it starts containers, which stay when ctx ends
 }
 
 // run blocks until the program has ended, and with ctx ends it and all that
@@ -38,7 +39,11 @@ func (c command) run(ctx context.Context) error {
 	if c.logs != nil {
 		cmd.Stderr = io.MultiWriter(said, c.logs)
 	}
-	err := supervisor.Run(cmd)
+	run := supervisor.Run
+	if c.starts {
+		run = supervisor.RunKeepingContainers
+	}
+	err := run(cmd)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s ended: %w", filepath.Base(c.path), context.Cause(ctx))

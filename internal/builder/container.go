@@ -162,7 +162,7 @@ func (p *program) Up(ctx context.Context, r UpRequest) (*UpAnswer, error) {
 	}
 	var out bytes.Buffer
 	// The variables of this process stay as they are: ${localEnv:…} and initializeCommand read them.
-	c := command{path: p.cli, arguments: p.upArguments(r), stdout: &out, logs: r.Logs}
+	c := command{path: p.cli, arguments: p.upArguments(r), stdout: &out, logs: r.Logs, starts: true}
 	err := c.run(ctx)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("start dev container: %w", err)
@@ -184,6 +184,9 @@ func (p *program) upArguments(r UpRequest) []string {
 	return append(arguments, r.Arguments...)
 }
 
+// noDescription is the reference CLI's description of a failure that it did not expect. What failed is in its log.
+const noDescription = "An error occurred setting up the container."
+
 // answerOfUp reads the answer in what the reference CLI printed. runErr is how the CLI ended.
 func answerOfUp(printed []byte, runErr error) (*UpAnswer, error) {
 	lines := bytes.Split(bytes.TrimSpace(printed), []byte("\n"))
@@ -198,7 +201,7 @@ func answerOfUp(printed []byte, runErr error) (*UpAnswer, error) {
 		return answer, nil
 	}
 	message := cmp.Or(answer.Description, answer.Message)
-	if message == "" && runErr != nil {
+	if (message == "" || message == noDescription) && runErr != nil {
 		message = runErr.Error()
 	}
 	return answer, &UpError{Message: shorten(strings.Join(strings.Fields(message), " "))}

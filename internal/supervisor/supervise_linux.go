@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,8 @@ import (
 const (
 	// commandName is the first argument of a supervisor. It makes one of a process.
 	commandName = "imagecache-supervisor"
+	// keepingName is the first argument of a supervisor that keeps containers.
+	keepingName = "imagecache-supervisor-keeping-containers"
 	// ownExecutable works also after the file was replaced.
 	ownExecutable = "/proc/self/exe"
 	// lifeDescriptor is the end of the pipe that a supervisor holds: the first of exec.Cmd.ExtraFiles.
@@ -30,6 +33,12 @@ const (
 	pauseProgram = "catatonit"
 )
 
+// containerPrograms are what runs a container of podman, with all that is below them: the monitor, and those that give a
+// rootless container its network and its file system.
+var containerPrograms = []string{
+	"conmon", "slirp4netns", "pasta", "pasta.avx2", "rootlessport", "aardvark-dns", "fuse-overlayfs",
+}
+
 // Exit codes as a shell's.
 const (
 	exitNotStarted = 127
@@ -37,14 +46,19 @@ const (
 )
 
 func init() {
-	if len(os.Args) < 2 || os.Args[0] != commandName {
+	if len(os.Args) < 2 {
 		return
 	}
-	os.Exit(supervise(os.Args[1:]))
+	switch os.Args[0] {
+	case commandName:
+		os.Exit(supervise(os.Args[1:], isPause))
+	case keepingName:
+		os.Exit(supervise(os.Args[1:], isPauseOrContainer))
+	}
 }
 
-// supervise runs a program and returns the exit code for it.
-func supervise(arguments []string) int {
+// supervise runs a program and returns the exit code for it. stays reports the descendants that don't end with it.
+func supervise(arguments []string, stays func(pid int) bool) int {
 	syscall.CloseOnExec(lifeDescriptor)
 	lost := make(chan struct{})
 	go func() {
@@ -73,7 +87,7 @@ func supervise(arguments []string) int {
 	case <-lost:
 	case <-signals:
 	}
-	endDescendants(ended)
+	endDescendants(ended, stays)
 	return exitSignalled + int(syscall.SIGTERM)
 }
 
@@ -95,21 +109,17 @@ func collect(program int, ended chan<- int) {
 }
 
 // endDescendants asks all descendants to end, and kills those that do not in time.
-func endDescendants(ended <-chan int) {
+func endDescendants(ended <-chan int, stays func(pid int) bool) {
 	const pause = 20 * time.Millisecond
 	asked := map[int]bool{}
 	kill := time.Now().Add(stopGrace)
 	for {
-		left, err := process.Descendants(os.Getpid())
+		left, err := process.DescendantsWithout(os.Getpid(), stays)
 		if err != nil {
 			return
 		}
-		running := false
+		running := len(left) > 0
 		for _, pid := range left {
-			if isPause(pid) {
-				continue
-			}
-			running = true
 			switch {
 			case time.Now().After(kill):
 				_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -132,7 +142,18 @@ func endDescendants(ended <-chan int) {
 }
 
 // isPause reports whether a process is podman's pause process.
-func isPause(pid int) bool {
+func isPause(pid int) bool { return nameOf(pid) == pauseProgram }
+
+func isPauseOrContainer(pid int) bool {
+	name := nameOf(pid)
+	return name == pauseProgram || slices.Contains(containerPrograms, name)
+}
+
+// nameOf returns the first 15 bytes of a program's name.
+func nameOf(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.TrimSpace(string(name)) == pauseProgram
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }
