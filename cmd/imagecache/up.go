@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
@@ -169,7 +170,8 @@ func (u *up) withoutCache(ctx context.Context, place *environment.Environment, a
 // bringUpPlain runs devcontainer up with the workspace's own configuration.
 func (u *up) bringUpPlain(ctx context.Context, events runner.Events, place *environment.Environment, why string) (upRun, error) {
 	events.Emit(runner.Event{Kind: runner.EventSection, Text: runner.SectionTitle})
-	events.Emit(runner.Event{Kind: runner.EventNotice, Text: "the cache is not asked: " + why})
+	_, sentence, _ := strings.Cut(why, ": ")
+	events.Emit(runner.Event{Kind: runner.EventNotice, Text: sentence + "; the cache is not asked"})
 	if why == reasonContainerExists && u.request.Trigger == v1alpha1.TriggerRebuild {
 		events.Emit(runner.Event{Kind: runner.EventNotice, Text: "to rebuild the environment, add --remove-existing-container"})
 	}

@@ -146,8 +146,11 @@ func (e *Environment) run(ctx context.Context, request builder.UpRequest) (*buil
 	end := runner.Event{Kind: runner.EventFinished, Step: stepName, Seconds: time.Since(began).Seconds()}
 	if err != nil {
 		end.Kind, end.Text = runner.EventFailed, "The container did not come up"
-		if answer != nil && answer.ContainerID != "" {
-			end.Text = "The container " + ShortID(answer.ContainerID) + " is not ready"
+		switch {
+		case ctx.Err() != nil:
+			end.Text = "interrupted; a container that was started stays"
+		case answer != nil && answer.ContainerID != "":
+			end.Text = "Container " + ShortID(answer.ContainerID) + " is not ready"
 		}
 	} else {
 		end.Text = "Started container " + ShortID(answer.ContainerID)
