@@ -1,6 +1,7 @@
 package up
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -57,7 +58,10 @@ func settled(t *testing.T, container map[string]any) map[string]any {
 	t.Helper()
 	config, _ := container["Config"].(map[string]any)
 	host, _ := container["HostConfig"].(map[string]any)
-	for _, name := range []string{"Hostname", "Image", "CreateCommand"} {
+	for _, name := range []string{
+		"Image", "CreateCommand",
+		"Annotations", // podman's hold the time, and what builds noted about the base image
+	} {
 		delete(config, name)
 	}
 	for _, name := range []string{"ContainerIDFile", "LogConfig"} {
@@ -67,7 +71,10 @@ func settled(t *testing.T, container map[string]any) map[string]any {
 		config["User"] = "root"
 	}
 	config["Labels"] = settledLabels(t, config["Labels"])
-	sortStrings(config["Env"])
+	sortList(config["Env"])
+	// podman lists them in any order.
+	sortList(host["Binds"])
+	sortList(container["Mounts"])
 	var id string
 	if text, ok := container["Id"].(string); ok {
 		id = text
@@ -107,12 +114,13 @@ func settledLabels(t *testing.T, labels any) map[string]any {
 	return kept
 }
 
-func sortStrings(list any) {
+// sortList sorts a list by the JSON of its values.
+func sortList(list any) {
 	values, _ := list.([]any)
 	slices.SortFunc(values, func(a, b any) int {
-		first, _ := a.(string)
-		second, _ := b.(string)
-		return strings.Compare(first, second)
+		first, _ := json.Marshal(a)
+		second, _ := json.Marshal(b)
+		return bytes.Compare(first, second)
 	})
 }
 

@@ -142,7 +142,7 @@ func (p *place) observe(t *testing.T, got ran) observation {
 		o.Builds = append(o.Builds, filepath.Base(match[1]))
 	}
 	if id := p.container(t); id != "" {
-		inspected := p.engine.Run(t, "inspect", "--type", "container", "--format", "{{json .}}", id)
+		inspected := strings.Trim(p.engine.Run(t, "inspect", "--type", "container", id), "[] \n") // of one container
 		o.Container = settled(t, decoded(t, inspected))
 	}
 	o.Log = p.takeLog(t)
