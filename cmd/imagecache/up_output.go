@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,15 +32,14 @@ func (u *up) printUp(run upRun, failure error) error {
 		}
 		return writeLine(u.streams.out, string(content))
 	}
+	ready := run.answer != nil && (failure == nil || errors.Is(failure, runner.ErrInterrupted)) // while it published
 	switch {
-	case run.answer == nil || run.answer.ContainerID == "":
+	case !ready:
 		return nil
-	case u.output == outputName && failure == nil:
+	case u.output == outputName:
 		return writeLine(u.streams.out, run.answer.ContainerID)
-	case u.output == outputText:
-		return writeLine(u.streams.out, upSummary(run))
 	}
-	return nil
+	return writeLine(u.streams.out, upSummary(run))
 }
 
 // field is a member of an object.
@@ -124,7 +124,7 @@ func upOutcomeText(result *runner.Result) string {
 	switch {
 	case result.Reason == reasonContainerExists:
 		return "started, the container existed"
-	case result.Outcome == runner.OutcomeBypassed && result.Image == "":
+	case result.Image == "":
 		return "bypassed, started as if the cache did not exist"
 	}
 	return outcomeText(result)

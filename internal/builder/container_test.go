@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,6 +72,11 @@ func upIsFound(t *testing.T, e builder.Containers, image string) {
 	if err != nil {
 		t.Fatalf("Up: %v\n%s", err, logs.String())
 	}
+	defer func() {
+		if output, err := exec.CommandContext(t.Context(), e.Name(), "rm", "--force", answer.ContainerID).CombinedOutput(); err != nil {
+			t.Errorf("remove container: %v: %s", err, output)
+		}
+	}()
 	if answer.ContainerID == "" || answer.RemoteUser != "root" || answer.RemoteWorkspaceFolder != "/workspaces/"+filepath.Base(workspace) {
 		t.Errorf("answer %+v", answer)
 	}
