@@ -32,7 +32,7 @@ func (u *up) printUp(run upRun, failure error) error {
 		}
 		return writeLine(u.streams.out, string(content))
 	}
-	ready := run.answer != nil && (failure == nil || errors.Is(failure, runner.ErrInterrupted)) // while it published
+	ready := run.answer != nil && run.answer.Outcome == "success" && (failure == nil || errors.Is(failure, runner.ErrInterrupted)) // while it published
 	switch {
 	case !ready:
 		return nil
