@@ -182,6 +182,9 @@ func (u *up) bringUpPlain(ctx context.Context, events runner.Events, place *envi
 	return upRun{result, answer}, err
 }
 
+// stillPublishing is what a person is told who waits for the end of the command.
+const stillPublishing = "environment ready; still publishing"
+
 // starter starts the container once, as soon as its image can be used.
 type starter struct {
 	place  *environment.Environment
@@ -193,8 +196,11 @@ type starter struct {
 	err      error
 }
 
-// begin starts the container and returns.
+// begin starts the container and returns. Only the first call does anything.
 func (s *starter) begin(ctx context.Context, result runner.Result) {
+	if s.done != nil {
+		return
+	}
 	s.done, s.prepared = make(chan struct{}), make(chan struct{})
 	s.run.result = &result
 	go func() {
@@ -204,7 +210,7 @@ func (s *starter) begin(ctx context.Context, result runner.Result) {
 		case <-s.prepared:
 		default:
 			if s.err == nil {
-				s.events.Emit(runner.Event{Kind: runner.EventNotice, Text: "environment ready; still publishing"})
+				s.events.Emit(runner.Event{Kind: runner.EventNotice, Text: stillPublishing})
 			}
 		}
 	}()

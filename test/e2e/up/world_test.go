@@ -136,6 +136,9 @@ func (p *place) observe(t *testing.T, got ran) observation {
 	if !strings.HasSuffix(printed, "\n}") { // the last line of devcontainer up
 		printed = printed[strings.LastIndexByte(printed, '\n')+1:]
 	}
+	if printed == "" {
+		t.Fatalf("exit code %d, and nothing on standard output: %s", got.code, got.stderr)
+	}
 	o := observation{}
 	o.Answer, o.Merged = answered(t, printed)
 	for _, match := range buildLine.FindAllStringSubmatch(got.stderr, -1) {
