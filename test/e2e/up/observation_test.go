@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +68,9 @@ func settled(t *testing.T, container map[string]any) map[string]any {
 	for _, name := range []string{"ContainerIDFile", "LogConfig"} {
 		delete(host, name)
 	}
+	if id, name := textOf(container["Id"]), textOf(config["Hostname"]); name != "" && strings.HasPrefix(id, name) {
+		delete(config, "Hostname")
+	}
 	if config["User"] == "" {
 		config["User"] = "root"
 	}
@@ -75,22 +79,21 @@ func settled(t *testing.T, container map[string]any) map[string]any {
 	// podman lists them in any order.
 	sortList(host["Binds"])
 	sortList(container["Mounts"])
-	var id string
-	if text, ok := container["Id"].(string); ok {
-		id = text
-	}
 	kept := map[string]any{"Config": config, "HostConfig": host, "Mounts": container["Mounts"]}
 	content, err := json.Marshal(kept)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(content)
-	if id != "" {
-		text = strings.ReplaceAll(text, id, "ID")
-		text = strings.ReplaceAll(text, id[:12], "ID")
-	}
-	return decoded(t, text)
+	// IDs of the container, and names of volumes without one.
+	return decoded(t, longID.ReplaceAllString(string(content), "ID"))
 }
+
+func textOf(value any) string {
+	text, _ := value.(string)
+	return text
+}
+
+var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
 func settledLabels(t *testing.T, labels any) map[string]any {
 	t.Helper()
