@@ -38,7 +38,8 @@ func (p *prepare) checkOverrideFile() error {
 		return nil //nolint:nilerr // the preparation reports what is wrong with the workspace
 	}
 	if _, err := devcontainer.InWorkspace(workspace, folder); !errors.Is(err, devcontainer.ErrOutside) {
-		return usageError("--override-config %s is in the workspace, which is never changed; name a file elsewhere", p.overrideFile)
+		return usageError("--override-config %s is in the workspace, which is never changed; name a file elsewhere",
+			p.overrideFile)
 	}
 	return nil
 }
@@ -49,9 +50,8 @@ func (p *prepare) writeOverride(ctx context.Context, result *runner.Result, even
 	content, err := p.override(ctx, result)
 	if err != nil {
 		if result.Image != "" {
-			events.Emit(runner.Event{
-				Kind: runner.EventNotice, Text: "the override configuration is the workspace's own, so a container builds: " + err.Error(),
-			})
+			text := "the override configuration is the workspace's own, so a container builds: " + err.Error()
+			events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
 		}
 		if content, err = ownConfiguration(result.Configuration); err != nil {
 			return err

@@ -151,7 +151,9 @@ const (
 )
 
 // withoutCache returns why the cache is not asked, or "".
-func (u *up) withoutCache(ctx context.Context, place *environment.Environment, arguments environment.Arguments) (string, error) {
+func (u *up) withoutCache(
+	ctx context.Context, place *environment.Environment, arguments environment.Arguments,
+) (string, error) {
 	if arguments.ExpectExisting {
 		return reasonContainerExists, nil
 	}
@@ -168,7 +170,9 @@ func (u *up) withoutCache(ctx context.Context, place *environment.Environment, a
 }
 
 // bringUpPlain runs devcontainer up with the workspace's own configuration.
-func (u *up) bringUpPlain(ctx context.Context, events runner.Events, place *environment.Environment, why string) (upRun, error) {
+func (u *up) bringUpPlain(
+	ctx context.Context, events runner.Events, place *environment.Environment, why string,
+) (upRun, error) {
 	events.Emit(runner.Event{Kind: runner.EventSection, Text: runner.SectionTitle})
 	_, sentence, _ := strings.Cut(why, ": ")
 	events.Emit(runner.Event{Kind: runner.EventNotice, Text: sentence + "; the cache is not asked"})

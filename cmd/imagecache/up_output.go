@@ -32,14 +32,21 @@ func (u *up) printUp(run upRun, failure error) error {
 		}
 		return writeLine(u.streams.out, string(content))
 	}
-	ready := run.answer != nil && run.answer.Outcome == "success" && (failure == nil || errors.Is(failure, runner.ErrInterrupted)) // while it published
 	switch {
-	case !ready:
+	case !run.ready(failure):
 		return nil
 	case u.output == outputName:
 		return writeLine(u.streams.out, run.answer.ContainerID)
 	}
 	return writeLine(u.streams.out, upSummary(run))
+}
+
+// ready reports whether the container can be used. It can if the publication of its image was interrupted.
+func (r upRun) ready(failure error) bool {
+	if r.answer == nil || r.answer.Outcome != "success" {
+		return false
+	}
+	return failure == nil || errors.Is(failure, runner.ErrInterrupted)
 }
 
 // field is a member of an object.

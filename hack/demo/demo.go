@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"imagecache.dev/internal/builder"
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/localcluster"
 )
@@ -138,12 +139,41 @@ func (d *demo) apply(ctx context.Context) error {
 
 func (d *demo) first(ctx context.Context) error {
 	d.screen.step("First environment, e-1: nobody has built this configuration before")
-	return d.prepare(ctx, "e-1", "miss, built and published", exitPublished)
+	return d.imagecache(ctx, "prepare", "e-1", "miss, built and published", exitPublished)
 }
 
 func (d *demo) second(ctx context.Context) error {
 	d.screen.step("Second environment, e-2, on another machine, with the same configuration")
-	return d.prepare(ctx, "e-2", "hit, pulled", exitHit)
+	if d.own { // lifecycle commands would change the workspace
+		return d.imagecache(ctx, "prepare", "e-2", "hit, pulled", exitHit)
+	}
+	err := d.imagecache(ctx, "up", "e-2", "hit, pulled; the container is up", exitHit)
+	return errors.Join(err, d.removeContainer(ctx, "e-2"))
+}
+
+// removeContainer removes the container of an environment, if one came up.
+func (d *demo) removeContainer(ctx context.Context, environment string) error {
+	env, err := d.environment(ctx, environment)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, engine := range []string{builder.Docker, builder.Podman} {
+		command := func(arguments ...string) *exec.Cmd {
+			command := exec.CommandContext(context.WithoutCancel(ctx), engine, arguments...)
+			command.Env = append(os.Environ(), env...)
+			return command
+		}
+		ids, err := command("ps", "--all", "--quiet", "--filter", "label=devcontainer.local_folder="+d.workspace).Output()
+		if err != nil || len(ids) == 0 {
+			continue // this engine is not there, or is not the one that was used
+		}
+		removing := command(append([]string{"rm", "--force"}, strings.Fields(string(ids))...)...)
+		if output, err := removing.CombinedOutput(); err != nil {
+			failed = fmt.Errorf("remove container of %s: %w: %s", environment, err, output)
+		}
+	}
+	return failed
 }
 
 func (d *demo) third(ctx context.Context) error {
@@ -160,28 +190,28 @@ func (d *demo) third(ctx context.Context) error {
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		return fmt.Errorf("change configuration: %w", err)
 	}
-	return d.prepare(ctx, "e-3", "miss again, built and published", exitPublished)
+	return d.imagecache(ctx, "prepare", "e-3", "miss again, built and published", exitPublished)
 }
 
-// Exit codes of imagecache prepare --exit-code.
+// Exit codes of imagecache prepare and up, with --exit-code.
 const (
 	exitHit       = 0
 	exitPublished = 10
 )
 
-// prepare runs what a runner runs for an environment, with an image store of its own as on a machine of its own.
-func (d *demo) prepare(ctx context.Context, environment, what string, wantCode int) error {
+// imagecache runs what a runner runs for an environment, with an image store of its own as on a machine of its own.
+func (d *demo) imagecache(ctx context.Context, name, environment, what string, wantCode int) error {
 	env, err := d.environment(ctx, environment)
 	if err != nil {
 		return err
 	}
-	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), "prepare", d.workspace,
+	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), name, d.workspace,
 		"--project", "shop", "--environment", environment, "--exit-code")
 	shown := "."
 	if d.own {
 		shown = d.workspace
 	}
-	d.screen.line("$ imagecache prepare " + shown + " --project shop --environment " + environment)
+	d.screen.line("$ imagecache " + name + " " + shown + " --project shop --environment " + environment)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 20 * time.Second
 	command.Env = append(os.Environ(), env...)
@@ -204,7 +234,8 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 		return &workspaceError{d.workspace, code, strings.TrimSpace(said.String())}
 	}
 	if code != wantCode {
-		return fmt.Errorf("environment %s should be a %s, and imagecache prepare ended with exit code %d", environment, what, code)
+		return fmt.Errorf("environment %s should be a %s, and imagecache %s ended with exit code %d",
+			environment, what, name, code)
 	}
 	d.times = append(d.times, timing{environment: environment, what: what, took: took})
 	d.screen.done(what, took)

@@ -130,7 +130,8 @@ func (p *program) ContainerLabels(ctx context.Context, labels []string) ([]map[s
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	printed, err = p.output(ctx, append([]string{"inspect", "--type", "container", "--format", "{{json .Config.Labels}}"}, ids...)...)
+	arguments = []string{"inspect", "--type", "container", "--format", "{{json .Config.Labels}}"}
+	printed, err = p.output(ctx, append(arguments, ids...)...)
 	if err != nil {
 		return nil, fmt.Errorf("inspect containers: %w", err)
 	}

@@ -28,8 +28,9 @@ const (
 
 // ownLabel is what labelledImage says about its containers.
 const ownLabel = `[{"id": "ghcr.io/example/tool:1", "onCreateCommand": "echo base tool >> log", "init": false},
-{"remoteUser": "root", "remoteEnv": {"OF_BASE": "1", "BOTH": "base"}, "postCreateCommand": "echo base >> log", "forwardPorts": [9000],
-"customizations": {"vscode": {"extensions": ["base.one"]}}, "containerEnv": {"IN_BASE": "${localEnv:UP_SET}"}, "waitFor": "onCreateCommand"}]`
+{"remoteUser": "root", "remoteEnv": {"OF_BASE": "1", "BOTH": "base"}, "postCreateCommand": "echo base >> log",
+"forwardPorts": [9000], "customizations": {"vscode": {"extensions": ["base.one"]}},
+"containerEnv": {"IN_BASE": "${localEnv:UP_SET}"}, "waitFor": "onCreateCommand"}]`
 
 // loadBases puts the base images into an engine's store.
 func loadBases(t *testing.T, e *engine.Engine) {
@@ -47,10 +48,12 @@ func loadBases(t *testing.T, e *engine.Engine) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*v1.Config){
-		baseImage:     func(*v1.Config) {},
-		devImage:      func(c *v1.Config) { c.User = "dev" },
-		labelledImage: func(c *v1.Config) { c.Labels = map[string]string{"devcontainer.metadata": ownLabel, "other": "label"} },
-		servingImage:  func(c *v1.Config) { c.Entrypoint, c.Cmd = []string{"sleep"}, []string{"100000"} },
+		baseImage: func(*v1.Config) {},
+		devImage:  func(c *v1.Config) { c.User = "dev" },
+		labelledImage: func(c *v1.Config) {
+			c.Labels = map[string]string{"devcontainer.metadata": ownLabel, "other": "label"}
+		},
+		servingImage: func(c *v1.Config) { c.Entrypoint, c.Cmd = []string{"sleep"}, []string{"100000"} },
 	} {
 		file, err := image.ConfigFile()
 		if err != nil {
@@ -80,14 +83,17 @@ func accounts(t *testing.T) v1.Layer {
 			t.Fatal(err)
 		}
 	}
-	add(tar.Header{Name: "etc/passwd", Mode: 0o644}, "root:x:0:0:root:/root:/bin/sh\nadmin:x:0:0:admin:/root:/bin/sh\ndev:x:1000:1000:dev:/home/dev:/bin/sh\n")
+	add(tar.Header{Name: "etc/passwd", Mode: 0o644},
+		"root:x:0:0:root:/root:/bin/sh\nadmin:x:0:0:admin:/root:/bin/sh\ndev:x:1000:1000:dev:/home/dev:/bin/sh\n")
 	add(tar.Header{Name: "etc/group", Mode: 0o644}, "root:x:0:\ndev:x:1000:\n")
 	add(tar.Header{Name: "home/dev/", Mode: 0o755, Uid: 1000, Gid: 1000, Typeflag: tar.TypeDir}, "")
 	add(tar.Header{Name: "home/dev/.profile", Mode: 0o644, Uid: 1000, Gid: 1000}, "export FROM_PROFILE=yes\n")
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil })
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(archive.Bytes())), nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,9 @@ import (
 
 // comparison is a configuration whose containers are compared.
 type comparison struct {
-	// config is the devcontainer.json. In it, «X» is a command that adds X to the log, <mapped> are the runArgs that podman
-	// needs for a user other than root, <port> is a free port, and <base>, <dev>, <labelled> and <serving> are base images.
+	// config is the devcontainer.json. In it, «X» is a command that adds X to the log, <mapped> are the runArgs that
+	// podman needs for a user other than root, <port> is a free port, and <base>, <dev>, <labelled> and <serving> are
+	// base images.
 	config string
 	// path of the devcontainer.json, if not the default one.
 	path string
@@ -30,6 +31,8 @@ type comparison struct {
 	label string
 	// bypassed: the cache is not asked.
 	bypassed bool
+	// unpublished: a value of the machine reaches the build, so the image is used only where it was built.
+	unpublished bool
 	// builds: the label does not tell all, so the container of a hit is built as if the cache did not exist.
 	builds bool
 	// fails: devcontainer up fails, with the cache or without.
@@ -56,8 +59,8 @@ func (c comparison) written(kind engine.Kind) string {
 // engines that are compared.
 var engines = []engine.Kind{engine.Podman, engine.Docker28Containerd}
 
-// TestContainersAreThoseOfDevcontainerUp compares a container without the cache with those of a miss and a hit, and what
-// each is after a restart.
+// TestContainersAreThoseOfDevcontainerUp compares a container without the cache with those of a miss and a hit, and
+// what it is after a restart.
 func TestContainersAreThoseOfDevcontainerUp(t *testing.T) {
 	for _, kind := range engines {
 		t.Run(string(kind), func(t *testing.T) {
@@ -116,14 +119,17 @@ func (p *place) again(t *testing.T, run func(t *testing.T) ran) observation {
 func (p *place) checkWay(t *testing.T, way string, got ran, seen observation) {
 	t.Helper()
 	want := way
-	if p.test.bypassed {
+	switch {
+	case p.test.bypassed:
 		want = "Bypassed"
+	case p.test.unpublished:
+		want = "Built"
 	}
 	result, _ := decoded(t, got.stdout)["cache"].(map[string]any)
 	if result["outcome"] != want {
 		t.Errorf("%s: the cache's outcome is %v, want %s: %s", way, result["outcome"], want, got.stderr)
 	}
-	if way != "Hit" || p.test.bypassed || p.test.builds {
+	if way != "Hit" || p.test.bypassed || p.test.unpublished || p.test.builds {
 		return
 	}
 	for _, build := range seen.Builds {

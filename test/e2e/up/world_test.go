@@ -38,11 +38,9 @@ type place struct {
 func (m *machine) place(t *testing.T, name string, test comparison) *place {
 	t.Helper()
 	p := &place{machine: m, test: test, folder: filepath.Join(t.TempDir(), "work", "space")}
-	files := map[string]string{test.configPath(): strings.ReplaceAll(test.written(m.engine.Kind), "<port>", freePort(t)) + "\n// " + name + " on " + string(m.engine.Kind) + "\n"}
-	for file, content := range test.files {
-		files[file] = content
-	}
-	for file, content := range files {
+	config := strings.ReplaceAll(test.written(m.engine.Kind), "<port>", freePort(t))
+	config += "\n// " + name + " on " + string(m.engine.Kind) + "\n" // another hash for each
+	for file, content := range files(test.files, map[string]string{test.configPath(): config}) {
 		path := filepath.Join(p.folder, filepath.FromSlash(file))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -119,7 +117,8 @@ func (p *place) devcontainer(t *testing.T) ran {
 func (p *place) imagecache(t *testing.T, environment string) ran {
 	t.Helper()
 	arguments := []string{
-		"up", p.folder, "--project", project, "--environment", environment, "--builder", p.engine.Kind.Program(), "-o", "json",
+		"up", p.folder, "--project", project, "--environment", environment,
+		"--builder", p.engine.Kind.Program(), "-o", "json",
 	}
 	if p.test.path != "" {
 		arguments = append(arguments, "--config", p.test.path)
@@ -155,7 +154,10 @@ func (p *place) observe(t *testing.T, got ran) observation {
 // read returns what devcontainer read-configuration prints about the running container.
 func (p *place) read(t *testing.T) map[string]any {
 	t.Helper()
-	arguments := []string{"read-configuration", "--workspace-folder", p.folder, "--docker-path", p.engine.Kind.Program(), "--include-merged-configuration"}
+	arguments := []string{
+		"read-configuration", "--workspace-folder", p.folder, "--docker-path", p.engine.Kind.Program(),
+		"--include-merged-configuration",
+	}
 	if p.test.path != "" {
 		arguments = append(arguments, "--config", filepath.Join(p.folder, p.test.path))
 	}
