@@ -112,7 +112,7 @@ func TestUpInAPipe(t *testing.T) {
 		"up-exists":           {upConfig, "WORKSPACE", "", []string{"--exit-code"}, exitBypassed, false},
 		"up-exists-rebuild":   {upConfig, "WORKSPACE", "", []string{"--trigger", "Rebuild"}, exitSuccess, false},
 		"up-removed":          {upConfig, "WORKSPACE", "", []string{"--remove-existing-container"}, exitSuccess, true},
-		"up-more-features":    {upConfig, "", "", []string{"--", "--additional-features", "{}"}, exitSuccess, false},
+		"up-more-features":    {upConfig, "", "", []string{"--", "--additional-features", `{"./tool":{}}`}, exitSuccess, false},
 		"up-hook-fails":       {upConfig, "", "yes", nil, exitFailed, true},
 		"up-hook-fails-json":  {upConfig, "", "yes", []string{"-o", "json"}, exitFailed, true},
 		"up-wrong-argument":   {upConfig, "", "", []string{"--", "--config", "x"}, exitUsage, false},

@@ -56,7 +56,7 @@ func ParseArguments(words []string) (Arguments, error) {
 		case "expectexistingcontainer":
 			a.ExpectExisting = value != "false"
 		case "additionalfeatures":
-			a.AdditionalFeatures = true
+			a.AdditionalFeatures = a.AdditionalFeatures || strings.Trim(value, "{ }") != ""
 		case "updateremoteuseruiddefault":
 			a.UserIDs = true
 		}

@@ -21,7 +21,8 @@ func TestArgumentsThatMeanSomethingToTheCache(t *testing.T) {
 		"--remove-existing-container false":                    {},
 		"--removeExistingContainer --prebuild":                 {RemoveExisting: true},
 		"--expect-existing-container":                          {ExpectExisting: true},
-		"--additional-features {}":                             {AdditionalFeatures: true},
+		"--additional-features {\"./tool\":{}}":                {AdditionalFeatures: true},
+		"--additional-features {}":                             {},
 		"--update-remote-user-uid-default=off":                 {UserIDs: true},
 		"--remote-env --id-label=a=1 --mount workspace-folder": {IDLabels: []string{"a=1"}},
 	}
