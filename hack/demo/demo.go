@@ -115,6 +115,10 @@ func (d *demo) prepareWorkspace(ctx context.Context) error {
 	if err := os.CopyFS(d.workspace, os.DirFS(filepath.Join(d.root, "hack", "demo", "workspace"))); err != nil {
 		return fmt.Errorf("copy workspace: %w", err)
 	}
+	// A checkout of its own: the reference CLI mounts all of the repository around a workspace.
+	if output, err := exec.CommandContext(ctx, "git", "init", "--quiet", d.workspace).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy workspace: git init: %w: %s", err, output)
+	}
 	var err error
 	d.base, err = d.cluster.PushSampleBase(ctx)
 	return err

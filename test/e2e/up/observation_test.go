@@ -105,12 +105,17 @@ func settledLabels(t *testing.T, labels any) map[string]any {
 		}
 	}
 	if text, ok := kept["devcontainer.metadata"].(string); ok {
-		var entries any
+		var entries []map[string]any
 		if err := json.Unmarshal([]byte(text), &entries); err != nil {
 			t.Fatalf("label devcontainer.metadata: %v in %s", err, text)
 		}
+		// The reference CLI reads the need of GPUs from the configuration alone, so it is there a second time.
+		entries = slices.DeleteFunc(entries, func(entry map[string]any) bool {
+			requirements, _ := entry["hostRequirements"].(map[string]any)
+			return len(entry) == 1 && len(requirements) == 1 && requirements["gpu"] != nil
+		})
 		kept["devcontainer.metadata"] = entries
-		if list, ok := entries.([]any); ok && len(list) == 0 {
+		if len(entries) == 0 {
 			delete(kept, "devcontainer.metadata") // the same as none
 		}
 	}
