@@ -177,7 +177,8 @@ func (u *up) bringUpPlain(
 	_, sentence, _ := strings.Cut(why, ": ")
 	events.Emit(runner.Event{Kind: runner.EventNotice, Text: sentence + "; the cache is not asked"})
 	if why == reasonContainerExists && u.request.Trigger == v1alpha1.TriggerRebuild {
-		events.Emit(runner.Event{Kind: runner.EventNotice, Text: "to rebuild the environment, add --remove-existing-container"})
+		text := "to rebuild the environment, add --remove-existing-container"
+		events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
 	}
 	result := &runner.Result{
 		Outcome: runner.OutcomeBypassed, Reason: why, Project: u.request.Project, Environment: u.request.Environment,

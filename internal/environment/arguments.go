@@ -40,13 +40,14 @@ func ParseArguments(words []string) (Arguments, error) {
 		if !found {
 			continue
 		}
-		name, value, hasValue := strings.Cut(option, "=")
+		written, value, hasValue := strings.Cut(option, "=")
 		if !hasValue && i+1 < len(words) {
 			value = words[i+1]
 		}
-		name = plainName(name)
+		name := plainName(written)
 		if instead, is := reserved[name]; is {
-			return a, &runner.UsageError{Message: fmt.Sprintf("--%s can't be passed to devcontainer up; %s", strings.SplitN(option, "=", 2)[0], instead)}
+			message := fmt.Sprintf("--%s can't be passed to devcontainer up; %s", written, instead)
+			return a, &runner.UsageError{Message: message}
 		}
 		switch name {
 		case "idlabel":

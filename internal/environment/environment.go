@@ -15,23 +15,24 @@ import (
 	"imagecache.dev/internal/tempfolder"
 )
 
-// Environment is the place of a dev container. All fields are required.
+// Environment is the place of a dev container.
 type Environment struct {
-	Engine builder.Containers
-	Events runner.Events
-
+	engine    builder.Containers
+	events    runner.Events
 	arguments Arguments
 	location  location
 }
 
 // New returns the environment of a workspace. configPath is relative to the workspace, absolute, or "" for the usual
 // places.
-func New(engine builder.Containers, events runner.Events, workspace, configPath string, arguments Arguments) (*Environment, error) {
+func New(
+	engine builder.Containers, events runner.Events, workspace, configPath string, arguments Arguments,
+) (*Environment, error) {
 	at, err := locate(workspace, configPath)
 	if err != nil {
 		return nil, err
 	}
-	return &Environment{Engine: engine, Events: events, arguments: arguments, location: at}, nil
+	return &Environment{engine: engine, events: events, arguments: arguments, location: at}, nil
 }
 
 // Exists reports whether the environment's container exists and stays. The reference CLI then starts it, and reads no
@@ -41,14 +42,14 @@ func (e *Environment) Exists(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if len(e.arguments.IDLabels) > 0 {
-		found, err := e.Engine.ContainerLabels(ctx, e.arguments.IDLabels)
+		found, err := e.engine.ContainerLabels(ctx, e.arguments.IDLabels)
 		return len(found) > 0, err
 	}
 	labels, err := e.location.labels()
 	if err != nil {
 		return false, err
 	}
-	found, err := e.Engine.ContainerLabels(ctx, labels[:1])
+	found, err := e.engine.ContainerLabels(ctx, labels[:1])
 	for _, of := range found {
 		// Containers of older versions of the CLI don't have the second label.
 		if named := of[configLabel]; named == "" || configLabel+"="+named == labels[1] {
@@ -83,8 +84,10 @@ func (e *Environment) Up(ctx context.Context, result *runner.Result) (*builder.U
 }
 
 // use makes a request use the image of a result. The caller removes the folder.
-func (e *Environment) use(ctx context.Context, result *runner.Result, request *builder.UpRequest) (*tempfolder.Folder, error) {
-	content, image, err := Override(ctx, e.Engine, result)
+func (e *Environment) use(
+	ctx context.Context, result *runner.Result, request *builder.UpRequest,
+) (*tempfolder.Folder, error) {
+	content, image, err := Override(ctx, e.engine, result)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +122,14 @@ func Override(ctx context.Context, engine builder.Containers, result *runner.Res
 const maxAccounts = 1 << 20
 
 // keepsIDs reports whether the reference CLI's build that changes the IDs of the container's user would change nothing.
-func (e *Environment) keepsIDs(ctx context.Context, configuration *devcontainer.Configuration, image override.Image) bool {
+func (e *Environment) keepsIDs(
+	ctx context.Context, configuration *devcontainer.Configuration, image override.Image,
+) bool {
 	user := override.RenumberedUser(configuration, image)
 	if user == "" || runtime.GOOS != "linux" {
 		return false // there is no such build
 	}
-	accounts, err := e.Engine.ReadFile(ctx, image.Name, "/etc/passwd", maxAccounts)
+	accounts, err := e.engine.ReadFile(ctx, image.Name, "/etc/passwd", maxAccounts)
 	uid, gid := builder.LocalUser()
 	return err == nil && override.KeepsIDs(accounts, user, uid, gid)
 }
@@ -137,11 +142,13 @@ func mayBuildFeatures(configuration *devcontainer.Configuration) bool {
 const stepName = "Container"
 
 func (e *Environment) run(ctx context.Context, request builder.UpRequest) (*builder.UpAnswer, error) {
-	e.Events.Emit(runner.Event{Kind: runner.EventStarted, Step: stepName, Text: "Starting the container with " + e.Engine.Name()})
-	output := runner.NewOutput(e.Events, stepName)
+	e.events.Emit(runner.Event{
+		Kind: runner.EventStarted, Step: stepName, Text: "Starting the container with " + e.engine.Name(),
+	})
+	output := runner.NewOutput(e.events, stepName)
 	request.Logs = output
 	began := time.Now()
-	answer, err := e.Engine.Up(ctx, request)
+	answer, err := e.engine.Up(ctx, request)
 	output.Flush()
 	end := runner.Event{Kind: runner.EventFinished, Step: stepName, Seconds: time.Since(began).Seconds()}
 	if err != nil {
@@ -155,7 +162,7 @@ func (e *Environment) run(ctx context.Context, request builder.UpRequest) (*buil
 	} else {
 		end.Text = "Started container " + ShortID(answer.ContainerID)
 	}
-	e.Events.Emit(end)
+	e.events.Emit(end)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
@@ -166,5 +173,5 @@ func (e *Environment) run(ctx context.Context, request builder.UpRequest) (*buil
 func ShortID(id string) string { return id[:min(len(id), 12)] }
 
 func (e *Environment) notice(text string) {
-	e.Events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
+	e.events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
 }

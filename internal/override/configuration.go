@@ -16,7 +16,8 @@ var (
 	// ErrNotRead: the configuration was not read, or is one of Docker Compose.
 	ErrNotRead = errors.New("the configuration is not one of an image or a Dockerfile that can be read")
 	// ErrOtherLabel: the image's label does not end with what the configuration says.
-	ErrOtherLabel = errors.New("the image's label " + devcontainer.MetadataLabel + " does not end with this configuration's entry")
+	ErrOtherLabel = errors.New("the image's label " + devcontainer.MetadataLabel +
+		" does not end with this configuration's entry")
 	// ErrOwnLabel: the Dockerfile sets the label, which the reference CLI does not read when it builds.
 	ErrOwnLabel = errors.New("the Dockerfile sets the label " + devcontainer.MetadataLabel)
 )
