@@ -34,6 +34,18 @@ With --exit-code, success is one of:
   12   bypassed: the cache does not apply
   13   built here, and being published in the background`
 
+// upExitHelp documents the codes in the help of up.
+const upExitHelp = `Exit codes:
+  0    the container is up, and its lifecycle commands ended
+  1    failed: one sentence on standard error tells why
+  2    the command line is wrong
+  130  interrupted
+With --exit-code, success is one of:
+  0    hit: a cached image was pulled
+  10   built here and published
+  11   built here, not published
+  12   bypassed: the cache does not apply, or the container existed`
+
 // outcomeCode ends the program with the code of an outcome, without a message.
 type outcomeCode int
 

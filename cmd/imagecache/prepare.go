@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/utils/clock"
 
 	"imagecache.dev/api/v1alpha1"
@@ -54,6 +55,7 @@ type prepare struct {
 	exitCode       bool
 	metricsFile    string
 	publish        string
+	overrideFile   string
 }
 
 func newPrepare(streams streams) *cobra.Command {
@@ -78,7 +80,11 @@ answer, the command builds the image here, and prints the reason once.
   imagecache prepare . --project web --environment env-1 --publish background
 
   # rebuild an environment: pull a cached image, and never publish
-  imagecache prepare . --project web --environment env-1 --trigger Rebuild`,
+  imagecache prepare . --project web --environment env-1 --trigger Rebuild
+
+  # run the reference CLI yourself, with the image; "imagecache up" does both
+  imagecache prepare . --project web --environment env-1 --override-config /run/env-1.json
+  devcontainer up --workspace-folder . --override-config /run/env-1.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error { return p.run(command.Context(), args[0]) },
 	}
@@ -89,15 +95,22 @@ answer, the command builds the image here, and prints the reason once.
 }
 
 func (p *prepare) addFlags(command *cobra.Command) {
+	p.addRequestFlags(command.Flags())
 	flags := command.Flags()
+	flags.StringVar(&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)")
+	flags.StringVar(&p.pull, "pull", "", "the image's destination: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
+	flags.StringVarP(&p.output, "output", "o", "", "output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error")
+	flags.StringVar(&p.overrideFile, "override-config", "", "write the configuration for devcontainer up --override-config to FILE, outside of the workspace")
+}
+
+// addRequestFlags adds the flags that commands which prepare an image have in common.
+func (p *prepare) addRequestFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&p.request.Project, "project", "", "the name of a ProjectImageCache, or the project's ID; without a project the cache is bypassed")
 	flags.StringVar(&p.request.Environment, "environment", "", "the environment's ID")
 	flags.StringVar(&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated), "the reason of the request: EnvironmentCreated (may publish) or Rebuild (may only pull)")
 	flags.StringVar(&p.request.Platform, "platform", "", "the image's platform (default linux/amd64)")
 	flags.StringVar(&p.request.ConfigPath, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)")
 	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
-	flags.StringVar(&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)")
-	flags.StringVar(&p.pull, "pull", "", "the image's destination: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
 	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image even if one is cached, and replace the cached image")
 	flags.BoolVar(&p.request.Wait, "wait", true, "wait for another environment that builds the same image")
 	flags.BoolVar(&p.noWait, "no-wait", false, "build here at once instead of waiting, without publishing")
@@ -107,7 +120,6 @@ func (p *prepare) addFlags(command *cobra.Command) {
 	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take; after that the image is used without being published")
 	flags.StringVar(&p.publish, "publish", publishWait, "what to do with an image that was built: wait until it is published, or publish it in the background, in a process that goes on after the command (see imagecache publications)")
 	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be reached: fail, or build (build here)")
-	flags.StringVarP(&p.output, "output", "o", "", "output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error")
 	flags.StringVar(&p.metricsFile, "metrics-file", "", "add this run's metrics to FOLDER/NAME.prom, a file of node_exporter's textfile collector")
 	flags.BoolVar(&p.exitCode, "exit-code", false, "use different exit codes for hit, published, built and bypassed")
 }
@@ -144,15 +156,15 @@ func (p *prepare) complete(workspace string) error {
 	default:
 		return usageError("--builder must be docker, podman or embedded, not %q", p.builder)
 	}
-	if folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix); isLayout && folder != "" {
-		return nil
+	folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix)
+	if !isLayout || folder == "" {
+		switch p.pull {
+		case "", builder.Docker, builder.Podman:
+		default:
+			return usageError("--pull must be docker, podman or oci:FOLDER, not %q", p.pull)
+		}
 	}
-	switch p.pull {
-	case "", builder.Docker, builder.Podman:
-	default:
-		return usageError("--pull must be docker, podman or oci:FOLDER, not %q", p.pull)
-	}
-	return nil
+	return p.checkOverrideFile()
 }
 
 func (p *prepare) run(ctx context.Context, workspace string) error {
@@ -160,17 +172,12 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 		return err
 	}
 	defer outlivesItsReaders()()
-	connection, namespace, connectErr := p.cluster.connect()
-	prepared := &runner.Runner{
-		Client:       connection,
-		ClusterError: connectErr,
-		Namespace:    namespace,
-		FindEngine:   func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, p.builder) },
-		FindStore:    p.findStore(),
-		Events:       p.events(),
-		HandOver:     p.handOver(),
-	}
+	prepared := p.runner(p.events())
+	prepared.FindStore = p.findStore()
 	result, err := p.measured(prepared, func() (*runner.Result, error) { return prepared.Prepare(ctx, p.request) })
+	if err == nil && p.overrideFile != "" {
+		err = p.writeOverride(ctx, result, prepared.Events)
+	}
 	if err != nil {
 		return errors.Join(p.printFailure(err), err)
 	}
@@ -189,6 +196,19 @@ func outlivesItsReaders() (stop func()) {
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGPIPE)
 	return func() { signal.Stop(ignored) }
+}
+
+// runner returns what prepares the image, with the builder's own store.
+func (p *prepare) runner(events runner.Events) *runner.Runner {
+	connection, namespace, err := p.cluster.connect()
+	return &runner.Runner{
+		Client:       connection,
+		ClusterError: err,
+		Namespace:    namespace,
+		FindEngine:   func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, p.builder) },
+		Events:       events,
+		HandOver:     p.handOver(),
+	}
 }
 
 // measured runs a preparation, and adds its metrics to the metrics file. It reports a failure to write the file, but

@@ -57,7 +57,7 @@ The first environment with a configuration builds the image and publishes it. La
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
 	root.AddCommand(
-		newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),
+		newUp(streams), newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),
 		newEvict(streams), newDoctor(streams), newCredentials(streams), newPublications(streams), newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {

@@ -32,7 +32,8 @@ type demo struct {
 	own        bool   // the workspace is the user's, and not to be changed
 	base       string // reference of the base image, of the demo's own workspace
 	kind       engine.Kind
-	engines    []*engine.Engine // docker's, one for each environment
+	engines    []*engine.Engine    // docker's, one for each environment
+	machines   map[string][]string // the variables that lead to each environment's engine
 	times      []timing
 }
 
@@ -45,7 +46,7 @@ type timing struct {
 
 // newDemo makes a demo of its own workspace, or of the user's.
 func newDemo(root string, keep bool, workspace string) *demo {
-	return &demo{root: root, keep: keep, workspace: workspace, own: workspace != "", screen: newScreen(os.Stdout)}
+	return &demo{root: root, keep: keep, workspace: workspace, own: workspace != "", screen: newScreen(os.Stdout), machines: map[string][]string{}}
 }
 
 // run is the demo from beginning to end. What it started ends with it, unless it is kept.
@@ -123,6 +124,10 @@ func (d *demo) prepareWorkspace(ctx context.Context) error {
 	if err := os.CopyFS(d.workspace, os.DirFS(filepath.Join(d.root, "hack", "demo", "workspace"))); err != nil {
 		return fmt.Errorf("copy workspace: %w", err)
 	}
+	// A checkout of its own: the reference CLI mounts all of the repository around a workspace.
+	if output, err := exec.CommandContext(ctx, "git", "init", "--quiet", d.workspace).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy workspace: git init: %w: %s", err, output)
+	}
 	var err error
 	d.base, err = d.cluster.PushSampleBase(ctx)
 	return err
@@ -147,12 +152,16 @@ func (d *demo) apply(ctx context.Context) error {
 
 func (d *demo) first(ctx context.Context) error {
 	d.screen.step("First environment, e-1: nobody has built this configuration before")
-	return d.prepare(ctx, "e-1", "miss, built and published", exitPublished)
+	return d.imagecache(ctx, "prepare", "e-1", "miss, built and published", exitPublished)
 }
 
 func (d *demo) second(ctx context.Context) error {
 	d.screen.step("Second environment, e-2, on another machine, with the same configuration")
-	return d.prepare(ctx, "e-2", "hit, pulled", exitHit)
+	if d.own { // lifecycle commands would change the workspace
+		return d.imagecache(ctx, "prepare", "e-2", "hit, pulled", exitHit)
+	}
+	err := d.imagecache(ctx, "up", "e-2", "hit, pulled; the container is up", exitHit)
+	return errors.Join(err, d.removeContainer(ctx, "e-2"))
 }
 
 func (d *demo) third(ctx context.Context) error {
@@ -169,28 +178,28 @@ func (d *demo) third(ctx context.Context) error {
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		return fmt.Errorf("change configuration: %w", err)
 	}
-	return d.prepare(ctx, "e-3", "miss again, built and published", exitPublished)
+	return d.imagecache(ctx, "prepare", "e-3", "miss again, built and published", exitPublished)
 }
 
-// Exit codes of imagecache prepare --exit-code.
+// Exit codes of imagecache prepare and up, with --exit-code.
 const (
 	exitHit       = 0
 	exitPublished = 10
 )
 
-// prepare runs what a runner runs for an environment, with an image store of its own as on a machine of its own.
-func (d *demo) prepare(ctx context.Context, environment, what string, wantCode int) error {
+// imagecache runs what a runner runs for an environment, with an image store of its own as on a machine of its own.
+func (d *demo) imagecache(ctx context.Context, name, environment, what string, wantCode int) error {
 	env, err := d.environment(ctx, environment)
 	if err != nil {
 		return err
 	}
-	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), "prepare", d.workspace,
+	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "imagecache"), name, d.workspace,
 		"--project", "shop", "--environment", environment, "--exit-code")
 	shown := "."
 	if d.own {
 		shown = d.workspace
 	}
-	d.screen.line("$ imagecache prepare " + shown + " --project shop --environment " + environment)
+	d.screen.line("$ imagecache " + name + " " + shown + " --project shop --environment " + environment)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 20 * time.Second
 	command.Env = append(os.Environ(), env...)
@@ -213,7 +222,8 @@ func (d *demo) prepare(ctx context.Context, environment, what string, wantCode i
 		return &workspaceError{d.workspace, code, strings.TrimSpace(said.String())}
 	}
 	if code != wantCode {
-		return fmt.Errorf("environment %s should be a %s, and imagecache prepare ended with exit code %d", environment, what, code)
+		return fmt.Errorf("environment %s should be a %s, and imagecache %s ended with exit code %d",
+			environment, what, name, code)
 	}
 	d.times = append(d.times, timing{environment: environment, what: what, took: took})
 	d.screen.done(what, took)

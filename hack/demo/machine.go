@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -17,11 +18,43 @@ import (
 )
 
 // environment are the variables of one environment's machine. Its engine has a store that nobody else has.
-func (d *demo) environment(ctx context.Context, name string) ([]string, error) {
-	if d.kind == engine.Podman {
-		return d.podman(ctx, name)
+func (d *demo) environment(ctx context.Context, name string) (env []string, err error) {
+	if env, known := d.machines[name]; known {
+		return env, nil
 	}
-	return d.docker(ctx, name)
+	if d.kind == engine.Podman {
+		env, err = d.podman(ctx, name)
+	} else {
+		env, err = d.docker(ctx, name)
+	}
+	if err == nil {
+		d.machines[name] = env
+	}
+	return env, err
+}
+
+// removeContainer removes the container of an environment, if one came up.
+func (d *demo) removeContainer(ctx context.Context, name string) error {
+	ids, err := d.client(ctx, name, "ps", "--all", "--quiet", "--filter", "label=devcontainer.local_folder="+d.workspace).Output()
+	if err != nil {
+		return fmt.Errorf("find container of %s: %w", name, err)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	output, err := d.client(ctx, name, append([]string{"rm", "--force"}, strings.Fields(string(ids))...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("remove container of %s: %w: %s", name, err, output)
+	}
+	return nil
+}
+
+// client makes a command of an environment's engine. The shell finds the client on that environment's PATH.
+func (d *demo) client(ctx context.Context, name string, arguments ...string) *exec.Cmd {
+	words := append([]string{"-c", `exec "$0" "$@"`, d.kind.Program()}, arguments...)
+	command := exec.CommandContext(context.WithoutCancel(ctx), "sh", words...)
+	command.Env = append(os.Environ(), d.machines[name]...)
+	return command
 }
 
 func (d *demo) podman(ctx context.Context, name string) ([]string, error) {

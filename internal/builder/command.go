@@ -25,6 +25,7 @@ type command struct {
 	stdin       io.Reader
 	stdout      io.Writer
 	logs        io.Writer // standard error, as it comes
+	starts      bool      // it starts containers, which stay when ctx ends
 }
 
 // run blocks until the program has ended, and with ctx ends it and all that
@@ -39,8 +40,12 @@ func (c command) run(ctx context.Context) error {
 	if c.logs != nil {
 		cmd.Stderr = io.MultiWriter(said, c.logs)
 	}
+	run := supervisor.Run
+	if c.starts {
+		run = supervisor.RunKeepingContainers
+	}
 	var err error
-	priority.Do(ctx, func() { err = supervisor.Run(cmd) })
+	priority.Do(ctx, func() { err = run(cmd) })
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s ended: %w", filepath.Base(c.path), context.Cause(ctx))

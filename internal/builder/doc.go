@@ -8,6 +8,7 @@
 //	Engine.Build         devcontainer build
 //	Engine.Save          image → files, each layer compressed once
 //	Engine.Load, Pull, Tag, Remove
+//	Containers.Up        devcontainer up
 //
 // An Engine is safe for concurrent use, also by several processes: where two
 // builds in one image store would mix, a file lock lets one wait. Engines

@@ -21,6 +21,15 @@ var metadataProperties = []string{
 // says about containers: a JSON array, the last entry counts most.
 const MetadataLabel = "devcontainer.metadata"
 
+// Properties returns the object that the devcontainer.json holds, as the reference CLI's parser reads it and with
+// variables as they are written. It is nil for a configuration that was not read. The caller does not change it.
+func (c *Configuration) Properties() *jsonc.Value {
+	if c.document == nil {
+		return nil
+	}
+	return c.document.root
+}
+
 // Metadata returns this configuration's entry of the label, with variables as
 // they are written; nil where it has nothing to say.
 func (c *Configuration) Metadata() json.RawMessage {

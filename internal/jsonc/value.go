@@ -63,6 +63,11 @@ func NewMember(name string, value Value) Member {
 	return Member{name: name, Value: value}
 }
 
+// NewString returns a string, with U+FFFD for what is not UTF-8.
+func NewString(text string) Value {
+	return Value{Kind: String, text: strings.ToValidUTF8(text, "\ufffd")}
+}
+
 // Member returns the object's member of that name, or nil. Other kinds have no members.
 func (v *Value) Member(name string) *Value {
 	if v == nil {

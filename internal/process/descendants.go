@@ -12,6 +12,12 @@ import (
 
 // Descendants returns the IDs of all living processes below pid.
 func Descendants(pid int) ([]int, error) {
+	return DescendantsWithout(pid, func(int) bool { return false })
+}
+
+// DescendantsWithout returns the IDs of all living processes below pid, without those that left out reports and
+// without the processes below these.
+func DescendantsWithout(pid int, leftOut func(pid int) bool) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -26,9 +32,15 @@ func Descendants(pid int) ([]int, error) {
 			children[parent] = append(children[parent], child)
 		}
 	}
-	found := children[pid]
-	for i := 0; i < len(found); i++ {
-		found = append(found, children[found[i]]...)
+	var found []int
+	for next := children[pid]; len(next) > 0; {
+		child := next[0]
+		next = next[1:]
+		if leftOut(child) {
+			continue
+		}
+		found = append(found, child)
+		next = append(next, children[child]...)
 	}
 	return found, nil
 }

@@ -53,3 +53,16 @@ func (o *outputLines) tell(line []byte) {
 		o.events.Emit(Event{Kind: EventOutput, Step: o.step, Text: text})
 	}
 }
+
+// Output is a writer that emits each line of a program's output as an event of a step.
+type Output struct{ lines outputLines }
+
+// NewOutput returns an Output for a step.
+func NewOutput(events Events, step string) *Output {
+	return &Output{outputLines{events: events, step: step}}
+}
+
+func (o *Output) Write(p []byte) (int, error) { return o.lines.Write(p) }
+
+// Flush emits what came after the last line's end.
+func (o *Output) Flush() { o.lines.flush() }

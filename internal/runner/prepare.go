@@ -21,6 +21,9 @@ import (
 // ErrInterrupted is the cause of a context that a signal ended.
 var ErrInterrupted = errors.New("interrupted")
 
+// SectionTitle is the title of the part of the log that users see.
+const SectionTitle = "Creating dev container"
+
 // Runner prepares images. All fields are required, except where nil has a meaning.
 type Runner struct {
 	// Client of the cluster; ClusterError is set if there is none.
@@ -79,7 +82,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	if request.PublishTimeout <= 0 {
 		request.PublishTimeout = DefaultPublishTimeout
 	}
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return nil, err
 	}
 	tempfolder.RemoveAbandoned()
@@ -99,7 +102,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 }
 
 func (p *preparation) run(ctx context.Context) (*Result, error) {
-	p.steps.section("Creating dev container")
+	p.steps.section(SectionTitle)
 	step := p.steps.start("Read", "Reading the configuration")
 	if err := p.read(ctx); err != nil {
 		var unreachable *UnreachableError
@@ -147,6 +150,7 @@ func (p *preparation) read(ctx context.Context) error {
 		}
 	}
 	p.subject.configuration = configuration
+	p.result.Configuration = configuration
 
 	var engineErr, projectErr error
 	group := errgroup.Group{}

@@ -58,8 +58,8 @@ type UsageError struct{ Message string }
 
 func (e *UsageError) Error() string { return e.Message }
 
-// validate checks what the API would reject, before anything is done.
-func (r *Request) validate() error {
+// Validate checks what the API would reject, before anything is done.
+func (r *Request) Validate() error {
 	switch {
 	case r.Environment == "":
 		return &UsageError{"an environment is required: set --environment"}

@@ -34,7 +34,7 @@ func TestObjectNamesAreDNSLabels(t *testing.T) {
 
 func TestValidateRefusesWhatTheAPIRefuses(t *testing.T) {
 	good := Request{Environment: "env-1", Trigger: v1alpha1.TriggerRebuild}
-	if err := good.validate(); err != nil {
+	if err := good.Validate(); err != nil {
 		t.Errorf("good request: %v", err)
 	}
 	for _, bad := range []Request{
@@ -44,7 +44,7 @@ func TestValidateRefusesWhatTheAPIRefuses(t *testing.T) {
 		{Environment: "e", Trigger: "Sometimes"},
 	} {
 		var usage *UsageError
-		if err := bad.validate(); !errors.As(err, &usage) {
+		if err := bad.Validate(); !errors.As(err, &usage) {
 			t.Errorf("request %+v: got %v, want a usage error", bad, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 )
 
@@ -53,6 +54,9 @@ type Result struct {
 	Warnings []hash.Warning `json:"warnings,omitempty"`
 	// Notices are the sentences about what the cache could not do.
 	Notices []string `json:"notices,omitempty"`
+
+	// Configuration is the configuration that was read; one that could not be read has only its place.
+	Configuration *devcontainer.Configuration `json:"-"`
 }
 
 // Times are how many seconds each part took.

@@ -26,6 +26,9 @@ func Run(cmd *exec.Cmd) error {
 	return err
 }
 
+// RunKeepingContainers is Run. Engines don't run containers in the group of a program here.
+func RunKeepingContainers(cmd *exec.Cmd) error { return Run(cmd) }
+
 // signalGroup signals every process of a group. One that is gone is no error.
 func signalGroup(leader int, signal syscall.Signal) error {
 	if err := syscall.Kill(-leader, signal); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -20,6 +20,8 @@ import (
 const (
 	// commandName is the first argument of a supervisor. It makes one of a process.
 	commandName = "imagecache-supervisor"
+	// keepingName is the first argument of a supervisor that keeps containers.
+	keepingName = "imagecache-supervisor-keeping-containers"
 	// ownExecutable works also after the file was replaced.
 	ownExecutable = "/proc/self/exe"
 	// lifeDescriptor is the end of the pipe that a supervisor holds: the first of exec.Cmd.ExtraFiles.
@@ -36,6 +38,12 @@ const (
 	podmanProgram = "podman"
 )
 
+// containerPrograms are what runs a container of podman, with all that is below them: the monitor, and those that give a
+// rootless container its network and its file system.
+var containerPrograms = []string{
+	"conmon", "slirp4netns", "pasta", "pasta.avx2", "rootlessport", "aardvark-dns", "fuse-overlayfs",
+}
+
 // Exit codes as a shell's.
 const (
 	exitNotStarted = 127
@@ -43,14 +51,19 @@ const (
 )
 
 func init() {
-	if len(os.Args) < 2 || os.Args[0] != commandName {
+	if len(os.Args) < 2 {
 		return
 	}
-	os.Exit(supervise(os.Args[1:]))
+	switch os.Args[0] {
+	case commandName:
+		os.Exit(supervise(os.Args[1:], isPause))
+	case keepingName:
+		os.Exit(supervise(os.Args[1:], isPauseOrContainer))
+	}
 }
 
-// supervise runs a program and returns the exit code for it.
-func supervise(arguments []string) int {
+// supervise runs a program and returns the exit code for it. stays reports the descendants that don't end with it.
+func supervise(arguments []string, stays func(pid int) bool) int {
 	syscall.CloseOnExec(lifeDescriptor)
 	lost := make(chan struct{})
 	go func() {
@@ -80,7 +93,7 @@ func supervise(arguments []string) int {
 	case <-lost:
 	case <-signals:
 	}
-	endDescendants(ended)
+	endDescendants(ended, stays)
 	return exitSignalled + int(syscall.SIGTERM)
 }
 
@@ -101,19 +114,18 @@ func collect(program int, ended chan<- int) {
 	}
 }
 
-// endDescendants asks all descendants to end, and kills those that do not in time. podman comes first, while those live
-// that read what it says: it would end by SIGPIPE otherwise, and leave the working container of a build.
-func endDescendants(ended <-chan int) {
+// endDescendants asks all descendants to end that do not stay, and kills those that do not in time. podman comes first,
+// while those live that read what it says: it would end by SIGPIPE otherwise, and leave the working container of a build.
+func endDescendants(ended <-chan int, stays func(pid int) bool) {
 	const pause = 20 * time.Millisecond
 	asked := map[int]bool{}
 	others := time.Now().Add(podmanGrace)
 	kill := time.Now().Add(stopGrace)
 	for {
-		left, err := process.Descendants(os.Getpid())
+		left, err := process.DescendantsWithout(os.Getpid(), stays)
 		if err != nil {
 			return
 		}
-		left = slices.DeleteFunc(left, isPause)
 		if len(left) == 0 || time.Now().After(kill.Add(killGrace)) {
 			return
 		}
@@ -155,7 +167,13 @@ func isPodman(pid int) bool { return nameOf(pid) == podmanProgram }
 // isPause reports whether a process is podman's pause process.
 func isPause(pid int) bool { return nameOf(pid) == pauseProgram }
 
-// nameOf returns the name of a process's program, or "" for a process that has ended.
+// isPauseOrContainer reports whether a process is podman's pause process, or runs a container of podman.
+func isPauseOrContainer(pid int) bool {
+	name := nameOf(pid)
+	return name == pauseProgram || slices.Contains(containerPrograms, name)
+}
+
+// nameOf returns the first 15 bytes of the name of a process's program, or "" for a process that has ended.
 func nameOf(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

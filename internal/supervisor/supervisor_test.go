@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,6 +83,39 @@ func TestEndedContextLeavesNoDescendants(t *testing.T) {
 	}
 	if left := processesWith(t, mark); len(left) > 0 {
 		t.Errorf("processes are left: %q", left)
+	}
+}
+
+func TestContainersStayWhenTheContextEnds(t *testing.T) {
+	mark := fmt.Sprintf("container-%d", os.Getpid())
+	monitor := filepath.Join(t.TempDir(), "conmon")
+	if err := os.WriteFile(monitor, []byte("#!/bin/sh\nsetsid sh -c 'sleep 600; : "+mark+"'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := "setsid " + monitor + " & sleep 600 & sleep 0.5; echo ready; wait; : other-" + mark
+	for name, test := range map[string]struct {
+		run  func(*exec.Cmd) error
+		stay bool
+	}{"kept": {supervisor.RunKeepingContainers, true}, "ended": {supervisor.Run, false}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cmd := exec.CommandContext(ctx, "sh", "-c", script)
+			cmd.Stdout = writer(func([]byte) { cancel() })
+			if err := test.run(cmd); err == nil {
+				t.Error("no error, want one of a program that was ended")
+			}
+			if left := processesWith(t, "other-"+mark); len(left) > 0 {
+				t.Errorf("processes are left: %q", left)
+			}
+			left := processesWith(t, mark)
+			if stay := len(left) > 0; stay != test.stay {
+				t.Errorf("the container's processes %q stay: %v, want %v", left, stay, test.stay)
+			}
+			for _, pid := range pidsWith(t, mark) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			awaitNone(t, mark)
+		})
 	}
 }
 
@@ -189,4 +223,26 @@ func TestPodmanEndsItsBuildBeforeItsReaderEnds(t *testing.T) {
 	if content, err := os.ReadFile(cleaned); err != nil || string(content) != "all\n" {
 		t.Errorf("podman did not end its build: %q, %v", content, err)
 	}
+}
+
+// pidsWith are the IDs of the processes whose command lines hold a mark.
+func pidsWith(t *testing.T, mark string) []int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(content), mark) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, pid)
+	}
+	return found
 }
