@@ -33,8 +33,8 @@ func Fit(own, others map[string]string, room int) (fitting map[string]string, le
 	return fitting, left
 }
 
-// Takeable splits tags into those that a repository or a role can carry, and the keys of those that it can't carry: keys
-// or values that AWS does not accept, and keys that the controller reserves.
+// Takeable splits tags into those that a repository or a role can carry, and the keys of those that it can't carry:
+// keys or values that AWS does not accept, and keys that the controller reserves.
 func Takeable(tags map[string]string) (taken map[string]string, refused []string) {
 	taken = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {

@@ -36,7 +36,7 @@ type Reconciler struct {
 	Targets *awstarget.Targets
 }
 
-// Reconcile removes the images that the annotation names from the repository, and then their hashes from the annotation.
+// Reconcile removes the images that the annotation names, and then their hashes from the annotation.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	asked := project.Annotations[v1alpha1.AnnotationEvict]
 	if asked == "" || !project.DeletionTimestamp.IsZero() {
