@@ -43,7 +43,7 @@ type Settings struct {
 	// AssumeRoles are the roles that each namespace may name in assumeRoleARN, as namespace=ARN. The namespace *
 	// stands for any namespace.
 	AssumeRoles []string
-	// BuildLease is how long a builder keeps its lease without renewing it.
+	// BuildLease is how long a builder keeps its lease without renewing it. Zero means 45 s.
 	BuildLease time.Duration
 	// Clock is the source of time for all decisions. Nil means the real clock.
 	Clock clock.PassiveClock

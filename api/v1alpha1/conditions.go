@@ -180,7 +180,7 @@ const (
 	// ReasonAdopted: another environment published an image for this hash first. Use status.image.
 	ReasonAdopted = "Adopted"
 	// ReasonLocalBuild: this environment builds for itself and never publishes, because it is a rebuild or a second
-	// creation of the same environment. Build and use the image.
+	// creation of the same environment, or did not wait for the builder. Build and use the image.
 	ReasonLocalBuild = "LocalBuild"
 	// ReasonLookupFailed: the lookup failed. The controller retries it; a runner that has waited long enough builds
 	// without publishing. If the failure stays, the message tells what is wrong.

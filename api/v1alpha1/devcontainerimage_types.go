@@ -119,7 +119,7 @@ type DevcontainerImageSpec struct {
 	// +optional
 	Pull *PullReport `json:"pull,omitempty"`
 
-	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000. The runner raises the number by
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 0 to 1,000. The runner raises the number by
 	// one each time it has uploaded all of them. The number can only grow, and needs a build that Succeeded. Writing
 	// it needs the verb report on devcontainerimages.
 	// +optional
@@ -219,8 +219,8 @@ type DevcontainerImageStatus struct {
 	// +optional
 	Image *CachedImage `json:"image,omitempty"`
 
-	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull, or zero if
-	// the pull took longer. It is set when the runner has reported the pull.
+	// savedSeconds is how many seconds the image saved: its buildSeconds, less the duration of the pull as soon as the
+	// runner has reported the pull. It is 0 if the pull failed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
@@ -230,7 +230,7 @@ type DevcontainerImageStatus struct {
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
 	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
-	// from the check of the report to the publication.
+	// from the check of the report to the end of the request.
 	// +optional
 	PushCredentials *CredentialReference `json:"pushCredentials,omitempty"`
 

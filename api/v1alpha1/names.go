@@ -1,6 +1,7 @@
 package v1alpha1
 
-// Labels, annotations and finalizers that the controllers and the runner set. Only this project writes them.
+// Labels, annotations and finalizers of this project. The controllers and the runner set them, and people set
+// AnnotationAbandon.
 const (
 	// LabelProject is on everything that belongs to one ProjectImageCache and holds that object's name.
 	LabelProject = "imagecache.dev/project"
@@ -26,7 +27,7 @@ const (
 	AnnotationEvict = "imagecache.dev/evict"
 
 	// Finalizer keeps an object until the controller has removed or released what it created in AWS, as the object
-	// asks.
+	// asks. It keeps a DevcontainerImage until its upload rights are removed and its build lease is released.
 	Finalizer = "imagecache.dev/aws"
 )
 

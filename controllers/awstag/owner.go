@@ -21,7 +21,8 @@ const maxValue = 256
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html
 const MaxCount = 50
 
-// OwnerOf returns the value of the tag Owner: cluster, namespace and name. It hashes a value that is too long.
+// OwnerOf returns the value of the tag Owner: cluster, namespace and name. If that is too long, a SHA-256 stands for
+// namespace and name.
 func OwnerOf(clusterUID, namespace, name string) string {
 	object := namespace + "/" + name
 	if len(clusterUID)+1+len(object) > maxValue {

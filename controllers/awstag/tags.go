@@ -16,8 +16,8 @@ import (
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Tag.html
 var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
-// Fit returns the controller's own tags and as many others as the limit leaves room for, in the order of their keys.
-// left are the keys of the tags that were left out.
+// Fit returns the controller's own tags and as many others, in the order of their keys, as fit into room, the largest
+// number of tags in all. left are the keys of the tags that were left out.
 func Fit(own, others map[string]string, room int) (fitting map[string]string, left []string) {
 	fitting = maps.Clone(own)
 	for _, key := range slices.Sorted(maps.Keys(others)) {
@@ -33,8 +33,8 @@ func Fit(own, others map[string]string, room int) (fitting map[string]string, le
 	return fitting, left
 }
 
-// Takeable splits tags into those that the repository can carry and the keys of those that it can't carry: keys or
-// values that AWS does not accept, and keys that the controller reserves.
+// Takeable splits tags into those that a repository or a role can carry, and the keys of those that it can't carry:
+// keys or values that AWS does not accept, and keys that the controller reserves.
 func Takeable(tags map[string]string) (taken map[string]string, refused []string) {
 	taken = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {

@@ -41,7 +41,7 @@ type Targets struct {
 	known map[aws.Target]*Target
 }
 
-// New returns a door to AWS. allowedRoles are, by namespace, the roles that runners may name.
+// New returns Targets without any Target yet. allowedRoles are, by namespace, the roles that runners may name.
 func New(provider *aws.Provider, clock clock.PassiveClock, allowedRoles map[string][]string) *Targets {
 	return &Targets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*Target{}}
 }

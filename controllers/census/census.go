@@ -63,7 +63,7 @@ func New(clock clock.PassiveClock) *Census {
 	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}}
 }
 
-// Follow subscribes the census to every object that the manager's cache holds.
+// Follow subscribes the census to the runners, projects and requests of the manager's cache.
 func (c *Census) Follow(ctx context.Context, mgr ctrl.Manager) error {
 	for _, kind := range []client.Object{&v1alpha1.RunnerImageCache{}, &v1alpha1.ProjectImageCache{}, &v1alpha1.DevcontainerImage{}} {
 		informer, err := mgr.GetCache().GetInformer(ctx, kind)

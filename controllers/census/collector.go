@@ -42,7 +42,7 @@ type censusSource struct {
 	pricePerGBMonth float64
 }
 
-// Serve makes the metrics report this census.
+// Serve makes the metrics report this census once elected is closed: the manager leads. The price is in US dollars.
 func (c *Census) Serve(elected <-chan struct{}, pricePerGBMonth float64) {
 	censusMetrics.source.Store(&censusSource{census: c, elected: elected, pricePerGBMonth: pricePerGBMonth})
 }

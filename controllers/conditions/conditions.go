@@ -41,7 +41,7 @@ func (f *Facts) Part(kind string, err error, message string) {
 }
 
 // Summary records Ready with its two companions of kstatus: Stalled if only a person can help, and Reconciling while
-// the controller continues without help.
+// the controller continues without help. reason and message are those of Ready if err is nil; otherwise err has them.
 func (f *Facts) Summary(err error, reason, message string) *Facts {
 	if err == nil {
 		return f.Is(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
@@ -73,5 +73,5 @@ func (f *Facts) ApplyTo(before []metav1.Condition) []metav1.Condition {
 	return after
 }
 
-// Shorten cuts a message to the API's limit and puts it on one line.
+// Shorten puts a text on one line and cuts it to v1alpha1.MaxMessage characters.
 func Shorten(text string) string { return message.Line(text, v1alpha1.MaxMessage) }

@@ -48,7 +48,8 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile advances a request by one step: it observes, decides, acts, and writes one status.
+// Reconcile advances a request as far as it can, and writes one status. A finished request only takes late reports,
+// until it is removed.
 func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
 	if r.writes.IsBehind(image) {
 		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
@@ -77,6 +78,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 		return outcome.Result(ctx, err, 0)
 	}
 	return outcome.Result(ctx, err, max(dueAt(image).Sub(p.now), time.Second))
+}
+
+// step is a part of a pass. The next step runs if it returns neither a final ending nor an error. An error is why the
+// request is not finished: it waits, or a call to AWS or the cluster failed.
+type step func(context.Context, *pass) (ending, error)
+
+// advance runs the steps in order until one of them ends the pass.
+func (r *Reconciler) advance(ctx context.Context, p *pass) (ending, error) {
+	for _, next := range []step{
+		r.bypass,
+		r.buildLocally, // of an earlier pass's answer; it needs no project, which may not exist any more
+		r.resolve,
+		r.answer,
+		r.serve,
+		r.buildLocally, // of this pass's answer
+		r.assignRole,
+		r.wait,
+	} {
+		if end, err := next(ctx, p); err != nil || end.final {
+			return end, err
+		}
+	}
+	return r.build(ctx, p)
 }
 
 // afterwards handles a finished request: late reports, and its removal.

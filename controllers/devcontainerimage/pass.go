@@ -33,29 +33,6 @@ type pass struct {
 	end ending
 }
 
-// step is a part of a pass. The next step runs if it returns neither a final ending nor an error. An error is why the
-// request is not finished: it waits, or a call to AWS or the cluster failed.
-type step func(context.Context, *pass) (ending, error)
-
-// advance runs the steps in order until one of them ends the pass.
-func (r *Reconciler) advance(ctx context.Context, p *pass) (ending, error) {
-	for _, next := range []step{
-		r.bypass,
-		r.buildLocally, // of an earlier pass's answer; it needs no project, which may not exist any more
-		r.resolve,
-		r.answer,
-		r.serve,
-		r.buildLocally, // of this pass's answer
-		r.assignRole,
-		r.wait,
-	} {
-		if end, err := next(ctx, p); err != nil || end.final {
-			return end, err
-		}
-	}
-	return r.build(ctx, p)
-}
-
 // resolve finds the request's project and runner, and waits while one of them does not exist.
 func (r *Reconciler) resolve(ctx context.Context, p *pass) (ending, error) {
 	project, runner := &v1alpha1.ProjectImageCache{}, &v1alpha1.RunnerImageCache{}

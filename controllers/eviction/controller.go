@@ -36,11 +36,11 @@ type Reconciler struct {
 	Targets *awstarget.Targets
 }
 
-// Reconcile removes the images and then their hashes from the annotation.
+// Reconcile removes the images that the annotation names, and then their hashes from the annotation.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
 	asked := project.Annotations[v1alpha1.AnnotationEvict]
 	if asked == "" || !project.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil
+		return outcome.Result(ctx, nil, 0)
 	}
 	return outcome.Result(ctx, r.evict(ctx, project, hashesIn(asked)), 0)
 }

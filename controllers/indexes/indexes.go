@@ -20,8 +20,9 @@ const (
 	OpenHash    = "unfinished/status.configHash"
 	// PublishedProject holds the requests of a project whose own image was published.
 	PublishedProject = "published/spec.projectRef.name"
-	ProjectRunner    = "spec.runnerRef.name"
-	RunnerID         = "spec.runnerID"
+	// ProjectRunner holds the projects of a runner, and RunnerID the runners of an ID, of all namespaces.
+	ProjectRunner = "spec.runnerRef.name"
+	RunnerID      = "spec.runnerID"
 )
 
 // Register registers the indexes that the reconcilers use. Call it once, before the manager starts.
@@ -75,7 +76,7 @@ func Requests(ctx context.Context, reader client.Reader, namespace, index, value
 	return list.Items, nil
 }
 
-// when returns the index value of a request that belongs in the index, and nil for another request.
+// when returns the index value of a request that belongs in the index, and "" for another request.
 func when(o client.Object, belongs func(*v1alpha1.DevcontainerImage) bool, value func(*v1alpha1.DevcontainerImage) string) string {
 	if image := o.(*v1alpha1.DevcontainerImage); belongs(image) {
 		return value(image)

@@ -17,7 +17,8 @@ const eventReady = "Ready"
 // Abandoned is the reason of the event for an object that was released without calling AWS.
 const Abandoned = "Abandoned"
 
-// Ready emits an event when an object becomes ready, when it stops being ready, and when it can't become ready.
+// Ready emits an event when an object becomes ready, and when it is not ready for another reason than before, unless
+// that reason is an ordinary wait.
 func Ready(recorder events.EventRecorder, object runtime.Object, before, after []metav1.Condition) {
 	was, is := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(after, v1alpha1.ConditionReady)
 	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {

@@ -46,7 +46,8 @@ const AccessDeniedRetry = 30 * time.Second
 // ConflictRetry is how long a pass waits after it read a stale object.
 const ConflictRetry = 20 * time.Millisecond
 
-// TerminalError is an error that only a change of the spec can fix. Its reason becomes the reason of Stalled.
+// TerminalError is an error that only a person can fix, in the spec or in AWS. Its reason becomes the reason of
+// Stalled.
 type TerminalError struct {
 	Reason  string
 	Message string
@@ -81,8 +82,9 @@ func IsRefusal(err error) bool {
 	return errors.As(err, &terminal) || errors.As(err, &waiting)
 }
 
-// Result turns the end of a pass into controller-runtime's result. No other function does. next is when to look again
-// after success, or at the latest while the pass waits. Zero means to look again only after a change.
+// Result turns the end of a pass into controller-runtime's result. No other function makes one. next is the pause until
+// the next pass after success, and the longest pause while the pass waits. Zero means that only a change begins the
+// next pass.
 func Result(ctx context.Context, err error, next time.Duration) (ctrl.Result, error) {
 	var terminal *TerminalError
 	var waiting *WaitingError

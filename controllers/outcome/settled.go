@@ -25,7 +25,8 @@ func Settled(ctx context.Context, err error, next time.Duration) (ctrl.Result, e
 	return Result(ctx, Paced(err), next)
 }
 
-// Paced turns errors that name a time to retry into ordinary waits.
+// Paced turns into waits the errors whose retry must not come soon: calls that AWS throttled, and calls that AWS
+// rejects until something in the account changes. It returns every other error as it is.
 func Paced(err error) error {
 	var waiting *WaitingError
 	if err == nil || errors.As(err, &waiting) {

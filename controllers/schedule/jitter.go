@@ -18,7 +18,7 @@ func Soonest(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// JitterShare is the largest share of a pause by which jitter shortens it: a tenth.
+// JitterShare is how many times the largest jitter fits into the pause that it shortens.
 const JitterShare = 10
 
 // Jittered shortens a pause by up to a tenth, always by the same share for one object, so that many objects don't

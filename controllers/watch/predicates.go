@@ -35,7 +35,7 @@ func DeletionStarted() predicate.Predicate {
 	}
 }
 
-// Abandoned passes the update that sets the annotation AnnotationAbandon.
+// Abandoned passes the updates that set or remove the annotation AnnotationAbandon.
 func Abandoned() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },

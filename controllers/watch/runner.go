@@ -38,8 +38,8 @@ func ProjectOfRequest(_ context.Context, object client.Object) []reconcile.Reque
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: ref.Name}}}
 }
 
-// ConcernsProjects passes the changes of a runner that its projects follow. A new number of projects, or a check of
-// an unchanged stack, wakes no project.
+// ConcernsProjects passes the creation and the removal of a runner, and the updates that its projects follow. A new
+// number of projects, or a check of an unchanged stack, wakes no project.
 func ConcernsProjects() predicate.Predicate {
 	return predicate.Funcs{
 		GenericFunc: func(event.GenericEvent) bool { return false },

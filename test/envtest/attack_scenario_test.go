@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/runner"
@@ -47,13 +46,12 @@ func newBattlefield(t *testing.T) *battlefield {
 	account := startCloud(t, battleground, allowAll)
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	w := &battlefield{
-		harness: &harness{ctx: t.Context(), config: restConfig, logs: &logBuffer{}, namespace: newNamespace(t), aws: account.Server, settings: controllers.Settings{Clock: clock, PricePerGBMonth: 0.10}},
+		harness: newWorld(t, account),
 		lab:     &lab{cloud: account, controller: "arn:aws:iam::" + account.AccountID() + ":role/imagecache-controller"},
 		account: account, clock: clock,
 	}
-	w.settings.AssumeRoles = []string{w.namespace + "=" + w.roleARN(lentRole)}
+	w.settings.Clock, w.settings.AssumeRoles = clock, []string{w.namespace + "=" + w.roleARN(lentRole)}
 	w = w.of(t)
-	t.Cleanup(w.findNoCredentials)
 	w.startManager()
 	t.Cleanup(func() { w.stop() })
 	w.runner("demo")

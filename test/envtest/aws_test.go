@@ -24,16 +24,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -62,8 +56,11 @@ type cloud struct {
 	controller *ecr.Client
 }
 
+// asRoot stands for the account's root user, who may do everything and whose session never ends.
+const asRoot = ""
+
 // startCloud starts an account and points the SDK's ordinary settings of this process to it, as a role with the given
-// policy.
+// policy, or asRoot.
 func startCloud(t *testing.T, options awsemulator.Options, policy string) *cloud {
 	t.Helper()
 	options.RootMayAssumeRoles = true
@@ -86,9 +83,25 @@ func startCloud(t *testing.T, options awsemulator.Options, policy string) *cloud
 		ecr: ecr.NewFromConfig(root), iam: iam.NewFromConfig(root), sts: sts.NewFromConfig(root), stacks: cloudformation.NewFromConfig(root),
 	}
 	suiteAccounts = append(suiteAccounts, emulator)
+	if policy == asRoot {
+		c.useKeys(t, emulator.AccessKeyID(), emulator.SecretAccessKey(), "")
+		return c
+	}
 	c.actAs(t, "imagecache-controller", policy)
 	emulator.Calls().Reset()
 	return c
+}
+
+// useKeys points the SDK's settings of this process to the account, with these keys.
+func (c *cloud) useKeys(t *testing.T, id, secret, token string) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": c.URL(), "AWS_REGION": c.Region(), "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token,
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	} {
+		t.Setenv(name, value)
+	}
 }
 
 // actAs makes a role with a policy and points the SDK's settings of this process to a session of it.
@@ -108,14 +121,10 @@ func (c *cloud) actAs(t *testing.T, name, policy string) {
 		time.Sleep(200 * time.Millisecond) // a new role takes a while to be usable
 	}
 	acting := c.config.Copy()
-	acting.Credentials = credentials.NewStaticCredentialsProvider(*session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken)
+	id, secret, token := *session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken
+	acting.Credentials = credentials.NewStaticCredentialsProvider(id, secret, token)
 	c.controller = ecr.NewFromConfig(acting)
-	t.Setenv("AWS_ENDPOINT_URL", c.URL())
-	t.Setenv("AWS_REGION", c.Region())
-	t.Setenv("AWS_ACCESS_KEY_ID", *session.Credentials.AccessKeyId)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", *session.Credentials.SecretAccessKey)
-	t.Setenv("AWS_SESSION_TOKEN", *session.Credentials.SessionToken)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	c.useKeys(t, id, secret, token)
 }
 
 // makeRole makes a role that the account may assume, and returns its ARN.
@@ -224,50 +233,6 @@ func (c *cloud) writes() int {
 		}
 	}
 	return count
-}
-
-// startManager runs all reconcilers for one namespace, until the test's end or until stop is called.
-func startManager(t *testing.T, namespace string, settings controllers.Settings) (stop func()) {
-	t.Helper()
-	return startManagerBy(t, restConfig, namespace, settings)
-}
-
-// startManagerBy does that with a way of its own to the API server.
-func startManagerBy(t *testing.T, restConfig *rest.Config, namespace string, settings controllers.Settings) (stop func()) {
-	t.Helper()
-	options := controllers.CacheOptions()
-	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
-		Scheme: scheme, Cache: options, Metrics: server.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: awssdk.Bool(true)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	if settings.ClusterUID == "" {
-		settings.ClusterUID = "cluster-1"
-	}
-	settings.PricePerGBMonth = 0.10
-	if err := controllers.Setup(ctx, mgr, settings); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("manager: %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	return stop
 }
 
 // newNamespace makes a namespace for one test.

@@ -39,25 +39,25 @@ func readyProjects(g Gomega, namespace string) int {
 
 func TestCallBudget(t *testing.T) {
 	const count = 120
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	stop := startManager(t, namespace, controllers.Settings{})
-	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	account.Calls().Reset()
-	createProjects(t, namespace, count)
-	g.Eventually(func(g Gomega) { g.Expect(readyProjects(g, namespace)).To(Equal(count)) }, time.Minute, tick).Should(Succeed())
-	if calls := account.Calls().Total(); calls > 3*count+5 {
-		t.Errorf("%d repositories cost %d calls, more than 3 each and 5: %v", count, calls, account.Calls().Counts())
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.aws.Calls().Reset()
+	createProjects(t, h.namespace, count)
+	h.Eventually(func(g Gomega) { g.Expect(readyProjects(g, h.namespace)).To(Equal(count)) }, time.Minute, tick).Should(Succeed())
+	if calls := h.aws.Calls().Total(); calls > 3*count+5 {
+		t.Errorf("%d repositories cost %d calls, more than 3 each and 5: %v", count, calls, h.aws.Calls().Counts())
 	}
-	stop()
+	h.stop()
 
 	// A restarted manager finds everything as it should be, by pages of the account's lists.
-	account.Calls().Reset()
-	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Drift: 500 * time.Millisecond}})
-	g.Eventually(func() int { return account.Calls().Count("ecr:DescribeRepositories") }, soon, tick).Should(BeNumerically(">=", 4))
-	counts := account.Calls().Counts()
+	h.aws.Calls().Reset()
+	h.settings.Intervals = controllers.Intervals{Drift: 500 * time.Millisecond}
+	h.startManager()
+	h.Eventually(func() int { return h.aws.Calls().Count("ecr:DescribeRepositories") }, soon, tick).Should(BeNumerically(">=", 4))
+	counts := h.aws.Calls().Counts()
 	for operation, calls := range counts {
 		switch operation {
 		case "ecr:DescribeRepositories":
@@ -74,30 +74,29 @@ func TestCallBudget(t *testing.T) {
 
 func TestThrottledCreationIsPacedAndSlowsNothingElse(t *testing.T) {
 	const count, perSecond = 60, 10
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, controllers.Settings{})
-	create(t, runnerObject(namespace, "r1"))
-	first := create(t, projectObject(namespace, "first", "r1"))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	first := create(t, projectObject(h.namespace, "first", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 
-	alarms := watchAlarms(t, namespace)
-	account.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond, Burst: 1})
-	createProjects(t, namespace, count)
+	alarms := watchAlarms(t, h.namespace)
+	h.aws.Faults().Limit(awsemulator.Rate{Operation: "ecr:CreateRepository", PerSecond: perSecond, Burst: 1})
+	createProjects(t, h.namespace, count)
 	// While creations wait for their turn, another project's policy changes and it gets its credentials at once.
-	create(t, requestObject(namespace, "e1", "first"))
+	create(t, requestObject(h.namespace, "e1", "first"))
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"retentionDays":9}}`))
-	g.Expect(kube.Patch(t.Context(), first, patch)).To(Succeed())
-	g.Eventually(func(g Gomega) {
+	h.Expect(kube.Patch(t.Context(), first, patch)).To(Succeed())
+	h.Eventually(func(g Gomega) {
 		g.Expect(reason(g, first, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
-		g.Expect(account.lifecycleDays(context.Background(), repositoryOf("r1", "first"))).To(Equal(9))
+		g.Expect(h.aws.lifecycleDays(context.Background(), repositoryOf("r1", "first"))).To(Equal(9))
 	}, soon, tick).Should(Succeed())
-	g.Expect(readyProjects(g, namespace)).To(BeNumerically("<", count), "creations wait meanwhile")
-	g.Eventually(func(g Gomega) { g.Expect(readyProjects(g, namespace)).To(Equal(count + 1)) }, time.Minute, tick).Should(Succeed())
+	h.Expect(readyProjects(h, h.namespace)).To(BeNumerically("<", count), "creations wait meanwhile")
+	h.Eventually(func(g Gomega) { g.Expect(readyProjects(g, h.namespace)).To(Equal(count + 1)) }, time.Minute, tick).Should(Succeed())
 	for _, alarm := range alarms() {
 		t.Errorf("on the way, a person would have looked at %s", alarm)
 	}
-	t.Logf("AWS refused %d of %d calls", account.Calls().Errors("ecr:CreateRepository"), account.Calls().Count("ecr:CreateRepository"))
+	t.Logf("AWS refused %d of %d calls", h.aws.Calls().Errors("ecr:CreateRepository"), h.aws.Calls().Count("ecr:CreateRepository"))
 }
 
 // watchAlarms watches a namespace's projects until its result is called, which returns what looked like a failure.

@@ -44,9 +44,8 @@ func (d *denial) role() string {
 //
 // Each action is missing from a role of its own, by which one runner reaches the account, so that all wait together.
 func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, allowAll)
-	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, allowAll))
+	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
 	denials := []*denial{
 		{action: "ecr:PutImageTagMutability", condition: v1alpha1.ConditionRepositoryReady},
 		{action: "ecr:PutLifecyclePolicy", condition: v1alpha1.ConditionLifecyclePolicyReady},
@@ -62,51 +61,52 @@ func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 		if d.atFirst {
 			policy = without(t, d.action)
 		}
-		arns = append(arns, account.makeRole(t, d.role(), policy))
-		allowed = append(allowed, namespace+"="+arns[len(arns)-1])
+		arns = append(arns, h.aws.makeRole(t, d.role(), policy))
+		allowed = append(allowed, h.namespace+"="+arns[len(arns)-1])
 	}
-	startManager(t, namespace, controllers.Settings{AssumeRoles: allowed})
+	h.settings.AssumeRoles = allowed
+	h.startManager()
 	for n, d := range denials {
-		d.runner = create(t, runnerObject(namespace, d.role(), func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN, s.StackName = arns[n], "runner-stack" }))
-		d.project = create(t, projectObject(namespace, d.role(), d.role(), func(s *v1alpha1.ProjectImageCacheSpec) {
+		d.runner = create(t, runnerObject(h.namespace, d.role(), func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN, s.StackName = arns[n], "runner-stack" }))
+		d.project = create(t, projectObject(h.namespace, d.role(), d.role(), func(s *v1alpha1.ProjectImageCacheSpec) {
 			s.Tags = []v1alpha1.Tag{{Key: "first", Value: ptrTo("1")}}
 		}))
 	}
 	for _, d := range denials {
 		if !d.atFirst {
-			g.Eventually(func(g Gomega) { g.Expect(reason(g, d.project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-			account.permit(t, d.role(), without(t, d.action))
-			account.disarrange(g, d.project)
+			h.Eventually(func(g Gomega) { g.Expect(reason(g, d.project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+			h.aws.permit(t, d.role(), without(t, d.action))
+			h.aws.disarrange(h.WithT, d.project)
 		}
 	}
 	for _, d := range denials {
-		g.Eventually(func(g Gomega) {
+		h.Eventually(func(g Gomega) {
 			g.Expect(reason(g, d.subject(), d.condition)).To(Equal("False/AccessDenied"), d.action)
 			g.Expect(reason(g, d.subject(), v1alpha1.ConditionReady)).To(Equal("False/AccessDenied"), d.action)
 			g.Expect(describe(d.subject())).To(ContainSubstring(d.action))
 		}, soon, tick).Should(Succeed())
 		if !d.atFirst {
-			for call, done := range account.callsDone(d.project) {
-				g.Expect(done).To(Equal(call != d.action), "without %s: %s is done", d.action, call)
+			for call, done := range h.aws.callsDone(d.project) {
+				h.Expect(done).To(Equal(call != d.action), "without %s: %s is done", d.action, call)
 			}
 		}
 	}
 
 	for _, d := range denials {
-		account.permit(t, d.role(), leastPrivilege(t))
+		h.aws.permit(t, d.role(), leastPrivilege(t))
 	}
-	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
+	h.aws.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
 	arrived := time.Now()
 	for _, d := range denials {
-		g.Eventually(func(g Gomega) {
+		h.Eventually(func(g Gomega) {
 			g.Expect(reason(g, d.runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"), d.action)
 			g.Expect(reason(g, d.project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"), d.action)
-			_, tags := account.repository(context.Background(), repositoryOf(d.runner.Spec.RunnerID, d.role()))
+			_, tags := h.aws.repository(context.Background(), repositoryOf(d.runner.Spec.RunnerID, d.role()))
 			g.Expect(tags).To(HaveKeyWithValue("team", "edge"))
 		}, time.Minute-time.Since(arrived), tick).Should(Succeed())
 		if !d.atFirst {
-			for call, done := range account.callsDone(d.project) {
-				g.Expect(done).To(BeTrue(), "at the end %s is done", call)
+			for call, done := range h.aws.callsDone(d.project) {
+				h.Expect(done).To(BeTrue(), "at the end %s is done", call)
 			}
 		}
 	}
@@ -156,12 +156,12 @@ func without(t *testing.T, action string) string {
 
 // Policies that can't be read are told of, and the project stays ready: they are not known to be wrong.
 func TestPoliciesThatCannotBeReadAreTold(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, without(t, "ecr:GetLifecyclePolicy"))
-	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Sweep: time.Second}})
-	create(t, runnerObject(namespace, "r1"))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	g.Eventually(func() []string { return notes(namespace, "DriftNotSeen") }, soon, tick).Should(ContainElement(ContainSubstring("ecr:GetLifecyclePolicy")))
-	g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
-	g.Expect(account.Calls().Count("ecr:PutLifecyclePolicy")).To(Equal(1))
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, without(t, "ecr:GetLifecyclePolicy")))
+	h.settings.Intervals = controllers.Intervals{Sweep: time.Second}
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func() []string { return notes(h.namespace, "DriftNotSeen") }, soon, tick).Should(ContainElement(ContainSubstring("ecr:GetLifecyclePolicy")))
+	h.Expect(reason(h, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+	h.Expect(h.aws.Calls().Count("ecr:PutLifecyclePolicy")).To(Equal(1))
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -34,7 +33,7 @@ type harness struct {
 	t         *testing.T
 	ctx       context.Context
 	namespace string
-	aws       *awsemulator.Server
+	aws       *cloud
 	stop      func()
 	settings  controllers.Settings
 	// config is how the manager reaches the API server, and logs all that it logs.
@@ -42,36 +41,35 @@ type harness struct {
 	logs   *logBuffer
 }
 
-// newHarness makes the world and starts the manager. Everything ends with the test.
+// newHarness makes a world whose manager acts as the root user of an account of its own, and starts the manager.
 func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Settings)) *harness {
 	t.Helper()
-	h := &harness{WithT: NewWithT(t), t: t, ctx: t.Context(), config: restConfig, logs: &logBuffer{}}
+	options, settings := awsemulator.Options{}, defaultSettings()
+	for _, e := range edit {
+		e(&options, &settings)
+	}
+	h := newWorld(t, startCloud(t, options, asRoot))
+	h.settings = settings
+	h.startManager()
+	return h
+}
+
+// newWorld makes a world in an account, without a manager: startManager starts one. Everything ends with the test.
+func newWorld(t *testing.T, account *cloud) *harness {
+	t.Helper()
+	h := &harness{
+		WithT: NewWithT(t), t: t, ctx: t.Context(), namespace: newNamespace(t), aws: account, stop: func() {},
+		settings: defaultSettings(), config: restConfig, logs: &logBuffer{},
+	}
 	h.SetDefaultEventuallyTimeout(patience)
 	h.SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
-
-	options := awsemulator.Options{RootMayAssumeRoles: true}
-	h.settings = controllers.Settings{Clock: clock.RealClock{}, PricePerGBMonth: 0.10}
-	for _, e := range edit {
-		e(&options, &h.settings)
-	}
-	var err error
-	h.aws, err = awsemulator.Start(options)
-	h.Expect(err).NotTo(HaveOccurred())
-	suiteAccounts = append(suiteAccounts, h.aws)
-	t.Cleanup(func() { _ = h.aws.Close() }) // the test is over
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": h.aws.URL(), "AWS_ACCESS_KEY_ID": h.aws.AccessKeyID(), "AWS_SECRET_ACCESS_KEY": h.aws.SecretAccessKey(),
-		"AWS_REGION": h.aws.Region(), "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
-	h.Expect(kube.Create(h.ctx, namespace)).To(Succeed())
-	h.namespace = namespace.Name
 	t.Cleanup(h.findNoCredentials)
-	h.startManager()
 	t.Cleanup(func() { h.stop() })
 	return h
+}
+
+func defaultSettings() controllers.Settings {
+	return controllers.Settings{Clock: clock.RealClock{}, PricePerGBMonth: 0.10, ClusterUID: "cluster-1"}
 }
 
 // startManager runs a manager with all controllers until h.stop.

@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -28,55 +27,53 @@ func repositoryOf(runnerID, projectID string) string {
 }
 
 func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	startManager(t, namespace, controllers.Settings{})
-	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	account.Calls().Reset()
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.aws.Calls().Reset()
 
 	days := int32(12)
-	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
+	project := create(t, projectObject(h.namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
 		s.RetentionDays = &days
 		s.Tags = []v1alpha1.Tag{{Key: "tier", Value: ptrTo("gold")}, {Key: "team", Value: ptrTo("mine")}}
 	}))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	for _, condition := range []string{v1alpha1.ConditionRepositoryReady, v1alpha1.ConditionLifecyclePolicyReady, v1alpha1.ConditionRepositoryPolicyReady, v1alpha1.ConditionTagsReady} {
-		g.Expect(reason(g, project, condition)).To(Equal("True/Succeeded"), condition)
+		h.Expect(reason(h, project, condition)).To(Equal("True/Succeeded"), condition)
 	}
-	g.Expect(account.Calls().Counts()).To(Equal(map[string]int{"ecr:CreateRepository": 1, "ecr:PutLifecyclePolicy": 1, "ecr:SetRepositoryPolicy": 1}))
+	h.Expect(h.aws.Calls().Counts()).To(Equal(map[string]int{"ecr:CreateRepository": 1, "ecr:PutLifecyclePolicy": 1, "ecr:SetRepositoryPolicy": 1}))
 
 	name := repositoryOf("r1", "p1")
-	repository, tags := account.repository(t.Context(), name)
-	g.Expect(repository).NotTo(BeNil())
-	g.Expect(string(repository.Repositories[0].ImageTagMutability)).To(Equal("IMMUTABLE"))
-	g.Expect(account.lifecycleDays(t.Context(), name)).To(Equal(12))
-	g.Expect(tags).To(HaveKeyWithValue("team", "core"), "inherited tags win")
-	g.Expect(tags).To(HaveKeyWithValue("tier", "gold"))
-	g.Expect(tags).To(HaveKeyWithValue("imagecache-project", "p1"))
-	g.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+namespace+"/p1"))
-	g.Expect(project.Status.Repository.URI).To(Equal(account.RegistryHost() + "/" + name))
-	g.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryCreated))
-	g.Expect(project.Status.PullCredentials).To(BeNil(), "pull credentials are made when somebody asks")
+	repository, tags := h.aws.repository(t.Context(), name)
+	h.Expect(repository).NotTo(BeNil())
+	h.Expect(string(repository.Repositories[0].ImageTagMutability)).To(Equal("IMMUTABLE"))
+	h.Expect(h.aws.lifecycleDays(t.Context(), name)).To(Equal(12))
+	h.Expect(tags).To(HaveKeyWithValue("team", "core"), "inherited tags win")
+	h.Expect(tags).To(HaveKeyWithValue("tier", "gold"))
+	h.Expect(tags).To(HaveKeyWithValue("imagecache-project", "p1"))
+	h.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+h.namespace+"/p1"))
+	h.Expect(project.Status.Repository.URI).To(Equal(h.aws.RegistryHost() + "/" + name))
+	h.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryCreated))
+	h.Expect(project.Status.PullCredentials).To(BeNil(), "pull credentials are made when somebody asks")
 }
 
 func TestFirstRequestBringsPullCredentials(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, controllers.Settings{})
-	create(t, runnerObject(namespace, "r1"))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	g.Expect(account.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(0))
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.Expect(h.aws.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(0))
 
-	create(t, requestObject(namespace, "e1", "p1"))
-	g.Eventually(func(g Gomega) {
+	create(t, requestObject(h.namespace, "e1", "p1"))
+	h.Eventually(func(g Gomega) {
 		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
 	}, soon, tick).Should(Succeed())
-	g.Expect(project.Status.PullCredentials.SecretName).To(Equal("p1-pull"))
-	g.Expect(time.Until(project.Status.PullCredentials.ExpiresAt.Time)).To(BeNumerically("~", time.Hour, time.Minute))
-	g.Expect(account.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(1))
+	h.Expect(project.Status.PullCredentials.SecretName).To(Equal("p1-pull"))
+	h.Expect(time.Until(project.Status.PullCredentials.ExpiresAt.Time)).To(BeNumerically("~", time.Hour, time.Minute))
+	h.Expect(h.aws.Calls().Count("ecr:GetAuthorizationToken")).To(Equal(1))
 }
 
 func requestObject(namespace, environment, project string) *v1alpha1.DevcontainerImage {
@@ -93,15 +90,14 @@ func requestObject(namespace, environment, project string) *v1alpha1.Devcontaine
 func ptrTo[T any](value T) *T { return &value }
 
 func TestRepositoryIsEncryptedAsAsked(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, controllers.Settings{})
-	create(t, runnerObject(namespace, "r1"))
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
 	const key = "arn:aws:kms:us-east-1:123456789012:key/0190f1a2-7b3c-7d4e-8f5a-6b7c8d9e0f1a"
-	project := create(t, projectObject(namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
+	project := create(t, projectObject(h.namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
 		s.Encryption = v1alpha1.Encryption{Type: v1alpha1.EncryptionKMS, KMSKeyARN: key}
 	}))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	repository, _ := account.repository(t.Context(), project.Status.Repository.Name)
-	g.Expect(*repository.Repositories[0].EncryptionConfiguration.KmsKey).To(Equal(key))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	repository, _ := h.aws.repository(t.Context(), project.Status.Repository.Name)
+	h.Expect(*repository.Repositories[0].EncryptionConfiguration.KmsKey).To(Equal(key))
 }

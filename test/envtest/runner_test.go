@@ -47,22 +47,22 @@ func reason(g Gomega, object client.Object, condition string) string {
 }
 
 func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, leastPrivilege(t))
-	account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "cost-center": "42"})
-	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Stack: time.Second}})
-	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	h := newWorld(t, startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, leastPrivilege(t)))
+	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core", "cost-center": "42"})
+	h.settings.Intervals = controllers.Intervals{Stack: time.Second}
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
-	g.Expect(runner.Status.AccountID).To(Equal(account.AccountID()))
-	g.Expect(runner.Status.ControllerARN).To(HaveSuffix(":role/imagecache-controller"))
-	g.Expect(runner.Status.StackTags).To(HaveLen(2))
-	g.Expect(runner.Status.StackVersion).To(Equal("1"))
-	g.Expect(runner.Status.PullRoleARN).To(HaveSuffix(":role/imagecache-r1-us-east-1-pull"))
-	g.Expect(runner.Status.PushRoleARN).To(HaveSuffix(":role/imagecache-r1-us-east-1-push"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.Expect(runner.Status.AccountID).To(Equal(h.aws.AccountID()))
+	h.Expect(runner.Status.ControllerARN).To(HaveSuffix(":role/imagecache-controller"))
+	h.Expect(runner.Status.StackTags).To(HaveLen(2))
+	h.Expect(runner.Status.StackVersion).To(Equal("1"))
+	h.Expect(runner.Status.PullRoleARN).To(HaveSuffix(":role/imagecache-r1-us-east-1-pull"))
+	h.Expect(runner.Status.PushRoleARN).To(HaveSuffix(":role/imagecache-r1-us-east-1-push"))
 
-	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
-	g.Eventually(func(g Gomega) {
+	h.aws.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
+	h.Eventually(func(g Gomega) {
 		g.Expect(kube.Get(t.Context(), client.ObjectKeyFromObject(runner), runner)).To(Succeed())
 		g.Expect(runner.Status.StackTags).To(HaveLen(1))
 	}, soon, tick).Should(Succeed())
@@ -112,51 +112,50 @@ func warnings(namespace string) []string {
 
 // A stack that is too old is not half used: nothing is made for it until it is updated.
 func TestOutdatedStackIsToldAndNothingIsMadeUntilItIsUpdated(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	account.stack(t, "runner-stack", "", map[string]string{"team": "core"})
-	startManager(t, namespace, controllers.Settings{Intervals: controllers.Intervals{Stack: 500 * time.Millisecond}})
-	runner := create(t, runnerObject(namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	create(t, requestObject(namespace, "e1", "p1"))
-	g.Eventually(func(g Gomega) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.aws.stack(t, "runner-stack", "", map[string]string{"team": "core"})
+	h.settings.Intervals = controllers.Intervals{Stack: 500 * time.Millisecond}
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	create(t, requestObject(h.namespace, "e1", "p1"))
+	h.Eventually(func(g Gomega) {
 		g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/StackOutdated"))
 		g.Expect(describe(runner)).To(ContainSubstring("docs/upgrading.md"))
 		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/WaitingForRunner"))
 	}, soon, tick).Should(Succeed())
-	g.Consistently(func() map[string]int { return account.Calls().Counts() }, time.Second, tick).Should(SatisfyAll(
+	h.Consistently(func() map[string]int { return h.aws.Calls().Counts() }, time.Second, tick).Should(SatisfyAll(
 		Not(HaveKey("ecr:CreateRepository")), Not(HaveKey("iam:CreateRole")), Not(HaveKey("sts:AssumeRole"))))
 
-	account.updateStack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	g.Eventually(func(g Gomega) {
+	h.aws.updateStack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	h.Eventually(func(g Gomega) {
 		g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
 		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
 		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
 	}, soon, tick).Should(Succeed())
 
 	// What is there goes on working and is kept as it should be when a stack becomes too old.
-	account.updateStack(t, "runner-stack", "0", map[string]string{"team": "core"})
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/StackOutdated")) }, soon, tick).Should(Succeed())
+	h.aws.updateStack(t, "runner-stack", "0", map[string]string{"team": "core"})
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/StackOutdated")) }, soon, tick).Should(Succeed())
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"retentionDays":9}}`))
-	g.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
-	g.Eventually(func() int { return account.lifecycleDays(context.Background(), repositoryOf("r1", "p1")) }, soon, tick).Should(Equal(9))
-	g.Expect(reason(g, runner, v1alpha1.ConditionRolesReady)).To(Equal("True/Succeeded"))
+	h.Expect(kube.Patch(t.Context(), project, patch)).To(Succeed())
+	h.Eventually(func() int { return h.aws.lifecycleDays(context.Background(), repositoryOf("r1", "p1")) }, soon, tick).Should(Equal(9))
+	h.Expect(reason(h, runner, v1alpha1.ConditionRolesReady)).To(Equal("True/Succeeded"))
 }
 
 // Roles that were made in a pass whose status was never written are removed all the same.
 func TestRunnerWhoseStatusWasNeverWrittenLeavesNoRoles(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	fault := &kubeFault{pattern: regexp.MustCompile(kubeWrites["a runner's status"]), always: true}
-	config := rest.CopyConfig(restConfig)
-	config.Wrap(fault.wrap)
-	startManagerBy(t, config, namespace, controllers.Settings{})
-	runner := create(t, runnerObject(namespace, "r1"))
-	g.Eventually(func() int { return account.Calls().Count("iam:PutRolePolicy") }, soon, tick).Should(Equal(2))
-	g.Eventually(func() int32 { return fault.met.Load() }, soon, tick).Should(BeNumerically(">=", 1))
-	g.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
-	g.Eventually(func() error { return kube.Get(context.Background(), keyOf(runner), runner) }, soon, tick).ShouldNot(Succeed())
-	g.Expect(roleNames(t, account)).To(ConsistOf("imagecache-controller"))
+	h.config = rest.CopyConfig(restConfig)
+	h.config.Wrap(fault.wrap)
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1"))
+	h.Eventually(func() int { return h.aws.Calls().Count("iam:PutRolePolicy") }, soon, tick).Should(Equal(2))
+	h.Eventually(func() int32 { return fault.met.Load() }, soon, tick).Should(BeNumerically(">=", 1))
+	h.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+	h.Eventually(func() error { return kube.Get(context.Background(), keyOf(runner), runner) }, soon, tick).ShouldNot(Succeed())
+	h.Expect(roleNames(t, h.aws)).To(ConsistOf("imagecache-controller"))
 }
 
 func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
@@ -175,10 +174,10 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 		}, v1alpha1.ReasonAssumeRoleNotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, namespace := NewWithT(t), newNamespace(t)
-			startManager(t, namespace, controllers.Settings{})
-			runner := create(t, runnerObject(namespace, "r1", test.change))
-			g.Eventually(func(g Gomega) {
+			h := newWorld(t, account)
+			h.startManager()
+			runner := create(t, runnerObject(h.namespace, "r1", test.change))
+			h.Eventually(func(g Gomega) {
 				g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("False/" + test.want))
 				g.Expect(reason(g, runner, v1alpha1.ConditionStalled)).To(Equal("True/" + test.want))
 			}, soon, tick).Should(Succeed())
@@ -187,40 +186,38 @@ func TestRunnerSaysWhyItCannotBeServed(t *testing.T) {
 }
 
 func TestSecondRunnerOfAnIDTakesOverOnceTheFirstIsGone(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, controllers.Settings{})
-	first := create(t, runnerObject(namespace, "first", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	first := create(t, runnerObject(h.namespace, "first", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, first, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 	time.Sleep(1100 * time.Millisecond) // creation times have whole seconds
-	second := create(t, runnerObject(namespace, "second", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("False/RunnerIDInUse")) }, soon, tick).Should(Succeed())
-	g.Expect(account.Calls().Count("iam:GetRole")).To(Equal(2), "the second looks at nothing of the first's")
-	g.Expect(account.Calls().Count("iam:CreateRole")).To(Equal(2))
+	second := create(t, runnerObject(h.namespace, "second", func(s *v1alpha1.RunnerImageCacheSpec) { s.RunnerID = "same" }))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("False/RunnerIDInUse")) }, soon, tick).Should(Succeed())
+	h.Expect(h.aws.Calls().Count("iam:GetRole")).To(Equal(2), "the second looks at nothing of the first's")
+	h.Expect(h.aws.Calls().Count("iam:CreateRole")).To(Equal(2))
 
-	g.Expect(kube.Delete(t.Context(), first)).To(Succeed())
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.Expect(kube.Delete(t.Context(), first)).To(Succeed())
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, second, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 }
 
 func TestDeletedRunnerWaitsForProjectsAndRemovesItsRoles(t *testing.T) {
-	g, namespace := NewWithT(t), newNamespace(t)
-	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
-	startManager(t, namespace, controllers.Settings{})
-	runner := create(t, runnerObject(namespace, "r1"))
-	project := create(t, projectObject(namespace, "p1", "r1"))
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
 
-	g.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
-	g.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("False/ProjectsRemain")) }, soon, tick).Should(Succeed())
-	g.Expect(roleNames(t, account)).To(ContainElement(HavePrefix("imagecache-r1")))
-	g.Expect(kube.Delete(t.Context(), project)).To(Succeed())
-	g.Eventually(func() error { return kube.Get(t.Context(), client.ObjectKeyFromObject(runner), runner) }, soon, tick).ShouldNot(Succeed())
-	for _, name := range roleNames(t, account) {
+	h.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("False/ProjectsRemain")) }, soon, tick).Should(Succeed())
+	h.Expect(roleNames(t, h.aws)).To(ContainElement(HavePrefix("imagecache-r1")))
+	h.Expect(kube.Delete(t.Context(), project)).To(Succeed())
+	h.Eventually(func() error { return kube.Get(t.Context(), client.ObjectKeyFromObject(runner), runner) }, soon, tick).ShouldNot(Succeed())
+	for _, name := range roleNames(t, h.aws) {
 		if strings.HasPrefix(name, "imagecache-r1") {
 			t.Errorf("role %s is still there", name)
 		}
 	}
-	if repository, _ := account.repository(t.Context(), repositoryOf("r1", "p1")); repository != nil {
+	if repository, _ := h.aws.repository(t.Context(), repositoryOf("r1", "p1")); repository != nil {
 		t.Error("the repository is still there")
 	}
 }

@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -94,17 +93,18 @@ func newFaultyLives(t *testing.T) *faultyLives {
 func (l *faultyLives) start(t *testing.T, name string, inCluster *kubeFault, faults ...awsemulator.Fault) {
 	t.Helper()
 	l.slots <- struct{}{}
-	life := &faultyLife{account: startCloud(t, awsemulator.Options{}, leastPrivilege(t)), namespace: newNamespace(t), inCluster: inCluster, faults: faults, runnerFirst: name == remainingStatus}
+	world := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	life := &faultyLife{account: world.aws, namespace: world.namespace, inCluster: inCluster, faults: faults, runnerFirst: name == remainingStatus}
 	life.prepare(t)
 	life.addFaults(false)
-	config := rest.CopyConfig(restConfig)
+	world.config = rest.CopyConfig(restConfig)
 	if inCluster != nil {
-		config.Wrap(inCluster.wrap)
+		world.config.Wrap(inCluster.wrap)
 	}
-	stop := startManagerBy(t, config, life.namespace, controllers.Settings{})
+	world.startManager()
 	l.group.Go(func() {
 		defer func() { <-l.slots }()
-		defer stop()
+		defer world.stop()
 		t.Run(name, life.run)
 	})
 }

@@ -45,7 +45,7 @@ type DevcontainerImageSpecApplyConfiguration struct {
 	// controller computes status.savedSeconds from it. Writing it needs the verb report on devcontainerimages. It
 	// can't be changed or removed.
 	Pull *PullReportApplyConfiguration `json:"pull,omitempty"`
-	// uploadAttempt counts the runner's uploads of status.missingLayers, 1 to 1,000. The runner raises the number by
+	// uploadAttempt counts the runner's uploads of status.missingLayers, 0 to 1,000. The runner raises the number by
 	// one each time it has uploaded all of them. The number can only grow, and needs a build that Succeeded. Writing
 	// it needs the verb report on devcontainerimages.
 	UploadAttempt *int32 `json:"uploadAttempt,omitempty"`

@@ -48,13 +48,13 @@ type DevcontainerImageStatusApplyConfiguration struct {
 	ObservedUploadAttempt *int32 `json:"observedUploadAttempt,omitempty"`
 	// image is the image to use.
 	Image *CachedImageApplyConfiguration `json:"image,omitempty"`
-	// savedSeconds is how many seconds the hit saved: the image's buildSeconds less the duration of the pull, or zero if
-	// the pull took longer. It is set when the runner has reported the pull.
+	// savedSeconds is how many seconds the image saved: its buildSeconds, less the duration of the pull as soon as the
+	// runner has reported the pull. It is 0 if the pull failed.
 	SavedSeconds *int64 `json:"savedSeconds,omitempty"`
 	// pullCredentials names the Secret that holds the credentials to pull the image.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
 	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
-	// from the check of the report to the publication.
+	// from the check of the report to the end of the request.
 	PushCredentials *CredentialReferenceApplyConfiguration `json:"pushCredentials,omitempty"`
 	// finishedAt is when the request was finished. ttlSecondsAfterFinished counts from it.
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
