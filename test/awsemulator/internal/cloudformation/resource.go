@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,11 @@ type resource struct {
 	physicalID      string
 	attributes      map[string]string
 	properties      map[string]any
+	metadata        any
+	status          string
 	changed         time.Time
 	retain          bool
-	making          bool
+	retainReplace   bool
 }
 
 // maker makes, changes and removes resources of one type with the rights of the stack's caller, as CloudFormation does where a
@@ -29,16 +32,35 @@ type resource struct {
 type maker interface {
 	capability(properties any) string // "", CAPABILITY_IAM or CAPABILITY_NAMED_IAM
 	create(w *work, r *resource) error
-	update(w *work, old, r *resource) error // r begins as a copy of old with new properties
+	update(w *work, old, r *resource) error // r has old's physical ID and attributes, and new properties
 	remove(w *work, r *resource) error
 }
 
-var kinds = map[string]maker{
-	"AWS::IAM::Role":                           roleMaker{},
-	"AWS::IAM::ManagedPolicy":                  managedPolicyMaker{},
-	"AWS::IAM::Policy":                         inlinePolicyMaker{},
-	"AWS::ECR::Repository":                     repositoryMaker{},
-	"AWS::CloudFormation::WaitConditionHandle": handleMaker{},
+// kind is a type of resources.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
+type kind struct {
+	maker
+	attributes      []string // what Fn::GetAtt reads
+	otherAttributes []string // what it reads in AWS too, and not here
+	replacing       []string // properties that can't be changed: another value makes another resource
+	name            string   // the property that names the resource
+	tagged          bool     // the stack's tags are its tags
+}
+
+var kinds = map[string]kind{
+	"AWS::IAM::Role": {
+		maker: roleMaker{}, attributes: []string{"Arn", "RoleId"}, replacing: []string{"RoleName", "Path"}, name: "RoleName", tagged: true,
+	},
+	"AWS::IAM::ManagedPolicy": {
+		maker: managedPolicyMaker{}, attributes: []string{"PolicyArn", "PolicyId"},
+		otherAttributes: []string{"AttachmentCount", "CreateDate", "DefaultVersionId", "IsAttachable", "PermissionsBoundaryUsageCount", "UpdateDate"},
+		replacing:       []string{"ManagedPolicyName", "Path", "Description"}, name: "ManagedPolicyName",
+	},
+	"AWS::IAM::Policy": {maker: inlinePolicyMaker{}, otherAttributes: []string{"Id"}},
+	"AWS::ECR::Repository": {
+		maker: repositoryMaker{}, attributes: []string{"Arn", "RepositoryUri"}, replacing: []string{"RepositoryName"}, name: "RepositoryName", tagged: true,
+	},
+	"AWS::CloudFormation::WaitConditionHandle": {maker: handleMaker{}},
 }
 
 // work is one pass over a stack's resources.
@@ -47,6 +69,7 @@ type work struct {
 	caller  *caller.Caller
 	stack   *stack
 	tags    []tag.Tag // of the stack, which resources inherit
+	hadTags []tag.Tag // those that they inherited before
 }
 
 // call runs an operation of another service.
@@ -71,6 +94,10 @@ func (w *work) call(operations map[string]wire.Operation, name string, in any) (
 
 func (w *work) iam(name string, in map[string]any) (map[string]any, error) {
 	return w.call(w.service.settings.IAM, name, in)
+}
+
+func (w *work) ecr(name string, in map[string]any) (map[string]any, error) {
+	return w.call(w.service.settings.ECR, name, in)
 }
 
 // name is a physical ID as CloudFormation makes it: stack, logical ID, random characters.
@@ -111,9 +138,23 @@ func (r *resource) strings(name string) []string {
 }
 
 // inherited are the stack's tags overlaid with the resource's own.
-func (w *work) inherited(r *resource) []tag.Tag {
+func (w *work) inherited(r *resource) []tag.Tag { return inherited(w.tags, r) }
+
+// obsolete are the keys of the tags that an update takes away.
+func (w *work) obsolete(old, r *resource) []string {
+	var keys []string
+	now := w.inherited(r)
+	for _, t := range inherited(w.hadTags, old) {
+		if !slices.ContainsFunc(now, func(x tag.Tag) bool { return x.Key == t.Key }) {
+			keys = append(keys, t.Key)
+		}
+	}
+	return keys
+}
+
+func inherited(stackTags []tag.Tag, r *resource) []tag.Tag {
 	all := map[string]string{}
-	for _, t := range w.tags {
+	for _, t := range stackTags {
 		all[t.Key] = t.Value
 	}
 	list, _ := r.properties["Tags"].([]any)
@@ -258,17 +299,20 @@ func (m roleMaker) update(w *work, old, r *resource) error {
 	if err := m.check(r); err != nil {
 		return err
 	}
-	if r.text("RoleName") != old.text("RoleName") || r.text("Path") != old.text("Path") {
-		if err := m.create(w, r); err != nil {
-			return err
-		}
-		return m.remove(w, old)
-	}
 	trust, err := r.document("AssumeRolePolicyDocument")
 	if err != nil {
 		return err
 	}
 	if _, err := w.iam("UpdateAssumeRolePolicy", map[string]any{"RoleName": r.physicalID, "PolicyDocument": trust}); err != nil {
+		return err
+	}
+	settings := map[string]any{"RoleName": r.physicalID, "Description": r.text("Description")}
+	if seconds := r.text("MaxSessionDuration"); seconds != "" {
+		settings["MaxSessionDuration"] = seconds
+	} else if old.text("MaxSessionDuration") != "" {
+		settings["MaxSessionDuration"] = "3600"
+	}
+	if _, err := w.iam("UpdateRole", settings); err != nil {
 		return err
 	}
 	if b := r.text("PermissionsBoundary"); b != "" {
@@ -282,6 +326,11 @@ func (m roleMaker) update(w *work, old, r *resource) error {
 	}
 	if tags := w.inherited(r); len(tags) > 0 {
 		if _, err := w.iam("TagRole", map[string]any{"RoleName": r.physicalID, "Tags": tags}); err != nil {
+			return err
+		}
+	}
+	if keys := w.obsolete(old, r); len(keys) > 0 {
+		if _, err := w.iam("UntagRole", map[string]any{"RoleName": r.physicalID, "TagKeys": keys}); err != nil {
 			return err
 		}
 	}
@@ -348,12 +397,6 @@ func (managedPolicyMaker) attach(w *work, r *resource) error {
 }
 
 func (m managedPolicyMaker) update(w *work, old, r *resource) error {
-	if r.text("ManagedPolicyName") != old.text("ManagedPolicyName") || r.text("Path") != old.text("Path") {
-		if err := m.create(w, r); err != nil {
-			return err
-		}
-		return m.remove(w, old)
-	}
 	before, err := old.document("PolicyDocument")
 	if err != nil {
 		return err
@@ -453,7 +496,7 @@ func (repositoryMaker) create(w *work, r *resource) error {
 	if v := r.text("ImageTagMutability"); v != "" {
 		in["imageTagMutability"] = v
 	}
-	out, err := w.call(w.service.settings.ECR, "CreateRepository", in)
+	out, err := w.ecr("CreateRepository", in)
 	if err != nil {
 		return err
 	}
@@ -469,12 +512,12 @@ func (repositoryMaker) policies(w *work, r *resource) error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.call(w.service.settings.ECR, "SetRepositoryPolicy", map[string]any{"repositoryName": r.physicalID, "policyText": doc}); err != nil {
+		if _, err := w.ecr("SetRepositoryPolicy", map[string]any{"repositoryName": r.physicalID, "policyText": doc}); err != nil {
 			return err
 		}
 	}
 	if m, ok := r.properties["LifecyclePolicy"].(map[string]any); ok {
-		if _, err := w.call(w.service.settings.ECR, "PutLifecyclePolicy", map[string]any{"repositoryName": r.physicalID, "lifecyclePolicyText": text(m["LifecyclePolicyText"])}); err != nil {
+		if _, err := w.ecr("PutLifecyclePolicy", map[string]any{"repositoryName": r.physicalID, "lifecyclePolicyText": text(m["LifecyclePolicyText"])}); err != nil {
 			return err
 		}
 	}
@@ -482,27 +525,35 @@ func (repositoryMaker) policies(w *work, r *resource) error {
 }
 
 func (m repositoryMaker) update(w *work, old, r *resource) error {
-	if r.text("RepositoryName") != old.text("RepositoryName") {
-		if err := m.create(w, r); err != nil {
-			return err
-		}
-		return m.remove(w, old)
+	mutability := r.text("ImageTagMutability")
+	if mutability == "" {
+		mutability = "MUTABLE"
 	}
-	if v := r.text("ImageTagMutability"); v != "" {
-		if _, err := w.call(w.service.settings.ECR, "PutImageTagMutability", map[string]any{"repositoryName": r.physicalID, "imageTagMutability": v}); err != nil {
-			return err
-		}
+	if _, err := w.ecr("PutImageTagMutability", map[string]any{"repositoryName": r.physicalID, "imageTagMutability": mutability}); err != nil {
+		return err
 	}
 	if tags := w.inherited(r); len(tags) > 0 {
-		if _, err := w.call(w.service.settings.ECR, "TagResource", map[string]any{"resourceArn": r.attributes["Arn"], "tags": tags}); err != nil {
+		if _, err := w.ecr("TagResource", map[string]any{"resourceArn": r.attributes["Arn"], "tags": tags}); err != nil {
 			return err
+		}
+	}
+	if keys := w.obsolete(old, r); len(keys) > 0 {
+		if _, err := w.ecr("UntagResource", map[string]any{"resourceArn": r.attributes["Arn"], "tagKeys": keys}); err != nil {
+			return err
+		}
+	}
+	for property, operation := range map[string]string{"RepositoryPolicyText": "DeleteRepositoryPolicy", "LifecyclePolicy": "DeleteLifecyclePolicy"} {
+		if old.properties[property] != nil && r.properties[property] == nil {
+			if _, err := w.ecr(operation, map[string]any{"repositoryName": r.physicalID}); err != nil && !gone(err) {
+				return err
+			}
 		}
 	}
 	return m.policies(w, r)
 }
 
 func (repositoryMaker) remove(w *work, r *resource) error {
-	_, err := w.call(w.service.settings.ECR, "DeleteRepository", map[string]any{"repositoryName": r.physicalID})
+	_, err := w.ecr("DeleteRepository", map[string]any{"repositoryName": r.physicalID})
 	if gone(err) {
 		return nil
 	}
