@@ -86,6 +86,7 @@ func (s *Server) caller(r *http.Request, session *caller.Session) *caller.Caller
 		c.ARN = "arn:aws:sts::" + s.options.AccountID + ":assumed-role/" + role + "/" + session.Name
 		c.UserID = session.RoleID + ":" + session.Name
 		c.Rights = s.directory.Rights(session.RoleID)
+		s.directory.Used(session.RoleID, c.Now)
 	}
 	return c
 }

@@ -294,7 +294,7 @@ func (s *Service) sessionPolicies(in *assumeRoleIn) ([]*policy.Document, []strin
 			err = doc.ValidateIdentity()
 		}
 		if err != nil {
-			return nil, nil, apierror.New("MalformedPolicyDocument", "%s", err)
+			return nil, nil, apierror.New("MalformedPolicyDocument", "%s", policy.Message(err))
 		}
 		docs, texts = append(docs, doc), append(texts, *in.Policy)
 	}
