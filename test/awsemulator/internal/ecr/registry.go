@@ -69,10 +69,15 @@ type repository struct {
 	policies   []policyAt // history, oldest first
 	pruned     bool       // the first of policies acts already, whatever an older reading of the clock says
 
-	images map[string]*image // by digest
-	tagged map[string]*image
-	layers map[string]*layer
-	lost   map[string]int // digest → images that name a layer that is not there any more
+	images   map[string]*image // by digest
+	order    []*image          // by digest, with gaps: images that are gone
+	gaps     int
+	parents  map[string]int // digest → indexes that name it
+	tagged   map[string]*image
+	tagOrder []string // with gaps: tags that are gone
+	tagGaps  int
+	layers   map[string]*layer
+	lost     map[string]int // digest → images that name a layer that is not there any more
 }
 
 type policyAt struct {
@@ -99,6 +104,7 @@ type image struct {
 	subject        string
 	archived       time.Time // zero: active
 	activated      time.Time
+	gone           bool // removed from its repository
 }
 
 // New makes an empty registry.

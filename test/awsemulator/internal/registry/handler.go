@@ -298,19 +298,11 @@ func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, c *caller.Cal
 		}
 		size = n
 	}
-	tags, err := h.store.TagNames(c, req.Name)
+	tags, more, err := h.store.TagNames(c, req.Name, r.URL.Query().Get("last"), size)
 	if err != nil {
 		return err
 	}
-	if last := r.URL.Query().Get("last"); last != "" {
-		i := 0
-		for i < len(tags) && tags[i] <= last {
-			i++
-		}
-		tags = tags[i:]
-	}
-	if len(tags) > size {
-		tags = tags[:size]
+	if more {
 		w.Header().Set("Link", fmt.Sprintf(`<%s%s/tags/list?n=%d&last=%s>; rel="next"`, Prefix, req.Name, size, tags[size-1]))
 	}
 	return writeJSON(w, "application/json", struct {
