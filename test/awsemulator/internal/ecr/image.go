@@ -99,6 +99,9 @@ func (r *Registry) push(c *caller.Caller, registryID, name string, body []byte, 
 			return nil, apierror.New("LimitExceededException", "The repository with name '%s' in registry with id '%s' already has the maximum of %d images", name, r.settings.Account, maxImages)
 		}
 		img.pushed = c.Now
+		if p.scanOnPush && img.mediaType != ociIndex && img.mediaType != dockerList {
+			img.scanned = c.Now
+		}
 		p.add(img)
 		for _, d := range img.layers {
 			p.layers[d].refs++
@@ -342,8 +345,12 @@ type imageDetail struct {
 	LastPull          *epoch   `json:"lastRecordedPullTime,omitempty"`
 	Subject           string   `json:"subjectManifestDigest,omitempty"`
 	Status            string   `json:"imageStatus"`
-	LastArchived      *epoch   `json:"lastArchivedAt,omitempty"`
-	LastActivated     *epoch   `json:"lastActivatedAt,omitempty"`
+
+	ScanStatus  *scanStatus  `json:"imageScanStatus,omitempty"`
+	ScanSummary *scanSummary `json:"imageScanFindingsSummary,omitempty"`
+
+	LastArchived  *epoch `json:"lastArchivedAt,omitempty"`
+	LastActivated *epoch `json:"lastActivatedAt,omitempty"`
 }
 
 type describeImagesOut struct {
@@ -352,11 +359,15 @@ type describeImagesOut struct {
 }
 
 func (r *Registry) detail(p *repository, img *image) imageDetail {
-	return imageDetail{
+	out := imageDetail{
 		RegistryID: r.settings.Account, RepositoryName: p.name, Digest: img.digest, Tags: img.tags, Size: img.size, PushedAt: epochOf(img.pushed),
 		MediaType: img.mediaType, ArtifactMediaType: img.artifactType, LastPull: epochOf(img.pulled), Subject: img.subject, Status: img.status(),
-		LastArchived: epochOf(img.archived), LastActivated: epochOf(img.activated),
+		LastArchived: epochOf(img.archived), LastActivated: epochOf(img.activated), ScanSummary: img.scanSummary(),
 	}
+	if out.ScanSummary != nil {
+		out.ScanStatus = scanComplete
+	}
+	return out
 }
 
 // describeImages fails as a whole if one of the images asked for is not there.
