@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -175,7 +176,7 @@ func TestCatalogPages(t *testing.T) {
 	for pages := 0; path != ""; pages++ {
 		res, body := distribution(t, s, "GET", path, pw, nil)
 		var page struct{ Repositories []string }
-		if err := json.Unmarshal([]byte(body), &page); err != nil || res.StatusCode != 200 || pages > 2 {
+		if err := json.Unmarshal([]byte(body), &page); err != nil || res.StatusCode != http.StatusOK || pages > 2 {
 			t.Fatal(res.StatusCode, body, err)
 		}
 		got = append(got, page.Repositories...)
@@ -185,7 +186,7 @@ func TestCatalogPages(t *testing.T) {
 		t.Error(diff)
 	}
 	arn := role(t, s, "puller", allow(`"ecr:GetAuthorizationToken"`, "*"))
-	if res, _ := distribution(t, s, "GET", "/v2/_catalog", password(t, assume(t, s, c, &sts.AssumeRoleInput{RoleArn: &arn})), nil); res.StatusCode != 403 {
+	if res, _ := distribution(t, s, "GET", "/v2/_catalog", password(t, assume(t, s, c, &sts.AssumeRoleInput{RoleArn: &arn})), nil); res.StatusCode != http.StatusForbidden {
 		t.Errorf("without ecr:DescribeRepositories: %d", res.StatusCode)
 	}
 }

@@ -2,6 +2,7 @@ package awsemulator_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestScansFindWhatIsSet(t *testing.T) {
 	res, body := distribution(t, s, "POST", "/_emulator/scans", "", strings.NewReader(`{"repository":"app","image":"v1","findings":[
 		{"name":"CVE-1","severity":"HIGH","uri":"https://example.com/1","attributes":[{"key":"package_name","value":"busybox"}]},
 		{"name":"CVE-2","severity":"LOW"},{"name":"CVE-3","severity":"HIGH"}]}`))
-	if res.StatusCode != 200 || !strings.Contains(body, `"images": 1`) {
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, `"images": 1`) {
 		t.Fatal(res.StatusCode, body)
 	}
 	if _, err := s.SetScanFindings("app", "", []awsemulator.ScanFinding{{Name: "CVE-4", Severity: "BAD"}}); err == nil {

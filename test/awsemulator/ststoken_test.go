@@ -75,7 +75,7 @@ func TestGetFederationTokenGivesWhatItsPoliciesAllow(t *testing.T) {
 	}
 	policy := aws.String(allow(`"ecr:*","sts:*"`, "arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}"))
 	bob, out := federate(sts.GetFederationTokenInput{Policy: policy, Tags: sessionTag("team", "app")})
-	if *out.FederatedUser.Arn != "arn:aws:sts::123456789012:federated-user/bob" || *out.FederatedUser.FederatedUserId != "123456789012:bob" || *out.PackedPolicySize == 0 {
+	if *out.FederatedUser.Arn != "arn:aws:sts::123456789012:federated-user/bob" || *out.FederatedUser.FederatedUserId != "123456789012:bob" || *out.SessionTokenUtilization == 0 || *out.SessionTokenSize == 0 {
 		t.Errorf("answer %+v", out)
 	}
 	if id := must(bob.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})); *id.Arn != *out.FederatedUser.Arn || *id.UserId != *out.FederatedUser.FederatedUserId {

@@ -98,7 +98,7 @@ func (r *Registry) Mount(c *caller.Caller, name, from, digest string) (bool, err
 	source, err := r.open(c, "GetDownloadUrlForLayer", "", from)
 	c.Resource = p.arn
 	if err != nil {
-		return false, nil //nolint:nilerr // without the right to the source, nothing is mounted and the client uploads
+		return false, nil // without the right to the source, nothing is mounted and the client uploads
 	}
 	l := source.layers[digest]
 	if l == nil || l.refs == 0 || r.json(source).Encryption != r.json(p).Encryption {

@@ -91,8 +91,7 @@ type assumeRoleOut struct {
 	Credentials      credentialsXML
 	AssumedRoleUser  assumedXML
 	PackedPolicySize int    `xml:",omitempty"`
-	TokenSize        int    `xml:"SessionTokenSize"`
-	TokenUtilization int    `xml:"SessionTokenUtilization"`
+	tokenXML
 	SourceIdentity   string `xml:",omitempty"`
 }
 
@@ -172,8 +171,7 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 			role.ID + ":" + in.RoleSessionName,
 			"arn:aws:sts::" + c.Account + ":assumed-role/" + role.Name + "/" + in.RoleSessionName,
 		},
-		PackedPolicySize: packed, SourceIdentity: source, TokenSize: len(session.Token),
-		TokenUtilization: percent(tokenBase+size, tokenBase+s.settings.PackedLimit),
+		PackedPolicySize: packed, SourceIdentity: source, tokenXML: s.token(session, size),
 	}, nil
 }
 

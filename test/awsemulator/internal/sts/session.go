@@ -24,6 +24,16 @@ func credentials(s *caller.Session) credentialsXML {
 	return credentialsXML{s.AccessKeyID, s.SecretAccessKey, s.Token, s.Expires.UTC().Format("2006-01-02T15:04:05Z")}
 }
 
+// tokenXML is how long a session's token is, and which part of the longest.
+type tokenXML struct {
+	Size        int `xml:"SessionTokenSize"`
+	Utilization int `xml:"SessionTokenUtilization"`
+}
+
+func (s *Service) token(session *caller.Session, packed int) tokenXML {
+	return tokenXML{len(session.Token), percent(tokenBase+packed, tokenBase+s.settings.PackedLimit)}
+}
+
 // packed is how much space policies and tags take, in bytes and as a percentage of what there is.
 func (s *Service) packed(texts []string, tags map[string]string) (size, used int, err error) {
 	size = packedSize(texts, tags)

@@ -33,7 +33,10 @@ type sessionTokenIn struct {
 	DurationSeconds *int `json:",string"`
 }
 
-type sessionTokenOut struct{ Credentials credentialsXML }
+type sessionTokenOut struct {
+	Credentials credentialsXML
+	tokenXML
+}
 
 // getSessionToken needs no permission, but long-term credentials.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
@@ -47,7 +50,7 @@ func (s *Service) getSessionToken(c *caller.Caller, in *sessionTokenIn) (*sessio
 	}
 	session := newSession(c, caller.OfRoot, "", seconds, 0)
 	s.directory.AddSession(session)
-	return &sessionTokenOut{credentials(session)}, nil
+	return &sessionTokenOut{credentials(session), s.token(session, 0)}, nil
 }
 
 type federationTokenIn struct {
@@ -67,6 +70,7 @@ type federationTokenOut struct {
 	Credentials      credentialsXML
 	FederatedUser    federatedXML
 	PackedPolicySize int `xml:",omitempty"`
+	tokenXML
 }
 
 // getFederationToken makes credentials that may do what the session policies allow. Without one they may do nothing.
@@ -98,7 +102,7 @@ func (s *Service) getFederationToken(c *caller.Caller, in *federationTokenIn) (*
 	session.Policies, session.Tags = append([]*policy.Document{}, policies...), tags // never nil: no policy allows nothing
 	s.directory.AddSession(session)
 	return &federationTokenOut{
-		credentials(session), federatedXML{c.Account + ":" + in.Name, "arn:aws:sts::" + c.Account + ":federated-user/" + in.Name}, used,
+		credentials(session), federatedXML{c.Account + ":" + in.Name, "arn:aws:sts::" + c.Account + ":federated-user/" + in.Name}, used, s.token(session, size),
 	}, nil
 }
 
