@@ -90,9 +90,9 @@ type assumedXML struct {
 type assumeRoleOut struct {
 	Credentials      credentialsXML
 	AssumedRoleUser  assumedXML
-	PackedPolicySize int    `xml:",omitempty"`
+	PackedPolicySize int `xml:",omitempty"`
 	tokenXML
-	SourceIdentity   string `xml:",omitempty"`
+	SourceIdentity string `xml:",omitempty"`
 }
 
 // Limits: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
