@@ -169,6 +169,31 @@ func TestStackEventsOfFailures(t *testing.T) {
 	}
 }
 
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html#stack-failure-options-conditions
+func TestFailedUpdateWithoutRollbackIsTriedAgain(t *testing.T) {
+	ctx := context.Background()
+	s := start(t, awsemulator.Options{})
+	c := root(t, s)
+	body := func(trust string) *string {
+		return aws.String(`{"Resources":{"R":{"Type":"AWS::IAM::Role","Properties":{"RoleName":"r","AssumeRolePolicyDocument":` + trust + `}}}}`)
+	}
+	caps := []types.Capability{types.CapabilityCapabilityNamedIam}
+	must(c.cfn.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("s"), Capabilities: caps, TemplateBody: body(accountTrust(s))}))
+	update := &cloudformation.UpdateStackInput{
+		StackName: aws.String("s"), Capabilities: caps, DisableRollback: aws.Bool(true), TemplateBody: body(strings.Replace(accountTrust(s), ":root", ":role/later", 1)),
+	}
+	must(c.cfn.UpdateStack(ctx, update))
+	resources := must(c.cfn.ListStackResources(ctx, &cloudformation.ListStackResourcesInput{StackName: aws.String("s")})).StackResourceSummaries
+	if st := describeStack(t, c, "s"); st.StackStatus != types.StackStatusUpdateFailed || resources[0].ResourceStatus != types.ResourceStatusUpdateFailed {
+		t.Errorf("stack %s, resource %s", st.StackStatus, resources[0].ResourceStatus)
+	}
+	role(t, s, "later", "")
+	must(c.cfn.UpdateStack(ctx, update))
+	if st := describeStack(t, c, "s"); st.StackStatus != types.StackStatusUpdateComplete || !strings.Contains(*getRole(t, c, "r").AssumeRolePolicyDocument, "later") {
+		t.Errorf("again: %s", st.StackStatus)
+	}
+}
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
 func TestRetainedResourcesStay(t *testing.T) {
 	ctx := context.Background()

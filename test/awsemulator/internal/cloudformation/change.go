@@ -151,8 +151,14 @@ func (ch *change) accept() {
 func (ch *change) keep() {
 	before, order := ch.stack.resources, ch.stack.order
 	ch.accept()
-	if ch.failed != nil && ch.made[ch.failed.logicalID] == nil && before[ch.failed.logicalID] == nil {
-		ch.made[ch.failed.logicalID] = ch.failed
+	if failed := ch.failed; failed != nil {
+		// It is not what the template says: the next update has to change it again.
+		if old := before[failed.logicalID]; old != nil && failed.status == "UPDATE_FAILED" {
+			old.status, old.changed = failed.status, failed.changed
+			ch.made[failed.logicalID] = old
+		} else {
+			ch.made[failed.logicalID] = failed
+		}
 	}
 	for id, r := range before {
 		if ch.made[id] == nil {
