@@ -13,7 +13,7 @@ func (s *session) platform() error {
 		check{args: a("iam create-role --role-name reader --assume-role-policy-document", trust)},
 		// The documents are objects in the answers only if they are encoded as the client expects.
 		check{args: a("iam get-role --role-name reader --query Role.AssumeRolePolicyDocument.Statement[0].Action --output text"), wants: []string{"sts:AssumeRole"}},
-		check{args: a("iam get-role --role-name reader --query Role.RoleLastUsed"), wants: []string{"{}"}},
+		check{args: a("iam get-role --role-name reader --query keys(Role)"), wants: []string{"RoleLastUsed"}},
 		check{args: a("iam attach-role-policy --role-name reader --policy-arn", managed+"AmazonEC2ContainerRegistryReadOnly")},
 		check{args: a("iam list-attached-role-policies --role-name reader"), wants: []string{"AmazonEC2ContainerRegistryReadOnly"}},
 		check{args: a("iam get-policy-version --version-id v12 --query PolicyVersion.Document.Statement[0].NotAction --policy-arn", managed+"PowerUserAccess"), wants: []string{"iam:*"}},
