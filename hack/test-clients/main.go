@@ -60,7 +60,7 @@ func run(ctx context.Context, p programs) (err error) {
 		return err
 	}
 	began := time.Now()
-	for _, client := range []func() error{s.aws, s.deploy, s.skopeo, s.podman, s.crane, s.oras, s.platform, s.credentialHelper} {
+	for _, client := range []func() error{s.aws, s.deploy, s.skopeo, s.platform, s.podman, s.crane, s.oras, s.credentialHelper} {
 		if err := client(); err != nil {
 			return err
 		}

@@ -61,7 +61,8 @@ func (s *session) oras() error {
 	o := func(args ...string) []string { return append([]string{s.orasProgram}, args...) }
 	image, other := s.emulator.host+"/"+repository+":v1", s.emulator.host+"/other:note"
 	return s.all(
-		check{args: o("repo", "ls", "--plain-http", s.emulator.host), fails: "nauthorized"},
+		// crane's login is in the folder of docker's configuration, which oras reads too.
+		check{args: o("repo", "ls", "--plain-http", "--registry-config", "none.json", s.emulator.host), fails: "basic credential not found"},
 		check{args: o("login", "--plain-http", "--username", "AWS", "--password-stdin", s.emulator.host), stdin: s.password},
 		check{args: o("repo", "ls", "--plain-http", s.emulator.host), wants: []string{repository, "other"}},
 		check{args: o("repo", "tags", "--plain-http", s.emulator.host+"/"+repository), wants: []string{"v1"}},
