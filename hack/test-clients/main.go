@@ -13,13 +13,19 @@ import (
 	"time"
 )
 
+// programs are what the run needs besides those on PATH.
+type programs struct{ emulator, helper, crane, oras, templates string }
+
 func main() {
-	emulator := flag.String("emulator", "", "the program aws-emulator")
-	helper := flag.String("helper", "", "the program docker-credential-ecr-login")
-	crane := flag.String("crane", "", "the program crane")
+	var p programs
+	flag.StringVar(&p.emulator, "emulator", "", "the program aws-emulator")
+	flag.StringVar(&p.helper, "helper", "", "the program docker-credential-ecr-login")
+	flag.StringVar(&p.crane, "crane", "", "the program crane")
+	flag.StringVar(&p.oras, "oras", "", "the program oras")
+	flag.StringVar(&p.templates, "templates", "", "the folder config/aws")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *emulator, *helper, *crane)
+	err := run(ctx, p)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "test-clients:", err)
@@ -27,25 +33,24 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, emulator, helper, crane string) (err error) {
+func run(ctx context.Context, p programs) (err error) {
 	// The clients run in a folder of their own.
-	if helper, err = filepath.Abs(helper); err != nil {
-		return err
-	}
-	if crane, err = filepath.Abs(crane); err != nil {
-		return err
+	for _, path := range []*string{&p.helper, &p.crane, &p.oras, &p.templates} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
 	work, err := os.MkdirTemp("", "test-clients-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	e, err := startEmulator(ctx, emulator)
+	e, err := startEmulator(ctx, p.emulator)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.stop()) }()
-	s := &session{ctx: ctx, emulator: e, work: work, helper: helper, craneProgram: crane}
+	s := &session{ctx: ctx, emulator: e, work: work, helper: p.helper, craneProgram: p.crane, orasProgram: p.oras, templates: p.templates}
 	// podman and skopeo stumble over an authentication file that is named and not there.
 	if err := os.WriteFile(filepath.Join(work, "auth.json"), []byte("{}"), 0o600); err != nil {
 		return err
@@ -55,7 +60,7 @@ func run(ctx context.Context, emulator, helper, crane string) (err error) {
 		return err
 	}
 	began := time.Now()
-	for _, client := range []func() error{s.aws, s.skopeo, s.podman, s.crane, s.credentialHelper} {
+	for _, client := range []func() error{s.aws, s.deploy, s.skopeo, s.platform, s.podman, s.crane, s.oras, s.credentialHelper} {
 		if err := client(); err != nil {
 			return err
 		}

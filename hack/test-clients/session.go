@@ -19,6 +19,8 @@ type session struct {
 	work         string
 	helper       string
 	craneProgram string
+	orasProgram  string
+	templates    string // the folder of this project's CloudFormation templates
 	layout       string // OCI layout of the test image
 	password     string // of the registry, from "aws ecr get-login-password"
 	checks       int

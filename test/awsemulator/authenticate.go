@@ -12,6 +12,7 @@ import (
 
 	"imagecache.dev/test/awsemulator/internal/apierror"
 	"imagecache.dev/test/awsemulator/internal/caller"
+	"imagecache.dev/test/awsemulator/internal/policy"
 	"imagecache.dev/test/awsemulator/internal/sigv4"
 )
 
@@ -39,6 +40,11 @@ func (s *Server) authenticate(r *http.Request, body []byte, svc service, a *sigv
 			return nil, authError("UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid.")
 		}
 	}
+	// Temporary credentials without MFA, other than a role's, can't be used with IAM.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
+	if session != nil && session.Kind != caller.OfRole && svc.name == "iam" {
+		return nil, authError("UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid.")
+	}
 	if a.Service != svc.name {
 		return nil, authError("InvalidSignatureException", "SignatureDoesNotMatch", "Credential should be scoped to correct service: '%s'.", svc.name)
 	}
@@ -64,8 +70,8 @@ func signatureError(err error) error {
 		e := authError("IncompleteSignatureException", "IncompleteSignature", "%s", err)
 		e.QueryStatus = http.StatusBadRequest
 		return e
-	case errors.Is(err, sigv4.ErrSkew):
-		return authError("InvalidSignatureException", "SignatureDoesNotMatch", "Signature expired: %s", err)
+	case errors.Is(err, sigv4.ErrSkew), errors.Is(err, sigv4.ErrUnsigned):
+		return authError("InvalidSignatureException", "SignatureDoesNotMatch", "%s", err)
 	}
 	return authError("InvalidSignatureException", "SignatureDoesNotMatch",
 		"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
@@ -81,13 +87,31 @@ func (s *Server) caller(r *http.Request, session *caller.Session) *caller.Caller
 		Account: s.options.AccountID, Region: s.options.Region, Now: s.options.Clock.Now(), SourceIP: ip, UserAgent: r.UserAgent(),
 		Secure: r.TLS != nil, Session: session, ARN: "arn:aws:iam::" + s.options.AccountID + ":root", UserID: s.options.AccountID,
 	}
-	if session != nil {
+	switch {
+	case session == nil || session.Kind == caller.OfRoot:
+	case session.Kind == caller.OfFederate:
+		c.ARN = "arn:aws:sts::" + s.options.AccountID + ":federated-user/" + session.Name
+		c.UserID = s.options.AccountID + ":" + session.Name
+		c.Rights = caller.Rights{Identity: everything} // of the root user: the session policies limit them
+	default:
 		role := session.RoleARN[strings.LastIndexByte(session.RoleARN, '/')+1:]
 		c.ARN = "arn:aws:sts::" + s.options.AccountID + ":assumed-role/" + role + "/" + session.Name
 		c.UserID = session.RoleID + ":" + session.Name
 		c.Rights = s.directory.Rights(session.RoleID)
+		s.directory.Used(session.RoleID, c.Now)
 	}
 	return c
+}
+
+// everything is what the root user may do.
+var everything = []*policy.Document{mustParse(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)}
+
+func mustParse(text string) *policy.Document {
+	d, err := policy.Parse(text)
+	if err != nil {
+		panic(err) // the text above is wrong
+	}
+	return d
 }
 
 // login finds out whose registry password a request brings.

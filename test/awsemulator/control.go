@@ -128,6 +128,20 @@ func (s *Server) control(what string, r *http.Request) (any, error) {
 			return nil, err
 		}
 		return map[string]int{"vanished": s.VanishLayers(in.Repository)}, nil
+	case "POST scans":
+		var in struct {
+			Repository string        `json:"repository"`
+			Image      string        `json:"image"`
+			Findings   []ScanFinding `json:"findings"`
+		}
+		if err := read(&in); err != nil {
+			return nil, err
+		}
+		n, err := s.SetScanFindings(in.Repository, in.Image, in.Findings)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]int{"images": n}, nil
 	case "GET passwords":
 		return s.IssuedPasswords(), nil
 	}

@@ -200,7 +200,8 @@ func TestRegistryErrors(t *testing.T) {
 		{"broken manifest", "PUT", "/v2/app/manifests/v2", "{", 400, "MANIFEST_INVALID"},
 		{"unknown upload", "PATCH", "/v2/app/blobs/uploads/none", "x", 404, "BLOB_UPLOAD_UNKNOWN"},
 		{"delete", "DELETE", "/v2/app/manifests/v1", "", 405, "UNSUPPORTED"},
-		{"catalog", "GET", "/v2/_catalog", "", 405, "UNSUPPORTED"},
+		{"catalog", "POST", "/v2/_catalog", "", 405, "UNSUPPORTED"},
+		{"page of the catalog", "GET", "/v2/_catalog?n=1001", "", 400, "UNSUPPORTED"},
 		{"bad range", "GET", "/v2/app/tags/list?n=1001", "", 400, "UNSUPPORTED"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -170,6 +170,15 @@ func (s *Server) AgeImages(repository string, by time.Duration) int {
 // RunLifecycle applies all lifecycle policies now, and says how many images they expired.
 func (s *Server) RunLifecycle() int { return s.registry.RunLifecycle() }
 
+// ScanFinding is one vulnerability that a scan of an image finds.
+type ScanFinding = ecr.Finding
+
+// SetScanFindings makes what scans of images find, and says of how many images: of one repository, or of all with "", those that have the
+// tag or digest, or all with "".
+func (s *Server) SetScanFindings(repository, reference string, findings []ScanFinding) (int, error) {
+	return s.registry.SetScanFindings(repository, reference, findings)
+}
+
 // grace is how long Close waits for requests in flight. A connection on which no request has come yet would hold it for five seconds.
 const grace = 500 * time.Millisecond
 

@@ -18,6 +18,8 @@ type Error struct {
 	// RegistryCode is the code in the registry's answer, such as TAG_INVALID; "" where the registry has none of its own.
 	RegistryCode   string
 	RegistryStatus int
+	// Fields are the error's further members in the JSON protocol.
+	Fields map[string]any
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }

@@ -11,14 +11,25 @@ import (
 	"imagecache.dev/test/awsemulator/internal/policy"
 )
 
+// Kind is whose temporary credentials a session has.
+type Kind uint8
+
+// The kinds of sessions.
+const (
+	OfRole     Kind = iota // AssumeRole
+	OfRoot                 // GetSessionToken of the root user
+	OfFederate             // GetFederationToken of the root user: what the session policies allow, and nothing else
+)
+
 // Session is one set of temporary credentials. It does not change once it is made.
 type Session struct {
+	Kind            Kind
 	AccessKeyID     string
 	SecretAccessKey string
 	Token           string
-	RoleARN         string
+	RoleARN         string // of a role's session, as RoleID
 	RoleID          string
-	Name            string
+	Name            string // of the session, or of the federated user
 	Issued, Expires time.Time
 	Policies        []*policy.Document // nil: no session policy
 	Tags            map[string]string  // keys as given; inherited ones too
@@ -38,8 +49,8 @@ type Rights struct {
 // Caller is the principal of one call with the call's circumstances.
 type Caller struct {
 	Account, Region string
-	ARN             string // root's, or arn:aws:sts::…:assumed-role/ROLE/SESSION
-	UserID          string // account ID, or AROA…:SESSION
+	ARN             string // root's, arn:aws:sts::…:assumed-role/ROLE/SESSION or arn:aws:sts::…:federated-user/NAME
+	UserID          string // account ID, AROA…:SESSION or ACCOUNT:NAME
 	Session         *Session
 	Rights          Rights // of the session's role; read once for each call, so that no lock is taken twice
 
@@ -54,7 +65,7 @@ type Caller struct {
 }
 
 // Root says whether the account's root user calls.
-func (c *Caller) Root() bool { return c.Session == nil }
+func (c *Caller) Root() bool { return c.Session == nil || c.Session.Kind == OfRoot }
 
 // Principal is the caller as a policy may name it.
 func (c *Caller) Principal() policy.Caller {
@@ -103,15 +114,20 @@ func (c *Caller) Context() policy.Context {
 	if c.UserAgent != "" {
 		ctx.Set("aws:UserAgent", c.UserAgent)
 	}
+	ctx.Set("aws:PrincipalArn", c.ARN)
+	ctx.Set("aws:PrincipalType", "Account")
 	if c.Session == nil {
-		ctx.Set("aws:PrincipalArn", c.ARN)
-		ctx.Set("aws:PrincipalType", "Account")
 		return ctx
 	}
-	// Of a role session this is the role's ARN, not the session's.
-	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
-	ctx.Set("aws:PrincipalArn", c.Session.RoleARN)
-	ctx.Set("aws:PrincipalType", "AssumedRole")
+	switch c.Session.Kind {
+	case OfRole:
+		// Of a role session this is the role's ARN, not the session's.
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+		ctx.Set("aws:PrincipalArn", c.Session.RoleARN)
+		ctx.Set("aws:PrincipalType", "AssumedRole")
+	case OfFederate:
+		ctx.Set("aws:PrincipalType", "FederatedUser")
+	}
 	ctx.Set("aws:TokenIssueTime", c.Session.Issued.UTC().Format(time.RFC3339))
 	ctx.Set("aws:MultiFactorAuthPresent", "false")
 	if c.Session.SourceIdentity != "" {
@@ -138,7 +154,7 @@ type Access struct {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 func (c *Caller) Authorize(a Access) error {
 	c.Resource = a.Resource
-	if c.Session == nil && a.ResourcePolicy == nil {
+	if c.Root() && a.ResourcePolicy == nil {
 		return nil // root is limited by resource-based denials alone
 	}
 	ctx := c.Context()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,9 +15,10 @@ type scope struct {
 	template   *template
 	parameters map[string]string
 	pseudo     map[string]string
-	// resource makes a resource that is not there yet, and tells its physical ID and attributes.
-	resource func(logicalID string) (*resource, error)
-	depth    int
+	resources  map[string]*resource // those that exist so far
+	exports    func(name string) (string, error)
+	imports    []string // the exports that were read
+	depth      int
 }
 
 // noValue takes a property away: AWS::NoValue.
@@ -30,12 +32,8 @@ func (s *scope) eval(v any) (any, error) {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		if len(v) == 1 {
-			for name, arg := range v {
-				if name == "Ref" || strings.HasPrefix(name, "Fn::") {
-					return s.call(name, arg)
-				}
-			}
+		if name, arg, ok := function(v); ok {
+			return s.call(name, arg)
 		}
 		out := map[string]any{}
 		for k, x := range v {
@@ -71,15 +69,19 @@ func (s *scope) call(name string, arg any) (any, error) {
 	case "Fn::GetAtt":
 		list, ok := arg.([]any)
 		if !ok || len(list) != 2 {
-			return nil, errors.New("Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute")
+			return nil, errGetAtt
 		}
-		return s.attribute(text(list[0]), text(list[1]))
+		attribute, err := s.eval(list[1])
+		if err != nil {
+			return nil, err
+		}
+		return s.attribute(text(list[0]), text(attribute))
 	case "Fn::Sub":
 		return s.sub(arg)
 	case "Fn::If":
 		list, ok := arg.([]any)
 		if !ok || len(list) != 3 {
-			return nil, errors.New("Template error: Fn::If requires a list argument with three parameters")
+			return nil, errIf
 		}
 		yes, err := s.named(text(list[0]))
 		if err != nil {
@@ -89,6 +91,8 @@ func (s *scope) call(name string, arg any) (any, error) {
 			return s.eval(list[1])
 		}
 		return s.eval(list[2])
+	case "Fn::ImportValue":
+		return s.importValue(arg)
 	case "Fn::Join", "Fn::Select", "Fn::Split", "Fn::FindInMap":
 		v, err := s.eval(arg)
 		if err != nil {
@@ -160,23 +164,16 @@ func (s *scope) ref(name string) (any, error) {
 		}
 		return v, nil
 	}
-	if _, ok := s.template.resources[name]; ok {
-		r, err := s.resource(name)
-		if err != nil {
-			return nil, err
-		}
+	if r := s.resources[name]; r != nil {
 		return r.physicalID, nil
 	}
 	return nil, fmt.Errorf("Template format error: Unresolved resource dependencies [%s] in the template", name)
 }
 
 func (s *scope) attribute(name, attribute string) (any, error) {
-	if _, ok := s.template.resources[name]; !ok {
+	r := s.resources[name]
+	if r == nil {
 		return nil, fmt.Errorf("Template error: instance of Fn::GetAtt references undefined resource %s", name)
-	}
-	r, err := s.resource(name)
-	if err != nil {
-		return nil, err
 	}
 	v, ok := r.attributes[attribute]
 	if !ok {
@@ -185,32 +182,36 @@ func (s *scope) attribute(name, attribute string) (any, error) {
 	return v, nil
 }
 
+// importValue reads another stack's export.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html
+func (s *scope) importValue(arg any) (any, error) {
+	v, err := s.eval(arg)
+	if err != nil {
+		return nil, err
+	}
+	name := text(v)
+	value, err := s.exports(name)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(s.imports, name) {
+		s.imports = append(s.imports, name)
+	}
+	return value, nil
+}
+
 var subPattern = regexp.MustCompile(`\$\{(!?)([^}]+)\}`)
 
 func (s *scope) sub(arg any) (any, error) {
-	var format string
+	format, given, err := subArguments(arg)
+	if err != nil {
+		return nil, err
+	}
 	own := map[string]any{}
-	switch a := arg.(type) {
-	case string:
-		format = a
-	case []any:
-		if len(a) != 2 {
-			return nil, errors.New("Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments")
+	for k, v := range given {
+		if own[k], err = s.eval(v); err != nil {
+			return nil, err
 		}
-		format = text(a[0])
-		m, ok := a[1].(map[string]any)
-		if !ok {
-			return nil, errors.New("Template error: the second argument of Fn::Sub is not a map")
-		}
-		for k, v := range m {
-			evaluated, err := s.eval(v)
-			if err != nil {
-				return nil, err
-			}
-			own[k] = evaluated
-		}
-	default:
-		return nil, errors.New("Template error: Fn::Sub takes a string or a list")
 	}
 	var failed error
 	out := subPattern.ReplaceAllStringFunc(format, func(match string) string {
@@ -223,7 +224,6 @@ func (s *scope) sub(arg any) (any, error) {
 			return text(v)
 		}
 		var v any
-		var err error
 		if resource, attribute, dotted := strings.Cut(name, "."); dotted {
 			v, err = s.attribute(resource, attribute)
 		} else {
@@ -268,7 +268,7 @@ func (s *scope) condition(c any) (bool, error) {
 			}
 			pair, _ := v.([]any)
 			if len(pair) != 2 {
-				return false, errors.New("Template error: Fn::Equals takes two values")
+				return false, errors.New("Template error: every Fn::Equals object requires a list of 2 string parameters.")
 			}
 			return text(pair[0]) == text(pair[1]), nil
 		}

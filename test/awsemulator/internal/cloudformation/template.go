@@ -12,6 +12,8 @@ import (
 // template is a parsed template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html
 type template struct {
 	description string
+	version     string
+	metadata    any
 	parameters  map[string]parameter
 	mappings    map[string]any
 	conditions  map[string]any
@@ -23,6 +25,7 @@ type template struct {
 
 type parameter struct {
 	kind          string
+	description   string
 	standard      *string
 	allowed       []string
 	noEcho        bool
@@ -30,11 +33,13 @@ type parameter struct {
 }
 
 type resourceTemplate struct {
-	kind       string
-	properties any
-	dependsOn  []string
-	condition  string
-	retain     bool
+	kind          string
+	properties    any
+	metadata      any
+	dependsOn     []string
+	condition     string
+	retain        bool // when its stack no longer has it
+	retainReplace bool // when an update makes another in its place
 }
 
 type outputTemplate struct {
@@ -63,7 +68,10 @@ func parseTemplate(text string) (*template, error) {
 			return
 		}
 		switch key {
-		case "AWSTemplateFormatVersion", "Metadata":
+		case "AWSTemplateFormatVersion":
+			t.version = v.Value
+		case "Metadata":
+			t.metadata, err = value(v, 0)
 		case "Description":
 			t.description = v.Value
 		case "Parameters":
@@ -82,6 +90,9 @@ func parseTemplate(text string) (*template, error) {
 	})
 	if err == nil && len(t.resources) == 0 {
 		err = errors.New("Template format error: At least one Resources member must be defined.")
+	}
+	if err == nil {
+		err = t.check()
 	}
 	if err != nil {
 		return nil, err
@@ -180,7 +191,7 @@ func (t *template) readParameters(n *yaml.Node) error {
 		if !ok {
 			return fmt.Errorf("Template format error: Parameter %s is not an object", name)
 		}
-		p := parameter{kind: text(m["Type"]), noEcho: text(m["NoEcho"]) == "true", allowedRegexp: text(m["AllowedPattern"])}
+		p := parameter{kind: text(m["Type"]), description: text(m["Description"]), noEcho: text(m["NoEcho"]) == "true", allowedRegexp: text(m["AllowedPattern"])}
 		if d, ok := m["Default"]; ok {
 			s := text(d)
 			p.standard = &s
@@ -198,6 +209,12 @@ func (t *template) readParameters(n *yaml.Node) error {
 	return nil
 }
 
+// resourceAttributes are the members of a resource in a template.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-product-attribute-reference.html
+var resourceAttributes = []string{
+	"Type", "Properties", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "CreationPolicy", "UpdatePolicy",
+}
+
 func (t *template) readResources(n *yaml.Node) error {
 	all, err := mapping(n)
 	if err != nil {
@@ -207,9 +224,20 @@ func (t *template) readResources(n *yaml.Node) error {
 	for name, raw := range all {
 		m, ok := raw.(map[string]any)
 		if !ok {
-			return fmt.Errorf("Template format error: [/Resources/%s] resource definition is malformed", name)
+			return errors.New("Template format error: Any Resources member must be an object.")
 		}
-		r := resourceTemplate{kind: text(m["Type"]), properties: m["Properties"], condition: text(m["Condition"]), retain: strings.HasPrefix(text(m["DeletionPolicy"]), "Retain")}
+		for _, key := range sortedKeys(m) {
+			if !slices.Contains(resourceAttributes, key) {
+				return fmt.Errorf("Invalid template resource property '%s'", key)
+			}
+		}
+		if text(m["Type"]) == "" {
+			return fmt.Errorf("Template format error: [/Resources/%s] Every Resources object must contain a Type member.", name)
+		}
+		r := resourceTemplate{
+			kind: text(m["Type"]), properties: m["Properties"], metadata: m["Metadata"], condition: text(m["Condition"]),
+			retain: strings.HasPrefix(text(m["DeletionPolicy"]), "Retain"), retainReplace: text(m["UpdateReplacePolicy"]) == "Retain",
+		}
 		switch d := m["DependsOn"].(type) {
 		case string:
 			r.dependsOn = []string{d}
@@ -218,7 +246,7 @@ func (t *template) readResources(n *yaml.Node) error {
 				r.dependsOn = append(r.dependsOn, text(x))
 			}
 		}
-		if kinds[r.kind] == nil {
+		if _, ok := kinds[r.kind]; !ok {
 			return fmt.Errorf("Template format error: Unrecognized resource types: [%s]: the emulator makes IAM roles and policies, and ECR repositories", r.kind)
 		}
 		t.resources[name] = r

@@ -17,9 +17,12 @@ func FuzzParseTemplate(f *testing.F) {
 				q.parameters[name] = *p.standard
 			}
 		}
-		s := New(Settings{Account: "123456789012", Region: "us-east-1"}).scope(&stack{name: "s", id: "i"}, q)
-		s.resource = func(id string) (*resource, error) {
-			return &resource{physicalID: id, attributes: map[string]string{"Arn": "a"}}, nil
+		s := New(Settings{Account: "123456789012", Region: "us-east-1"}).scope("i", "s", q)
+		if q.order, err = s.active(); err != nil {
+			return
+		}
+		for id := range parsed.resources {
+			s.resources[id] = &resource{physicalID: id, attributes: map[string]string{"Arn": "a"}}
 		}
 		for name := range parsed.conditions {
 			_, _ = s.named(name)
@@ -28,6 +31,6 @@ func FuzzParseTemplate(f *testing.F) {
 			_, _ = s.eval(r.properties)
 		}
 		_, _ = q.outputs(s)
-		_ = q.checkCapabilities(nil)
+		_ = q.checkCapabilities()
 	})
 }

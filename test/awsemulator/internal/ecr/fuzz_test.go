@@ -37,7 +37,7 @@ func FuzzLifecycle(f *testing.F) {
 		p := &repository{images: map[string]*image{}, tagged: map[string]*image{}, layers: map[string]*layer{}, lifecycle: &lifecyclePolicy{rules: rules}}
 		for i, age := range []time.Duration{time.Hour, 40 * time.Hour, 4000 * time.Hour, 40_000 * time.Hour} {
 			img := &image{digest: string(rune('a' + i)), pushed: now.Add(-age)}
-			p.images[img.digest] = img
+			p.add(img)
 			p.point("v"+img.digest, img)
 		}
 		p.applyLifecycle(now)

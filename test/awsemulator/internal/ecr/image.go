@@ -4,13 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
 	"imagecache.dev/test/awsemulator/internal/apierror"
 	"imagecache.dev/test/awsemulator/internal/caller"
-	"imagecache.dev/test/awsemulator/internal/page"
 )
 
 type imageID struct {
@@ -101,7 +99,10 @@ func (r *Registry) push(c *caller.Caller, registryID, name string, body []byte, 
 			return nil, apierror.New("LimitExceededException", "The repository with name '%s' in registry with id '%s' already has the maximum of %d images", name, r.settings.Account, maxImages)
 		}
 		img.pushed = c.Now
-		p.images[img.digest] = img
+		if p.scanOnPush && img.mediaType != ociIndex && img.mediaType != dockerList {
+			img.scanned = c.Now
+		}
+		p.add(img)
 		for _, d := range img.layers {
 			p.layers[d].refs++
 		}
@@ -172,6 +173,8 @@ func (p *repository) point(tag string, img *image) {
 			return
 		}
 		old.untag(tag)
+	} else {
+		p.addTag(tag)
 	}
 	p.tagged[tag] = img
 	i, _ := slices.BinarySearch(img.tags, tag)
@@ -185,9 +188,9 @@ func (i *image) untag(tag string) {
 // remove deletes an image and its tags. Its layers stay, without an image that names them.
 func (p *repository) remove(img *image) {
 	for _, t := range img.tags {
-		delete(p.tagged, t)
+		p.dropTag(t)
 	}
-	delete(p.images, img.digest)
+	p.drop(img)
 	for _, d := range img.layers {
 		if l := p.layers[d]; l != nil {
 			l.refs--
@@ -342,8 +345,12 @@ type imageDetail struct {
 	LastPull          *epoch   `json:"lastRecordedPullTime,omitempty"`
 	Subject           string   `json:"subjectManifestDigest,omitempty"`
 	Status            string   `json:"imageStatus"`
-	LastArchived      *epoch   `json:"lastArchivedAt,omitempty"`
-	LastActivated     *epoch   `json:"lastActivatedAt,omitempty"`
+
+	ScanStatus  *scanStatus  `json:"imageScanStatus,omitempty"`
+	ScanSummary *scanSummary `json:"imageScanFindingsSummary,omitempty"`
+
+	LastArchived  *epoch `json:"lastArchivedAt,omitempty"`
+	LastActivated *epoch `json:"lastActivatedAt,omitempty"`
 }
 
 type describeImagesOut struct {
@@ -352,11 +359,15 @@ type describeImagesOut struct {
 }
 
 func (r *Registry) detail(p *repository, img *image) imageDetail {
-	return imageDetail{
+	out := imageDetail{
 		RegistryID: r.settings.Account, RepositoryName: p.name, Digest: img.digest, Tags: img.tags, Size: img.size, PushedAt: epochOf(img.pushed),
 		MediaType: img.mediaType, ArtifactMediaType: img.artifactType, LastPull: epochOf(img.pulled), Subject: img.subject, Status: img.status(),
-		LastArchived: epochOf(img.archived), LastActivated: epochOf(img.activated),
+		LastArchived: epochOf(img.archived), LastActivated: epochOf(img.activated), ScanSummary: img.scanSummary(),
 	}
+	if out.ScanSummary != nil {
+		out.ScanStatus = scanComplete
+	}
+	return out
 }
 
 // describeImages fails as a whole if one of the images asked for is not there.
@@ -407,27 +418,15 @@ func (r *Registry) describeImages(c *caller.Caller, in *describeImagesIn) (*desc
 		}
 		return out, nil
 	}
-	part, next, err := page.Cut(r.sorted(c.Now, p, in.Filter), func(i *image) string { return i.digest }, in.NextToken, size)
+	part, next, err := cut(r, c.Now, p, in.Filter, in.NextToken, size, func(i *image) []*image { return []*image{i} }, func(i *image) string { return i.digest })
 	if err != nil {
-		return nil, invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this operation'")
+		return nil, err
 	}
 	for _, img := range part {
 		out.Details = append(out.Details, r.detail(p, img))
 	}
 	out.NextToken = next
 	return out, nil
-}
-
-// sorted is the visible images that a filter takes, by digest.
-func (r *Registry) sorted(now time.Time, p *repository, f *imageFilter) []*image {
-	all := make([]*image, 0, len(p.images))
-	for _, img := range p.images {
-		if f.takes(img) && r.visible(now, img.pushed) {
-			all = append(all, img)
-		}
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i].digest < all[j].digest })
-	return all
 }
 
 type listImagesIn struct {
@@ -457,20 +456,23 @@ func (r *Registry) listImages(c *caller.Caller, in *listImagesIn) (*listImagesOu
 	if err != nil {
 		return nil, err
 	}
-	ids := []imageID{}
-	for _, img := range r.sorted(c.Now, p, in.Filter) {
-		for _, t := range img.tags {
-			ids = append(ids, imageID{img.digest, t})
-		}
-		if len(img.tags) == 0 {
-			ids = append(ids, imageID{img.digest, ""})
-		}
-	}
-	part, next, err := page.Cut(ids, func(id imageID) string { return id.Digest + " " + id.Tag }, in.NextToken, size)
+	part, next, err := cut(r, c.Now, p, in.Filter, in.NextToken, size, (*image).ids, func(id imageID) string { return id.Digest + " " + id.Tag })
 	if err != nil {
-		return nil, invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this operation'")
+		return nil, err
 	}
 	return &listImagesOut{part, next}, nil
+}
+
+// ids are the names of an image: one for each tag, or one without.
+func (i *image) ids() []imageID {
+	if len(i.tags) == 0 {
+		return []imageID{{Digest: i.digest}}
+	}
+	ids := make([]imageID, 0, len(i.tags))
+	for _, t := range i.tags {
+		ids = append(ids, imageID{i.digest, t})
+	}
+	return ids
 }
 
 type batchDeleteImageIn struct {
@@ -508,30 +510,15 @@ func (r *Registry) batchDeleteImage(c *caller.Caller, in *batchDeleteImageIn) (*
 		}
 		switch {
 		case id.Tag != "" && len(img.tags) > 1:
-			delete(p.tagged, id.Tag)
+			p.dropTag(id.Tag)
 			img.untag(id.Tag)
 			out.ImageIDs = append(out.ImageIDs, imageID{img.digest, id.Tag})
 		default:
-			for _, t := range img.tags {
-				out.ImageIDs = append(out.ImageIDs, imageID{img.digest, t})
-			}
-			if len(img.tags) == 0 {
-				out.ImageIDs = append(out.ImageIDs, imageID{img.digest, ""})
-			}
+			out.ImageIDs = append(out.ImageIDs, img.ids()...)
 			p.remove(img)
 		}
 	}
 	return out, nil
-}
-
-// indexed says whether an index in the repository names the image.
-func (p *repository) indexed(digest string) bool {
-	for _, img := range p.images {
-		if slices.Contains(img.children, digest) {
-			return true
-		}
-	}
-	return false
 }
 
 type storageClassIn struct {

@@ -131,7 +131,7 @@ func (r *Registry) downloadURL(c *caller.Caller, registryID, name, digest string
 	}
 	if l.refs == 0 {
 		return "", registryError(http.StatusNotFound, "BLOB_UNKNOWN", "LayerInaccessibleException",
-			"The layer with digest '%s' is not available in the repository with name '%s' because it is not associated with an image. Unassociated image layers may be cleaned up at any time.", digest, name)
+			"The layer with digest '%s' is not available in the repository with name '%s' in the registry with id '%s' because it is not associated with an image. Unassociated image layers may be cleaned up at any time.", digest, name, r.settings.Account)
 	}
 	for token, d := range r.downloads {
 		if d.expires.Before(c.Now) {
@@ -251,11 +251,10 @@ func (r *Registry) uploadLayerPart(c *caller.Caller, in *uploadPartIn) (*uploadP
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if in.First != u.content.Size() {
-		return nil, apierror.New("InvalidLayerPartException",
-			"The layer part size is not valid, or the first byte specified is not consecutive to the last byte of a previous layer part upload: the last valid byte is %d", u.content.Size()-1)
+		return nil, r.invalidPart(u, "The layer part size is not valid, or the first byte specified is not consecutive to the last byte of a previous layer part upload")
 	}
 	if len(in.Part) == 0 || len(in.Part) > maxLayerPart || in.Last-in.First+1 != int64(len(in.Part)) {
-		return nil, apierror.New("InvalidLayerPartException", "Layer part must have between 1 and %d bytes, and as many as partFirstByte and partLastByte say", maxLayerPart)
+		return nil, r.invalidPart(u, fmt.Sprintf("Layer part must have between 1 and %d bytes, and as many as partFirstByte and partLastByte say", maxLayerPart))
 	}
 	if u.parts > 0 && u.lastPart < minLayerPart {
 		u.short = true
@@ -269,6 +268,15 @@ func (r *Registry) uploadLayerPart(c *caller.Caller, in *uploadPartIn) (*uploadP
 	u.parts++
 	u.lastPart = int64(len(in.Part))
 	return &uploadPartOut{r.settings.Account, in.RepositoryName, in.UploadID, u.content.Size() - 1}, nil
+}
+
+// invalidPart: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UploadLayerPart.html#API_UploadLayerPart_Errors
+func (r *Registry) invalidPart(u *upload, why string) error {
+	e := apierror.New("InvalidLayerPartException", "%s: the last valid byte is %d", why, u.content.Size()-1)
+	e.Fields = map[string]any{
+		"registryId": r.settings.Account, "repositoryName": u.repo.name, "uploadId": u.id, "lastValidByteReceived": u.content.Size() - 1,
+	}
+	return e
 }
 
 type completeIn struct {
@@ -306,7 +314,7 @@ func (r *Registry) completeLayerUpload(c *caller.Caller, in *completeIn) (*compl
 		return nil, err
 	}
 	if existed {
-		return nil, apierror.New("LayerAlreadyExistsException", "The image layer with digest '%s' already exists in the repository with name '%s'", digest, in.RepositoryName)
+		return nil, apierror.New("LayerAlreadyExistsException", "The image layer with digest '%s' already exists in the repository with name '%s' in the registry with id '%s'", digest, in.RepositoryName, r.settings.Account)
 	}
 	return &completeOut{r.settings.Account, in.RepositoryName, in.UploadID, digest}, nil
 }

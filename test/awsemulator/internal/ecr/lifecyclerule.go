@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -158,27 +159,22 @@ func (s selection) check() error {
 	return nil
 }
 
-// applyLifecycle expires and archives what the rules select, and says how many images are gone. An image that one rule selects is
-// out of reach of the rules after it, and one that an index names stays as long as the index.
+// lifecycleStep is what a rule does to one image.
+type lifecycleStep struct {
+	image    *image
+	action   action
+	priority int
+}
+
+// planLifecycle tells what rules do now. An image that one rule selects is out of reach of the rules after it, and one that an index
+// names stays as long as the index.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html#lp_evaluation_rules
-func (p *repository) applyLifecycle(now time.Time) int {
+func (p *repository) planLifecycle(rules []lifecycleRule, now time.Time) []lifecycleStep {
 	taken := map[*image]bool{}
-	expired := 0
-	for _, rule := range p.lifecycle.rules {
-		var candidates []*image
-		for _, img := range p.images {
-			if !taken[img] && rule.Selection.takes(img) {
-				candidates = append(candidates, img)
-			}
-		}
-		// Newest first: what is beyond the count is the oldest.
-		sort.Slice(candidates, func(i, j int) bool {
-			if !candidates[i].pushed.Equal(candidates[j].pushed) {
-				return candidates[i].pushed.After(candidates[j].pushed)
-			}
-			return candidates[i].digest < candidates[j].digest
-		})
-		for i, img := range candidates {
+	parents := maps.Clone(p.parents)
+	var steps []lifecycleStep
+	for _, rule := range rules {
+		for i, img := range p.candidates(rule, taken) {
 			// Tagged images that a rule matches are its own even when they are not old enough.
 			if rule.Selection.TagStatus == "tagged" {
 				taken[img] = true
@@ -187,16 +183,47 @@ func (p *repository) applyLifecycle(now time.Time) int {
 				continue
 			}
 			taken[img] = true
-			if rule.Action.Type == "transition" {
-				img.archived = now
-				continue
+			if rule.Action.Type == "expire" {
+				if parents[img.digest] > 0 {
+					continue
+				}
+				for _, child := range img.children {
+					parents[child]--
+				}
 			}
-			if p.indexed(img.digest) {
-				continue
-			}
-			p.remove(img)
-			expired++
+			steps = append(steps, lifecycleStep{img, rule.Action, rule.Priority})
 		}
+	}
+	return steps
+}
+
+// candidates are the images that a rule selects, the newest first: what is beyond a count is the oldest.
+func (p *repository) candidates(rule lifecycleRule, taken map[*image]bool) []*image {
+	var out []*image
+	for _, img := range p.images {
+		if !taken[img] && rule.Selection.takes(img) {
+			out = append(out, img)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if !out[i].pushed.Equal(out[j].pushed) {
+			return out[i].pushed.After(out[j].pushed)
+		}
+		return out[i].digest < out[j].digest
+	})
+	return out
+}
+
+// applyLifecycle expires and archives what the policy's rules select, and says how many images are gone.
+func (p *repository) applyLifecycle(now time.Time) int {
+	expired := 0
+	for _, step := range p.planLifecycle(p.lifecycle.rules, now) {
+		if step.action.Type == "transition" {
+			step.image.archived = now
+			continue
+		}
+		p.remove(step.image)
+		expired++
 	}
 	return expired
 }

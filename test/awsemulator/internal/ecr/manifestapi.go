@@ -54,20 +54,30 @@ func (r *Registry) Manifest(c *caller.Caller, name, ref string) (Manifest, error
 	return Manifest{img.digest, img.mediaType, img.manifest}, nil
 }
 
-// TagNames lists a repository's tags, sorted.
-func (r *Registry) TagNames(c *caller.Caller, name string) ([]string, error) {
+// TagNames lists at most size of a repository's tags after one, sorted, and says whether there are more.
+func (r *Registry) TagNames(c *caller.Caller, name, after string, size int) (tags []string, more bool, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	p, err := r.open(c, "ListImages", "", name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	out := []string{}
-	for _, img := range r.sorted(c.Now, p, nil) {
-		out = append(out, img.tags...)
+	tags = []string{}
+	i, found := slices.BinarySearch(p.tagOrder, after)
+	if found {
+		i++
 	}
-	slices.Sort(out)
-	return out, nil
+	for _, tag := range p.tagOrder[i:] {
+		img := p.tagged[tag]
+		if img == nil || !img.archived.IsZero() || !r.visible(c.Now, img.pushed) {
+			continue
+		}
+		if len(tags) == size {
+			return tags, true, nil
+		}
+		tags = append(tags, tag)
+	}
+	return tags, false, nil
 }
 
 // Referrer is an image that names another as its subject.
@@ -85,10 +95,11 @@ func (r *Registry) Referrers(c *caller.Caller, name, digest string) ([]Referrer,
 		return nil, err
 	}
 	out := []Referrer{}
-	for _, img := range r.sorted(c.Now, p, nil) {
+	r.from(c.Now, p, "", nil, func(img *image) bool {
 		if img.subject == digest {
 			out = append(out, Referrer{img.digest, img.mediaType, img.artifactType, len(img.manifest)})
 		}
-	}
+		return true
+	})
 	return out, nil
 }

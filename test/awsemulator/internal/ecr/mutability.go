@@ -90,7 +90,7 @@ type scanningIn struct {
 	Scanning       scanning `json:"imageScanningConfiguration"`
 }
 
-// putImageScanningConfiguration keeps the setting; nothing is ever scanned.
+// putImageScanningConfiguration decides whether images are scanned when they are pushed.
 func (r *Registry) putImageScanningConfiguration(c *caller.Caller, in *scanningIn) (*scanningIn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

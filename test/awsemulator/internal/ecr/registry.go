@@ -51,6 +51,8 @@ type Registry struct {
 	downloads  map[string]download
 	swept      time.Time
 	exclusions map[string]time.Time // role ARN → when registered
+	policyText string               // of the registry
+	mounting   bool                 // layers of other repositories
 
 	passwords passwords
 }
@@ -64,15 +66,21 @@ type repository struct {
 	scanOnPush bool
 	tags       map[string]string
 	lifecycle  *lifecyclePolicy
+	preview    *lifecyclePreview
 
 	policyText string
 	policies   []policyAt // history, oldest first
 	pruned     bool       // the first of policies acts already, whatever an older reading of the clock says
 
-	images map[string]*image // by digest
-	tagged map[string]*image
-	layers map[string]*layer
-	lost   map[string]int // digest → images that name a layer that is not there any more
+	images   map[string]*image // by digest
+	order    []*image          // by digest, with gaps: images that are gone
+	gaps     int
+	parents  map[string]int // digest → indexes that name it
+	tagged   map[string]*image
+	tagOrder []string // with gaps: tags that are gone
+	tagGaps  int
+	layers   map[string]*layer
+	lost     map[string]int // digest → images that name a layer that is not there any more
 }
 
 type policyAt struct {
@@ -99,6 +107,9 @@ type image struct {
 	subject        string
 	archived       time.Time // zero: active
 	activated      time.Time
+	scanned        time.Time // zero: never
+	findings       []Finding // of a scan
+	gone           bool      // removed from its repository
 }
 
 // New makes an empty registry.
@@ -147,6 +158,16 @@ func (r *Registry) Operations() map[string]wire.Operation {
 		"RegisterPullTimeUpdateExclusion":   wire.Op(r.registerPullTimeUpdateExclusion),
 		"DeregisterPullTimeUpdateExclusion": wire.Op(r.deregisterPullTimeUpdateExclusion),
 		"ListPullTimeUpdateExclusions":      wire.Op(r.listPullTimeUpdateExclusions),
+		"StartLifecyclePolicyPreview":       wire.Op(r.startLifecyclePolicyPreview),
+		"GetLifecyclePolicyPreview":         wire.Op(r.getLifecyclePolicyPreview),
+		"DescribeRegistry":                  wire.Op(r.describeRegistry),
+		"PutRegistryPolicy":                 wire.Op(r.putRegistryPolicy),
+		"GetRegistryPolicy":                 wire.Op(r.getRegistryPolicy),
+		"DeleteRegistryPolicy":              wire.Op(r.deleteRegistryPolicy),
+		"StartImageScan":                    wire.Op(r.startImageScan),
+		"DescribeImageScanFindings":         wire.Op(r.describeImageScanFindings),
+		"PutAccountSetting":                 wire.Op(r.putAccountSetting),
+		"GetAccountSetting":                 wire.Op(r.getAccountSetting),
 	}
 }
 
@@ -195,8 +216,8 @@ func (r *Registry) open(c *caller.Caller, action, registryID, name string) (*rep
 	if err := checkRepositoryName(name); err != nil {
 		return nil, err
 	}
-	if registryID != "" && registryID != r.settings.Account {
-		return nil, repositoryNotFound(name, registryID)
+	if err := r.checkRegistry(c, action, registryID, name); err != nil {
+		return nil, err
 	}
 	if err := r.authorize(c, action, name, nil); err != nil {
 		return nil, err

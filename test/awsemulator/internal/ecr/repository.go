@@ -1,6 +1,7 @@
 package ecr
 
 import (
+	"slices"
 	"sort"
 
 	"imagecache.dev/test/awsemulator/internal/apierror"
@@ -63,8 +64,8 @@ func (r *Registry) createRepository(c *caller.Caller, in *createRepositoryIn) (*
 	if err := checkRepositoryName(in.RepositoryName); err != nil {
 		return nil, err
 	}
-	if in.RegistryID != "" && in.RegistryID != r.settings.Account {
-		return nil, invalid("Invalid parameter at 'registryId' failed to satisfy constraint: 'must be the caller's registry'")
+	if err := r.checkRegistry(c, "CreateRepository", in.RegistryID, in.RepositoryName); err != nil {
+		return nil, err
 	}
 	if in.ImageTagMutability == "" {
 		in.ImageTagMutability = mutable
@@ -168,6 +169,9 @@ func (r *Registry) describeRepositories(c *caller.Caller, in *describeRepositori
 		}
 		return out, nil
 	}
+	if err := r.checkRegistry(c, "DescribeRepositories", in.RegistryID, "*"); err != nil {
+		return nil, err
+	}
 	if err := c.Authorize(caller.Access{Action: "ecr:DescribeRepositories", Resource: r.arn("*")}); err != nil {
 		return nil, err
 	}
@@ -214,6 +218,30 @@ func (r *Registry) removeRepository(c *caller.Caller, in *deleteRepositoryIn) (*
 	delete(r.repos, p.name)
 	r.dropName(p.name)
 	return &repositoryOut{r.json(p)}, r.forget(func(u *upload) bool { return u.repo == p }), nil
+}
+
+// Catalog lists at most size names of repositories after one, sorted, and says whether there are more.
+func (r *Registry) Catalog(c *caller.Caller, after string, size int) (names []string, more bool, err error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if err := c.Authorize(caller.Access{Action: "ecr:DescribeRepositories", Resource: r.arn("*")}); err != nil {
+		return nil, false, err
+	}
+	names = []string{}
+	i, found := slices.BinarySearch(r.names, after)
+	if found {
+		i++
+	}
+	for _, name := range r.names[i:] {
+		if !r.visible(c.Now, r.repos[name].created) {
+			continue
+		}
+		if len(names) == size {
+			return names, true, nil
+		}
+		names = append(names, name)
+	}
+	return names, false, nil
 }
 
 // Tagged is a resource with its tags, for Resource Groups Tagging.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imagecache.dev/test/awsemulator/clock"
@@ -49,6 +50,7 @@ type role struct {
 	boundary            string
 	tags                map[string]string
 	deleted             time.Time // zero: exists
+	used                atomic.Pointer[time.Time]
 
 	history []snapshot // oldest first; never empty
 	pruned  bool       // the first of history acts already, whatever an older reading of the clock says
@@ -194,7 +196,7 @@ func (d *Directory) checkPrincipals(doc *policy.Document) error {
 		return one
 	})
 	if bad != "" {
-		return fmt.Errorf("invalid principal in policy: \"AWS\":%q", bad)
+		return &policy.Refusal{Message: fmt.Sprintf("Invalid principal in policy: \"AWS\":%q", bad)}
 	}
 	return nil
 }
@@ -237,6 +239,16 @@ func (d *Directory) Rights(roleID string) caller.Rights {
 	}
 	s := r.at(now, d.settings.PolicyDelay)
 	return caller.Rights{Identity: s.identity, Boundary: s.boundary, Tags: s.tags}
+}
+
+// Used notes that a session of a role made a request. IAM shows that after up to four hours, this directory at once.
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html
+func (d *Directory) Used(roleID string, at time.Time) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if r := d.byID[roleID]; r != nil {
+		r.used.Store(&at)
+	}
 }
 
 // Assumable is what STS needs of a role.

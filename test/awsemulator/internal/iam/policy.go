@@ -3,13 +3,13 @@ package iam
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
 	"imagecache.dev/test/awsemulator/internal/caller"
 	"imagecache.dev/test/awsemulator/internal/page"
+	"imagecache.dev/test/awsemulator/internal/policy"
 	"imagecache.dev/test/awsemulator/internal/tag"
 	"imagecache.dev/test/awsemulator/internal/wire"
 )
@@ -140,8 +140,12 @@ func (d *Directory) createPolicy(c *caller.Caller, in *createPolicyIn) (*policyO
 }
 
 func checkManaged(text string) error {
-	if err := checkIdentityPolicy(text); err != nil {
-		return err
+	doc, err := policy.Parse(text)
+	if err == nil {
+		err = doc.ValidateManaged()
+	}
+	if err != nil {
+		return malformed(err)
 	}
 	if squeezed(text) > maxManaged {
 		return limitExceeded("Cannot exceed quota for PolicySize: %d", maxManaged)
@@ -236,7 +240,7 @@ func (p *managedPolicy) version(n int, document bool) versionXML {
 	v := p.versions[n]
 	out := versionXML{VersionID: "v" + strconv.Itoa(n), IsDefaultVersion: n == p.standard, CreateDate: stamp(v.created)}
 	if document {
-		out.Document = url.QueryEscape(v.text)
+		out.Document = encoded(v.text)
 	}
 	return out
 }

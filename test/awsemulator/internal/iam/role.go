@@ -1,8 +1,6 @@
 package iam
 
 import (
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +23,14 @@ type roleXML struct {
 	Description              string       `xml:",omitempty"`
 	MaxSessionDuration       int          `xml:",omitempty"`
 	PermissionsBoundary      *boundaryXML `xml:",omitempty"`
+	RoleLastUsed             *lastUsedXML `xml:",omitempty"`
 	Tags                     []tag.Tag    `xml:"Tags>member"`
+}
+
+// lastUsedXML is empty for a role that was never used.
+type lastUsedXML struct {
+	LastUsedDate string `xml:",omitempty"`
+	Region       string `xml:",omitempty"`
 }
 
 type boundaryXML struct {
@@ -52,7 +57,7 @@ func (d *Directory) xml(r *role) roleXML {
 			return one
 		})
 	}
-	out.AssumeRolePolicyDocument = url.QueryEscape(text)
+	out.AssumeRolePolicyDocument = encoded(text)
 	if r.boundary != "" {
 		out.PermissionsBoundary = &boundaryXML{"Policy", r.boundary}
 	}
@@ -186,7 +191,12 @@ func (d *Directory) getRole(c *caller.Caller, in *roleNameIn) (*roleOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &roleOut{d.xml(r)}, nil
+	out := d.xml(r)
+	out.RoleLastUsed = &lastUsedXML{}
+	if used := r.used.Load(); used != nil {
+		*out.RoleLastUsed = lastUsedXML{stamp(*used), c.Region}
+	}
+	return &roleOut{out}, nil
 }
 
 type updateRoleIn struct {
@@ -343,9 +353,9 @@ func (d *Directory) tagRole(c *caller.Caller, in *tagRoleIn) (*wire.Empty, error
 	if err != nil {
 		return nil, err
 	}
-	tags, err := tag.Merge(r.tags, in.Tags)
+	tags, err := withTags(r.tags, in.Tags)
 	if err != nil {
-		return nil, limitExceeded("%s", sentence(err.Error()))
+		return nil, err
 	}
 	r.tags = tags
 	return &wire.Empty{}, d.remember(r)
@@ -365,11 +375,7 @@ func (d *Directory) untagRole(c *caller.Caller, in *untagRoleIn) (*wire.Empty, e
 	if err != nil {
 		return nil, err
 	}
-	tags := maps.Clone(r.tags)
-	for _, k := range in.TagKeys {
-		delete(tags, k)
-	}
-	r.tags = tags
+	r.tags = withoutTags(r.tags, in.TagKeys)
 	return &wire.Empty{}, d.remember(r)
 }
 

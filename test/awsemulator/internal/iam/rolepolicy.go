@@ -2,7 +2,6 @@ package iam
 
 import (
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -61,7 +60,7 @@ func (d *Directory) getRolePolicy(c *caller.Caller, in *rolePolicyIn) (*rolePoli
 	if !ok {
 		return nil, noSuchEntity("The role policy with name %s cannot be found.", in.PolicyName)
 	}
-	return &rolePolicyOut{r.name, in.PolicyName, url.QueryEscape(text)}, nil
+	return &rolePolicyOut{r.name, in.PolicyName, encoded(text)}, nil
 }
 
 func (d *Directory) deleteRolePolicy(c *caller.Caller, in *rolePolicyIn) (*wire.Empty, error) {

@@ -1,8 +1,11 @@
 package iam
 
 import (
+	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -51,7 +54,7 @@ func limitExceeded(format string, args ...any) error {
 }
 
 func malformed(err error) error {
-	return apierror.New("MalformedPolicyDocument", "%s", sentence(err.Error()))
+	return apierror.New("MalformedPolicyDocument", "%s", policy.Message(err))
 }
 
 func validation(format string, args ...any) error {
@@ -118,9 +121,44 @@ func (d *Directory) checkTrust(text string) (*policy.Document, error) {
 	return doc, nil
 }
 
+// encoded is a policy in an answer: percent-encoded as RFC 3986 says, with %20 for a blank. Clients take a "+" as it is.
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRolePolicy.html
+func encoded(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// checkTags: IAM's tag keys are the same whatever their case.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
 func checkTags(tags []tag.Tag) error {
+	seen := map[string]bool{}
+	for _, t := range tags {
+		key := strings.ToLower(t.Key)
+		if seen[key] {
+			return apierror.New("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+		}
+		seen[key] = true
+	}
 	if err := tag.Check(tags); err != nil {
 		return apierror.New("InvalidInput", "%s", sentence(err.Error()))
 	}
 	return nil
+}
+
+// withTags are the tags of a role with others added. One whose key differs in case alone takes the place of the other.
+func withTags(old map[string]string, add []tag.Tag) (map[string]string, error) {
+	keys := make([]string, 0, len(add))
+	for _, t := range add {
+		keys = append(keys, t.Key)
+	}
+	tags, err := tag.Merge(withoutTags(old, keys), add)
+	if err != nil {
+		return nil, limitExceeded("%s", sentence(err.Error()))
+	}
+	return tags, nil
+}
+
+func withoutTags(old map[string]string, keys []string) map[string]string {
+	out := maps.Clone(old)
+	maps.DeleteFunc(out, func(key, _ string) bool {
+		return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
+	})
+	return out
 }

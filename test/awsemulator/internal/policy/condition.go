@@ -86,7 +86,11 @@ func (c *Condition) compile(variables bool) error {
 		p := compilePattern(v, variables, op.wildcards)
 		if op.check != nil && !p.hasVariable() {
 			if err := op.check(v); err != nil {
-				return fmt.Errorf("%s %s: %w", c.Operator, c.Key, err)
+				err = fmt.Errorf("%s %s: %w", c.Operator, c.Key, err)
+				if strings.HasPrefix(lower, "date") {
+					return legacy(err.Error())
+				}
+				return err
 			}
 		}
 		c.values = append(c.values, p)

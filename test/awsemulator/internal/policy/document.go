@@ -102,7 +102,7 @@ func Parse(text string) (*Document, error) {
 			return nil, fmt.Errorf("statement %d: %w", i+1, err)
 		}
 		if s.Sid != "" && sids[s.Sid] {
-			return nil, fmt.Errorf("statement IDs (SID) in a single policy must be unique: %q", s.Sid)
+			return nil, refuse("Statement IDs (SID) in a single policy must be unique.")
 		}
 		sids[s.Sid] = true
 		d.Statements = append(d.Statements, *s)
@@ -150,13 +150,16 @@ func parseStatement(raw json.RawMessage, variables bool) (*Statement, error) {
 		s.Allow = true
 	case "Deny":
 	default:
+		if strings.EqualFold(effect, "Allow") || strings.EqualFold(effect, "Deny") {
+			return nil, legacy(fmt.Sprintf("invalid effect: %q", effect))
+		}
 		return nil, fmt.Errorf("invalid effect: %q", effect)
 	}
 	switch {
 	case s.Action != nil && s.NotAction != nil:
 		return nil, errors.New("both Action and NotAction")
-	case s.Action == nil && s.NotAction == nil:
-		return nil, errors.New("policy statement must contain actions")
+	case len(s.Action) == 0 && len(s.NotAction) == 0:
+		return nil, refuse("Policy statement must contain actions.")
 	case s.Resource != nil && s.NotResource != nil:
 		return nil, errors.New("both Resource and NotResource")
 	case s.Principal != nil && s.NotPrincipal != nil:
@@ -177,12 +180,15 @@ func validAction(a string) error {
 		return nil
 	}
 	vendor, name, ok := strings.Cut(a, ":")
-	if !ok || vendor == "" || name == "" {
-		return fmt.Errorf("actions/conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc: %q", a)
+	switch {
+	case !ok || vendor == "" || name == "":
+		return refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+	case strings.Contains(name, ":"):
+		return refuse("Actions/Condition can contain only one colon.")
 	}
 	for _, r := range vendor {
-		if r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Errorf("vendor %q is not valid", vendor)
+		if r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return refuse("Vendor %s is not valid", vendor)
 		}
 	}
 	return nil
@@ -192,18 +198,26 @@ func validAction(a string) error {
 func (d *Document) ValidateIdentity() error {
 	for _, s := range d.Statements {
 		if s.Principal != nil || s.NotPrincipal != nil {
-			return errors.New("policy document should not specify a principal")
+			return refuse("Policy document should not specify a principal.")
 		}
-		if s.Resource == nil && s.NotResource == nil {
-			return errors.New("policy statement must contain resources")
+		if len(s.Resource) == 0 && len(s.NotResource) == 0 {
+			return refuse("Policy statement must contain resources.")
 		}
 		for _, r := range append(append([]string{}, s.Resource...), s.NotResource...) {
-			if r != "*" && !strings.HasPrefix(r, "arn:") && !strings.HasPrefix(r, "*") && !strings.HasPrefix(r, "${") {
-				return fmt.Errorf("resource %s must be in ARN format or \"*\"", r)
+			if err := validResource(r); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// ValidateManaged tells what a managed policy must have besides.
+func (d *Document) ValidateManaged() error {
+	if d.Version != VersionNew {
+		return refuse("Policy document must be version 2012-10-17 or greater.")
+	}
+	return d.ValidateIdentity()
 }
 
 // ValidateTrust tells what a role's trust policy must not have.
@@ -211,14 +225,14 @@ func (d *Document) ValidateIdentity() error {
 func (d *Document) ValidateTrust() error {
 	for _, s := range d.Statements {
 		if s.Resource != nil || s.NotResource != nil {
-			return errors.New("has prohibited field Resource")
+			return refuse("Has prohibited field Resource.")
 		}
 		if s.Principal == nil {
-			return errors.New("missing required field Principal") // NotPrincipal can't stand in a trust policy
+			return refuse("Missing required field Principal") // NotPrincipal can't stand in a trust policy
 		}
 		for _, a := range append(append([]string{}, s.Action...), s.NotAction...) {
 			if a != "*" && !strings.HasPrefix(strings.ToLower(a), "sts:") {
-				return errors.New("assumerole policy may only specify STS AssumeRole actions")
+				return refuse("AssumeRole policy may only specify STS AssumeRole actions.")
 			}
 		}
 	}
@@ -229,7 +243,7 @@ func (d *Document) ValidateTrust() error {
 func (d *Document) ValidateResourceBased() error {
 	for _, s := range d.Statements {
 		if s.Principal == nil && s.NotPrincipal == nil {
-			return errors.New("missing required field Principal")
+			return refuse("Missing required field Principal")
 		}
 		if s.NotPrincipal != nil && s.Allow {
 			return errors.New("NotPrincipal is supported with effect Deny alone")
@@ -258,9 +272,6 @@ func stringList(raw json.RawMessage) ([]string, error) {
 				return nil, errors.New("null in a list of strings")
 			}
 			out = append(out, *s)
-		}
-		if len(out) == 0 {
-			return nil, errors.New("the list is empty")
 		}
 		return out, nil
 	}

@@ -22,7 +22,7 @@ func TestParseRefusesWhatTheGrammarRefuses(t *testing.T) {
 		{"Action and NotAction", `{"Statement":{"Effect":"Allow","Action":"*","NotAction":"*","Resource":"*"}}`, "both Action and NotAction"},
 		{"Resource and NotResource", `{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","NotResource":"*"}}`, "both Resource"},
 		{"action without vendor", `{"Statement":{"Effect":"Allow","Action":"PutImage","Resource":"*"}}`, "vendor"},
-		{"empty list of actions", `{"Statement":{"Effect":"Allow","Action":[],"Resource":"*"}}`, "empty"},
+		{"empty list of actions", `{"Statement":{"Effect":"Allow","Action":[],"Resource":"*"}}`, "must contain actions"},
 		{"number as action", `{"Statement":{"Effect":"Allow","Action":1,"Resource":"*"}}`, "neither a string"},
 		{"same Sid twice", `{"Statement":[{"Sid":"A","Effect":"Allow","Action":"*","Resource":"*"},{"Sid":"A","Effect":"Allow","Action":"*","Resource":"*"}]}`, "unique"},
 		{"same key twice", `{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*"}}`, "twice"},
@@ -34,7 +34,7 @@ func TestParseRefusesWhatTheGrammarRefuses(t *testing.T) {
 		{"object as condition value", statement(`"Action":"*","Resource":"*","Condition":{"StringEquals":{"a:b":{}}}`), "condition value"},
 		{"wildcard in a principal", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/*"},"Action":"*"}}`, "wildcard"},
 		{"unknown kind of principal", `{"Statement":{"Effect":"Allow","Principal":{"Robot":"x"},"Action":"*"}}`, "unknown kind"},
-		{"text as principal", `{"Statement":{"Effect":"Allow","Principal":"me","Action":"*"}}`, "invalid principal"},
+		{"text as principal", `{"Statement":{"Effect":"Allow","Principal":"me","Action":"*"}}`, "Invalid principal"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse(tc.text)
@@ -62,6 +62,8 @@ func TestValidateTellsWhatOneKindOfPolicyForbids(t *testing.T) {
 		{"trust with NotPrincipal", doc(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}}`).ValidateTrust(), false},
 		{"resource policy with NotPrincipal", doc(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"ecr:PutImage"}}`).ValidateResourceBased(), true},
 		{"resource policy that allows NotPrincipal", doc(t, `{"Statement":{"Effect":"Allow","NotPrincipal":{"AWS":"123456789012"},"Action":"ecr:PutImage"}}`).ValidateResourceBased(), false},
+		{"empty list of resources", doc(t, statement(`"Action":"*","Resource":[]`)).ValidateIdentity(), false},
+		{"managed policy of the older version", doc(t, strings.Replace(allowAll, VersionNew, VersionOld, 1)).ValidateManaged(), false},
 		{"resource without ARN", doc(t, statement(`"Action":"*","Resource":"team/app"`)).ValidateIdentity(), false},
 	} {
 		if (tc.err == nil) != tc.ok {

@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -32,19 +31,22 @@ func parsePrincipals(raw json.RawMessage) (*Principals, error) {
 			return nil, err
 		}
 		if s != "*" {
-			return nil, fmt.Errorf("invalid principal in policy: %q", s)
+			return nil, refuse("Invalid principal in policy: %q", s)
 		}
 		return &Principals{Everyone: true}, nil
 	}
 	var kinds map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &kinds); err != nil || len(kinds) == 0 {
-		return nil, errors.New("invalid principal in policy")
+		return nil, refuse("Invalid principal in policy")
 	}
 	p := &Principals{}
 	for kind, value := range kinds {
 		list, err := stringList(value)
+		if err == nil && len(list) == 0 {
+			err = errors.New("the list is empty")
+		}
 		if err != nil {
-			return nil, fmt.Errorf("invalid principal in policy: %s: %w", kind, err)
+			return nil, refuse("Invalid principal in policy: %s: %v", kind, err)
 		}
 		switch kind {
 		case "AWS":
@@ -54,7 +56,7 @@ func parsePrincipals(raw json.RawMessage) (*Principals, error) {
 					continue
 				}
 				if strings.ContainsAny(one, "*?") {
-					return nil, fmt.Errorf("invalid principal in policy: %q: a wildcard can't be part of a principal", one)
+					return nil, refuse("Invalid principal in policy: %q: a wildcard can't be part of a principal", one)
 				}
 				p.AWS = append(p.AWS, one)
 			}
@@ -63,9 +65,9 @@ func parsePrincipals(raw json.RawMessage) (*Principals, error) {
 		case "Federated":
 			p.Federated = list
 		case "CanonicalUser":
-			return nil, errors.New("invalid principal in policy: CanonicalUser is for S3 only")
+			return nil, refuse("Invalid principal in policy: CanonicalUser is for S3 only")
 		default:
-			return nil, fmt.Errorf("invalid principal in policy: unknown kind %q", kind)
+			return nil, refuse("Invalid principal in policy: unknown kind %q", kind)
 		}
 	}
 	return p, nil

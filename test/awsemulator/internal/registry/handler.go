@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -44,7 +45,10 @@ func Parse(r *http.Request) (Request, error) {
 		return Request{Operation: "registry:GetVersion", serve: (*Handler).version}, nil
 	}
 	if path == "_catalog" {
-		return Request{}, unsupported("ECR has no catalog; call DescribeRepositories")
+		if r.Method != http.MethodGet {
+			return Request{}, unsupported(r.Method + " is not emulated here")
+		}
+		return Request{Operation: "ecr:DescribeRepositories", serve: (*Handler).catalog}, nil
 	}
 	type route struct {
 		middle  string
@@ -176,19 +180,28 @@ func (h *Handler) statLayer(w http.ResponseWriter, _ *http.Request, c *caller.Ca
 
 // getLayer redirects, as ECR does to S3.
 func (h *Handler) getLayer(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
-	url, err := h.store.LayerURL(c, req.Name, req.ref)
+	location, err := h.store.LayerURL(c, req.Name, req.ref)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", url)
+	w.Header().Set("Location", location)
 	w.Header().Set("Docker-Content-Digest", req.ref)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }
 
-// startUpload ignores a mount from another repository, as ECR does by default: the client then uploads.
-// https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
+// startUpload mounts from another repository only where the account's setting says so, as in ECR: else the client uploads.
 func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	if mount := r.URL.Query().Get("mount"); mount != "" {
+		done, err := h.store.Mount(c, req.Name, r.URL.Query().Get("from"), mount)
+		if err != nil {
+			return err
+		}
+		if done {
+			created(w, req.Name, mount)
+			return nil
+		}
+	}
 	id, err := h.store.StartUpload(c, req.Name)
 	if err != nil {
 		return err
@@ -260,11 +273,15 @@ func (h *Handler) finished(w http.ResponseWriter, c *caller.Caller, name, id, di
 	if err := h.store.FinishUpload(c, name, id, digest); err != nil {
 		return err
 	}
+	created(w, name, digest)
+	return nil
+}
+
+func created(w http.ResponseWriter, name, digest string) {
 	w.Header().Set("Location", Prefix+name+"/blobs/"+digest)
 	w.Header().Set("Docker-Content-Digest", digest)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
-	return nil
 }
 
 func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
@@ -285,32 +302,47 @@ func (h *Handler) cancelUpload(w http.ResponseWriter, _ *http.Request, c *caller
 	return nil
 }
 
-// maxTagPage: ECR refuses larger pages of tags.
-const maxTagPage = 1000
+// maxListPage: ECR refuses larger pages of tags and repositories.
+const maxListPage = 1000
 
-func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
-	size := maxTagPage
-	if s := r.URL.Query().Get("n"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxTagPage {
-			return &apierror.Error{Code: "InvalidParameterException", RegistryCode: "UNSUPPORTED", RegistryStatus: http.StatusBadRequest,
-				Message: fmt.Sprintf("Invalid parameter at 'maxResults' failed to satisfy constraint: 'must be between 1 and %d'", maxTagPage)}
-		}
-		size = n
+func listPage(r *http.Request) (size int, err error) {
+	s := r.URL.Query().Get("n")
+	if s == "" {
+		return maxListPage, nil
 	}
-	tags, err := h.store.TagNames(c, req.Name)
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxListPage {
+		return 0, &apierror.Error{Code: "InvalidParameterException", RegistryCode: "UNSUPPORTED", RegistryStatus: http.StatusBadRequest,
+			Message: fmt.Sprintf("Invalid parameter at 'maxResults' failed to satisfy constraint: 'must be between 1 and %d'", maxListPage)}
+	}
+	return n, nil
+}
+
+func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, c *caller.Caller, _ Request) error {
+	size, err := listPage(r)
 	if err != nil {
 		return err
 	}
-	if last := r.URL.Query().Get("last"); last != "" {
-		i := 0
-		for i < len(tags) && tags[i] <= last {
-			i++
-		}
-		tags = tags[i:]
+	names, more, err := h.store.Catalog(c, r.URL.Query().Get("last"), size)
+	if err != nil {
+		return err
 	}
-	if len(tags) > size {
-		tags = tags[:size]
+	if more {
+		w.Header().Set("Link", fmt.Sprintf(`<%s_catalog?n=%d&last=%s>; rel="next"`, Prefix, size, url.QueryEscape(names[size-1])))
+	}
+	return writeJSON(w, "application/json", map[string][]string{"repositories": names})
+}
+
+func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
+	size, err := listPage(r)
+	if err != nil {
+		return err
+	}
+	tags, more, err := h.store.TagNames(c, req.Name, r.URL.Query().Get("last"), size)
+	if err != nil {
+		return err
+	}
+	if more {
 		w.Header().Set("Link", fmt.Sprintf(`<%s%s/tags/list?n=%d&last=%s>; rel="next"`, Prefix, req.Name, size, tags[size-1]))
 	}
 	return writeJSON(w, "application/json", struct {

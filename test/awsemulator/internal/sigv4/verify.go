@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -18,17 +20,34 @@ import (
 
 const algorithm = "AWS4-HMAC-SHA256"
 
-// Skew is how far a request's time may be from the server's.
+// Skew is how far a request's time may be from the server's: five minutes, or what a service is known to take, which its error names.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
-const Skew = 5 * time.Minute
+func Skew(service string) time.Duration {
+	switch service {
+	case "ecr", "sts":
+		return 15 * time.Minute
+	}
+	return 5 * time.Minute
+}
 
 // The ways in which a signature can be wrong.
 var (
 	ErrMissing    = errors.New("missing authentication token")
 	ErrIncomplete = errors.New("the authorization header is incomplete")
 	ErrMismatch   = errors.New("the request signature we calculated does not match the signature you provided; check your AWS secret access key and signing method")
-	ErrSkew       = errors.New("signature expired")
+	ErrSkew       = errors.New("the request's time is not the server's")
+	ErrUnsigned   = errors.New("a header is not signed")
 )
+
+// refusal is one of the errors above in AWS' words.
+type refusal struct {
+	kind error
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func (r *refusal) Unwrap() error { return r.kind }
 
 // Authorization is a parsed Authorization header.
 type Authorization struct {
@@ -83,15 +102,11 @@ func (a *Authorization) Verify(r *http.Request, body []byte, secret string, now 
 	if err != nil || !strings.HasPrefix(stamp, a.Date) {
 		return fmt.Errorf("%w: X-Amz-Date", ErrIncomplete)
 	}
-	if d := now.Sub(at); d > Skew || d < -Skew {
-		return fmt.Errorf("%w: %s is not within %s of %s", ErrSkew, stamp, Skew, now.UTC().Format("20060102T150405Z"))
+	if err := checkTime(at, now.UTC(), Skew(a.Service)); err != nil {
+		return err
 	}
-	host := false
-	for _, h := range a.signed {
-		host = host || h == "host"
-	}
-	if !host {
-		return fmt.Errorf("%w: 'Host' must be a signed header", ErrIncomplete)
+	if err := a.checkSigned(r); err != nil {
+		return err
 	}
 	bodyHash := sha256.Sum256(body)
 	payload := hex.EncodeToString(bodyHash[:])
@@ -108,6 +123,34 @@ func (a *Authorization) Verify(r *http.Request, body []byte, secret string, now 
 	have, err := hex.DecodeString(a.signature)
 	if err != nil || !hmac.Equal(want, have) {
 		return ErrMismatch
+	}
+	return nil
+}
+
+func checkTime(at, now time.Time, skew time.Duration) error {
+	const layout = "20060102T150405Z"
+	first, last := now.Add(-skew), now.Add(skew)
+	switch {
+	case at.Before(first):
+		return &refusal{ErrSkew, fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %d min.)",
+			at.Format(layout), first.Format(layout), now.Format(layout), int(skew.Minutes()))}
+	case at.After(last):
+		return &refusal{ErrSkew, fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %d min.)",
+			at.Format(layout), last.Format(layout), now.Format(layout), int(skew.Minutes()))}
+	}
+	return nil
+}
+
+// checkSigned wants the host and every X-Amz- header to be signed: whoever adds one on the way changes what is asked for.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request
+func (a *Authorization) checkSigned(r *http.Request) error {
+	if !slices.Contains(a.signed, "host") {
+		return &refusal{ErrUnsigned, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if strings.HasPrefix(name, "X-Amz-") && !slices.Contains(a.signed, strings.ToLower(name)) {
+			return &refusal{ErrUnsigned, fmt.Sprintf("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)}
+		}
 	}
 	return nil
 }

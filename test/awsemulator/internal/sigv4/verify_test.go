@@ -34,14 +34,19 @@ func TestVerifyTheExampleOfTheDocumentation(t *testing.T) {
 		want   error
 	}{
 		{"as it is", func(*http.Request) {}, secret, at, nil},
-		{"five minutes later", func(*http.Request) {}, secret, at.Add(Skew), nil},
-		{"a second later still", func(*http.Request) {}, secret, at.Add(Skew + time.Second), ErrSkew},
-		{"from the future", func(*http.Request) {}, secret, at.Add(-Skew - time.Second), ErrSkew},
+		{"five minutes later", func(*http.Request) {}, secret, at.Add(Skew("iam")), nil},
+		{"a second later still", func(*http.Request) {}, secret, at.Add(Skew("iam") + time.Second), ErrSkew},
+		{"from the future", func(*http.Request) {}, secret, at.Add(-Skew("iam") - time.Second), ErrSkew},
 		{"another secret", func(*http.Request) {}, secret + "x", at, ErrMismatch},
 		{"another action", func(r *http.Request) { r.URL.RawQuery = "Action=DeleteUser&Version=2010-05-08" }, secret, at, ErrMismatch},
 		{"another host", func(r *http.Request) { r.Host = "sts.amazonaws.com" }, secret, at, ErrMismatch},
 		{"another path", func(r *http.Request) { r.URL.Path = "/x" }, secret, at, ErrMismatch},
 		{"another signed header", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, secret, at, ErrMismatch},
+		{"a header of AWS that is not signed", func(r *http.Request) { r.Header.Set("X-Amz-Target", "x") }, secret, at, ErrUnsigned},
+		{"another header that is not signed", func(r *http.Request) { r.Header.Set("Amz-Sdk-Request", "attempt=1") }, secret, at, nil},
+		{"the host is not signed", func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), ";host", "", 1))
+		}, secret, at, ErrUnsigned},
 		{"another method", func(r *http.Request) { r.Method = http.MethodPost }, secret, at, ErrMismatch},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -84,4 +89,27 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("header %q is a good signature of a secret that its author does not know", header)
 		}
 	})
+}
+
+// The sentences are AWS', as its users report them.
+func TestMessagesOfARefusedTime(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		service string
+		at      time.Time
+		want    string
+	}{
+		{"cloudformation", now.Add(-6 * time.Minute), "Signature expired: 20260301T115400Z is now earlier than 20260301T115500Z (20260301T120000Z - 5 min.)"},
+		{"ecr", now.Add(-16 * time.Minute), "Signature expired: 20260301T114400Z is now earlier than 20260301T114500Z (20260301T120000Z - 15 min.)"},
+		{"ecr", now.Add(-15 * time.Minute), ""},
+		{"sts", now.Add(16 * time.Minute), "Signature not yet current: 20260301T121600Z is still later than 20260301T121500Z (20260301T120000Z + 15 min.)"},
+	} {
+		got := ""
+		if err := checkTime(tc.at, now, Skew(tc.service)); err != nil {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.service, got, tc.want)
+		}
+	}
 }

@@ -2,12 +2,9 @@
 package sts
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"imagecache.dev/test/awsemulator/internal/apierror"
@@ -44,8 +41,10 @@ func New(d *iam.Directory, s Settings) *Service {
 // Operations is STS' API.
 func (s *Service) Operations() map[string]wire.Operation {
 	return map[string]wire.Operation{
-		"GetCallerIdentity": wire.Op(s.getCallerIdentity),
-		"AssumeRole":        wire.Op(s.assumeRole),
+		"GetCallerIdentity":  wire.Op(s.getCallerIdentity),
+		"AssumeRole":         wire.Op(s.assumeRole),
+		"GetSessionToken":    wire.Op(s.getSessionToken),
+		"GetFederationToken": wire.Op(s.getFederationToken),
 	}
 }
 
@@ -91,10 +90,9 @@ type assumedXML struct {
 type assumeRoleOut struct {
 	Credentials      credentialsXML
 	AssumedRoleUser  assumedXML
-	PackedPolicySize int    `xml:",omitempty"`
-	TokenSize        int    `xml:"SessionTokenSize"`
-	TokenUtilization int    `xml:"SessionTokenUtilization"`
-	SourceIdentity   string `xml:",omitempty"`
+	PackedPolicySize int `xml:",omitempty"`
+	tokenXML
+	SourceIdentity string `xml:",omitempty"`
 }
 
 // Limits: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -126,7 +124,9 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 		return nil, apierror.AccessDenied("Roles may not be assumed by root accounts.")
 	}
 	role := s.directory.Assumable(in.RoleArn)
-	if role == nil {
+	// A federated user can call no operation of STS but GetCallerIdentity.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
+	if role == nil || (c.Session != nil && c.Session.Kind == caller.OfFederate) {
 		return nil, apierror.AccessDenied("User: " + c.ARN + " is not authorized to perform: sts:AssumeRole on resource: " + in.RoleArn)
 	}
 	tags, transitive, err := sessionTags(c, in)
@@ -148,38 +148,30 @@ func (s *Service) assumeRole(c *caller.Caller, in *assumeRoleIn) (*assumeRoleOut
 		duration = *in.DurationSeconds
 	}
 	switch {
-	case c.Session != nil && duration > maxChained:
+	case c.Session != nil && c.Session.Kind == caller.OfRole && duration > maxChained:
 		return nil, validation("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	case duration > role.MaxSession:
 		return nil, validation("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
-	policies, texts, err := s.sessionPolicies(in)
+	policies, texts, err := s.sessionPolicies(in.Policy, in.PolicyArns)
 	if err != nil {
 		return nil, err
 	}
-	size := packedSize(texts, tags)
-	packed := percent(size, s.settings.PackedLimit)
-	if packed > 100 {
-		what := "policy and session tags consume"
-		if len(texts) == 0 {
-			what = "session tags consume"
-		}
-		return nil, apierror.New("PackedPolicyTooLarge", "Packed size of %s %d%% of allotted space.", what, packed)
+	size, packed, err := s.packed(texts, tags)
+	if err != nil {
+		return nil, err
 	}
-	session := &caller.Session{
-		AccessKeyID: accessKeyID(), SecretAccessKey: secret(30), Token: "IQoJ" + secret(tokenBase+size), RoleARN: role.ARN, RoleID: role.ID,
-		Name: in.RoleSessionName, Issued: c.Now.Truncate(time.Second), Expires: c.Now.Truncate(time.Second).Add(time.Duration(duration) * time.Second),
-		Policies: policies, Tags: tags, Transitive: transitive, SourceIdentity: source,
-	}
+	session := newSession(c, caller.OfRole, in.RoleSessionName, duration, size)
+	session.RoleARN, session.RoleID = role.ARN, role.ID
+	session.Policies, session.Tags, session.Transitive, session.SourceIdentity = policies, tags, transitive, source
 	s.directory.AddSession(session)
 	return &assumeRoleOut{
-		Credentials: credentialsXML{session.AccessKeyID, session.SecretAccessKey, session.Token, session.Expires.UTC().Format("2006-01-02T15:04:05Z")},
+		Credentials: credentials(session),
 		AssumedRoleUser: assumedXML{
 			role.ID + ":" + in.RoleSessionName,
 			"arn:aws:sts::" + c.Account + ":assumed-role/" + role.Name + "/" + in.RoleSessionName,
 		},
-		PackedPolicySize: packed, SourceIdentity: source, TokenSize: len(session.Token),
-		TokenUtilization: percent(tokenBase+size, tokenBase+s.settings.PackedLimit),
+		PackedPolicySize: packed, SourceIdentity: source, tokenXML: s.token(session, size),
 	}, nil
 }
 
@@ -202,21 +194,29 @@ func checkInput(in *assumeRoleIn) error {
 	case len(in.Tags) > maxTags:
 		return validation("1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to %d", maxTags)
 	}
+	if err := checkSessionTags(in.Tags); err != nil {
+		return err
+	}
+	for _, k := range in.TransitiveTagKeys {
+		if !slices.ContainsFunc(in.Tags, func(t tag.Tag) bool { return strings.EqualFold(t.Key, k) }) {
+			return apierror.New("InvalidParameterValue", "The specified transitive tag key must be included in the requested tags.")
+		}
+	}
+	return nil
+}
+
+// checkSessionTags: keys are the same whatever their case.
+func checkSessionTags(tags []tag.Tag) error {
 	seen := map[string]bool{}
-	for _, t := range in.Tags {
+	for _, t := range tags {
 		lower := strings.ToLower(t.Key)
 		if seen[lower] {
 			return apierror.New("InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[lower] = true
 	}
-	if err := tag.Check(in.Tags); err != nil {
+	if err := tag.Check(tags); err != nil {
 		return validation("%s", err)
-	}
-	for _, k := range in.TransitiveTagKeys {
-		if !seen[strings.ToLower(k)] {
-			return apierror.New("InvalidParameterValue", "The specified transitive tag key must be included in the requested tags.")
-		}
 	}
 	return nil
 }
@@ -285,20 +285,20 @@ func authorize(c *caller.Caller, role *iam.Assumable, in *assumeRoleIn, tags map
 	return nil
 }
 
-func (s *Service) sessionPolicies(in *assumeRoleIn) ([]*policy.Document, []string, error) {
+func (s *Service) sessionPolicies(inline *string, managed []policyARN) ([]*policy.Document, []string, error) {
 	var docs []*policy.Document
 	var texts []string
-	if in.Policy != nil {
-		doc, err := policy.Parse(*in.Policy)
+	if inline != nil {
+		doc, err := policy.Parse(*inline)
 		if err == nil {
 			err = doc.ValidateIdentity()
 		}
 		if err != nil {
-			return nil, nil, apierror.New("MalformedPolicyDocument", "%s", err)
+			return nil, nil, apierror.New("MalformedPolicyDocument", "%s", policy.Message(err))
 		}
-		docs, texts = append(docs, doc), append(texts, *in.Policy)
+		docs, texts = append(docs, doc), append(texts, *inline)
 	}
-	for _, p := range in.PolicyArns {
+	for _, p := range managed {
 		doc, _, err := s.directory.ManagedDocument(p.Arn)
 		if err != nil {
 			return nil, nil, validation("%s", err)
@@ -306,13 +306,4 @@ func (s *Service) sessionPolicies(in *assumeRoleIn) ([]*policy.Document, []strin
 		docs, texts = append(docs, doc), append(texts, p.Arn)
 	}
 	return docs, texts, nil
-}
-
-func accessKeyID() string { return iam.NewID("ASIA")[:20] }
-
-// secret makes characters out of n random bytes.
-func secret(n int) string {
-	raw := make([]byte, n)
-	_, _ = rand.Read(raw) // never fails
-	return strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(raw))
 }

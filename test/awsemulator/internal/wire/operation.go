@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -74,10 +75,9 @@ func WriteJSON(w http.ResponseWriter, requestID string, out any) error {
 
 // WriteJSONError answers a JSON 1.1 request with an error.
 func WriteJSONError(w http.ResponseWriter, requestID string, e *apierror.Error) {
-	body, _ := json.Marshal(struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}{e.Code, e.Message})
+	members := map[string]any{"__type": e.Code, "message": e.Message}
+	maps.Copy(members, e.Fields)
+	body, _ := json.Marshal(members)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.Header().Set("X-Amzn-Errortype", e.Code)
