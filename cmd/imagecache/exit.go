@@ -44,7 +44,8 @@ With --exit-code, success is one of:
   0    hit: a cached image was pulled
   10   built here and published
   11   built here, not published
-  12   bypassed: the cache does not apply, or the container existed`
+  12   bypassed: the cache does not apply, or the container existed
+  13   built here, and being published in the background`
 
 // outcomeCode ends the program with the code of an outcome, without a message.
 type outcomeCode int

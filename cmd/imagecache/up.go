@@ -45,6 +45,9 @@ A container of the workspace that exists is started as it is, without asking the
   # rebuild the environment
   imagecache up . --project web --environment env-1 --trigger Rebuild --remove-existing-container
 
+  # return as soon as the container is ready; another process publishes a new image
+  imagecache up . --project web --environment env-1 --publish background
+
   # with arguments of devcontainer up
   imagecache up . --project web --environment env-1 -- --secrets-file /run/secrets.json --skip-post-attach`,
 		Args: func(command *cobra.Command, args []string) error {
