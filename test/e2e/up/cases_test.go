@@ -12,7 +12,7 @@ import (
 
 // short are the cases that every run compares.
 var short = map[engine.Kind][]string{
-	engine.Podman:             {"a Feature with commands, mounts and variables"},
+	engine.Podman:             {"a Feature with commands and mounts and variables"},
 	engine.Docker28Containerd: {"a remote user with other IDs"},
 }
 
@@ -59,7 +59,7 @@ var comparisons = map[string]comparison{
 		config: `{"image": "<base>", "initializeCommand": ["sh", "-c", "«initialize»"], "postCreateCommand": ["sh",
 			"-c", "«post $0»", "arg"]}`,
 	},
-	"a Feature with commands, mounts and variables": {
+	"a Feature with commands and mounts and variables": {
 		config: `{"image": "<base>", "features": {"./tool": {}}, "onCreateCommand": "«own $OF_FEATURE $OWN»",
 			"postStartCommand": "cat /installed >> log", "containerEnv": {"OWN": "own"},
 			"mounts": ["type=volume,source=own-${devcontainerId},target=/own"]}`,
@@ -134,7 +134,7 @@ var comparisons = map[string]comparison{
 	"a command of the image that is not run": {
 		config: `{"image": "<serving>", "overrideCommand": true, "postStartCommand": "«start»"}`,
 	},
-	"a command that stays, in a build of Features": {
+	"a command that stays in a build of Features": {
 		config: `{"image": "<serving>", "features": {"./tool": {}}, "overrideCommand": false}`,
 		files:  feature("tool", ``),
 	},
@@ -194,7 +194,7 @@ var comparisons = map[string]comparison{
 			"postCreateCommand": "«$(id -un)»"}`,
 	},
 	"the image's user": {config: `{"image": "<dev>", "runArgs": <mapped>, "postCreateCommand": "«$(id -un)»"}`},
-	"the image's user, with a Feature": {
+	"the image's user with a Feature": {
 		config: `{"image": "<dev>", "runArgs": <mapped>, "features": {"./tool": {}},
 			"postCreateCommand": "«$(id -un)»; cat /installed >> log"}`,
 		files: feature("tool", ``),
@@ -240,8 +240,8 @@ var comparisons = map[string]comparison{
 			"remoteEnv": {"BOTH": "own"}, "forwardPorts": [9001],
 			"customizations": {"vscode": {"extensions": ["own.one"]}}, "waitFor": "postCreateCommand"}`,
 	},
-	"a base with a label, and nothing more": {config: `{"image": "<labelled>"}`},
-	"a base with a label, and a Feature": {
+	"a base with a label and nothing more": {config: `{"image": "<labelled>"}`},
+	"a base with a label and a Feature": {
 		config: `{"image": "<labelled>", "features": {"./tool": {}}}`,
 		files:  feature("tool", `, "onCreateCommand": "«feature»"`),
 	},
