@@ -139,24 +139,21 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 // List returns all images of the repository, without manifests and configurations, 1,000 per call.
 func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 	var images []Image
-	input := &awsecr.DescribeImagesInput{
+	pages := awsecr.NewDescribeImagesPaginator(i.api, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		MaxResults:     awssdk.Int32(maxPage),
 		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
-	}
-	for {
-		out, err := i.api.DescribeImages(ctx, input)
+	})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list the images: %w", err)
 		}
 		for _, detail := range out.ImageDetails {
 			images = append(images, imageOf(detail))
 		}
-		if awssdk.ToString(out.NextToken) == "" {
-			return images, nil
-		}
-		input.NextToken = out.NextToken
 	}
+	return images, nil
 }
 
 func imageOf(detail types.ImageDetail) Image {
