@@ -29,11 +29,15 @@ const listsLag = 5 * time.Second
 const inventoryTimeout = 5 * time.Minute
 
 type describeRepositories interface {
-	DescribeRepositories(context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options)) (*awsecr.DescribeRepositoriesOutput, error)
+	DescribeRepositories(
+		context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options),
+	) (*awsecr.DescribeRepositoriesOutput, error)
 }
 
 type getResources interface {
-	GetResources(context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options)) (*resourcegroupstaggingapi.GetResourcesOutput, error)
+	GetResources(
+		context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options),
+	) (*resourcegroupstaggingapi.GetResourcesOutput, error)
 }
 
 // Inventory holds the repositories of an account and region whose names begin with a prefix, and their tags. It reads

@@ -78,7 +78,9 @@ func (i *Images) listRecent(ctx context.Context, repository string) (map[string]
 	pages := awsecr.NewDescribeImagesPaginator(i.api, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		MaxResults:     awssdk.Int32(maxPage),
-		Filter:         &types.DescribeImagesFilter{TagStatus: types.TagStatusTagged, ImageStatus: types.ImageStatusFilterActive},
+		Filter: &types.DescribeImagesFilter{
+			TagStatus: types.TagStatusTagged, ImageStatus: types.ImageStatusFilterActive,
+		},
 	})
 	for n := 0; n < maxRecentPages && pages.HasMorePages(); n++ {
 		out, err := pages.NextPage(ctx)
@@ -86,7 +88,10 @@ func (i *Images) listRecent(ctx context.Context, repository string) (map[string]
 			return nil, fmt.Errorf("list recent images: %w", err)
 		}
 		for _, detail := range out.ImageDetails {
-			listed = append(listed, publication.Stored{Digest: awssdk.ToString(detail.ImageDigest), PushedAt: awssdk.ToTime(detail.ImagePushedAt)})
+			listed = append(
+				listed,
+				publication.Stored{Digest: awssdk.ToString(detail.ImageDigest), PushedAt: awssdk.ToTime(detail.ImagePushedAt)},
+			)
 		}
 	}
 	slices.SortFunc(listed, compareAge)

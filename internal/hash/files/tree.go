@@ -91,7 +91,8 @@ func (t *Tree) takeMount(source dockerfile.Source) error {
 	if err != nil {
 		return err
 	}
-	if top := (Entry{Path: resolved, Kind: Folder, Others: info.Mode() & readBits[Folder]}); info.IsDir() && !top.UsualRights() {
+	if top := (Entry{Path: resolved, Kind: Folder, Others: info.Mode() & readBits[Folder]}); info.IsDir() &&
+		!top.UsualRights() {
 		if err := t.addEntry(top.Path, top.Kind); err != nil {
 			return err
 		}
