@@ -57,24 +57,40 @@ http://127.0.0.1:PORT/_emulator/ steers faults, the clock and the log of calls.`
 	}
 	f := c.Flags()
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "address to listen on; port 0 takes a free one")
-	f.BoolVar(&o.AllowNonLoopback, "allow-non-loopback", false, "allow other addresses than loopback: whoever reaches the port controls the emulator")
+	f.BoolVar(
+		&o.AllowNonLoopback, "allow-non-loopback", false,
+		"allow other addresses than loopback: whoever reaches the port controls the emulator",
+	)
 	f.StringVar(&o.AdvertiseHost, "advertise-host", "", "host:port of repository URIs (default: the address listened on)")
 	f.StringVar(&o.Region, "region", awsemulator.DefaultRegion, "the emulator's region")
 	f.StringVar(&o.AccountID, "account", awsemulator.DefaultAccountID, "the emulator's account, 12 digits")
 	f.StringVar(&o.AccessKeyID, "access-key-id", awsemulator.DefaultAccessKeyID, "access key ID of the root user")
-	f.StringVar(&o.SecretAccessKey, "secret-access-key", awsemulator.DefaultSecretAccessKey, "secret access key of the root user")
+	f.StringVar(
+		&o.SecretAccessKey, "secret-access-key", awsemulator.DefaultSecretAccessKey, "secret access key of the root user",
+	)
 	f.StringVar(&cert, "tls-cert", "", "PEM file with a certificate: serve HTTPS")
 	f.StringVar(&key, "tls-key", "", "PEM file with the certificate's key")
 	f.StringVar(&frozen, "frozen-clock", "", "a clock that stands at this RFC 3339 time until it is moved over HTTP")
 	f.BoolVar(&o.RootMayAssumeRoles, "root-may-assume-roles", false, "let root keys assume roles, which AWS refuses")
-	f.BoolVar(&o.PasswordOutlivesSession, "password-outlives-session", false, "let a registry password work for its 12 hours though its session has run out")
+	f.BoolVar(
+		&o.PasswordOutlivesSession, "password-outlives-session", false,
+		"let a registry password work for its 12 hours though its session has run out",
+	)
 	f.DurationVar(&o.PolicyDelay, "policy-delay", 0, "how long changes of policies, tags and trust take to act")
 	f.DurationVar(&o.IAMDelay, "iam-delay", 0, "how long a new role can be neither assumed nor named as a principal")
 	f.DurationVar(&o.ConsistencyDelay, "consistency-delay", 0, "how long reads of ECR do not see what is new")
-	f.DurationVar(&o.LifecycleEvery, "lifecycle-every", 24*time.Hour, "how often lifecycle policies run, by the emulator's clock")
+	f.DurationVar(
+		&o.LifecycleEvery, "lifecycle-every", 24*time.Hour, "how often lifecycle policies run, by the emulator's clock",
+	)
 	f.DurationVar(&o.StackDelay, "stack-delay", 0, "how long CloudFormation works on a stack")
-	f.IntVar(&o.PackedPolicyLimit, "packed-policy-limit", 0, "bytes, compressed, that session policies and tags may have together (default 800)")
-	f.BoolVar(&o.AWSProxyEndpoint, "aws-proxy-endpoint", false, "let GetAuthorizationToken name the account's host in AWS, not this address")
+	f.IntVar(
+		&o.PackedPolicyLimit, "packed-policy-limit", 0,
+		"bytes, compressed, that session policies and tags may have together (default 800)",
+	)
+	f.BoolVar(
+		&o.AWSProxyEndpoint, "aws-proxy-endpoint", false,
+		"let GetAuthorizationToken name the account's host in AWS, not this address",
+	)
 	f.BoolVar(&o.AWSRates, "aws-rates", false, "throttle ECR at the rates that AWS publishes")
 	f.BoolVarP(&verbose, "verbose", "v", false, "one line on stderr for each call")
 	return c

@@ -1,4 +1,5 @@
-// aws-emulator is AWS on loopback, as far as a registry of images needs it: ECR, IAM, STS, CloudFormation, Resource Groups Tagging.
+// aws-emulator is AWS on loopback, as far as a registry of images needs it: ECR, IAM, STS, CloudFormation, Resource
+// Groups Tagging.
 package main
 
 import (

@@ -141,7 +141,10 @@ func pullLogins(ctx context.Context, cluster *cluster, project string) ([]docker
 
 func pullSecretOf(cache *v1alpha1.ProjectImageCache) (string, error) {
 	if cache.Status.PullCredentials == nil {
-		return "", fmt.Errorf("project %s has no pull credentials now: the controller creates them when an environment asks for an image", cache.Name)
+		return "", fmt.Errorf(
+			"project %s has no pull credentials now: the controller creates them when an environment asks for an image",
+			cache.Name,
+		)
 	}
 	return cache.Status.PullCredentials.SecretName, nil
 }

@@ -21,9 +21,9 @@ func newDoctor(streams streams) *cobra.Command {
 		Use:   "doctor [PROJECT]",
 		Short: "Check everything that the cache needs to work",
 		Long: `Check everything that the cache needs to work, and tell how to fix each problem. The command
-checks this machine's builder and the speed of its disk, the cluster, its clock and your rights there. With a project it also checks the runner's
-settings and roles, the repository with its lifecycle rule and tags, and the pull credentials. It calls AWS with your
-own credentials.
+checks this machine's builder and the speed of its disk, the cluster, its clock and your rights there. With a project
+it also checks the runner's settings and roles, the repository with its lifecycle rule and tags, and the pull
+credentials. It calls AWS with your own credentials.
 
 The exit code is 1 if a check failed.`,
 		Example: `  # check this machine and the cluster

@@ -31,7 +31,9 @@ func setFromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if err := flags.Set(flag.Name, value); err != nil {
-			errs = append(errs, usageError("%s=%q is not a valid value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)))
+			errs = append(
+				errs, usageError("%s=%q is not a valid value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)),
+			)
 		}
 	})
 	return errors.Join(errs...)

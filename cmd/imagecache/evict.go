@@ -47,7 +47,9 @@ spec.invalidatePushedBefore instead.`,
 	return command
 }
 
-func evict(ctx context.Context, streams streams, cluster *cluster, project, wanted string, timeout time.Duration) error {
+func evict(
+	ctx context.Context, streams streams, cluster *cluster, project, wanted string, timeout time.Duration,
+) error {
 	connection, namespace, err := cluster.connect()
 	if err != nil {
 		return err
@@ -73,7 +75,10 @@ func evict(ctx context.Context, streams streams, cluster *cluster, project, want
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("evict image: the controller did not remove it within %s; the request stays, and the controller removes the image when it runs", timeout)
+		return fmt.Errorf(
+			"evict image: the controller did not remove it within %s; the request stays, and the controller removes the image when it runs",
+			timeout,
+		)
 	}
 	return fmt.Errorf("evict image: %w", err)
 }
@@ -98,7 +103,9 @@ func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImag
 	case 1:
 		return matches[0].Hash, nil
 	}
-	return "", fmt.Errorf("%d images of project %s have hashes that begin with %s; give more characters", len(matches), cache.Name, wanted)
+	return "", fmt.Errorf(
+		"%d images of project %s have hashes that begin with %s; give more characters", len(matches), cache.Name, wanted,
+	)
 }
 
 // askToEvict adds a hash to the hashes that the controller should evict.

@@ -66,11 +66,16 @@ func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha
 		return nil, runner.ClusterError(err)
 	}
 	requests := &v1alpha1.DevcontainerImageList{}
-	if err := connection.List(ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted}); err != nil {
+	if err := connection.List(
+		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted},
+	); err != nil {
 		return nil, runner.ClusterError(err)
 	}
 	if len(requests.Items) == 0 {
-		return nil, fmt.Errorf("no request %q in namespace %s: no DevcontainerImage has this name or belongs to an environment with this ID; finished requests are removed after a while", wanted, namespace)
+		return nil, fmt.Errorf(
+			"no request %q in namespace %s: no DevcontainerImage has this name or belongs to an environment with this ID; finished requests are removed after a while",
+			wanted, namespace,
+		)
 	}
 	latest := slices.MaxFunc(requests.Items, func(a, b v1alpha1.DevcontainerImage) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
@@ -131,10 +136,15 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 		add("Built in", secondsText(image.BuildSeconds))
 	}
 	if build := spec.Build; build != nil {
-		add("Build", strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, secondsText(build.DurationSeconds), build.Message)))
+		add(
+			"Build",
+			strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, secondsText(build.DurationSeconds), build.Message)),
+		)
 	}
 	if pull := spec.Pull; pull != nil {
-		add("Pull", strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, secondsText(pull.DurationSeconds), pull.Message)))
+		add(
+			"Pull", strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, secondsText(pull.DurationSeconds), pull.Message)),
+		)
 	}
 	if status.SavedSeconds != nil {
 		add("Saved", secondsText(status.SavedSeconds))
@@ -148,7 +158,13 @@ func printConditions(streams streams, conditions []metav1.Condition, now time.Ti
 	}
 	var rows [][]any
 	for _, condition := range conditions {
-		rows = append(rows, []any{condition.Type, string(condition.Status), condition.Reason, ageText(&condition.LastTransitionTime.Time, now), condition.Message})
+		rows = append(
+			rows,
+			[]any{
+				condition.Type, string(condition.Status), condition.Reason, ageText(&condition.LastTransitionTime.Time, now),
+				condition.Message,
+			},
+		)
 	}
 	_, _ = fmt.Fprintln(streams.out)
 	columns := []column{{name: "Condition"}, {name: "Status"}, {name: "Reason"}, {name: "For"}, {name: "Message"}}
@@ -169,7 +185,9 @@ func printInputs(streams streams, inputs []v1alpha1.KeyInput) error {
 
 // adviceFor returns the advice for the first reason that has some. Reasons of failures come first.
 func adviceFor(request *v1alpha1.DevcontainerImage) string {
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp} {
+	for _, kind := range []string{
+		v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp,
+	} {
 		for _, condition := range request.Status.Conditions {
 			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
 				continue

@@ -37,9 +37,9 @@ By default it covers the platform and the bytes of devcontainer.json and of the 
 adds key inputs: BuildContext, BaseImages, Features, LocalEnv. With --project the key inputs are those of
 the project, so that the hash is the one that imagecache prepare looks up.
 
---diff compares two of these: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER for another folder);
-and cached:HASH, an image of --project. The inputs of a cached image come from the request that it was built for, or, if
-that is removed, from the image itself, which the command finds as imagecache images does.`,
+--diff compares two of these: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER for another
+folder); and cached:HASH, an image of --project. The inputs of a cached image come from the request that it was built
+for, or, if that is removed, from the image itself, which the command finds as imagecache images does.`,
 		Example: `  # print only the hash
   imagecache hash .
 
@@ -61,9 +61,13 @@ that is removed, from the image itself, which the command finds as imagecache im
 		RunE: func(command *cobra.Command, args []string) error { return h.run(command.Context(), args) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&h.config, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(
+		&h.config, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)",
+	)
 	flags.StringVar(&h.options.Platform, "platform", hash.DefaultPlatform, "the image's platform")
-	flags.StringSliceVar(&h.options.Inputs, "input", nil, "additional key inputs: BuildContext, BaseImages, Features, LocalEnv")
+	flags.StringSliceVar(
+		&h.options.Inputs, "input", nil, "additional key inputs: BuildContext, BaseImages, Features, LocalEnv",
+	)
 	flags.BoolVar(&h.explain, "explain", false, "show every input with its digest, and what the key does not cover")
 	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces, commits or cached images")
 	flags.StringVar(&h.project, "project", "", "use the key inputs of this project")
@@ -107,7 +111,8 @@ func (h *hashCommand) compute(ctx context.Context, workspace string) (*hashed, e
 	return &hashed{
 		Hash: key.Hash, Version: key.Version, Platform: key.Platform,
 		Config: hashedConfig{
-			Path: configuration.Path, Type: configuration.Type, Dockerfile: configuration.Dockerfile, Context: configuration.Context,
+			Path: configuration.Path, Type: configuration.Type, Dockerfile: configuration.Dockerfile,
+			Context: configuration.Context,
 		},
 		Inputs: key.Inputs, Warnings: key.Warnings, Complete: key.Complete,
 	}, nil
@@ -151,7 +156,10 @@ func (h *hashCommand) printJSON(value any) error {
 
 func (h *hashCommand) printExplained(key *hashed) error {
 	out := tabwriter.NewWriter(h.streams.out, 0, 8, 3, ' ', 0)
-	_, _ = fmt.Fprintf(out, "Hash:\t%s\nVersion:\t%d\nPlatform:\t%s\nConfiguration:\t%s (%s)\n", key.Hash, key.Version, key.Platform, key.Config.Path, key.Config.Type)
+	_, _ = fmt.Fprintf(
+		out, "Hash:\t%s\nVersion:\t%d\nPlatform:\t%s\nConfiguration:\t%s (%s)\n", key.Hash, key.Version, key.Platform,
+		key.Config.Path, key.Config.Type,
+	)
 	_ = out.Flush()
 	_, _ = fmt.Fprint(out, "\nINPUT\tPATH\tBYTES\tDIGEST\n")
 	for _, input := range key.Inputs {
@@ -191,7 +199,9 @@ func (h *hashCommand) printDiff(before, after *hashed) error {
 		return writeLine(h.streams.out, "The hash is the same: "+after.Hash)
 	}
 	if before.Platform != after.Platform {
-		if err := writeLine(h.streams.out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform)); err != nil {
+		if err := writeLine(
+			h.streams.out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform),
+		); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,9 @@ images of the requests that the cluster still has. The time of the last pull com
 	return command
 }
 
-func listImages(ctx context.Context, streams streams, cluster *cluster, project string, clusterOnly bool) ([]catalog.Image, error) {
+func listImages(
+	ctx context.Context, streams streams, cluster *cluster, project string, clusterOnly bool,
+) ([]catalog.Image, error) {
 	connection, namespace, err := cluster.connect()
 	if err != nil {
 		return nil, err
@@ -75,7 +77,10 @@ func printImages(streams streams, output *output, images []catalog.Image, now ti
 		return writeLine(streams.err, "No images found.")
 	}
 	columns := []column{
-		{name: "Hash"}, {name: "Size"}, {name: "Pushed"}, {name: "Expires"}, {name: "Last Pulled"}, {name: "Pulls", wide: true},
+		{
+			name: "Hash",
+		},
+		{name: "Size"}, {name: "Pushed"}, {name: "Expires"}, {name: "Last Pulled"}, {name: "Pulls", wide: true},
 		{name: "Build"}, {name: "Environment"}, {name: "Digest", wide: true},
 	}
 	var rows [][]any

@@ -71,7 +71,9 @@ func (o *output) table(out io.Writer, columns []column, rows [][]any) error {
 		if column.wide {
 			priority = 1
 		}
-		table.ColumnDefinitions = append(table.ColumnDefinitions, metav1.TableColumnDefinition{Name: column.name, Type: "string", Priority: priority})
+		table.ColumnDefinitions = append(
+			table.ColumnDefinitions, metav1.TableColumnDefinition{Name: column.name, Type: "string", Priority: priority},
+		)
 	}
 	for _, cells := range rows {
 		table.Rows = append(table.Rows, metav1.TableRow{Cells: cells, Object: runtime.RawExtension{}})

@@ -97,30 +97,70 @@ answer, the command builds the image here, and prints the reason once.
 func (p *prepare) addFlags(command *cobra.Command) {
 	p.addRequestFlags(command.Flags())
 	flags := command.Flags()
-	flags.StringVar(&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)")
-	flags.StringVar(&p.pull, "pull", "", "the image's destination: docker, podman, or oci:FOLDER for an image layout (default the builder's store)")
-	flags.StringVarP(&p.output, "output", "o", "", "output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error")
-	flags.StringVar(&p.overrideFile, "override-config", "", "write the configuration for devcontainer up --override-config to FILE, outside of the workspace")
+	flags.StringVar(
+		&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)",
+	)
+	flags.StringVar(
+		&p.pull, "pull", "",
+		"the image's destination: docker, podman, or oci:FOLDER for an image layout (default the builder's store)",
+	)
+	flags.StringVarP(
+		&p.output, "output", "o", "",
+		"output format: name, json (one object at the end) or jsonl (one event per line); the log then goes to standard error",
+	)
+	flags.StringVar(
+		&p.overrideFile, "override-config", "",
+		"write the configuration for devcontainer up --override-config to FILE, outside of the workspace",
+	)
 }
 
 // addRequestFlags adds the flags that commands which prepare an image have in common.
 func (p *prepare) addRequestFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&p.request.Project, "project", "", "the name of a ProjectImageCache, or the project's ID; without a project the cache is bypassed")
+	flags.StringVar(
+		&p.request.Project, "project", "",
+		"the name of a ProjectImageCache, or the project's ID; without a project the cache is bypassed",
+	)
 	flags.StringVar(&p.request.Environment, "environment", "", "the environment's ID")
-	flags.StringVar(&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated), "the reason of the request: EnvironmentCreated (may publish) or Rebuild (may only pull)")
+	flags.StringVar(
+		&p.trigger, "trigger", string(v1alpha1.TriggerEnvironmentCreated),
+		"the reason of the request: EnvironmentCreated (may publish) or Rebuild (may only pull)",
+	)
 	flags.StringVar(&p.request.Platform, "platform", "", "the image's platform (default linux/amd64)")
-	flags.StringVar(&p.request.ConfigPath, "config", "", "path of devcontainer.json, relative to the workspace (default the usual places)")
+	flags.StringVar(
+		&p.request.ConfigPath, "config", "",
+		"path of devcontainer.json, relative to the workspace (default the usual places)",
+	)
 	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
-	flags.BoolVar(&p.request.Refresh, "refresh", false, "build a new image even if one is cached, and replace the cached image")
+	flags.BoolVar(
+		&p.request.Refresh, "refresh", false, "build a new image even if one is cached, and replace the cached image",
+	)
 	flags.BoolVar(&p.request.Wait, "wait", true, "wait for another environment that builds the same image")
 	flags.BoolVar(&p.noWait, "no-wait", false, "build here at once instead of waiting, without publishing")
-	flags.DurationVar(&p.request.LookupTimeout, "lookup-timeout", runner.DefaultLookupTimeout, "how long to wait for the cache's answer before building here")
-	flags.DurationVar(&p.request.WaitTimeout, "wait-timeout", 0, "how long to wait for another environment's build (default twice its expected duration, at least 10m)")
+	flags.DurationVar(
+		&p.request.LookupTimeout, "lookup-timeout", runner.DefaultLookupTimeout,
+		"how long to wait for the cache's answer before building here",
+	)
+	flags.DurationVar(
+		&p.request.WaitTimeout, "wait-timeout", 0,
+		"how long to wait for another environment's build (default twice its expected duration, at least 10m)",
+	)
 	flags.DurationVar(&p.request.BuildTimeout, "build-timeout", 0, "how long a build may take (default no limit)")
-	flags.DurationVar(&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout, "how long publishing may take; after that the image is used without being published")
-	flags.StringVar(&p.publish, "publish", publishWait, "what to do with an image that was built: wait until it is published, or publish it in the background, in a process that goes on after the command (see imagecache publications)")
-	flags.StringVar(&p.withoutCluster, "without-cluster", "fail", "what to do if the cluster can't be reached: fail, or build (build here)")
-	flags.StringVar(&p.metricsFile, "metrics-file", "", "add this run's metrics to FOLDER/NAME.prom, a file of node_exporter's textfile collector")
+	flags.DurationVar(
+		&p.request.PublishTimeout, "publish-timeout", runner.DefaultPublishTimeout,
+		"how long publishing may take; after that the image is used without being published",
+	)
+	flags.StringVar(
+		&p.publish, "publish", publishWait,
+		"what to do with an image that was built: wait until it is published, or publish it in the background, in a process that goes on after the command (see imagecache publications)",
+	)
+	flags.StringVar(
+		&p.withoutCluster, "without-cluster", "fail",
+		"what to do if the cluster can't be reached: fail, or build (build here)",
+	)
+	flags.StringVar(
+		&p.metricsFile, "metrics-file", "",
+		"add this run's metrics to FOLDER/NAME.prom, a file of node_exporter's textfile collector",
+	)
 	flags.BoolVar(&p.exitCode, "exit-code", false, "use different exit codes for hit, published, built and bypassed")
 }
 
@@ -285,7 +325,9 @@ func (p *prepare) printFailure(err error) error {
 	case outputJSON:
 		return p.encodeLine(map[string]string{"outcome": "Failed", "error": message})
 	case outputJSONLines:
-		return p.encodeLine(map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": message})
+		return p.encodeLine(
+			map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": message},
+		)
 	}
 	return nil
 }

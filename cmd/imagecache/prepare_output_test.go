@@ -16,14 +16,12 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/test/testimage"
 )
 
 // prepareWorld is a cluster that knows one image, in a registry, and a workspace.
@@ -41,19 +39,7 @@ func newPrepareWorld(t *testing.T, status v1alpha1.DevcontainerImageStatus) *pre
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	image, err := random.Image(100_000, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", "amd64"
-	if image, err = mutate.ConfigFile(mutate.MediaType(image, types.DockerManifestSchema2), config); err != nil {
-		t.Fatal(err)
-	}
+	image := testimage.Random(t, 100_000, 3)
 	repository, err := name.NewRepository(host + "/projects/web/image-build")
 	if err != nil {
 		t.Fatal(err)

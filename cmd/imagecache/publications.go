@@ -85,7 +85,10 @@ func (p *publications) list() error {
 		return writeLine(p.streams.err, "No publications in the background on this machine.")
 	}
 	columns := []column{
-		{name: "Name"}, {name: "Project"}, {name: "Hash"}, {name: "Environment"}, {name: "State"}, {name: "Age"}, {name: "Took"},
+		{
+			name: "Name",
+		},
+		{name: "Project"}, {name: "Hash"}, {name: "Environment"}, {name: "State"}, {name: "Age"}, {name: "Took"},
 		{name: "Reason"}, {name: "Log", wide: true},
 	}
 	rows := make([][]any, 0, len(records))
@@ -217,7 +220,9 @@ func completePublications(*cobra.Command, []string, string) ([]string, cobra.She
 
 // newPublicationsRun returns the hidden command of the process that publishes in the background.
 func newPublicationsRun(streams streams) *cobra.Command {
-	command := &cobra.Command{Use: publicationsRunName, Short: "Publish in the background", Hidden: true, Args: cobra.NoArgs}
+	command := &cobra.Command{
+		Use: publicationsRunName, Short: "Publish in the background", Hidden: true, Args: cobra.NoArgs,
+	}
 	cluster := addClusterFlags(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var order publishOrder
@@ -234,7 +239,9 @@ func newPublicationsRun(streams streams) *cobra.Command {
 }
 
 // publishTaken publishes, and writes what became of it into the record.
-func publishTaken(ctx context.Context, streams streams, cluster *cluster, taken *background.Taken, order *publishOrder) error {
+func publishTaken(
+	ctx context.Context, streams streams, cluster *cluster, taken *background.Taken, order *publishOrder,
+) error {
 	connection, _, err := cluster.connect()
 	if err != nil {
 		return errors.Join(taken.Refuse(err), err)
@@ -264,7 +271,9 @@ func publishTaken(ctx context.Context, streams streams, cluster *cluster, taken 
 }
 
 // publishMeasured publishes, and adds the metrics of that to the metrics file.
-func publishMeasured(ctx context.Context, publishing *runner.Runner, order *publishOrder, hold func() error) (*runner.Result, error) {
+func publishMeasured(
+	ctx context.Context, publishing *runner.Runner, order *publishOrder, hold func() error,
+) (*runner.Result, error) {
 	if order.MetricsFile == "" {
 		return publishing.Publish(ctx, order.Publication, hold)
 	}

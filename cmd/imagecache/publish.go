@@ -14,8 +14,8 @@ const (
 	publishBackground = "background"
 )
 
-// publishOrder is what the process that publishes in the background gets. It is passed through a pipe, because kubectl's
-// flags may hold credentials.
+// publishOrder is what the process that publishes in the background gets. It is passed through a pipe, because
+// kubectl's flags may hold credentials.
 type publishOrder struct {
 	Publication runner.Publication  `json:"publication"`
 	Cluster     map[string][]string `json:"cluster"`

@@ -35,7 +35,8 @@ func newRoot(streams streams, program string) *cobra.Command {
 		Short: "A project's cache of built dev container images",
 		Long: `imagecache provides environments with dev container images from a project's shared cache, and shows what it holds.
 
-The first environment with a configuration builds the image and publishes it. Later environments of the project pull it.`,
+The first environment with a configuration builds the image and publishes it. Later environments of the project pull
+it.`,
 		Version:       buildinfo.Text(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -57,8 +58,9 @@ The first environment with a configuration builds the image and publishes it. La
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
 	root.AddCommand(
-		newUp(streams), newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams), newExplain(streams),
-		newEvict(streams), newDoctor(streams), newCredentials(streams), newPublications(streams), newVersion(streams), newDocs(),
+		newUp(streams), newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams),
+		newExplain(streams), newEvict(streams), newDoctor(streams), newCredentials(streams), newPublications(streams),
+		newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
 		describeEnvironment(command.LocalNonPersistentFlags())

@@ -60,7 +60,9 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 		return nil, err
 	}
 	requests := &v1alpha1.DevcontainerImageList{}
-	if err := connection.List(ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
+	if err := connection.List(
+		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
+	); err != nil {
 		return nil, runner.ClusterError(err)
 	}
 	found, err := cachedKey(keysOfRequests(requests.Items), wanted)
@@ -77,7 +79,10 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 	if notice != "" {
 		notice = "; " + notice
 	}
-	return nil, fmt.Errorf("no request and no cached image of project %s has inputs for a hash that begins with %s%s", project.Name, wanted, notice)
+	return nil, fmt.Errorf(
+		"no request and no cached image of project %s has inputs for a hash that begins with %s%s", project.Name, wanted,
+		notice,
+	)
 }
 
 // cachedKey returns the key of the one hash that begins with wanted, or nil if there is none.
@@ -99,7 +104,12 @@ func keysOfRequests(requests []v1alpha1.DevcontainerImage) []*hashed {
 	keys := make([]*hashed, 0, len(requests))
 	for i := range requests {
 		spec := &requests[i].Spec
-		keys = append(keys, &hashed{Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true})
+		keys = append(
+			keys,
+			&hashed{
+				Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true,
+			},
+		)
 	}
 	return keys
 }

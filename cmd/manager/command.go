@@ -55,11 +55,21 @@ settings (environment, shared configuration, IRSA, Pod Identity).`,
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "address to serve metrics on, such as :8443; 0 serves none")
-	flags.BoolVar(&s.metricsSecure, "metrics-secure", true, "serve metrics over TLS, and only to clients that Kubernetes authorizes")
-	flags.StringVar(&s.probeAddress, "health-probe-bind-address", "0", "address to serve /healthz and /readyz on, such as :8081; 0 serves none")
+	flags.StringVar(
+		&s.metricsAddress, "metrics-bind-address", "0", "address to serve metrics on, such as :8443; 0 serves none",
+	)
+	flags.BoolVar(
+		&s.metricsSecure, "metrics-secure", true, "serve metrics over TLS, and only to clients that Kubernetes authorizes",
+	)
+	flags.StringVar(
+		&s.probeAddress, "health-probe-bind-address", "0",
+		"address to serve /healthz and /readyz on, such as :8081; 0 serves none",
+	)
 	flags.BoolVar(&s.leaderElection, "leader-elect", false, "elect one of several replicas to run the controllers")
-	flags.StringVar(&s.leaseNamespace, "leader-election-namespace", "", "namespace of the leader election's Lease; by default the pod's own namespace")
+	flags.StringVar(
+		&s.leaseNamespace, "leader-election-namespace", "",
+		"namespace of the leader election's Lease; by default the pod's own namespace",
+	)
 	flags.StringVar(&s.logLevel, "log-level", "info", "log level: info, or debug to log the reason of each decision")
 	flags.StringVar(&s.logFormat, "log-format", "json", "log format: json or console")
 	s.controllers.BindFlags(flags)

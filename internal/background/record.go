@@ -15,8 +15,8 @@ const (
 	Abandoned State = "Abandoned"
 )
 
-// Record is one publication. Its JSON form is the file of a record, and what `imagecache publications -o json` prints. It
-// holds no credential.
+// Record is one publication. Its JSON form is the file of a record, and what `imagecache publications -o json`
+// prints. It holds no credential.
 type Record struct {
 	// Name is the name of the request, too. It is at most 63 characters, as in a label's value.
 	Name        string `json:"name"`

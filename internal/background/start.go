@@ -50,8 +50,8 @@ type answer struct {
 }
 
 // Start makes a record, and starts this program again with arguments, in a session of its own and at low priority. Take
-// gives that process the value, which is written to no file and may hold credentials. Start returns when the process has
-// called Hold; the process then goes on by itself. After an error no process and no record is left.
+// gives that process the value, which is written to no file and may hold credentials. Start returns when the process
+// has called Hold; the process then goes on by itself. After an error no process and no record is left.
 func (f Folder) Start(ctx context.Context, record Record, arguments []string, value any) (Record, error) {
 	content, err := json.Marshal(value)
 	if err != nil {
@@ -140,7 +140,9 @@ func (f Folder) start(ctx context.Context, lock *os.File, arguments []string, or
 
 // negotiate gives the process its order, waits for its answer, and lets go.
 func negotiate(ctx context.Context, orders io.Writer, answers *os.File, order order) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("its process did not answer within %s", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx, startTimeout, fmt.Errorf("its process did not answer within %s", startTimeout),
+	)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = answers.SetReadDeadline(time.Unix(0, 1)) })
 	defer stop()

@@ -32,7 +32,9 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 	}
 	buildKit := p.hasBuildKit(ctx) && !p.needsOlderBuilder(configuration)
 	if !buildKit && r.Platform != "" && r.Platform != ownPlatform() {
-		return nil, fmt.Errorf("build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform())
+		return nil, fmt.Errorf(
+			"build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform(),
+		)
 	}
 	unknown := configuration.Type == devcontainer.TypeUnknown
 	if !buildKit && (len(configuration.Features) > 0 || unknown) {
@@ -51,7 +53,9 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 	return p.build(ctx, configuration, r, buildKit)
 }
 
-func (p *program) build(ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool) (*Result, error) {
+func (p *program) build(
+	ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool,
+) (*Result, error) {
 	temporary, environment, err := p.scratch(tempfolder.Build)
 	if err != nil {
 		return nil, err
@@ -170,11 +174,16 @@ func (p *program) outcome(ctx context.Context, r Request, printed []byte, runErr
 	}
 	match := failedPull.FindStringSubmatch(a.Message)
 	if a.Message == noUser {
-		return fmt.Errorf("build dev container: the dev container CLI needs the name of its user, and the user with ID %d has none: "+
-			"add an entry to /etc/passwd, or run as another user", os.Getuid())
+		return fmt.Errorf(
+			"build dev container: the dev container CLI needs the name of its user, and the user with ID %d has none: "+
+				"add an entry to /etc/passwd, or run as another user",
+			os.Getuid(),
+		)
 	}
 	if match != nil && match[1] == noBase {
-		return &BuildError{Message: "the dev container CLI can't build a Dockerfile whose last stage is FROM scratch: name a base image"}
+		return &BuildError{
+			Message: "the dev container CLI can't build a Dockerfile whose last stage is FROM scratch: name a base image",
+		}
 	}
 	if match != nil {
 		if err := p.Pull(ctx, match[1], r.DockerConfigDir, nil); err != nil {

@@ -14,8 +14,9 @@ import (
 // https://docs.docker.com/build/building/variables/#buildx_config
 const buildxVariable = "BUILDX_CONFIG"
 
-// buildxState returns a variable that leads buildx to a copy of its state in folder, where it can't write its own, as in
-// a read-only home. It returns nothing where buildx can, or where the state can't be copied: buildx then reports why.
+// buildxState returns a variable that leads buildx to a copy of its state in folder, where it can't write its own, as
+// in a read-only home. It returns nothing where buildx can, or where the state can't be copied: buildx then reports
+// why.
 func buildxState(folder string) []string {
 	state := os.Getenv(buildxVariable)
 	if state == "" {

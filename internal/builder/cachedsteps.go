@@ -20,8 +20,8 @@ var (
 )
 
 // cachedSteps counts the RUN steps of a build that came from the engine's layer cache. It reads what the builder says.
-// Other steps don't count. Most machines have base images from elsewhere, and every build with Features copies files and
-// sets users that another one did before.
+// Other steps don't count. Most machines have base images from elsewhere, and every build with Features copies files
+// and sets users that another one did before.
 type cachedSteps struct {
 	mu    sync.Mutex
 	rest  []byte

@@ -15,8 +15,8 @@ import (
 var (
 	// ErrIncomplete means that the store has an image under this name and lacks parts of it. Load the image.
 	ErrIncomplete = errors.New("the engine's store lacks parts of the image")
-	// ErrNotTold means that the engine does not report whether its store has all of an image. Engines before Docker 27 with
-	// containerd's image store do not.
+	// ErrNotTold means that the engine does not report whether its store has all of an image. Engines before Docker 27
+	// with containerd's image store do not.
 	ErrNotTold = errors.New("the engine does not report whether its store has all of the image")
 )
 

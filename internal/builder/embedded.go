@@ -57,7 +57,10 @@ func (e *embedded) Build(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	if configuration.Type != devcontainer.TypeImage || len(configuration.Features) > 0 {
-		return nil, fmt.Errorf("build dev container: %w: the embedded builder takes configurations with an image and without Features; use docker or podman", ErrNotSupported)
+		return nil, fmt.Errorf(
+			"build dev container: %w: the embedded builder takes configurations with an image and without Features; use docker or podman",
+			ErrNotSupported,
+		)
 	}
 	if r.Logs != nil {
 		_, _ = fmt.Fprintf(r.Logs, "Taking base image %s\n", configuration.Image)
@@ -93,7 +96,10 @@ func fetch(ctx context.Context, reference, platform, dockerConfigDir string) (v1
 		}
 		wanted = *given
 	}
-	image, err := remote.Image(parsed, remote.WithContext(ctx), remote.WithPlatform(wanted), remote.WithAuthFromKeychain(dockerconfig.Keychain(dockerConfigDir)))
+	image, err := remote.Image(
+		parsed, remote.WithContext(ctx), remote.WithPlatform(wanted),
+		remote.WithAuthFromKeychain(dockerconfig.Keychain(dockerConfigDir)),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", reference, err)
 	}

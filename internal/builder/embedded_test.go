@@ -19,13 +19,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/test/enginetest"
+	"imagecache.dev/test/testimage"
 )
 
 func embedded(t *testing.T) builder.Engine {
@@ -41,22 +41,12 @@ func embedded(t *testing.T) builder.Engine {
 // baseFor makes a random image with a label.
 func baseFor(t *testing.T, architecture, label string) v1.Image {
 	t.Helper()
-	image, err := random.Image(1000, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", architecture
-	if label != "" {
-		config.Config.Labels = map[string]string{"devcontainer.metadata": label}
-	}
-	if image, err = mutate.ConfigFile(image, config); err != nil {
-		t.Fatal(err)
-	}
+	image := testimage.Random(t, 1000, 3, func(config *v1.ConfigFile) {
+		config.Architecture = architecture
+		if label != "" {
+			config.Config.Labels = map[string]string{"devcontainer.metadata": label}
+		}
+	})
 	return mutate.MediaType(image, types.OCIManifestSchema1)
 }
 

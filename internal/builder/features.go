@@ -19,8 +19,8 @@ func hasOwnSyntax(configuration *devcontainer.Configuration) bool {
 	return syntax != ""
 }
 
-// needsOlderBuilder reports whether a configuration can't be built with the BuildKit of an older Docker: it has Features,
-// and no syntax line that brings a newer frontend.
+// needsOlderBuilder reports whether a configuration can't be built with the BuildKit of an older Docker: it has
+// Features, and no syntax line that brings a newer frontend.
 func (p *program) needsOlderBuilder(configuration *devcontainer.Configuration) bool {
 	number, _, _ := strings.Cut(p.server, ".")
 	major, err := strconv.Atoi(number)

@@ -43,7 +43,10 @@ func Find(ctx context.Context, name string) (Engine, error) {
 		if _, err := exec.LookPath(Docker); err == nil && expectsDocker() {
 			return nil, dockerErr
 		}
-		return nil, fmt.Errorf("%w: neither docker with a running daemon nor podman is there; install one of them (%s builds configurations with an image and without Features)", ErrNoEngine, Embedded)
+		return nil, fmt.Errorf(
+			"%w: neither docker with a running daemon nor podman is there; install one of them (%s builds configurations with an image and without Features)",
+			ErrNoEngine, Embedded,
+		)
 	default:
 		return nil, fmt.Errorf("%w: %q is none of %s, %s and %s", ErrNoEngine, name, Docker, Podman, Embedded)
 	}

@@ -20,7 +20,7 @@ const (
 	gzipBlock = 512 << 10
 	// gzipWindow is how far back a block may refer: https://www.rfc-editor.org/rfc/rfc1951#section-2
 	gzipWindow = 32 << 10
-	// gzipLevel costs a third of the usual level's time for a few percent of size.
+	// gzipLevel takes two thirds of the usual level's time for 6 % more bytes: docs/adr/0021-our-own-parallel-gzip.md.
 	gzipLevel = 3
 )
 

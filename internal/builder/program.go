@@ -35,7 +35,9 @@ func (p *program) Name() string { return p.name }
 
 func (p *program) Ready() error {
 	if _, err := exec.LookPath(p.cli); err != nil {
-		return fmt.Errorf("%w: %s can't be run; install it with npm install -g @devcontainers/cli, or set %s", ErrNoCLI, p.cli, CLIVariable)
+		return fmt.Errorf(
+			"%w: %s can't be run; install it with npm install -g @devcontainers/cli, or set %s", ErrNoCLI, p.cli, CLIVariable,
+		)
 	}
 	return nil
 }
@@ -46,7 +48,8 @@ func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, l
 		arguments = append(arguments, "--tls-verify=false")
 	}
 	c := command{
-		path: p.path, arguments: append(arguments, reference), environment: dockerconfig.Environment(dockerConfigDir), logs: logs,
+		path: p.path, arguments: append(arguments, reference), environment: dockerconfig.Environment(dockerConfigDir),
+		logs: logs,
 	}
 	if err := p.runWithFolder(ctx, c); err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
@@ -54,8 +57,8 @@ func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, l
 	return nil
 }
 
-// isLoopback says whether an image's registry is at an address of this machine. docker takes plain HTTP there by itself:
-// https://docs.docker.com/reference/cli/dockerd/#insecure-registries
+// isLoopback says whether an image's registry is at an address of this machine. docker takes plain HTTP there by
+// itself: https://docs.docker.com/reference/cli/dockerd/#insecure-registries
 func isLoopback(reference string) bool {
 	parsed, err := name.ParseReference(reference)
 	if err != nil {
@@ -79,7 +82,10 @@ func (p *program) Remove(ctx context.Context, name string) error {
 		return nil
 	}
 	// docker says "No such image", podman "image not known".
-	if message := strings.ToLower(err.Error()); strings.Contains(message, "no such image") || strings.Contains(message, "image not known") {
+	if message := strings.ToLower(
+		err.Error(),
+	); strings.Contains(message, "no such image") ||
+		strings.Contains(message, "image not known") {
 		return nil
 	}
 	return fmt.Errorf("remove image %s: %w", name, err)

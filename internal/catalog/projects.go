@@ -47,7 +47,8 @@ func Projects(projects []v1alpha1.ProjectImageCache, requests []v1alpha1.Devcont
 
 func sumUp(cache *v1alpha1.ProjectImageCache, requests []*v1alpha1.DevcontainerImage) Project {
 	sum := Project{
-		Namespace: cache.Namespace, Name: cache.Name, ProjectID: cache.Spec.ProjectID, Requests: len(requests), Ready: "Unknown",
+		Namespace: cache.Namespace, Name: cache.Name, ProjectID: cache.Spec.ProjectID, Requests: len(requests),
+		Ready: "Unknown",
 	}
 	for _, request := range requests {
 		switch request.Status.CacheResult {
@@ -67,7 +68,8 @@ func sumUp(cache *v1alpha1.ProjectImageCache, requests []*v1alpha1.DevcontainerI
 		sum.HitRate = &rate
 	}
 	if images := cache.Status.Images; images != nil {
-		sum.Images, sum.SizeBytes, sum.EstimatedMonthlyCostUSD = images.Count, images.SizeBytes, images.EstimatedMonthlyCostUSD
+		sum.Images, sum.SizeBytes = images.Count, images.SizeBytes
+		sum.EstimatedMonthlyCostUSD = images.EstimatedMonthlyCostUSD
 	}
 	if ready := meta.FindStatusCondition(cache.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		sum.Ready, sum.Reason = string(ready.Status), ready.Reason

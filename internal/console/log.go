@@ -112,7 +112,10 @@ func (l *Log) erase() {
 func (l *Log) progress(event runner.Event) {
 	finished := event.DoneBytes == event.TotalBytes
 	if l.style.Terminal {
-		l.redraw(l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes)+activity(event), finished || event.Text != "")
+		l.redraw(
+			l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes)+activity(event),
+			finished || event.Text != "",
+		)
 		return
 	}
 	if l.paces.due(event, plainPace) && (!finished || event.Text != "") {
@@ -154,7 +157,9 @@ func progressBar(done, total int64) string {
 		return megabytes(done)
 	}
 	filled := int(width * min(done, total) / total)
-	return fmt.Sprintf("[%s%s] %s", strings.Repeat("█", filled), strings.Repeat("░", width-filled), progressText(done, total))
+	return fmt.Sprintf(
+		"[%s%s] %s", strings.Repeat("█", filled), strings.Repeat("░", width-filled), progressText(done, total),
+	)
 }
 
 // progressText describes the progress of a transfer.

@@ -63,19 +63,6 @@ func (d *document) errorAt(offset int, format string, args ...any) error {
 	}
 }
 
-// member returns the member of that name, or nil.
-func member(object *jsonc.Value, name string) *jsonc.Value {
-	return object.Member(name)
-}
-
-func memberName(m jsonc.Member) string {
-	return m.Name()
-}
-
-func isNull(value *jsonc.Value) bool {
-	return value.Kind == jsonc.Null
-}
-
 func kindOf(value *jsonc.Value) string {
 	switch value.Kind {
 	case jsonc.Object:

@@ -115,13 +115,13 @@ func FeatureDependencies(name string, contents []byte) ([]string, error) {
 		return nil, err
 	}
 	r := &reader{document: document}
-	dependsOn := r.objectOf("dependsOn", member(document.root, "dependsOn"))
+	dependsOn := r.objectOf("dependsOn", document.root.Member("dependsOn"))
 	if dependsOn == nil {
 		return nil, r.err
 	}
 	ids := make([]string, 0, len(dependsOn.Members))
 	for _, dependency := range dependsOn.Members {
-		ids = append(ids, memberName(dependency))
+		ids = append(ids, dependency.Name())
 	}
 	return ids, nil
 }

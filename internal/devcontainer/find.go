@@ -81,7 +81,9 @@ func find(root *os.Root, configPath string) (string, error) {
 		return "", err
 	}
 	if len(others) > 0 {
-		return "", fmt.Errorf("%w %s; to use one of %s, name it as the configuration", ErrNotFound, message, strings.Join(others, ", "))
+		return "", fmt.Errorf(
+			"%w %s; to use one of %s, name it as the configuration", ErrNotFound, message, strings.Join(others, ", "),
+		)
 	}
 	return "", fmt.Errorf("%w %s (%s is used on request)", ErrNotFound, message, nestedPathShown)
 }

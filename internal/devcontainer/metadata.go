@@ -36,7 +36,7 @@ func (c *Configuration) Metadata() json.RawMessage {
 	properties := currentProperties(c.document.root)
 	entry := jsonc.Value{Kind: jsonc.Object}
 	for _, name := range metadataProperties {
-		if value := member(&properties, name); value != nil {
+		if value := properties.Member(name); value != nil {
 			entry.Members = append(entry.Members, jsonc.NewMember(name, *value))
 		}
 	}
@@ -49,19 +49,19 @@ func (c *Configuration) Metadata() json.RawMessage {
 // currentProperties returns the top-level properties, the older ones where they
 // belong now: https://github.com/devcontainers/spec/issues/1
 func currentProperties(root *jsonc.Value) jsonc.Value {
-	extensions, settings, port := member(root, "extensions"), member(root, "settings"), member(root, "devPort")
+	extensions, settings, port := root.Member("extensions"), root.Member("settings"), root.Member("devPort")
 	if !extensions.Truthy() && !settings.Truthy() && port == nil {
 		return *root
 	}
-	customizations := member(root, "customizations")
-	vscode := jsonc.Merge(member(customizations, "vscode"))
+	customizations := root.Member("customizations")
+	vscode := jsonc.Merge(customizations.Member("vscode"))
 	if extensions.Truthy() {
-		vscode = with(&vscode, "extensions", concat(member(&vscode, "extensions"), extensions))
+		vscode = with(&vscode, "extensions", concat(vscode.Member("extensions"), extensions))
 	}
 	if settings.Truthy() {
-		vscode = with(&vscode, "settings", jsonc.Merge(settings, member(&vscode, "settings")))
+		vscode = with(&vscode, "settings", jsonc.Merge(settings, vscode.Member("settings")))
 	}
-	if port != nil && member(&vscode, "devPort") == nil {
+	if port != nil && vscode.Member("devPort") == nil {
 		vscode = with(&vscode, "devPort", *port)
 	}
 	return with(root, "customizations", with(customizations, "vscode", vscode))

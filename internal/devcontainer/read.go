@@ -40,27 +40,27 @@ func read(name string, raw []byte, v variables) (*Configuration, error) {
 // before Compose, Compose before an image, by the presence of the property.
 func (r *reader) readType(c *Configuration) {
 	root := r.document.root
-	build := member(root, "build")
-	older := member(root, "dockerFile")
+	build := root.Member("build")
+	older := root.Member("dockerFile")
 	if older == nil && build != nil && build.Kind != jsonc.Object && build.Kind != jsonc.Array {
 		r.fail(build.Offset, "build: want an object, found %s", kindOf(build))
 	}
 	switch {
-	case older != nil || member(build, "dockerfile") != nil:
+	case older != nil || build.Member("dockerfile") != nil:
 		c.Type = TypeDockerfile
-		c.Dockerfile = r.text("build.dockerfile", member(build, "dockerfile"), true)
-		c.Context = r.text("build.context", member(build, "context"), false)
+		c.Dockerfile = r.text("build.dockerfile", build.Member("dockerfile"), true)
+		c.Context = r.text("build.context", build.Member("context"), false)
 		if older != nil {
 			c.Dockerfile = r.text("dockerFile", older, true)
-			c.Context = r.text("context", member(root, "context"), false)
+			c.Context = r.text("context", root.Member("context"), false)
 		}
 		r.readBuild(c, build)
-	case member(root, "dockerComposeFile") != nil:
+	case root.Member("dockerComposeFile") != nil:
 		c.Type = TypeCompose
-		c.ComposeFiles = r.composeFiles(member(root, "dockerComposeFile"))
-	case member(root, "image") != nil:
+		c.ComposeFiles = r.composeFiles(root.Member("dockerComposeFile"))
+	case root.Member("image") != nil:
 		c.Type = TypeImage
-		c.Image = r.text("image", member(root, "image"), true)
+		c.Image = r.text("image", root.Member("image"), true)
 	default:
 		r.failWithoutType()
 	}
@@ -77,12 +77,12 @@ func (r *reader) failWithoutType() {
 }
 
 func (r *reader) readBuild(c *Configuration, build *jsonc.Value) {
-	if target := member(build, "target"); target.Truthy() {
+	if target := build.Member("target"); target.Truthy() {
 		c.Target = r.argument("build.target", target)
 	}
-	c.Options = r.options(member(build, "options"))
+	c.Options = r.options(build.Member("options"))
 	r.readOptions(c.Options)
-	c.Args = r.arguments(member(build, "args"))
+	c.Args = r.arguments(build.Member("args"))
 }
 
 // options are what JavaScript adds to a command line for ...options. Of a string, these are its characters; what has no
@@ -108,7 +108,7 @@ func (r *reader) options(options *jsonc.Value) []string {
 	case jsonc.String:
 		return strings.Split(r.expand(property, options), "")
 	case jsonc.Object:
-		if member(options, "length").Truthy() {
+		if options.Member("length").Truthy() {
 			r.fail(options.Offset, "%s: want an array of strings, found %s", property, kindOf(options))
 		}
 	}
@@ -138,7 +138,7 @@ func (r *reader) arguments(args *jsonc.Value) map[string]string {
 	switch args.Kind {
 	case jsonc.Object:
 		for i := range args.Members {
-			name := memberName(args.Members[i])
+			name := args.Members[i].Name()
 			arguments[name] = r.argument(property+"."+name, &args.Members[i].Value)
 		}
 	case jsonc.Array:
@@ -181,17 +181,17 @@ var pathProperties = []string{"dockerFile", "build.dockerfile", "context", "buil
 var featureProperties = []string{"containerEnv", "containerUser", "remoteUser", "overrideFeatureInstallOrder"}
 
 func (r *reader) readFeatures(c *Configuration) {
-	features := r.objectOf("features", member(r.document.root, "features"))
+	features := r.objectOf("features", r.document.root.Member("features"))
 	if features == nil || len(features.Members) == 0 {
 		return
 	}
 	for i := range features.Members {
-		id := memberName(features.Members[i])
+		id := features.Members[i].Name()
 		c.Features = append(c.Features, FeatureOf(id, path.Dir(c.Path)))
 		r.walk("features."+id, &features.Members[i].Value)
 	}
 	for _, name := range featureProperties {
-		if value := member(r.document.root, name); value != nil {
+		if value := r.document.root.Member(name); value != nil {
 			r.walk(name, value)
 		}
 	}
@@ -200,7 +200,7 @@ func (r *reader) readFeatures(c *Configuration) {
 // containerWorkspace is the workspace's folder in the container, as
 // "devcontainer build" takes it, which mounts the workspace and no folder above.
 func (r *reader) containerWorkspace() string {
-	if value := member(r.document.root, "workspaceFolder"); value.Truthy() {
+	if value := r.document.root.Member("workspaceFolder"); value.Truthy() {
 		if value.Kind != jsonc.String {
 			r.fail(value.Offset, "workspaceFolder: want a string, found %s", kindOf(value))
 		}
@@ -218,7 +218,7 @@ func (r *reader) walk(property string, value *jsonc.Value) {
 	switch value.Kind {
 	case jsonc.Object:
 		for i := range value.Members {
-			r.walk(property+"."+memberName(value.Members[i]), &value.Members[i].Value)
+			r.walk(property+"."+value.Members[i].Name(), &value.Members[i].Value)
 		}
 	case jsonc.Array:
 		for i := range value.Elements {
@@ -259,7 +259,7 @@ func (r *reader) text(property string, value *jsonc.Value, required bool) string
 }
 
 func (r *reader) texts(property string, value *jsonc.Value) []string {
-	if value == nil || isNull(value) {
+	if value == nil || value.Kind == jsonc.Null {
 		return nil
 	}
 	if value.Kind != jsonc.Array {

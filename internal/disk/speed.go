@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// blockBytes is the size of one write. It is a multiple of the block size of every common file system, which writes past
-// the page cache need: https://man7.org/linux/man-pages/man2/open.2.html#NOTES
+// blockBytes is the size of one write. It is a multiple of the block size of every common file system, which writes
+// past the page cache need: https://man7.org/linux/man-pages/man2/open.2.html#NOTES
 const blockBytes = 1 << 20
 
 // Speed is the result of a measurement.

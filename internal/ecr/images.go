@@ -26,11 +26,21 @@ const maxPage = 1000
 
 // imagesAPI is the part of ECR that Images calls; *awsecr.Client implements it.
 type imagesAPI interface {
-	BatchGetImage(context.Context, *awsecr.BatchGetImageInput, ...func(*awsecr.Options)) (*awsecr.BatchGetImageOutput, error)
-	BatchDeleteImage(context.Context, *awsecr.BatchDeleteImageInput, ...func(*awsecr.Options)) (*awsecr.BatchDeleteImageOutput, error)
-	BatchCheckLayerAvailability(context.Context, *awsecr.BatchCheckLayerAvailabilityInput, ...func(*awsecr.Options)) (*awsecr.BatchCheckLayerAvailabilityOutput, error)
-	DescribeImages(context.Context, *awsecr.DescribeImagesInput, ...func(*awsecr.Options)) (*awsecr.DescribeImagesOutput, error)
-	GetDownloadUrlForLayer(context.Context, *awsecr.GetDownloadUrlForLayerInput, ...func(*awsecr.Options)) (*awsecr.GetDownloadUrlForLayerOutput, error)
+	BatchGetImage(
+		context.Context, *awsecr.BatchGetImageInput, ...func(*awsecr.Options),
+	) (*awsecr.BatchGetImageOutput, error)
+	BatchDeleteImage(
+		context.Context, *awsecr.BatchDeleteImageInput, ...func(*awsecr.Options),
+	) (*awsecr.BatchDeleteImageOutput, error)
+	BatchCheckLayerAvailability(
+		context.Context, *awsecr.BatchCheckLayerAvailabilityInput, ...func(*awsecr.Options),
+	) (*awsecr.BatchCheckLayerAvailabilityOutput, error)
+	DescribeImages(
+		context.Context, *awsecr.DescribeImagesInput, ...func(*awsecr.Options),
+	) (*awsecr.DescribeImagesOutput, error)
+	GetDownloadUrlForLayer(
+		context.Context, *awsecr.GetDownloadUrlForLayerInput, ...func(*awsecr.Options),
+	) (*awsecr.GetDownloadUrlForLayerOutput, error)
 	PutImage(context.Context, *awsecr.PutImageInput, ...func(*awsecr.Options)) (*awsecr.PutImageOutput, error)
 }
 
@@ -66,7 +76,8 @@ type Images struct {
 // NewImages returns the Images of a target.
 func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
 	images := &Images{
-		api: clients.ECR, http: clients.HTTP, clock: clock, facts: newFactCache(factBytes), recent: newRecentCache(recentBytes),
+		api: clients.ECR, http: clients.HTTP, clock: clock, facts: newFactCache(factBytes),
+		recent: newRecentCache(recentBytes),
 	}
 	images.lookup = newBatcher(images.findAll)
 	return images
@@ -139,24 +150,21 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 // List returns all images of the repository, without manifests and configurations, 1,000 per call.
 func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 	var images []Image
-	input := &awsecr.DescribeImagesInput{
+	pages := awsecr.NewDescribeImagesPaginator(i.api, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		MaxResults:     awssdk.Int32(maxPage),
 		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
-	}
-	for {
-		out, err := i.api.DescribeImages(ctx, input)
+	})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list the images: %w", err)
 		}
 		for _, detail := range out.ImageDetails {
 			images = append(images, imageOf(detail))
 		}
-		if awssdk.ToString(out.NextToken) == "" {
-			return images, nil
-		}
-		input.NextToken = out.NextToken
 	}
+	return images, nil
 }
 
 func imageOf(detail types.ImageDetail) Image {

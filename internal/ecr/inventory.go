@@ -29,11 +29,15 @@ const listsLag = 5 * time.Second
 const inventoryTimeout = 5 * time.Minute
 
 type describeRepositories interface {
-	DescribeRepositories(context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options)) (*awsecr.DescribeRepositoriesOutput, error)
+	DescribeRepositories(
+		context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options),
+	) (*awsecr.DescribeRepositoriesOutput, error)
 }
 
 type getResources interface {
-	GetResources(context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options)) (*resourcegroupstaggingapi.GetResourcesOutput, error)
+	GetResources(
+		context.Context, *resourcegroupstaggingapi.GetResourcesInput, ...func(*resourcegroupstaggingapi.Options),
+	) (*resourcegroupstaggingapi.GetResourcesOutput, error)
 }
 
 // Inventory holds the repositories of an account and region whose names begin with a prefix, and their tags. It reads
@@ -157,9 +161,11 @@ func (i *Inventory) read(ctx context.Context) error {
 
 func (i *Inventory) readRepositories(ctx context.Context) (map[string]Repository, error) {
 	found := map[string]Repository{}
-	input := &awsecr.DescribeRepositoriesInput{MaxResults: awssdk.Int32(maxPage)}
-	for {
-		out, err := i.repositories.DescribeRepositories(ctx, input)
+	pages := awsecr.NewDescribeRepositoriesPaginator(i.repositories, &awsecr.DescribeRepositoriesInput{
+		MaxResults: awssdk.Int32(maxPage),
+	})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list the repositories: %w", err)
 		}
@@ -168,22 +174,19 @@ func (i *Inventory) readRepositories(ctx context.Context) (map[string]Repository
 				found[repository.Name] = repository
 			}
 		}
-		if awssdk.ToString(out.NextToken) == "" {
-			return found, nil
-		}
-		input.NextToken = out.NextToken
 	}
+	return found, nil
 }
 
 func (i *Inventory) readTags(ctx context.Context) (map[string]map[string]string, error) {
 	byARN := map[string]map[string]string{}
-	input := &resourcegroupstaggingapi.GetResourcesInput{
+	pages := resourcegroupstaggingapi.NewGetResourcesPaginator(i.tags, &resourcegroupstaggingapi.GetResourcesInput{
 		ResourceTypeFilters: []string{"ecr:repository"},
 		ResourcesPerPage:    awssdk.Int32(maxTagPage),
 		TagFilters:          []types.TagFilter{{Key: &i.tagKey}},
-	}
-	for {
-		out, err := i.tags.GetResources(ctx, input)
+	})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list the repositories' tags: %w", err)
 		}
@@ -194,9 +197,6 @@ func (i *Inventory) readTags(ctx context.Context) (map[string]map[string]string,
 			}
 			byARN[awssdk.ToString(resource.ResourceARN)] = tags
 		}
-		if awssdk.ToString(out.PaginationToken) == "" {
-			return byARN, nil
-		}
-		input.PaginationToken = out.PaginationToken
 	}
+	return byARN, nil
 }

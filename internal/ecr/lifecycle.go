@@ -9,8 +9,12 @@ import (
 // LifecyclePolicy returns the policy with one rule that makes images expire this many days after their push:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 func LifecyclePolicy(days int32) string {
-	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"description":"imagecache: images expire %d days after they were pushed",`+
-		`"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":%d},"action":{"type":"expire"}}]}`, days, days)
+	return fmt.Sprintf(
+		`{"rules":[{"rulePriority":1,"description":"imagecache: images expire %d days after they were pushed",`+
+			`"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":%d},`+
+			`"action":{"type":"expire"}}]}`,
+		days, days,
+	)
 }
 
 // SameLifecyclePolicy reports whether two lifecycle policies are equal as JSON, without the descriptions of their

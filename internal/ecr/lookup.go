@@ -105,7 +105,9 @@ func (i *Images) getTagged(ctx context.Context, repository string, tags []string
 		}
 		tag := awssdk.ToString(found.ImageId.ImageTag)
 		if actual := ocidigest.FromBytes(image.Manifest).String(); actual != image.Digest {
-			answers[tag] = answer{err: fmt.Errorf("look up image %s: the manifest's digest is %s, not %s", tag, actual, image.Digest)}
+			answers[tag] = answer{
+				err: fmt.Errorf("look up image %s: the manifest's digest is %s, not %s", tag, actual, image.Digest),
+			}
 			continue
 		}
 		answers[tag] = answer{image: image}
@@ -174,7 +176,9 @@ func ignoreGone(err error) error {
 	return err
 }
 
-func (i *Images) describeSome(ctx context.Context, repository string, ids []types.ImageIdentifier, images map[string]*Image) error {
+func (i *Images) describeSome(
+	ctx context.Context, repository string, ids []types.ImageIdentifier, images map[string]*Image,
+) error {
 	out, err := i.api.DescribeImages(ctx, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository, ImageIds: ids,
 		Filter: &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
@@ -246,7 +250,9 @@ func (i *Images) readConfig(ctx context.Context, repository string, manifest []b
 
 // readBlob returns the bytes of a blob of an image.
 func (i *Images) readBlob(ctx context.Context, repository, digest string) ([]byte, error) {
-	out, err := i.api.GetDownloadUrlForLayer(ctx, &awsecr.GetDownloadUrlForLayerInput{RepositoryName: &repository, LayerDigest: &digest})
+	out, err := i.api.GetDownloadUrlForLayer(
+		ctx, &awsecr.GetDownloadUrlForLayerInput{RepositoryName: &repository, LayerDigest: &digest},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("get the configuration's address: %w", err)
 	}

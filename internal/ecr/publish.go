@@ -56,7 +56,12 @@ func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byt
 	if err != nil {
 		return putError(err)
 	}
-	i.recent.put(repository, publication.Stored{Digest: ocidigest.FromBytes(manifest).String(), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest)})
+	i.recent.put(
+		repository,
+		publication.Stored{
+			Digest: ocidigest.FromBytes(manifest).String(), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest),
+		},
+	)
 	return nil
 }
 

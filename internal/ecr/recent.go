@@ -75,23 +75,24 @@ func (i *Images) readRecent(ctx context.Context, repository string) (map[string]
 // listRecent returns the newest images of a repository, without their origins.
 func (i *Images) listRecent(ctx context.Context, repository string) (map[string]publication.Stored, error) {
 	var listed []publication.Stored
-	input := &awsecr.DescribeImagesInput{
+	pages := awsecr.NewDescribeImagesPaginator(i.api, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		MaxResults:     awssdk.Int32(maxPage),
-		Filter:         &types.DescribeImagesFilter{TagStatus: types.TagStatusTagged, ImageStatus: types.ImageStatusFilterActive},
-	}
-	for range maxRecentPages {
-		out, err := i.api.DescribeImages(ctx, input)
+		Filter: &types.DescribeImagesFilter{
+			TagStatus: types.TagStatusTagged, ImageStatus: types.ImageStatusFilterActive,
+		},
+	})
+	for n := 0; n < maxRecentPages && pages.HasMorePages(); n++ {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list recent images: %w", err)
 		}
 		for _, detail := range out.ImageDetails {
-			listed = append(listed, publication.Stored{Digest: awssdk.ToString(detail.ImageDigest), PushedAt: awssdk.ToTime(detail.ImagePushedAt)})
+			listed = append(
+				listed,
+				publication.Stored{Digest: awssdk.ToString(detail.ImageDigest), PushedAt: awssdk.ToTime(detail.ImagePushedAt)},
+			)
 		}
-		if awssdk.ToString(out.NextToken) == "" {
-			break
-		}
-		input.NextToken = out.NextToken
 	}
 	slices.SortFunc(listed, compareAge)
 	images := map[string]publication.Stored{}

@@ -37,7 +37,9 @@ func newRecentCache(limit int) *recentCache {
 
 // get returns the known images of a repository, or the error of a read that failed recently. fresh means that no new
 // read is due. Callers must not change the map.
-func (c *recentCache) get(repository string, now time.Time) (images map[string]publication.Stored, fresh bool, err error) {
+func (c *recentCache) get(
+	repository string, now time.Time,
+) (images map[string]publication.Stored, fresh bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, asked := c.repositories.Get(repository)
@@ -66,7 +68,9 @@ func (c *recentCache) begin(repository string) map[string]publication.Stored {
 }
 
 // set stores the result of a read, and adds the images that were put around its start and that it does not show.
-func (c *recentCache) set(repository string, began time.Time, images map[string]publication.Stored) map[string]publication.Stored {
+func (c *recentCache) set(
+	repository string, began time.Time, images map[string]publication.Stored,
+) map[string]publication.Stored {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, asked := c.repositories.Get(repository)

@@ -20,17 +20,37 @@ var ErrRepositoryExists = errors.New("the repository exists already")
 
 // repositoriesAPI is the part of ECR that Repositories calls; *awsecr.Client implements it.
 type repositoriesAPI interface {
-	CreateRepository(context.Context, *awsecr.CreateRepositoryInput, ...func(*awsecr.Options)) (*awsecr.CreateRepositoryOutput, error)
-	DeleteRepository(context.Context, *awsecr.DeleteRepositoryInput, ...func(*awsecr.Options)) (*awsecr.DeleteRepositoryOutput, error)
-	DescribeRepositories(context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options)) (*awsecr.DescribeRepositoriesOutput, error)
-	GetLifecyclePolicy(context.Context, *awsecr.GetLifecyclePolicyInput, ...func(*awsecr.Options)) (*awsecr.GetLifecyclePolicyOutput, error)
-	GetRepositoryPolicy(context.Context, *awsecr.GetRepositoryPolicyInput, ...func(*awsecr.Options)) (*awsecr.GetRepositoryPolicyOutput, error)
-	ListTagsForResource(context.Context, *awsecr.ListTagsForResourceInput, ...func(*awsecr.Options)) (*awsecr.ListTagsForResourceOutput, error)
-	PutImageTagMutability(context.Context, *awsecr.PutImageTagMutabilityInput, ...func(*awsecr.Options)) (*awsecr.PutImageTagMutabilityOutput, error)
-	PutLifecyclePolicy(context.Context, *awsecr.PutLifecyclePolicyInput, ...func(*awsecr.Options)) (*awsecr.PutLifecyclePolicyOutput, error)
-	SetRepositoryPolicy(context.Context, *awsecr.SetRepositoryPolicyInput, ...func(*awsecr.Options)) (*awsecr.SetRepositoryPolicyOutput, error)
+	CreateRepository(
+		context.Context, *awsecr.CreateRepositoryInput, ...func(*awsecr.Options),
+	) (*awsecr.CreateRepositoryOutput, error)
+	DeleteRepository(
+		context.Context, *awsecr.DeleteRepositoryInput, ...func(*awsecr.Options),
+	) (*awsecr.DeleteRepositoryOutput, error)
+	DescribeRepositories(
+		context.Context, *awsecr.DescribeRepositoriesInput, ...func(*awsecr.Options),
+	) (*awsecr.DescribeRepositoriesOutput, error)
+	GetLifecyclePolicy(
+		context.Context, *awsecr.GetLifecyclePolicyInput, ...func(*awsecr.Options),
+	) (*awsecr.GetLifecyclePolicyOutput, error)
+	GetRepositoryPolicy(
+		context.Context, *awsecr.GetRepositoryPolicyInput, ...func(*awsecr.Options),
+	) (*awsecr.GetRepositoryPolicyOutput, error)
+	ListTagsForResource(
+		context.Context, *awsecr.ListTagsForResourceInput, ...func(*awsecr.Options),
+	) (*awsecr.ListTagsForResourceOutput, error)
+	PutImageTagMutability(
+		context.Context, *awsecr.PutImageTagMutabilityInput, ...func(*awsecr.Options),
+	) (*awsecr.PutImageTagMutabilityOutput, error)
+	PutLifecyclePolicy(
+		context.Context, *awsecr.PutLifecyclePolicyInput, ...func(*awsecr.Options),
+	) (*awsecr.PutLifecyclePolicyOutput, error)
+	SetRepositoryPolicy(
+		context.Context, *awsecr.SetRepositoryPolicyInput, ...func(*awsecr.Options),
+	) (*awsecr.SetRepositoryPolicyOutput, error)
 	TagResource(context.Context, *awsecr.TagResourceInput, ...func(*awsecr.Options)) (*awsecr.TagResourceOutput, error)
-	UntagResource(context.Context, *awsecr.UntagResourceInput, ...func(*awsecr.Options)) (*awsecr.UntagResourceOutput, error)
+	UntagResource(
+		context.Context, *awsecr.UntagResourceInput, ...func(*awsecr.Options),
+	) (*awsecr.UntagResourceOutput, error)
 }
 
 // Repository is a repository as ECR describes it.
@@ -53,9 +73,11 @@ type Repositories struct{ api repositoriesAPI }
 // NewRepositories returns the Repositories of a target.
 func NewRepositories(clients *aws.Clients) *Repositories { return &Repositories{api: clients.ECR} }
 
-// Create creates a repository whose image tags are immutable, with the repository's own tags. It returns ErrRepositoryExists
-// if the repository exists.
-func (r *Repositories) Create(ctx context.Context, name, kmsKeyARN string, tags map[string]string) (*Repository, error) {
+// Create creates a repository whose image tags are immutable, with the repository's own tags. It returns
+// ErrRepositoryExists if the repository exists.
+func (r *Repositories) Create(
+	ctx context.Context, name, kmsKeyARN string, tags map[string]string,
+) (*Repository, error) {
 	encryption := &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeAes256}
 	if kmsKeyARN != "" {
 		encryption = &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms, KmsKey: &kmsKeyARN}
@@ -138,7 +160,9 @@ func (r *Repositories) LifecyclePolicy(ctx context.Context, name string) (string
 
 // PutLifecyclePolicy replaces the lifecycle policy.
 func (r *Repositories) PutLifecyclePolicy(ctx context.Context, name, policy string) error {
-	_, err := r.api.PutLifecyclePolicy(ctx, &awsecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: &policy})
+	_, err := r.api.PutLifecyclePolicy(
+		ctx, &awsecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: &policy},
+	)
 	return wrap("put the lifecycle policy", err)
 }
 

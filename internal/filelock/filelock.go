@@ -1,5 +1,6 @@
-// Package filelock keeps processes apart with locks on files (flock(2), https://man7.org/linux/man-pages/man2/flock.2.html).
-// A lock falls with the process that holds it, however that process ends.
+// Package filelock keeps processes apart with locks on files (flock(2),
+// https://man7.org/linux/man-pages/man2/flock.2.html). A lock falls with the process that holds it, however that
+// process ends.
 package filelock
 
 import (
@@ -45,7 +46,9 @@ func Lock(ctx context.Context, path string, mode Mode, waiting func()) (unlock f
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("lock file %s, which another process holds: %w", path, context.Cause(ctx)), file.Close())
+			return nil, errors.Join(
+				fmt.Errorf("lock file %s, which another process holds: %w", path, context.Cause(ctx)), file.Close(),
+			)
 		case <-time.After(interval):
 		}
 	}

@@ -58,8 +58,8 @@ func cutPath(revision string) (commit, below string, found bool) {
 	return revision, "", false
 }
 
-// extract checks out what is below a folder of a commit, with an index and a work tree of its own: the repository's stay
-// as they are, and the attributes are those of the commit.
+// extract checks out what is below a folder of a commit, with an index and a work tree of its own: the repository's
+// stay as they are, and the attributes are those of the commit.
 func extract(ctx context.Context, gitDir, commit, below, folder string) error {
 	private, err := os.MkdirTemp(folder, ".checkout-")
 	if err != nil {
@@ -138,7 +138,9 @@ type git struct{ dir, workTree, index string }
 // run runs a git command. Its error is one line, in git's own words where git printed any.
 func (g git) run(ctx context.Context, stdin io.Reader, stdout io.Writer, args ...string) error {
 	var printed bytes.Buffer
-	command := exec.CommandContext(ctx, "git", append([]string{"--git-dir=" + g.dir, "--work-tree=" + g.workTree}, args...)...)
+	command := exec.CommandContext(
+		ctx, "git",
+		append([]string{"--git-dir=" + g.dir, "--work-tree=" + g.workTree}, args...)...)
 	command.Dir = g.workTree
 	command.Env = append(os.Environ(), "GIT_INDEX_FILE="+g.index)
 	command.Stdin, command.Stdout, command.Stderr = stdin, stdout, &printed

@@ -99,13 +99,19 @@ func (m *maker) warnOfOwnIgnoreFile(root *os.Root, folder string) {
 	}
 	own := relative + ".dockerignore"
 	if _, err := root.Stat(own); found && err == nil {
-		m.warn(Warning{Code: IgnoreFileNotUsed, Path: path.Join(folder, own)},
-			"%s hides nothing: the reference CLI builds a copy of the Dockerfile from elsewhere; name it .dockerignore, at the context's top", own)
+		m.warn(
+			Warning{Code: IgnoreFileNotUsed, Path: path.Join(folder, own)},
+			"%s hides nothing: the reference CLI builds a copy of the Dockerfile from elsewhere; name it .dockerignore, at the context's top",
+			own,
+		)
 	}
 }
 
 // modes are the entries' kinds, as they go into the key.
-var modes = map[files.Kind]Mode{files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink, files.Folder: ModeFolder}
+var modes = map[files.Kind]Mode{
+	files.File: ModeFile, files.Executable: ModeExecutable, files.Symlink: ModeSymlink,
+	files.Folder: ModeFolder,
+}
 
 // modeOf is an entry's mode. A build gives everybody the right to read and to
 // execute a Feature's files, so their rights don't count.

@@ -25,7 +25,10 @@ func (m *maker) features(ctx context.Context, _ *dockerfile.Recipe) error {
 		for _, feature := range c.Features {
 			// A lockfile's digest counts more than the reference's own.
 			if !feature.Pinned() || lockfile[feature.Resolved].Integrity != "" {
-				m.warn(Warning{Code: FeatureNotCovered, Setting: InputFeatures, Path: c.Path}, "what the Feature %s installs is not in the key", feature.ID)
+				m.warn(
+					Warning{Code: FeatureNotCovered, Setting: InputFeatures, Path: c.Path},
+					"what the Feature %s installs is not in the key", feature.ID,
+				)
 			}
 		}
 		return nil
@@ -96,8 +99,11 @@ func (w *featureWalk) take(ctx context.Context, feature devcontainer.Feature, of
 		w.warn(Warning{Code: FeatureDependenciesUnknown, Path: w.configuration.Path},
 			"what the Feature %s depends on is not in the key; commit %s", name, w.configuration.Lockfile)
 	default:
-		w.warn(Warning{Code: FeatureNotCovered, Path: w.configuration.Path},
-			"the Feature %s may be another version tomorrow, under the same hash; commit %s, or name its digest", name, w.configuration.Lockfile)
+		w.warn(
+			Warning{Code: FeatureNotCovered, Path: w.configuration.Path},
+			"the Feature %s may be another version tomorrow, under the same hash; commit %s, or name its digest", name,
+			w.configuration.Lockfile,
+		)
 	}
 	return nil, nil
 }

@@ -74,7 +74,9 @@ func FromContents(devcontainerJSON, dockerfile []byte, platform string) (*Key, e
 	}
 	switch {
 	case c.Type == devcontainer.TypeDockerfile && len(dockerfile) == 0:
-		return nil, fmt.Errorf("compute hash: devcontainer.json refers to the Dockerfile %s, whose contents are missing", c.Dockerfile)
+		return nil, fmt.Errorf(
+			"compute hash: devcontainer.json refers to the Dockerfile %s, whose contents are missing", c.Dockerfile,
+		)
 	case c.Type != devcontainer.TypeDockerfile && len(dockerfile) > 0:
 		return nil, errors.New("compute hash: a Dockerfile is given, and devcontainer.json refers to none")
 	}

@@ -25,7 +25,9 @@ func normalizePlatform(platform string) (string, error) {
 		return DefaultPlatform, nil
 	}
 	if !platformPattern.MatchString(platform) {
-		return "", fmt.Errorf("platform %q is not of the form os/architecture or os/architecture/variant, in lower case", platform)
+		return "", fmt.Errorf(
+			"platform %q is not of the form os/architecture or os/architecture/variant, in lower case", platform,
+		)
 	}
 	if normal, found := redundantVariants[platform]; found {
 		return normal, nil

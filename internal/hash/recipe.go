@@ -19,7 +19,10 @@ func (m *maker) recipe() (*dockerfile.Recipe, error) {
 	case devcontainer.TypeImage:
 		return &dockerfile.Recipe{Images: []dockerfile.Image{{Reference: c.Image}}}, nil
 	case devcontainer.TypeCompose:
-		m.warn(Warning{Code: ComposeNotSupported, Path: c.Path}, "Docker Compose configurations are not cached: the key covers %s alone", c.Path)
+		m.warn(
+			Warning{Code: ComposeNotSupported, Path: c.Path},
+			"Docker Compose configurations are not cached: the key covers %s alone", c.Path,
+		)
 		return &dockerfile.Recipe{}, nil
 	}
 	recipe, err := dockerfile.Analyze(c.DockerfileRaw, m.buildOptions())

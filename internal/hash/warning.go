@@ -34,7 +34,8 @@ const (
 	DockerfileNotUnderstood WarningCode = "DockerfileNotUnderstood"
 	// OptionNotCovered: an argument in build.options brings something in that no key covers.
 	OptionNotCovered WarningCode = "OptionNotCovered"
-	// IgnoreFileNotUsed: an ignore file named after the Dockerfile has no effect in a dev container's build; rename it to .dockerignore.
+	// IgnoreFileNotUsed: an ignore file named after the Dockerfile has no effect in a dev container's build; rename it
+	// to .dockerignore.
 	IgnoreFileNotUsed WarningCode = "IgnoreFileNotUsed"
 	// ComposeNotSupported: Docker Compose configurations are hashed, and never cached.
 	ComposeNotSupported WarningCode = "ComposeNotSupported"

@@ -48,7 +48,8 @@ type Plan struct {
 
 // Empty reports whether nothing is to be done.
 func (p Plan) Empty() bool {
-	return !p.Create && !p.SetTrust && !p.PutPolicy && !p.PutBoundary && !p.DropBoundary && len(p.Tag) == 0 && len(p.Untag) == 0
+	return !p.Create && !p.SetTrust && !p.PutPolicy && !p.PutBoundary && !p.DropBoundary && len(p.Tag) == 0 &&
+		len(p.Untag) == 0
 }
 
 // PlanRole compares the desired with the observed state; seen is nil if the role does not exist. The role's owner
@@ -105,7 +106,9 @@ func (r *Roles) Observe(ctx context.Context, name string) (*Role, error) {
 	for _, tag := range out.Role.Tags {
 		found.Tags[awssdk.ToString(tag.Key)] = awssdk.ToString(tag.Value)
 	}
-	policy, err := r.api.GetRolePolicy(ctx, &awsiam.GetRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policyName)})
+	policy, err := r.api.GetRolePolicy(
+		ctx, &awsiam.GetRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policyName)},
+	)
 	switch {
 	case aws.ClassOf(err) == aws.ClassNotFound:
 	case err != nil:
@@ -135,11 +138,15 @@ func (r *Roles) Apply(ctx context.Context, desired Role, plan Plan) error {
 	}
 	name := &desired.Name
 	step(plan.SetTrust, "set the trust policy", func() error {
-		_, err := r.api.UpdateAssumeRolePolicy(ctx, &awsiam.UpdateAssumeRolePolicyInput{RoleName: name, PolicyDocument: &desired.Trust})
+		_, err := r.api.UpdateAssumeRolePolicy(
+			ctx, &awsiam.UpdateAssumeRolePolicyInput{RoleName: name, PolicyDocument: &desired.Trust},
+		)
 		return err
 	})
 	step(plan.PutBoundary, "set the permissions boundary", func() error {
-		_, err := r.api.PutRolePermissionsBoundary(ctx, &awsiam.PutRolePermissionsBoundaryInput{RoleName: name, PermissionsBoundary: &desired.BoundaryARN})
+		_, err := r.api.PutRolePermissionsBoundary(
+			ctx, &awsiam.PutRolePermissionsBoundaryInput{RoleName: name, PermissionsBoundary: &desired.BoundaryARN},
+		)
 		return err
 	})
 	step(plan.DropBoundary, "remove the permissions boundary", func() error {
@@ -147,7 +154,10 @@ func (r *Roles) Apply(ctx context.Context, desired Role, plan Plan) error {
 		return err
 	})
 	step(plan.PutPolicy, "put the policy", func() error {
-		_, err := r.api.PutRolePolicy(ctx, &awsiam.PutRolePolicyInput{RoleName: name, PolicyName: awssdk.String(policyName), PolicyDocument: &desired.Policy})
+		_, err := r.api.PutRolePolicy(
+			ctx,
+			&awsiam.PutRolePolicyInput{RoleName: name, PolicyName: awssdk.String(policyName), PolicyDocument: &desired.Policy},
+		)
 		return err
 	})
 	step(len(plan.Tag) > 0, "set tags", func() error {
@@ -190,7 +200,9 @@ const revocationName = "AWSRevokeOlderSessions"
 // first who owns the role.
 func (r *Roles) Delete(ctx context.Context, name string) error {
 	for _, policy := range []string{policyName, revocationName} {
-		_, err := r.api.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policy)})
+		_, err := r.api.DeleteRolePolicy(
+			ctx, &awsiam.DeleteRolePolicyInput{RoleName: &name, PolicyName: awssdk.String(policy)},
+		)
 		if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
 			return fmt.Errorf("delete the policy %s of role %s: %w", policy, name, err)
 		}

@@ -1,6 +1,6 @@
 // Package imagelabel names the labels that a published image carries in its configuration, and the annotations of its
-// manifest. The runner writes the labels after the build, and the controller checks them before it publishes the image and
-// before it hands it out. The annotations are the controller's own.
+// manifest. The runner writes the labels after the build, and the controller checks them before it publishes the
+// image and before it hands it out. The annotations are the controller's own.
 package imagelabel
 
 // Labels of a published image.
@@ -9,7 +9,8 @@ const (
 	Hash = "dev.imagecache.hash"
 	// Version is the version of the hash, a decimal number.
 	Version = "dev.imagecache.version"
-	// UID is the UID of the DevcontainerImage that the image was built for. It gives every publication a digest of its own.
+	// UID is the UID of the DevcontainerImage that the image was built for. It gives every publication a digest of its
+	// own.
 	UID = "dev.imagecache.uid"
 	// BuildSeconds is how long the image takes to build, in whole seconds: what a later hit saves.
 	BuildSeconds = "dev.imagecache.build-seconds"

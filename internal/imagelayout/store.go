@@ -44,8 +44,8 @@ func (s Store) Put(ctx context.Context, image v1.Image, name string) error {
 	})
 }
 
-// Tag gives an image another name, which another image may have had. source is a name of it, or its digest. The error is
-// fs.ErrNotExist where no image has that.
+// Tag gives an image another name, which another image may have had. source is a name of it, or its digest. The error
+// is fs.ErrNotExist where no image has that.
 func (s Store) Tag(ctx context.Context, source, target string) error {
 	return s.changeIndex(ctx, func(index *v1.IndexManifest) error {
 		for _, descriptor := range index.Manifests {

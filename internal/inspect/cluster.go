@@ -40,11 +40,16 @@ var rights = []right{
 
 // clusterFindings checks that the cluster answers, that its clock agrees with this machine's clock, and the user's
 // permissions. ok reports whether further checks of the cluster make sense.
-func clusterFindings(ctx context.Context, config *rest.Config, namespace string, now func() time.Time) (list []Finding, ok bool) {
+func clusterFindings(
+	ctx context.Context, config *rest.Config, namespace string, now func() time.Time,
+) (list []Finding, ok bool) {
 	f := &findings{area: areaCluster}
 	answered, err := ask(ctx, config)
 	if err != nil {
-		f.add("reachable", ResultFailed, runner.ClusterError(err).Error(), "check --kubeconfig and --context, and that the cluster is running")
+		f.add(
+			"reachable", ResultFailed, runner.ClusterError(err).Error(),
+			"check --kubeconfig and --context, and that the cluster is running",
+		)
 		return f.list, false
 	}
 	f.ok("reachable", config.Host)

@@ -44,13 +44,18 @@ var abnormal = map[string]bool{v1alpha1.ConditionReconciling: true, v1alpha1.Con
 // count only if no others exist.
 func (f *findings) conditions(conditions []metav1.Condition, generation, observed int64) {
 	if len(conditions) == 0 {
-		f.add("controller", ResultFailed, "the controller has not processed the object", "check that the manager is running and watches this namespace")
+		f.add(
+			"controller", ResultFailed, "the controller has not processed the object",
+			"check that the manager is running and watches this namespace",
+		)
 		return
 	}
 	if observed >= generation {
 		f.ok("controller", "the controller has processed the latest spec")
 	} else {
-		f.add("controller", ResultFailed, "the controller has not processed the latest spec", "check that the manager is running")
+		f.add(
+			"controller", ResultFailed, "the controller has not processed the latest spec", "check that the manager is running",
+		)
 	}
 	for _, condition := range conditions {
 		if abnormal[condition.Type] || condition.Type == v1alpha1.ConditionReady && len(conditions) > 1 {
@@ -73,8 +78,10 @@ func runnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
 	f := &findings{area: areaRunner}
 	f.is(cache.Spec.Provider == "" || cache.Spec.Provider == v1alpha1.ProviderAWSEC2, "provider",
 		cmp.Or(string(cache.Spec.Provider), string(v1alpha1.ProviderAWSEC2)), "only AWS EC2 runners can use the cache")
-	f.is(cache.Spec.Cache != v1alpha1.CacheDisabled, "cache", cmp.Or(string(cache.Spec.Cache), string(v1alpha1.CacheEnabled)),
-		"set spec.cache of the RunnerImageCache to Enabled")
+	f.is(
+		cache.Spec.Cache != v1alpha1.CacheDisabled, "cache", cmp.Or(string(cache.Spec.Cache), string(v1alpha1.CacheEnabled)),
+		"set spec.cache of the RunnerImageCache to Enabled",
+	)
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
 	return f.list
 }
@@ -85,7 +92,10 @@ func projectFindings(cache *v1alpha1.ProjectImageCache, now time.Time) []Finding
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
 	credentials := cache.Status.PullCredentials
 	if credentials == nil {
-		f.add("credentials", ResultSkipped, "no credentials exist now: the controller creates them when an environment asks for an image", "")
+		f.add(
+			"credentials", ResultSkipped,
+			"no credentials exist now: the controller creates them when an environment asks for an image", "",
+		)
 		return f.list
 	}
 	left := credentials.ExpiresAt.Sub(now)

@@ -53,7 +53,11 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 	cache := &v1alpha1.RunnerImageCache{}
 	err = d.Client.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache)
 	if err != nil {
-		f.add("runner", ResultFailed, "can't get RunnerImageCache "+project.Spec.RunnerRef.Name+": "+runner.ClusterError(err).Error(), "apply a RunnerImageCache of that name")
+		f.add(
+			"runner", ResultFailed,
+			"can't get RunnerImageCache "+project.Spec.RunnerRef.Name+": "+runner.ClusterError(err).Error(),
+			"apply a RunnerImageCache of that name",
+		)
 		return append(list, f.list...)
 	}
 	list = append(list, runnerFindings(cache)...)

@@ -30,9 +30,13 @@ const awsTimeout = 15 * time.Second
 
 // Images returns a project's images. If AWS can't be called, it returns the images of the cluster's requests, and
 // notice tells why.
-func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, clusterOnly bool) (images []catalog.Image, notice string, err error) {
+func Images(
+	ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, clusterOnly bool,
+) (images []catalog.Image, notice string, err error) {
 	requests := &v1alpha1.DevcontainerImageList{}
-	if err := c.List(ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name}); err != nil {
+	if err := c.List(
+		ctx, requests, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
+	); err != nil {
 		return nil, "", fmt.Errorf("list requests: %w", err)
 	}
 	retention := project.Spec.Retention()
@@ -42,7 +46,10 @@ func Images(ctx context.Context, c client.Client, project *v1alpha1.ProjectImage
 	stored, err := storedImages(ctx, c, project)
 	if err != nil {
 		return catalog.Images(requests.Items, nil, retention),
-			fmt.Sprintf("can't read the images from AWS (%s); showing only the images of requests that the cluster still has", aws.Message(err)), nil
+			fmt.Sprintf(
+				"can't read the images from AWS (%s); showing only the images of requests that the cluster still has",
+				aws.Message(err),
+			), nil
 	}
 	readOrigins(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
 	return catalog.Images(requests.Items, stored, retention), "", nil
@@ -66,7 +73,8 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 	stored := make([]catalog.Stored, 0, len(found))
 	for _, image := range found {
 		stored = append(stored, catalog.Stored{
-			Digest: image.Digest, Tags: image.Tags, PushedAt: image.PushedAt, SizeBytes: image.SizeBytes, Archived: image.Archived,
+			Digest: image.Digest, Tags: image.Tags, PushedAt: image.PushedAt, SizeBytes: image.SizeBytes,
+			Archived: image.Archived,
 		})
 	}
 	return stored, nil
@@ -75,7 +83,9 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 // awsClients returns clients with the user's own credentials, in the region of a project's runner.
 func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache) (*aws.Clients, error) {
 	cache := &v1alpha1.RunnerImageCache{}
-	if err := c.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache); err != nil {
+	if err := c.Get(
+		ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache,
+	); err != nil {
 		return nil, fmt.Errorf("get runner: %w", err)
 	}
 	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: "imagecache"})
@@ -87,7 +97,10 @@ func awsClients(ctx context.Context, c client.Client, project *v1alpha1.ProjectI
 
 // readOrigins reads, with the project's pull credentials, the origins of images that no request describes. Origins
 // that can't be read stay unknown.
-func readOrigins(ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored, known []catalog.Image) {
+func readOrigins(
+	ctx context.Context, c client.Client, project *v1alpha1.ProjectImageCache, stored []catalog.Stored,
+	known []catalog.Image,
+) {
 	const atOnce = 8
 	unknown := map[string]bool{}
 	for _, image := range known {
@@ -118,7 +131,9 @@ func readOrigins(ctx context.Context, c client.Client, project *v1alpha1.Project
 
 // originOf reads an image's origin from its manifest, or, if that has no inputs, from the labels of its
 // configuration.
-func originOf(ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string) publication.Origin {
+func originOf(
+	ctx context.Context, repository name.Repository, auth authn.Authenticator, digest string,
+) publication.Origin {
 	image, err := remote.Image(repository.Digest(digest), remote.WithContext(ctx), remote.WithAuth(auth))
 	if err != nil {
 		return publication.Origin{}
@@ -138,10 +153,14 @@ func originOf(ctx context.Context, repository name.Repository, auth authn.Authen
 }
 
 // errNoPullCredentials: the project has no pull credentials now.
-var errNoPullCredentials = errors.New("the project has no pull credentials: the controller creates them when an environment asks for an image")
+var errNoPullCredentials = errors.New(
+	"the project has no pull credentials: the controller creates them when an environment asks for an image",
+)
 
 // pullAccess returns a project's repository and the login to pull from it.
-func pullAccess(ctx context.Context, c client.Reader, project *v1alpha1.ProjectImageCache) (name.Repository, authn.Authenticator, error) {
+func pullAccess(
+	ctx context.Context, c client.Reader, project *v1alpha1.ProjectImageCache,
+) (name.Repository, authn.Authenticator, error) {
 	if project.Status.PullCredentials == nil || project.Status.Repository == nil {
 		return name.Repository{}, nil, errNoPullCredentials
 	}

@@ -36,10 +36,16 @@ func registryFindings(ctx context.Context, c client.Reader, project *v1alpha1.Pr
 	case err == nil, errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound:
 		f.ok("registry", repository.RegistryStr()+" accepts the pull credentials")
 	case errors.As(err, &answered):
-		f.add("registry", ResultFailed, fmt.Sprintf("%s rejects the pull credentials: %s", repository.RegistryStr(), http.StatusText(answered.StatusCode)),
-			"check that the clocks are right and that the repository has the controller's policy")
+		f.add(
+			"registry", ResultFailed,
+			fmt.Sprintf("%s rejects the pull credentials: %s", repository.RegistryStr(), http.StatusText(answered.StatusCode)),
+			"check that the clocks are right and that the repository has the controller's policy",
+		)
 	default:
-		f.add("registry", ResultFailed, fmt.Sprintf("can't reach %s: %v", repository.RegistryStr(), err), "check the network between here and the registry")
+		f.add(
+			"registry", ResultFailed, fmt.Sprintf("can't reach %s: %v", repository.RegistryStr(), err),
+			"check the network between here and the registry",
+		)
 	}
 	return f.list
 }
@@ -71,16 +77,24 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 }
 
 // roles assumes both roles. They trust only the controller, so it is right if AWS denies another user.
-func (f *findings) roles(ctx context.Context, granter *sts.Granter, target aws.Target, cache *v1alpha1.RunnerImageCache) {
-	for _, role := range []struct{ name, arn string }{{"pull role", cache.Status.PullRoleARN}, {"push role", cache.Status.PushRoleARN}} {
+func (f *findings) roles(
+	ctx context.Context, granter *sts.Granter, target aws.Target, cache *v1alpha1.RunnerImageCache,
+) {
+	for _, role := range []struct{ name, arn string }{
+		{"pull role", cache.Status.PullRoleARN}, {"push role", cache.Status.PushRoleARN},
+	} {
 		if role.arn == "" {
-			f.add(role.name, ResultFailed, "the controller has not created the role", "look at the runner's condition RolesReady")
+			f.add(
+				role.name, ResultFailed, "the controller has not created the role", "look at the runner's condition RolesReady",
+			)
 			continue
 		}
 		err := granter.Check(ctx, target, role.arn)
 		switch aws.ClassOf(err) {
 		case aws.ClassAccessDenied:
-			f.add(role.name, ResultSkipped, "only the controller may assume the role; the condition RolesReady shows its check", "")
+			f.add(
+				role.name, ResultSkipped, "only the controller may assume the role; the condition RolesReady shows its check", "",
+			)
 		default:
 			if err != nil {
 				f.add(role.name, ResultFailed, aws.Message(err), "look at the runner's condition RolesReady")
@@ -92,7 +106,9 @@ func (f *findings) roles(ctx context.Context, granter *sts.Granter, target aws.T
 }
 
 // repository compares the repository with the project's settings.
-func (f *findings) repository(ctx context.Context, repositories *ecr.Repositories, project *v1alpha1.ProjectImageCache) {
+func (f *findings) repository(
+	ctx context.Context, repositories *ecr.Repositories, project *v1alpha1.ProjectImageCache,
+) {
 	const byItself = "the controller corrects this by itself; if it does not, look at the project's conditions"
 	if project.Status.Repository == nil {
 		f.add("repository", ResultFailed, "the controller has not created the repository", "look at the project's conditions")
@@ -116,14 +132,24 @@ func (f *findings) repository(ctx context.Context, repositories *ecr.Repositorie
 			missing++
 		}
 	}
-	f.is(missing == 0, "tags", fmt.Sprintf("%d of %d tags that the controller set exist", len(project.Status.AppliedTags)-missing, len(project.Status.AppliedTags)), byItself)
+	f.is(
+		missing == 0, "tags",
+		fmt.Sprintf(
+			"%d of %d tags that the controller set exist", len(project.Status.AppliedTags)-missing,
+			len(project.Status.AppliedTags),
+		),
+		byItself,
+	)
 	policy, err := repositories.LifecyclePolicy(ctx, name)
 	if err != nil {
 		f.awsError("lifecycle", err)
 		return
 	}
 	days := project.Spec.RetentionInDays()
-	f.is(ecr.SameLifecyclePolicy(policy, ecr.LifecyclePolicy(days)), "lifecycle", fmt.Sprintf("images expire after %d days", days), byItself)
+	f.is(
+		ecr.SameLifecyclePolicy(policy, ecr.LifecyclePolicy(days)), "lifecycle",
+		fmt.Sprintf("images expire after %d days", days), byItself,
+	)
 }
 
 // awsError adds the finding of a failed check. A check that the user's own credentials may not make is skipped: it is

@@ -33,7 +33,10 @@ func lowerThread() {
 	if nice, err := threadNice(); err == nil && nice < lowNice {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowNice) // of the thread, in Linux
 	}
-	if io, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, ioWhoProcess, 0, 0); errno == 0 && io>>ioClassShift != ioClassIdle {
+	if io, _, errno := unix.Syscall(
+		unix.SYS_IOPRIO_GET, ioWhoProcess, 0, 0,
+	); errno == 0 &&
+		io>>ioClassShift != ioClassIdle {
 		_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioWhoProcess, 0, lowIO)
 	}
 }

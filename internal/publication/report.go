@@ -89,7 +89,9 @@ func Check(report Report, want Expectation) (*Image, *Rejection) {
 		return nil, reject(TooLarge, "the manifest has %d bytes; the limit is %d", len(report.Manifest), MaxManifestBytes)
 	}
 	if len(report.Config) > MaxConfigBytes {
-		return nil, reject(TooLarge, "the image's configuration has %d bytes; the limit is %d", len(report.Config), MaxConfigBytes)
+		return nil, reject(
+			TooLarge, "the image's configuration has %d bytes; the limit is %d", len(report.Config), MaxConfigBytes,
+		)
 	}
 	manifest, rejection := parseManifest(report.Manifest)
 	if rejection != nil {
@@ -109,7 +111,10 @@ func Check(report Report, want Expectation) (*Image, *Rejection) {
 		return nil, reject(ManifestInvalid, "the configuration is not a valid image configuration: %v", err)
 	}
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
-		return nil, reject(ManifestInvalid, "the configuration lists %d layers, but the manifest lists %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
+		return nil, reject(
+			ManifestInvalid, "the configuration lists %d layers, but the manifest lists %d", len(config.RootFS.DiffIDs),
+			len(manifest.Layers),
+		)
 	}
 	if rejection := CheckPlatform(config, want.Platform); rejection != nil {
 		return nil, rejection
@@ -130,7 +135,9 @@ func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
 		return nil, reject(ManifestInvalid, "the manifest is not valid JSON: %v", err)
 	}
 	if shape.Manifests != nil {
-		return nil, reject(IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image")
+		return nil, reject(
+			IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image",
+		)
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {
@@ -143,9 +150,13 @@ func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
 	case types.DockerManifestSchema2, types.OCIManifestSchema1:
 		return manifest, nil
 	case types.DockerManifestList, types.OCIImageIndex:
-		return nil, reject(IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image")
+		return nil, reject(
+			IndexNotSupported, "the reported manifest is an index of several images; report the manifest of one image",
+		)
 	default:
-		return nil, reject(MediaTypeNotSupported, "the manifest's media type %q is not supported for an image", manifest.MediaType)
+		return nil, reject(
+			MediaTypeNotSupported, "the manifest's media type %q is not supported for an image", manifest.MediaType,
+		)
 	}
 }
 
@@ -153,7 +164,10 @@ func parseManifest(raw []byte) (*v1.Manifest, *Rejection) {
 func checkAnnotations(manifest *v1.Manifest) *Rejection {
 	for name := range manifest.Annotations {
 		if strings.HasPrefix(name, imagelabel.Prefix) {
-			return reject(ManifestInvalid, "the manifest has the annotation %q, but the cache reserves annotations that begin with %s", name, imagelabel.Prefix)
+			return reject(
+				ManifestInvalid, "the manifest has the annotation %q, but the cache reserves annotations that begin with %s", name,
+				imagelabel.Prefix,
+			)
 		}
 	}
 	return nil
@@ -163,13 +177,19 @@ func checkConfigBlob(manifest *v1.Manifest, config []byte) *Rejection {
 	switch manifest.Config.MediaType {
 	case types.DockerConfigJSON, types.OCIConfigJSON:
 	default:
-		return reject(MediaTypeNotSupported, "the configuration's media type %q is not supported for an image", manifest.Config.MediaType)
+		return reject(
+			MediaTypeNotSupported, "the configuration's media type %q is not supported for an image", manifest.Config.MediaType,
+		)
 	}
 	if got := ocidigest.FromBytes(config).String(); got != manifest.Config.Digest.String() {
-		return reject(ConfigDigestMismatch, "the configuration's digest is %s, but the manifest names %s", got, manifest.Config.Digest)
+		return reject(
+			ConfigDigestMismatch, "the configuration's digest is %s, but the manifest names %s", got, manifest.Config.Digest,
+		)
 	}
 	if int64(len(config)) != manifest.Config.Size {
-		return reject(ConfigDigestMismatch, "the configuration has %d bytes, but the manifest names %d", len(config), manifest.Config.Size)
+		return reject(
+			ConfigDigestMismatch, "the configuration has %d bytes, but the manifest names %d", len(config), manifest.Config.Size,
+		)
 	}
 	return nil
 }
@@ -183,7 +203,10 @@ func checkLayers(manifest *v1.Manifest) *Rejection {
 			return reject(ForeignLayer, "layer %d is stored outside the registry", i+1)
 		}
 		if !layer.MediaType.IsLayer() {
-			return reject(MediaTypeNotSupported, "layer %d has the media type %q, which is not supported for an image's layer", i+1, layer.MediaType)
+			return reject(
+				MediaTypeNotSupported, "layer %d has the media type %q, which is not supported for an image's layer", i+1,
+				layer.MediaType,
+			)
 		}
 		if layer.Digest.Algorithm != "sha256" {
 			return reject(ManifestInvalid, "layer %d has the digest %s; only sha256 is supported", i+1, layer.Digest)
@@ -222,7 +245,10 @@ func checkLabels(labels map[string]string, want Expectation) (buildSeconds int64
 	}
 	seconds, err := strconv.ParseInt(labels[imagelabel.BuildSeconds], 10, 64)
 	if err != nil || seconds < 0 {
-		return 0, reject(LabelMismatch, "the image's label %s is %q, but must be a number of seconds", imagelabel.BuildSeconds, labels[imagelabel.BuildSeconds])
+		return 0, reject(
+			LabelMismatch, "the image's label %s is %q, but must be a number of seconds", imagelabel.BuildSeconds,
+			labels[imagelabel.BuildSeconds],
+		)
 	}
 	return seconds, nil
 }

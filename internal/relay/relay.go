@@ -131,7 +131,9 @@ func (r *Relay) Reference() string {
 
 // DockerConfig returns a Docker configuration with the login.
 func (r *Relay) DockerConfig() ([]byte, error) {
-	return dockerconfig.Encode(dockerconfig.Login{Registry: r.listener.Addr().String(), Username: user, Password: r.password})
+	return dockerconfig.Encode(
+		dockerconfig.Login{Registry: r.listener.Addr().String(), Username: user, Password: r.password},
+	)
 }
 
 // Bytes returns how many bytes have been passed on, and how many the image has.

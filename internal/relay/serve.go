@@ -16,7 +16,8 @@ const copyBuffer = 256 << 10
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull
 func (r *Relay) serve(w http.ResponseWriter, request *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	if given, password, _ := request.BasicAuth(); given != user || subtle.ConstantTimeCompare([]byte(password), []byte(r.password)) != 1 {
+	if given, password, _ := request.BasicAuth(); given != user ||
+		subtle.ConstantTimeCompare([]byte(password), []byte(r.password)) != 1 {
 		w.Header().Set("WWW-Authenticate", `Basic realm="imagecache"`)
 		http.Error(w, "this relay serves only one pull", http.StatusUnauthorized)
 		return
@@ -64,7 +65,8 @@ var (
 // rest.
 func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest string) {
 	repository := r.image.Context()
-	address := repository.Scheme() + "://" + repository.RegistryStr() + "/v2/" + repository.RepositoryStr() + "/blobs/" + digest
+	address := repository.Scheme() + "://" + repository.RegistryStr() +
+		"/v2/" + repository.RepositoryStr() + "/blobs/" + digest
 	wanted, err := http.NewRequestWithContext(request.Context(), request.Method, address, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

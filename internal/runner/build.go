@@ -131,7 +131,9 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 		return nil, fmt.Errorf("save image: %w", err)
 	}
 	step := p.steps.start("Save", "Saving layers")
-	image, err := p.engine.Save(ctx, cmp.Or(p.imageID, p.localName), folder.Path, func(bytes int64) { step.progress(bytes, 0) })
+	image, err := p.engine.Save(
+		ctx, cmp.Or(p.imageID, p.localName), folder.Path, func(bytes int64) { step.progress(bytes, 0) },
+	)
 	if err != nil {
 		step.failed("Saving the layers failed")
 		_ = folder.Remove()

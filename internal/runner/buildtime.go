@@ -7,8 +7,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// buildTime returns how long an image takes to build: what a hit saves. A build with steps from the engine's layer cache
-// took less, so an earlier build of the project counts if it took longer: docs/adr/0019-build-time.md.
+// buildTime returns how long an image takes to build: what a hit saves. A build with steps from the engine's layer
+// cache took less, so an earlier build of the project counts if it took longer: docs/adr/0019-build-time.md.
 func buildTime(image *v1alpha1.DevcontainerImage, took time.Duration, cachedSteps int) time.Duration {
 	builder := image.Status.Builder
 	if cachedSteps == 0 || builder == nil || builder.ExpectedSeconds == nil {

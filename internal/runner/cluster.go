@@ -29,7 +29,9 @@ const FieldManager = "imagecache-runner"
 // their resources.
 func NewClient(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("make client: %w", err)
 		}
@@ -72,12 +74,16 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 		return nil, ClusterError(err)
 	}
 	list := &v1alpha1.ProjectImageCacheList{}
-	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{"spec.projectID": project}); err != nil {
+	if err := c.List(
+		ctx, list, client.InNamespace(namespace), client.MatchingFields{"spec.projectID": project},
+	); err != nil {
 		return nil, ClusterError(err)
 	}
 	switch len(list.Items) {
 	case 0:
-		return nil, fmt.Errorf("no project %q in namespace %s: no ProjectImageCache has this name or this projectID", project, namespace)
+		return nil, fmt.Errorf(
+			"no project %q in namespace %s: no ProjectImageCache has this name or this projectID", project, namespace,
+		)
 	case 1:
 		return &list.Items[0], nil
 	}
@@ -85,7 +91,10 @@ func FindProject(ctx context.Context, c client.Reader, namespace, project string
 	for i := range list.Items {
 		names = append(names, list.Items[i].Name)
 	}
-	return nil, fmt.Errorf("project %q in namespace %s matches several objects (%s); give the name of one of them", project, namespace, strings.Join(names, ", "))
+	return nil, fmt.Errorf(
+		"project %q in namespace %s matches several objects (%s); give the name of one of them", project, namespace,
+		strings.Join(names, ", "),
+	)
 }
 
 // IsAbsent reports whether an object does not exist, and not its whole API.
@@ -113,9 +122,14 @@ func ClusterError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case apiMissing(err):
-		return &UnreachableError{"the cluster does not have the API imagecache.dev/v1alpha1; install the controller first", err}
+		return &UnreachableError{
+			"the cluster does not have the API imagecache.dev/v1alpha1; install the controller first", err,
+		}
 	case apierrors.IsUnauthorized(err):
-		return &UnreachableError{"the cluster does not accept these credentials; log in again, or choose others with --kubeconfig, --context or --token", err}
+		return &UnreachableError{
+			"the cluster does not accept these credentials; log in again, or choose others with --kubeconfig, --context or --token",
+			err,
+		}
 	case apierrors.IsForbidden(err):
 		return &UnreachableError{fmt.Sprintf("the cluster does not allow this: %v", err), err}
 	case errors.As(err, &address):

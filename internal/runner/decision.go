@@ -43,7 +43,9 @@ func decide(image *v1alpha1.DevcontainerImage) decision {
 	case v1alpha1.CacheHit:
 		return decideImage(image, stepAwaitImage)
 	case v1alpha1.CacheBypassed:
-		return decision{stepBuild, explained(status.Reason, status.Explanation, "the cache does not apply to this environment")}
+		return decision{
+			stepBuild, explained(status.Reason, status.Explanation, "the cache does not apply to this environment"),
+		}
 	case v1alpha1.CacheMiss:
 		return decideMiss(image)
 	}
@@ -140,7 +142,9 @@ func decidePublish(image *v1alpha1.DevcontainerImage, attempt int32) publishDeci
 		return publishDecision{publishRefused, explained(stalled.Reason, stalled.Message, "")}
 	}
 	if status.FinishedAt != nil {
-		return publishDecision{publishRefused, explained(status.Reason, status.Explanation, "the cache ended without publishing it")}
+		return publishDecision{
+			publishRefused, explained(status.Reason, status.Explanation, "the cache ended without publishing it"),
+		}
 	}
 	observed := int32(0)
 	if status.ObservedUploadAttempt != nil {

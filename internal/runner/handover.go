@@ -34,8 +34,8 @@ type Publication struct {
 	Image    string `json:"image"`
 	ImageID  string `json:"imageID"`
 	KeptName string `json:"keptName"`
-	// Took is how long the build took, and CachedSteps how many of its steps came from the engine's layer cache. Timeout is
-	// how long publishing may take.
+	// Took is how long the build took, and CachedSteps how many of its steps came from the engine's layer cache. Timeout
+	// is how long publishing may take.
 	Took        time.Duration `json:"took"`
 	CachedSteps int           `json:"cachedSteps,omitempty"`
 	Timeout     time.Duration `json:"timeout"`
@@ -127,10 +127,15 @@ func (r *Runner) publishing(publication Publication) *preparation {
 			Image: publication.Image, Hash: publication.Hash, Platform: publication.Platform, Project: publication.Project,
 			Environment: publication.Environment, Request: publication.Request, Namespace: publication.Namespace,
 		},
-		subject: subject{key: &hash.Key{Hash: publication.Hash, Version: publication.HashVersion, Platform: publication.Platform}},
+		subject: subject{
+			key: &hash.Key{Hash: publication.Hash, Version: publication.HashVersion, Platform: publication.Platform},
+		},
 		// The image's own name may be that of a later build.
-		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps, coverage: publication.Coverage,
-		report: &reporter{client: r.Client, key: types.NamespacedName{Namespace: publication.Namespace, Name: publication.Request}},
+		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps,
+		coverage: publication.Coverage,
+		report: &reporter{
+			client: r.Client, key: types.NamespacedName{Namespace: publication.Namespace, Name: publication.Request},
+		},
 	}
 }
 
@@ -153,7 +158,9 @@ func (p *preparation) publishHandedOver(ctx context.Context, publication Publica
 
 // takeOver finds the engine and the request, and begins to renew the build's Lease. The other process may still renew
 // it, too: both are the same holder.
-func (p *preparation) takeOver(ctx context.Context, publication Publication) (*v1alpha1.DevcontainerImage, *renewer, error) {
+func (p *preparation) takeOver(
+	ctx context.Context, publication Publication,
+) (*v1alpha1.DevcontainerImage, *renewer, error) {
 	var err error
 	if p.engine, err = p.runner.FindEngine(ctx); err != nil {
 		return nil, nil, err

@@ -57,8 +57,11 @@ func newCandidate(image v1.Image, labels map[string]string, platform string) (*c
 	manifest := v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.DockerManifestSchema2,
-		Config:        c.add(static.NewLayer(config, types.DockerConfigJSON), ocidigest.FromBytes(config).String(), int64(len(config)), types.DockerConfigJSON),
-		Layers:        []v1.Descriptor{},
+		Config: c.add(
+			static.NewLayer(config, types.DockerConfigJSON), ocidigest.FromBytes(config).String(), int64(len(config)),
+			types.DockerConfigJSON,
+		),
+		Layers: []v1.Descriptor{},
 	}
 	for _, layer := range layers {
 		digest, err := layer.Digest()
@@ -92,7 +95,9 @@ func (c *candidate) add(layer v1.Layer, digest string, size int64, mediaType typ
 
 // check makes the controller's checks before anything is sent.
 func (c *candidate) check(want publication.Expectation) error {
-	if _, rejection := publication.Check(publication.Report{Manifest: c.manifest, Config: c.config}, want); rejection != nil {
+	if _, rejection := publication.Check(
+		publication.Report{Manifest: c.manifest, Config: c.config}, want,
+	); rejection != nil {
 		return rejection
 	}
 	return nil

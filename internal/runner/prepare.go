@@ -292,7 +292,10 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 		}
 		switch {
 		case next.Step == stepAwaitBuilder && !p.request.Wait:
-			next = decision{stepBuild, builderText(image.Status.Builder) + "; as requested, this environment does not wait and builds its own image"}
+			next = decision{
+				stepBuild,
+				builderText(image.Status.Builder) + "; as requested, this environment does not wait and builds its own image",
+			}
 		case next.Step == stepAwaitBuilder && !phase.waiting:
 			phase.wait(image)
 			deadline.Reset(waitLimit(p.request.WaitTimeout, image.Status.Builder))

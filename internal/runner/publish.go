@@ -35,7 +35,9 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 }
 
 // publishBuilt publishes the built image, or emits why it can't.
-func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (*Result, error) {
+func (p *preparation) publishBuilt(
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+) (*Result, error) {
 	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
 	outcome, err := p.publish(ctx, image, lease, took)
@@ -57,7 +59,9 @@ func (p *preparation) publishBuilt(ctx context.Context, image *v1alpha1.Devconta
 }
 
 // publish publishes the image, or hands it over to another process that does.
-func (p *preparation) publish(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) (Outcome, error) {
+func (p *preparation) publish(
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+) (Outcome, error) {
 	ctx, cancel := p.withPublishTimeout(ctx)
 	defer cancel()
 	err := lease.confirm(ctx)
@@ -88,7 +92,9 @@ func (p *preparation) withPublishTimeout(ctx context.Context) (context.Context, 
 
 // send reports the image, uploads what the cache does not have, and waits until it is published. It works at low
 // priority: nobody waits for it.
-func (p *preparation) send(ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration) error {
+func (p *preparation) send(
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+) error {
 	built, err := p.candidate(priority.Low(ctx), image, took)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
@@ -126,15 +132,20 @@ func (p *preparation) confirmKey(ctx context.Context) error {
 }
 
 // candidate returns the built image, ready to be published.
-func (p *preparation) candidate(ctx context.Context, image *v1alpha1.DevcontainerImage, took time.Duration) (*candidate, error) {
+func (p *preparation) candidate(
+	ctx context.Context, image *v1alpha1.DevcontainerImage, took time.Duration,
+) (*candidate, error) {
 	saved, err := p.save(ctx)
 	if err != nil {
 		return nil, err
 	}
 	want := publication.Expectation{
-		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, UID: string(image.UID), Platform: p.subject.key.Platform,
+		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, UID: string(image.UID),
+		Platform: p.subject.key.Platform,
 	}
-	built, err := newCandidate(saved, labels(want, p.request.Environment, buildTime(image, took, p.cachedSteps)), want.Platform)
+	built, err := newCandidate(
+		saved, labels(want, p.request.Environment, buildTime(image, took, p.cachedSteps)), want.Platform,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +154,9 @@ func (p *preparation) candidate(ctx context.Context, image *v1alpha1.Devcontaine
 
 // followPublication does what the status asks for until the image is published, or will not be. If this side can't
 // continue, followPublication gives the lease back. After the upload the controller needs no runner.
-func (p *preparation) followPublication(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *renewer) error {
+func (p *preparation) followPublication(
+	ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *renewer,
+) error {
 	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
 	uploaded := false
 	step := p.steps.start("Publish", "Publishing")

@@ -64,9 +64,18 @@ func (r *Request) Validate() error {
 	case r.Environment == "":
 		return &UsageError{"an environment is required: set --environment"}
 	case len(r.Environment) > 128 || !environmentPattern.MatchString(r.Environment):
-		return &UsageError{fmt.Sprintf("environment %q must be at most 128 letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit", r.Environment)}
+		return &UsageError{
+			fmt.Sprintf(
+				"environment %q must be at most 128 letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit",
+				r.Environment,
+			),
+		}
 	case r.Trigger != v1alpha1.TriggerEnvironmentCreated && r.Trigger != v1alpha1.TriggerRebuild:
-		return &UsageError{fmt.Sprintf("trigger %q is not known; use %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild)}
+		return &UsageError{
+			fmt.Sprintf(
+				"trigger %q is not known; use %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild,
+			),
+		}
 	}
 	if err := hash.CheckPlatform(r.Platform); err != nil {
 		return &UsageError{err.Error()}

@@ -29,7 +29,8 @@ type Store interface {
 type EngineStore struct{ Engine builder.Engine }
 
 // pull makes the engine pull through a relay, which counts the bytes. If that does not work, for example because the
-// engine is on another machine, the engine pulls directly. The store then has all of the image, or pull returns an error.
+// engine is on another machine, the engine pulls directly. The store then has all of the image, or pull returns an
+// error.
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
 	through, err := s.pullRelayed(ctx, p)
 	switch {
@@ -94,8 +95,8 @@ func (s EngineStore) put(ctx context.Context, image v1.Image, name string) error
 
 func (s EngineStore) shown(name string) string { return name }
 
-// LayoutStore is a folder in the OCI image layout. It needs no engine, so a hit needs none either. Processes may use one
-// folder at the same time.
+// LayoutStore is a folder in the OCI image layout. It needs no engine, so a hit needs none either. Processes may use
+// one folder at the same time.
 type LayoutStore struct{ Folder string }
 
 func (s LayoutStore) pull(ctx context.Context, p *pull) error {

@@ -14,13 +14,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/imagelayout"
+	"imagecache.dev/test/testimage"
 )
 
 // pullOf is a pull of a published image of three layers, with the blobs that its registry was asked for.
@@ -33,19 +31,7 @@ func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
 		}
 		return false
 	})
-	image, err := random.Image(100_000, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", "amd64"
-	if image, err = mutate.ConfigFile(mutate.MediaType(image, types.DockerManifestSchema2), config); err != nil {
-		t.Fatal(err)
-	}
+	image = testimage.Random(t, 100_000, 3)
 	repository := repositoryAt(t, host)
 	if err := remote.Write(repository.Tag("1"), image); err != nil {
 		t.Fatal(err)

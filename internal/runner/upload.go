@@ -24,9 +24,9 @@ const (
 )
 
 // Upload uploads blobs to a repository, except those that it already has. It tries a blob up to six times, with pauses
-// of 1, 2, 4, 8 and 16 seconds, each time from its first byte: after a broken connection and after an answer that a later
-// try may change (408, 429, 5xx). Every other answer ends the upload at once. Upload returns with the first blob that
-// fails, or as soon as ctx ends.
+// of 1, 2, 4, 8 and 16 seconds, each time from its first byte: after a broken connection and after an answer that a
+// later try may change (408, 429, 5xx). Every other answer ends the upload at once. Upload returns with the first
+// blob that fails, or as soon as ctx ends.
 func Upload(ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer) error {
 	sending := &upload{repository: repository, auth: auth, pause: uploadPause}
 	return sending.run(ctx, blobs)

@@ -5,7 +5,9 @@ import "time"
 var (
 	pullActions = []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 	// pushActions upload only blobs: no manifest, no tag. Only the controller publishes.
-	pushActions  = []string{"ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart"}
+	pushActions = []string{
+		"ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+	}
 	tokenActions = []string{"ecr:GetAuthorizationToken"}
 )
 

@@ -72,7 +72,11 @@ func (g *Granter) Grant(ctx context.Context, target aws.Target, request Request)
 		return nil, err
 	}
 	login := clients.ECRAs(credentials.NewStaticCredentialsProvider(
-		awssdk.ToString(session.AccessKeyId), awssdk.ToString(session.SecretAccessKey), awssdk.ToString(session.SessionToken)))
+		awssdk.ToString(
+			session.AccessKeyId,
+		),
+		awssdk.ToString(session.SecretAccessKey), awssdk.ToString(session.SessionToken),
+	))
 	out, err := login.GetAuthorizationToken(ctx, &awsecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return nil, fmt.Errorf("get a registry password: %w", err)

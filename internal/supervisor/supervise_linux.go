@@ -152,8 +152,8 @@ func endDescendants(ended <-chan int, stays func(pid int) bool) {
 	}
 }
 
-// endingOf returns the signal that asks a process to end. podman ends at once by SIGTERM and leaves the working container
-// of a build and its files; by SIGHUP it ends the build first.
+// endingOf returns the signal that asks a process to end. podman ends at once by SIGTERM and leaves the working
+// container of a build and its files; by SIGHUP it ends the build first.
 func endingOf(pid int) syscall.Signal {
 	if isPodman(pid) {
 		return syscall.SIGHUP

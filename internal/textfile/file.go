@@ -1,6 +1,6 @@
 // Package textfile keeps the metrics of short-lived processes in a file that node_exporter's textfile collector reads
-// (https://github.com/prometheus/node_exporter#textfile-collector). Each process adds what it counted to what is there, so
-// that nothing is lost between two scrapes.
+// (https://github.com/prometheus/node_exporter#textfile-collector). Each process adds what it counted to what is
+// there, so that nothing is lost between two scrapes.
 package textfile
 
 import (
@@ -33,9 +33,9 @@ func Check(path string) error {
 	return nil
 }
 
-// Add adds what was gathered to a file: counters and histograms are summed up, gauges replaced. Others that add to the same
-// file at the same time wait for each other; whoever reads it sees a whole file, always. A file that can't be read as metrics
-// is left as it is, and is an error.
+// Add adds what was gathered to a file: counters and histograms are summed up, gauges replaced. Others that add to
+// the same file at the same time wait for each other; whoever reads it sees a whole file, always. A file that can't
+// be read as metrics is left as it is, and is an error.
 func Add(path string, gatherer prometheus.Gatherer) error {
 	fresh, err := gatherer.Gather()
 	if err != nil {

@@ -69,8 +69,8 @@ func add(to, fresh *dto.Metric) error {
 	return nil
 }
 
-// addHistogram adds a histogram of the same buckets. The bucket +Inf, which the text has and a fresh one doesn't, is left to
-// the count.
+// addHistogram adds a histogram of the same buckets. The bucket +Inf, which the text has and a fresh one doesn't, is
+// left to the count.
 func addHistogram(to, fresh *dto.Histogram) error {
 	buckets := slices.DeleteFunc(to.GetBucket(), func(b *dto.Bucket) bool { return math.IsInf(b.GetUpperBound(), 1) })
 	if len(buckets) != len(fresh.GetBucket()) {

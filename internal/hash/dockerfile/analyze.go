@@ -83,7 +83,8 @@ func (a *analysis) inspected(stages []instructions.Stage, arguments []instructio
 	}
 	for _, o := range s.from {
 		image := Image{Reference: o.image, Platform: s.platform, Line: s.line}
-		if o.image != "" && !slices.ContainsFunc(a.recipe.Images, func(i Image) bool { return i.Reference == image.Reference }) {
+		if o.image != "" &&
+			!slices.ContainsFunc(a.recipe.Images, func(i Image) bool { return i.Reference == image.Reference }) {
 			a.recipe.Images = append(a.recipe.Images, image)
 		}
 	}

@@ -47,7 +47,9 @@ func Built(contents []byte, target string) []byte {
 	if target == "" {
 		text, target = withStageName(text)
 	}
-	return []byte(first + "\nARG _DEV_CONTAINERS_BASE_IMAGE=placeholder\n" + text + "\nFROM " + target + " AS " + BuiltStage + "\n")
+	return []byte(
+		first + "\nARG _DEV_CONTAINERS_BASE_IMAGE=placeholder\n" + text + "\nFROM " + target + " AS " + BuiltStage + "\n",
+	)
 }
 
 // syntaxOf returns the frontend that a Dockerfile's directives name, as the

@@ -19,8 +19,6 @@ import (
 // any of its rules lets a builder see counts as seen.
 type Ignore struct {
 	rules []*patternmatcher.PatternMatcher
-	// Files are the ignore files that were found, from the context's top.
-	Files []string
 }
 
 // The ignore files of a context. Podman prefers the second where both are
@@ -62,7 +60,6 @@ func ReadIgnore(root *os.Root) (*Ignore, error) {
 			}
 			ignore.rules = append(ignore.rules, rule)
 		}
-		ignore.Files = append(ignore.Files, name)
 	}
 	return ignore, nil
 }

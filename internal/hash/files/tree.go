@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/moby/patternmatcher"
 
@@ -21,9 +20,15 @@ type Tree struct {
 	root   *os.Root
 	ignore *Ignore
 	limits Limits
+	*selection
+}
 
-	found   map[string]struct{}
-	whole   []wholeFolder
+// selection is what was taken of a tree so far, with and without its ignore files.
+type selection struct {
+	found map[string]struct{}
+	// whole has the folders of which everything was taken: true, or everything
+	// that is not ignored: false.
+	whole   map[string]bool
 	listed  map[string][]child // what patterns looked at
 	visited int
 	digests *digests
@@ -32,7 +37,15 @@ type Tree struct {
 // NewTree starts with an empty selection. ignore hides entries; nil hides
 // none. Finish must be called.
 func NewTree(ctx context.Context, root *os.Root, ignore *Ignore, limits Limits) *Tree {
-	return &Tree{root: root, ignore: ignore, limits: limits, found: map[string]struct{}{}, listed: map[string][]child{}, digests: startDigests(ctx, root, limits)}
+	return &Tree{root: root, ignore: ignore, limits: limits, selection: &selection{
+		found: map[string]struct{}{}, whole: map[string]bool{}, listed: map[string][]child{},
+		digests: startDigests(ctx, root, limits),
+	}}
+}
+
+// unignored is the same tree, of which nothing is ignored.
+func (t *Tree) unignored() *Tree {
+	return &Tree{root: t.root, limits: t.limits, selection: t.selection}
 }
 
 // Finish waits for the digests and returns all entries that were taken.
@@ -49,7 +62,7 @@ func (t *Tree) TakeAll() error {
 // https://docs.docker.com/reference/dockerfile/#copy
 func (t *Tree) Take(source dockerfile.Source) error {
 	if source.Mount {
-		return t.takeMount(source)
+		return t.unignored().takeMount(source)
 	}
 	names := []string{source.Path}
 	if source.Wildcards {
@@ -70,18 +83,16 @@ func (t *Tree) Take(source dockerfile.Source) error {
 	return nil
 }
 
-// takeMount takes what RUN --mount names, as buildah mounts it: without any
-// ignore file. A step also sees the rights of the mounted folder itself, which
+// takeMount takes what RUN --mount names, as buildah mounts it: from a tree
+// without ignore files. A step also sees the rights of the mounted folder itself, which
 // COPY does not take. So that folder is an entry where they are unusual.
 func (t *Tree) takeMount(source dockerfile.Source) error {
-	ignore := t.ignore
-	t.ignore = nil
-	defer func() { t.ignore = ignore }()
 	resolved, info, err := t.follow(source.Path)
 	if err != nil {
 		return err
 	}
-	if top := (Entry{Path: resolved, Kind: Folder, Others: info.Mode() & readBits[Folder]}); info.IsDir() && !top.UsualRights() {
+	if top := (Entry{Path: resolved, Kind: Folder, Others: info.Mode() & readBits[Folder]}); info.IsDir() &&
+		!top.UsualRights() {
 		if err := t.addEntry(top.Path, top.Kind); err != nil {
 			return err
 		}
@@ -118,19 +129,17 @@ func (t *Tree) takeName(name string, filter *filter) error {
 	}
 	if resolved != path.Clean(name) {
 		// Buildah holds the name as it is written against ignore files.
-		ignore := t.ignore
-		t.ignore = nil
-		defer func() { t.ignore = ignore }()
+		t = t.unignored()
 	}
 	kind := kindOf(info.Mode())
 	if kind != Folder {
 		return t.add(resolved, kind)
 	}
 	if filter == nil {
-		if slices.ContainsFunc(t.whole, func(done wholeFolder) bool { return done.covers(resolved, t.ignore == nil) }) {
+		if t.tookWhole(resolved) {
 			return nil
 		}
-		t.whole = append(t.whole, wholeFolder{resolved, t.ignore == nil})
+		t.whole[resolved] = t.ignore == nil
 	}
 	return t.walk(resolved, func(entry visit) (bool, error) {
 		wanted, below, err := filter.match(entry)
@@ -146,15 +155,19 @@ func (t *Tree) takeName(name string, filter *filter) error {
 	})
 }
 
-// wholeFolder is a folder of which everything was taken already, or everything
-// that is not ignored.
-type wholeFolder struct {
-	name        string
-	withIgnored bool
-}
-
-func (w wholeFolder) covers(name string, withIgnored bool) bool {
-	return within(name, w.name) && (w.withIgnored || !withIgnored)
+// tookWhole reports whether all that the tree shows of a folder was taken,
+// with that folder or with one that it is in.
+func (t *Tree) tookWhole(folder string) bool {
+	for {
+		withIgnored, took := t.whole[folder]
+		if took && (withIgnored || t.ignore != nil) {
+			return true
+		}
+		if folder == "." {
+			return false
+		}
+		folder = path.Dir(folder)
+	}
 }
 
 // addBelow adds an entry and, so that an ignored or filtered folder is there
@@ -191,11 +204,6 @@ func (t *Tree) addEntry(name string, kind Kind) error {
 		return err
 	}
 	return t.digests.add(Entry{Path: name, Kind: kind})
-}
-
-// within reports whether name is folder or lies in it.
-func within(name, folder string) bool {
-	return folder == "." || name == folder || strings.HasPrefix(name, folder+"/")
 }
 
 // special is what can't be taken: a device, a fifo or a socket.
