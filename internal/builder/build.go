@@ -125,8 +125,8 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 	}
 	// The reference CLI adds a syntax line that BuildKit would fetch from a
 	// public registry. Where the Dockerfile asks for one itself, or is not known,
-	// it stays.
-	if !hasOwnSyntax(configuration) && configuration.Type != devcontainer.TypeUnknown {
+	// or where nothing else can build it, it stays.
+	if !hasOwnSyntax(configuration) && configuration.Type != devcontainer.TypeUnknown && !(buildKit && p.needsFrontend(configuration)) {
 		arguments = append(arguments, "--omit-syntax-directive")
 	}
 	if !buildKit {

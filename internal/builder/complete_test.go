@@ -80,6 +80,25 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+func TestAGraphDriversStoreIsNotAsked(t *testing.T) {
+	for status, whole := range map[string]bool{
+		`[["Backing Filesystem","extfs"],["Supports d_type","true"]]`: true,
+		`[["driver-type","io.containerd.snapshotter.v1"]]`:            false,
+		`null`:                                false,
+		`Cannot connect to the Docker daemon`: false,
+	} {
+		docker, asked := answering(t, `[{"Id": "`+manifestDigest+`", "Os": "", "RootFS": {}}]`, "")
+		script := "#!/bin/sh\ncase $1 in info) echo '" + status + "' ;; image) echo >" + filepath.Dir(docker.path) + "/asked; echo '[]' ;; esac\n"
+		if err := os.WriteFile(docker.path, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		docker.findStore(t.Context())
+		if err := docker.Complete(t.Context(), "x:1", manifestDigest); (err == nil) != whole || asked() == whole {
+			t.Errorf("%s: error %v, inspected: %t", status, err, asked())
+		}
+	}
+}
+
 func TestAnAPIThatDoesNotAnswerEndsWithItsContext(t *testing.T) {
 	docker, _ := answering(t, "", "")
 	if err := os.WriteFile(docker.path, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {

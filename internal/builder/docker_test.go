@@ -75,6 +75,16 @@ func TestDockersCommandLine(t *testing.T) {
 			server: "20.10.24+dfsg1", buildKit: true, configuration: features, platform: own,
 			with: []string{"--buildkit", "never", "--omit-syntax-directive"}, without: []string{"--platform"},
 		},
+		"Features and RUN --mount, Docker 20.10 with buildx": {
+			server: "20.10.24+dfsg1", buildKit: true, platform: own,
+			configuration: `{"build": {"dockerfile": "Dockerfile"}, "features": {"./tool": {}}}`, dockerfile: "FROM base:1\nRUN --mount=type=cache,target=/c true\n",
+			with: []string{"--platform"}, without: []string{"--buildkit", "--omit-syntax-directive"},
+		},
+		"Features and COPY --chown, Docker 20.10 with buildx": {
+			server: "20.10.24+dfsg1", buildKit: true, platform: own,
+			configuration: `{"build": {"dockerfile": "Dockerfile"}, "features": {"./tool": {}}}`, dockerfile: "FROM base:1\nCOPY --chown=1:1 a /\n",
+			with: []string{"--buildkit", "never", "--omit-syntax-directive"}, without: []string{"--platform"},
+		},
 		"no Features, Docker 20.10 with buildx": {
 			server: "20.10.24+dfsg1", buildKit: true, configuration: `{"image": "base:1"}`, platform: own,
 			with: []string{"--platform"}, without: []string{"--buildkit"},

@@ -98,6 +98,7 @@ func findProgram(ctx context.Context, name string) (*program, error) {
 		if p.server, err = p.output(probe, "version", "--format", "{{.Server.Version}}"); err != nil {
 			return nil, fmt.Errorf("%w: docker is there, its daemon does not answer: %w", ErrNoEngine, err)
 		}
+		p.findStore(context.WithoutCancel(ctx))
 	}
 	return p, nil
 }

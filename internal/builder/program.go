@@ -29,6 +29,9 @@ type program struct {
 	// temporary is the folder of podman's temporary files, which may take a moment to find; nil for docker, whose daemon
 	// has its own.
 	temporary func() string
+	// whole reports whether the store is known to take an image with all of its layers or not at all, which may take a
+	// moment to find; nil where that is not asked.
+	whole func() bool
 }
 
 func (p *program) Name() string { return p.name }
