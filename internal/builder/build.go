@@ -126,7 +126,8 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 	// The reference CLI adds a syntax line that BuildKit would fetch from a
 	// public registry. Where the Dockerfile asks for one itself, or is not known,
 	// or where nothing else can build it, it stays.
-	if !hasOwnSyntax(configuration) && configuration.Type != devcontainer.TypeUnknown && !(buildKit && p.needsFrontend(configuration)) {
+	if !hasOwnSyntax(configuration) && configuration.Type != devcontainer.TypeUnknown &&
+		!(buildKit && p.needsFrontend(configuration)) {
 		arguments = append(arguments, "--omit-syntax-directive")
 	}
 	if !buildKit {

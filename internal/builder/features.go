@@ -21,14 +21,15 @@ func hasOwnSyntax(configuration *devcontainer.Configuration) bool {
 	return syntax != ""
 }
 
-// needsOlderBuilder reports whether a configuration can't be built with the BuildKit of an older Docker: it has Features,
-// and no syntax line that brings a newer frontend. A Dockerfile that only BuildKit builds gets the reference CLI's line.
+// needsOlderBuilder reports whether a configuration can't be built with the BuildKit of an older Docker: it has
+// Features, and no syntax line that brings a newer frontend. A Dockerfile that only BuildKit builds gets the reference
+// CLI's line.
 func (p *program) needsOlderBuilder(configuration *devcontainer.Configuration) bool {
 	return p.lacksContexts(configuration) && !needsBuildKit(configuration)
 }
 
-// needsFrontend reports whether a configuration can only be built with a newer frontend, which the reference CLI's syntax
-// line brings from a public registry.
+// needsFrontend reports whether a configuration can only be built with a newer frontend, which the reference CLI's
+// syntax line brings from a public registry.
 func (p *program) needsFrontend(configuration *devcontainer.Configuration) bool {
 	return p.lacksContexts(configuration) && needsBuildKit(configuration)
 }
@@ -40,8 +41,8 @@ func (p *program) lacksContexts(configuration *devcontainer.Configuration) bool 
 	return err == nil && major < firstWithContexts && len(configuration.Features) > 0 && !hasOwnSyntax(configuration)
 }
 
-// needsBuildKit reports whether a Dockerfile has what Docker's older builder refuses: other flags than --from, --chown and
-// --platform, and here-documents.
+// needsBuildKit reports whether a Dockerfile has what Docker's older builder refuses: other flags than --from, --chown
+// and --platform, and here-documents.
 func needsBuildKit(configuration *devcontainer.Configuration) bool {
 	parsed, err := parser.Parse(bytes.NewReader(configuration.DockerfileRaw))
 	if err != nil {

@@ -74,7 +74,8 @@ func (a Arguments) RemovingExisting() Arguments {
 	return a
 }
 
-// plainName returns an option's name without regard to its spelling: the reference CLI accepts --id-label and --idLabel.
+// plainName returns an option's name without regard to its spelling: the reference CLI accepts --id-label and
+// --idLabel.
 func plainName(name string) string {
 	return strings.ToLower(strings.ReplaceAll(name, "-", ""))
 }

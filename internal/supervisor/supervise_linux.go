@@ -38,8 +38,8 @@ const (
 	podmanProgram = "podman"
 )
 
-// containerPrograms are what runs a container of podman, with all that is below them: the monitor, and those that give a
-// rootless container its network and its file system.
+// containerPrograms are what runs a container of podman, with all that is below them: the monitor, and those that give
+// a rootless container its network and its file system.
 var containerPrograms = []string{
 	"conmon", "slirp4netns", "pasta", "pasta.avx2", "rootlessport", "aardvark-dns", "fuse-overlayfs",
 }
@@ -115,7 +115,8 @@ func collect(program int, ended chan<- int) {
 }
 
 // endDescendants asks all descendants to end that do not stay, and kills those that do not in time. podman comes first,
-// while those live that read what it says: it would end by SIGPIPE otherwise, and leave the working container of a build.
+// while those live that read what it says: it would end by SIGPIPE otherwise, and leave the working container of a
+// build.
 func endDescendants(ended <-chan int, stays func(pid int) bool) {
 	const pause = 20 * time.Millisecond
 	asked := map[int]bool{}
