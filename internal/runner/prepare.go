@@ -66,7 +66,7 @@ type preparation struct {
 	took        time.Duration // of the build
 	cachedSteps int           // of the build, from the engine's layer cache
 	saved       *savedImage
-	staleBase   error // why a built image must not be published
+	refused     error // why the built image must not be published
 
 	report *reporter // nil until the request is created
 	watch  *watcher

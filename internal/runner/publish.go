@@ -23,11 +23,15 @@ import (
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	lease := renew(ctx, p.runner.Client, image, renewEvery)
 	defer lease.stop()
-	p.staleBase = p.pullBases(ctx)
+	p.refused = p.pullBases(ctx)
 	took, err := p.buildImage(ctx)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
 		return nil, err
+	}
+	// The files may change as soon as the container is used: its lifecycle commands write into the workspace.
+	if p.refused == nil {
+		p.refused = p.confirmKey(ctx)
 	}
 	p.result.Outcome = OutcomeBuilt
 	p.usable("The image can be used now; publishing goes on")
@@ -69,10 +73,7 @@ func (p *preparation) publish(
 		return "", err // another environment builds now; this one has nothing to report
 	}
 	if err == nil {
-		err = p.staleBase
-	}
-	if err == nil {
-		err = p.confirmKey(ctx)
+		err = p.refused
 	}
 	if err != nil {
 		p.reportFailure(ctx, took, err)

@@ -113,6 +113,16 @@ func TestUsableIsCalledOnceWhateverTheOutcome(t *testing.T) {
 	}
 }
 
+// Lifecycle commands write into the workspace as soon as the container runs.
+func TestFilesMayChangeWhileTheImageIsPublished(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher(w.startRegistry(), 1))
+	w.usable = func(runner.Result) { w.write(".devcontainer/devcontainer.json", `{"image": "another"}`) }
+	if result := w.mustPrepare(w.request()); result.Outcome != runner.OutcomePublished {
+		t.Errorf("result %+v", result)
+	}
+}
+
 func TestUsableIsNotCalledWithoutAnImage(t *testing.T) {
 	w := newWorld(t)
 	w.control(w.publisher("registry.example", 0))
