@@ -106,12 +106,21 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s).
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build $(KUBE_ASSETS) $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
+bench: build $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
 	@hack/go-build.sh bench . -o $(BIN)/bench ./test/bench
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
+# What the tests' images consist of. Compiling shows how far it is here, and would try a test's patience there. With a
+# second package, go build compiles and links nothing.
+.PHONY: compile-images
+compile-images:
+	@for platform in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$platform hack/go-build.sh "programs for $$platform" . -trimpath ./api/... \
+			./cmd/manager $(if $(IMAGECACHE_LONG),./cmd/imagecache ./cmd/aws-emulator); \
+	done
+
 .PHONY: test-env
-test-env: build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker iam-evaluator jsonc-parser prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
+test-env: compile-images build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker iam-evaluator jsonc-parser prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 

@@ -24,6 +24,7 @@ import (
 	"imagecache.dev/test/bench/hash"
 	"imagecache.dev/test/bench/projects"
 	"imagecache.dev/test/bench/publish"
+	"imagecache.dev/test/bench/start"
 	"imagecache.dev/test/bench/transfer"
 )
 
@@ -39,6 +40,7 @@ var benchmarks = []benchmark{
 	{"finished", answer.RunFinished},
 	{"publish", publish.Run},
 	{"transfer", transfer.Run},
+	{"start", start.Run},
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},

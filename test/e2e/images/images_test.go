@@ -31,7 +31,7 @@ import (
 
 const (
 	version = "v0.1.0-test"
-	// patience is for compiling everything for two platforms on a slow machine.
+	// patience is for linking two platforms on a slow machine: make compiled everything before.
 	patience = 12 * time.Minute
 )
 
