@@ -74,7 +74,15 @@ func newAPIServer(t *testing.T, objects ...client.Object) *apiServer {
 	for _, object := range objects {
 		s.add(object)
 	}
+	s.handOver()
 	return s
+}
+
+// handOver gives what the test has set up to the requests that come from now on. A program that runs as another process
+// gives the race detector no order of the two.
+func (s *apiServer) handOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 // resources are the paths below which each kind is.

@@ -34,6 +34,7 @@ func playController(t *testing.T, host string) *controllerPart {
 	}
 	c.server.answer = func(request map[string]any) map[string]any { return unstructured(t, c.answer(request)) }
 	c.server.report = c.reported
+	c.server.handOver()
 	return c
 }
 

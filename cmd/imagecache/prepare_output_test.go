@@ -65,6 +65,7 @@ func newPrepareWorld(t *testing.T, status v1alpha1.DevcontainerImageStatus) *pre
 		_ = json.Unmarshal(content, &answer)
 		return answer
 	}
+	w.server.handOver()
 	return w
 }
 

@@ -170,6 +170,7 @@ func (w *publicationWorld) putManifest(manifest string) (digest string) {
 // run runs the program to its end, and the end of its output: a process in the background must not hold that.
 func (w *publicationWorld) run(line string) (code int, stdout, stderr string) {
 	w.t.Helper()
+	w.server.handOver()
 	command := exec.CommandContext(w.t.Context(), os.Args[0], w.argumentsOf(line)[1:]...)
 	command.Env = append(os.Environ(), programVariable+"=1", "TMPDIR="+w.temp)
 	var out, errs bytes.Buffer
