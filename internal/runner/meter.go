@@ -28,11 +28,15 @@ func (m *meter) count(bytes int64) {
 	}
 }
 
-// meteredLayer counts the bytes of a layer that are read for a transfer.
+// meteredLayer counts the bytes of a layer that are read for a transfer. HTTP may go on reading for a try that has
+// failed, so only the last reader counts.
 type meteredLayer struct {
 	v1.Layer
 	meter *meter
-	read  int64
+
+	mu   sync.Mutex
+	last *meteredReader // nil when the layer is complete
+	read int64
 }
 
 // Compressed starts at the first byte again. Bytes that an earlier try sent no longer count.
@@ -41,11 +45,16 @@ func (l *meteredLayer) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.count(-l.read)
-	return &meteredReader{ReadCloser: content, layer: l}, nil
+	reader := &meteredReader{ReadCloser: content, layer: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = reader
+	l.add(-l.read)
+	return reader, nil
 }
 
-func (l *meteredLayer) count(bytes int64) {
+// add counts bytes. The caller holds mu.
+func (l *meteredLayer) add(bytes int64) {
 	l.read += bytes
 	l.meter.count(bytes)
 }
@@ -56,7 +65,10 @@ func (l *meteredLayer) complete() error {
 	if err != nil {
 		return err
 	}
-	l.count(size - l.read)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = nil
+	l.add(size - l.read)
 	return nil
 }
 
@@ -67,7 +79,11 @@ type meteredReader struct {
 
 func (r *meteredReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.layer.count(int64(n))
+	r.layer.mu.Lock()
+	defer r.layer.mu.Unlock()
+	if r.layer.last == r {
+		r.layer.add(int64(n))
+	}
 	return n, err
 }
 
