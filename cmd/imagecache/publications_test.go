@@ -306,6 +306,36 @@ func TestKilledPublicationIsAbandonedAndTidiedUp(t *testing.T) {
 	}
 }
 
+func TestAbandonedPublicationOfAnotherEngineIsTidiedUp(t *testing.T) {
+	w := newPublicationWorld(t)
+	close(w.gate.open)
+	programs := t.TempDir()
+	calls := filepath.Join(programs, "calls")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%s\n", calls)
+	if err := os.WriteFile(filepath.Join(programs, builder.Podman), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	folder := filepath.Join(os.Getenv("XDG_STATE_HOME"), "imagecache", "publications")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const record = `{"name": "old", "state": "Running", "engine": "podman", "keptName": "imagecache.local/publication:old"}`
+	if err := os.WriteFile(filepath.Join(folder, "old.json"), []byte(record), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != exitSuccess {
+		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := w.run("publications wait"); code != exitSuccess {
+		t.Errorf("wait: exit code %d, %s", code, stderr)
+	}
+	called, err := os.ReadFile(calls)
+	if err != nil || !strings.Contains(string(called), "rmi imagecache.local/publication:old\n") {
+		t.Errorf("podman was called with %q, %v: the image stays for good when its record expires", called, err)
+	}
+}
+
 func TestTerminatedPublicationFails(t *testing.T) {
 	w := newPublicationWorld(t)
 	record := w.prepareInBackground()
