@@ -131,6 +131,9 @@ func (u *up) bringUp(ctx context.Context, events runner.Events, arguments enviro
 	start := &starter{place: place, events: events}
 	prepared.Usable = func(result runner.Result) { start.begin(ctx, result) }
 	result, err := u.measured(prepared, func() (*runner.Result, error) { return prepared.Prepare(ctx, u.request) })
+	if plain := u.afterInitialize(events, err); plain != nil {
+		result, err = plain, nil
+	}
 	return start.finish(ctx, result, err)
 }
 
