@@ -154,6 +154,7 @@ func (u *up) findContainers(ctx context.Context) (builder.Containers, error) {
 const (
 	reasonContainerExists    = "ContainerExists: the workspace's container exists, so it is started as it is"
 	reasonAdditionalFeatures = "AdditionalFeatures: --additional-features adds to the configuration what no hash covers"
+	reasonOtherBuild         = "OtherBuild: %s asks for a build of its own"
 )
 
 // withoutCache returns why the cache is not asked, or "".
@@ -171,6 +172,8 @@ func (u *up) withoutCache(
 		return reasonContainerExists, nil
 	case arguments.AdditionalFeatures:
 		return reasonAdditionalFeatures, nil
+	case arguments.OtherBuild != "":
+		return fmt.Sprintf(reasonOtherBuild, arguments.OtherBuild), nil
 	}
 	return "", nil
 }

@@ -277,3 +277,13 @@ func TestBuildThatNeedsInitializeCommand(t *testing.T) {
 		})
 	}
 }
+
+func TestUpWithABuildOfItsOwnDoesNotAskTheCache(t *testing.T) {
+	w := newUpWorld(t, upConfig)
+	t.Setenv("CONTAINER", "")
+	t.Setenv("UP_FAILS", "")
+	code, _, stderr := w.run(t, "--exit-code", "-o", "json", "--", "--build-no-cache")
+	if code != exitBypassed || w.seen(t, "override") != "" || !strings.HasSuffix(w.seen(t, "arguments"), "--build-no-cache") {
+		t.Errorf("exit code %d, devcontainer %q, standard error:\n%s", code, w.seen(t, "arguments"), stderr)
+	}
+}
