@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
@@ -89,10 +90,12 @@ func (u *up) run(ctx context.Context, workspace string, words []string) error {
 	if u.removeExisting {
 		arguments = arguments.RemovingExisting()
 	}
+	defer outlivesItsReaders()()
 	events := u.events()
 	run, err := u.bringUp(ctx, events, arguments)
-	if err := u.printUp(run, err); err != nil {
-		return err
+	printErr := u.printUp(run, err)
+	if printErr != nil && !(u.output == outputText && errors.Is(printErr, syscall.EPIPE)) {
+		err = errors.Join(err, fmt.Errorf("devcontainer up has ended, but the result can't be printed: %w", printErr))
 	}
 	if err != nil {
 		return err

@@ -287,3 +287,41 @@ func TestUpWithABuildOfItsOwnDoesNotAskTheCache(t *testing.T) {
 		t.Errorf("exit code %d, devcontainer %q, standard error:\n%s", code, w.seen(t, "arguments"), stderr)
 	}
 }
+
+// An environment gets its container also where the reader of the log has gone.
+func TestUpWithoutAReader(t *testing.T) {
+	tests := map[string]struct {
+		output string
+		code   int
+		want   string // on standard error
+	}{
+		"the log":  {"", exitSuccess, ""},
+		"the name": {"name", exitFailed, "the result can't be printed: "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newUpWorld(t, upConfig)
+			t.Setenv("CONTAINER", "")
+			t.Setenv("UP_FAILS", "")
+			cmd := exec.CommandContext(
+				t.Context(), os.Args[0], "up", w.words["WORKSPACE"], "--project", "web", "--environment", "env-9", "--output", test.output,
+			)
+			cmd.Env = append(os.Environ(), programVariable+"=1")
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = reader.Close()
+			var said bytes.Buffer
+			cmd.Stdout, cmd.Stderr = writer, &said
+			err = cmd.Run()
+			_ = writer.Close()
+			if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(said.String(), test.want) {
+				t.Errorf("%v, want exit code %d and %q: %s", err, test.code, test.want, said.String())
+			}
+			if w.seen(t, "override") == "" {
+				t.Error("no container was started")
+			}
+		})
+	}
+}
