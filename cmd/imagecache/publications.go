@@ -247,9 +247,8 @@ func publishTaken(
 		return errors.Join(taken.Refuse(err), err)
 	}
 	publishing := &runner.Runner{
-		Client: connection, Namespace: order.Publication.Namespace,
-		FindEngine: func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, order.Publication.Engine) },
-		Events:     console.NewLog(streams.out, console.StyleOf(streams.out, os.Getenv)),
+		Client: connection, Namespace: order.Publication.Namespace, FindEngine: engineNamed(order.Publication.Engine),
+		Events: console.NewLog(streams.out, console.StyleOf(streams.out, os.Getenv)),
 	}
 	held := false
 	hold := func() error {
@@ -266,8 +265,12 @@ func publishTaken(
 		reference = result.Reference
 	}
 	err = errors.Join(err, taken.Finish(state, reference, reason, time.Now().UTC()))
-	tidy(ctx, publishing, taken, streams.err)
+	tidy(ctx, taken.Folder(), streams.err)
 	return err
+}
+
+func engineNamed(name string) func(ctx context.Context) (builder.Engine, error) {
+	return func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, name) }
 }
 
 // publishMeasured publishes, and adds the metrics of that to the metrics file.
@@ -286,19 +289,20 @@ func publishMeasured(
 	return result, err
 }
 
-// tidy removes what publications left whose process was killed, and old records.
-func tidy(ctx context.Context, publishing *runner.Runner, taken *background.Taken, out io.Writer) {
-	folder := taken.Folder()
+// tidy removes what publications left whose process was killed, with any engine, and old records. A record that is
+// removed first would leave its image in the store for good.
+func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 	records, err := folder.List()
 	if err != nil {
 		_, _ = fmt.Fprintln(out, err)
 		return
 	}
 	for i := range records {
-		if records[i].State != background.Abandoned || records[i].KeptName == "" || records[i].Engine != taken.Record.Engine {
+		if records[i].State != background.Abandoned || records[i].KeptName == "" {
 			continue
 		}
-		err := publishing.LetGo(ctx, records[i].KeptName)
+		keeper := &runner.Runner{FindEngine: engineNamed(records[i].Engine)}
+		err := keeper.LetGo(ctx, records[i].KeptName)
 		if err == nil {
 			err = folder.Settle(records[i])
 		}

@@ -223,6 +223,17 @@ func (w *publicationWorld) process(record background.Record) int {
 	return 0
 }
 
+// waitForLast waits for the end of the newest publication's process, which tidies up after its record has ended: without
+// a name, the command waits for no record that has.
+func (w *publicationWorld) waitForLast() {
+	w.t.Helper()
+	records := w.records()
+	name := records[len(records)-1].Name
+	if code, _, stderr := w.run("publications wait " + name); code != exitSuccess {
+		w.t.Errorf("wait: exit code %d, %s", code, stderr)
+	}
+}
+
 func (w *publicationWorld) temporary() []string {
 	w.t.Helper()
 	left, err := filepath.Glob(filepath.Join(w.temp, "imagecache-*"))
@@ -292,9 +303,7 @@ func TestKilledPublicationIsAbandonedAndTidiedUp(t *testing.T) {
 	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != exitSuccess {
 		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
 	}
-	if code, _, stderr := w.run("publications wait"); code != exitSuccess {
-		t.Errorf("wait: exit code %d, %s", code, stderr)
-	}
+	w.waitForLast()
 	if left := w.temporary(); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
@@ -303,6 +312,34 @@ func TestKilledPublicationIsAbandonedAndTidiedUp(t *testing.T) {
 	}
 	if records := w.records(); len(records) != 2 || records[0].State != background.Abandoned || records[0].KeptName != "" {
 		t.Errorf("records %+v", records)
+	}
+}
+
+func TestAbandonedPublicationOfAnotherEngineIsTidiedUp(t *testing.T) {
+	w := newPublicationWorld(t)
+	close(w.gate.open)
+	programs := t.TempDir()
+	calls := filepath.Join(programs, "calls")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >>%s\n", calls)
+	if err := os.WriteFile(filepath.Join(programs, builder.Podman), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	folder := filepath.Join(os.Getenv("XDG_STATE_HOME"), "imagecache", "publications")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const record = `{"name": "old", "state": "Running", "engine": "podman", "keptName": "imagecache.local/publication:old"}`
+	if err := os.WriteFile(filepath.Join(folder, "old.json"), []byte(record), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != exitSuccess {
+		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
+	}
+	w.waitForLast()
+	called, err := os.ReadFile(calls)
+	if err != nil || !strings.Contains(string(called), "rmi imagecache.local/publication:old\n") {
+		t.Errorf("podman was called with %q, %v: the image stays for good when its record expires", called, err)
 	}
 }
 

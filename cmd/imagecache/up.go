@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
@@ -89,10 +90,12 @@ func (u *up) run(ctx context.Context, workspace string, words []string) error {
 	if u.removeExisting {
 		arguments = arguments.RemovingExisting()
 	}
+	defer outlivesItsReaders()()
 	events := u.events()
 	run, err := u.bringUp(ctx, events, arguments)
-	if err := u.printUp(run, err); err != nil {
-		return err
+	printErr := u.printUp(run, err)
+	if printErr != nil && !(u.output == outputText && errors.Is(printErr, syscall.EPIPE)) {
+		err = errors.Join(err, fmt.Errorf("devcontainer up has ended, but the result can't be printed: %w", printErr))
 	}
 	if err != nil {
 		return err
@@ -131,6 +134,9 @@ func (u *up) bringUp(ctx context.Context, events runner.Events, arguments enviro
 	start := &starter{place: place, events: events}
 	prepared.Usable = func(result runner.Result) { start.begin(ctx, result) }
 	result, err := u.measured(prepared, func() (*runner.Result, error) { return prepared.Prepare(ctx, u.request) })
+	if plain := u.afterInitialize(events, err); plain != nil {
+		result, err = plain, nil
+	}
 	return start.finish(ctx, result, err)
 }
 
@@ -151,6 +157,7 @@ func (u *up) findContainers(ctx context.Context) (builder.Containers, error) {
 const (
 	reasonContainerExists    = "ContainerExists: the workspace's container exists, so it is started as it is"
 	reasonAdditionalFeatures = "AdditionalFeatures: --additional-features adds to the configuration what no hash covers"
+	reasonOtherBuild         = "OtherBuild: %s asks for a build of its own"
 )
 
 // withoutCache returns why the cache is not asked, or "".
@@ -168,6 +175,8 @@ func (u *up) withoutCache(
 		return reasonContainerExists, nil
 	case arguments.AdditionalFeatures:
 		return reasonAdditionalFeatures, nil
+	case arguments.OtherBuild != "":
+		return fmt.Sprintf(reasonOtherBuild, arguments.OtherBuild), nil
 	}
 	return "", nil
 }

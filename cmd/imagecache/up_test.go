@@ -18,7 +18,7 @@ import (
 
 // upPrograms stand in for podman and the reference CLI. The CLI writes the arguments and the override configuration of
 // "up" into files. The environment decides what they do: CONTAINER is an existing container's label, UP_FAILS how the
-// lifecycle commands fail.
+// lifecycle commands fail, BUILD_FAILS that "build" does.
 const (
 	upPodman = `case "$1" in
 ps) [ -z "$CONTAINER" ] || echo c-old ;;
@@ -28,7 +28,12 @@ info) echo store ;;
 esac
 `
 	upCLI = `case "$1" in
-build) echo '{"outcome":"success"}' ;;
+build)
+	if [ -n "$BUILD_FAILS" ]; then
+		echo '{"outcome":"error","message":"COPY generated: not found"}'
+		exit 1
+	fi
+	echo '{"outcome":"success"}' ;;
 up)
 	echo "$@" >"$SEEN/arguments"
 	while [ $# -gt 0 ]; do [ "$1" != --override-config ] || cp "$2" "$SEEN/override"; shift; done
@@ -239,5 +244,84 @@ func TestInterruptedUpLeavesNothing(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(w.words["TEMPORARY"], "*")); err != nil || len(left) > 0 {
 		t.Errorf("temporary files are left: %q, %v", left, err)
+	}
+}
+
+// The reference CLI runs initializeCommand, and builds then. imagecache builds before.
+func TestBuildThatNeedsInitializeCommand(t *testing.T) {
+	tests := map[string]struct {
+		config  string
+		code    int
+		started bool
+	}{
+		"no command":       {upConfig, exitFailed, false},
+		"an empty command": {`{"image": "base:1", "initializeCommand": ""}`, exitFailed, false},
+		"a command":        {`{"image": "base:1", "initializeCommand": "make generated"}`, exitBypassed, true},
+		"a Dockerfile that the command writes": {
+			`{"build": {"dockerfile": "generated"}, "initializeCommand": ["make", "generated"]}`, exitBypassed, true,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newUpWorld(t, test.config)
+			t.Setenv("CONTAINER", "")
+			t.Setenv("UP_FAILS", "")
+			t.Setenv("BUILD_FAILS", "yes")
+			code, _, stderr := w.run(t, "--exit-code", "-o", "json")
+			if arguments := w.seen(t, "arguments"); code != test.code || (arguments != "") != test.started {
+				t.Errorf("exit code %d, want %d; devcontainer %q, want it started: %v", code, test.code, arguments, test.started)
+			}
+			if said := strings.Contains(stderr, "before initializeCommand has run"); said != test.started || w.seen(t, "override") != "" {
+				t.Errorf("override %q, standard error:\n%s", w.seen(t, "override"), stderr)
+			}
+		})
+	}
+}
+
+func TestUpWithABuildOfItsOwnDoesNotAskTheCache(t *testing.T) {
+	w := newUpWorld(t, upConfig)
+	t.Setenv("CONTAINER", "")
+	t.Setenv("UP_FAILS", "")
+	code, _, stderr := w.run(t, "--exit-code", "-o", "json", "--", "--build-no-cache")
+	if code != exitBypassed || w.seen(t, "override") != "" || !strings.HasSuffix(w.seen(t, "arguments"), "--build-no-cache") {
+		t.Errorf("exit code %d, devcontainer %q, standard error:\n%s", code, w.seen(t, "arguments"), stderr)
+	}
+}
+
+// An environment gets its container also where the reader of the log has gone.
+func TestUpWithoutAReader(t *testing.T) {
+	tests := map[string]struct {
+		output string
+		code   int
+		want   string // on standard error
+	}{
+		"the log":  {"", exitSuccess, ""},
+		"the name": {"name", exitFailed, "the result can't be printed: "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newUpWorld(t, upConfig)
+			t.Setenv("CONTAINER", "")
+			t.Setenv("UP_FAILS", "")
+			cmd := exec.CommandContext(
+				t.Context(), os.Args[0], "up", w.words["WORKSPACE"], "--project", "web", "--environment", "env-9", "--output", test.output,
+			)
+			cmd.Env = append(os.Environ(), programVariable+"=1")
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = reader.Close()
+			var said bytes.Buffer
+			cmd.Stdout, cmd.Stderr = writer, &said
+			err = cmd.Run()
+			_ = writer.Close()
+			if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(said.String(), test.want) {
+				t.Errorf("%v, want exit code %d and %q: %s", err, test.code, test.want, said.String())
+			}
+			if w.seen(t, "override") == "" {
+				t.Error("no container was started")
+			}
+		})
 	}
 }

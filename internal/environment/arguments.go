@@ -20,6 +20,9 @@ type Arguments struct {
 	ExpectExisting bool
 	// AdditionalFeatures: Features are installed that are not a part of the configuration.
 	AdditionalFeatures bool
+	// OtherBuild is an argument, as it was written, that asks for another build than the one that a hash names; "" if
+	// there is none.
+	OtherBuild string
 	// UserIDs: the arguments set whether the container's user gets the IDs of the local user.
 	UserIDs bool
 }
@@ -58,6 +61,10 @@ func ParseArguments(words []string) (Arguments, error) {
 			a.ExpectExisting = value != "false"
 		case "additionalfeatures":
 			a.AdditionalFeatures = a.AdditionalFeatures || strings.Trim(value, "{ }") != ""
+		case "buildnocache", "frozenlockfile", "experimentalfrozenlockfile":
+			if value != "false" {
+				a.OtherBuild = "--" + written
+			}
 		case "updateremoteuseruiddefault":
 			a.UserIDs = true
 		}

@@ -23,6 +23,8 @@ func TestArgumentsThatMeanSomethingToTheCache(t *testing.T) {
 		"--expect-existing-container":                          {ExpectExisting: true},
 		"--additional-features {\"./tool\":{}}":                {AdditionalFeatures: true},
 		"--additional-features {}":                             {},
+		"--build-no-cache":                                     {OtherBuild: "--build-no-cache"},
+		"--buildNoCache=false --frozen-lockfile":               {OtherBuild: "--frozen-lockfile"},
 		"--update-remote-user-uid-default=off":                 {UserIDs: true},
 		"--remote-env --id-label=a=1 --mount workspace-folder": {IDLabels: []string{"a=1"}},
 	}

@@ -64,7 +64,7 @@ func (e *Environment) Exists(ctx context.Context) (bool, error) {
 func (e *Environment) Up(ctx context.Context, result *runner.Result) (*builder.UpAnswer, error) {
 	request := builder.UpRequest{
 		Workspace: e.location.workspace, ConfigPath: e.location.config, Arguments: e.arguments.Words,
-		MayBuildFeatures: e.arguments.AdditionalFeatures,
+		MayBuildFeatures: e.arguments.AdditionalFeatures || e.arguments.OtherBuild != "",
 	}
 	if result != nil {
 		folder, err := e.use(ctx, result, &request)

@@ -145,11 +145,12 @@ func (p *preparation) publishHandedOver(ctx context.Context, publication Publica
 		return err
 	}
 	defer lease.stop()
+	// Also where hold fails: the other process was killed then, and nobody else removes the name.
+	defer func() { p.tell(ctx, letGo(ctx, p.engine, publication.KeptName)) }()
 	if err := hold(); err != nil {
 		p.reportFailure(ctx, publication.Took, err)
 		return err
 	}
-	defer func() { p.tell(ctx, letGo(ctx, p.engine, publication.KeptName)) }()
 	p.watch = follow(ctx, p.runner.Client, image)
 	ctx, cancel := p.withPublishTimeout(ctx)
 	defer cancel()

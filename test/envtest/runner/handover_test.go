@@ -245,3 +245,22 @@ func TestLeaseIsRenewedBeforePrepareLetsGo(t *testing.T) {
 		t.Errorf("result %+v", result)
 	}
 }
+
+// The record of such a publication has ended, so nobody looks for the name any more.
+func TestPublicationWhosePrepareWasKilledKeepsNoImage(t *testing.T) {
+	w := newWorld(t)
+	w.control(w.publisher("registry.example", 0))
+	w.engine.id = "sha256:built"
+	w.handOver = func(ctx context.Context, publication runner.Publication) (string, error) {
+		killed := errors.New("killed")
+		other := &runner.Runner{Client: w.client, Namespace: w.namespace, FindEngine: w.engine.find, Events: &recorded{}}
+		if _, err := other.Publish(ctx, publication, func() error { return killed }); !errors.Is(err, killed) {
+			t.Errorf("error %v", err)
+		}
+		if !slices.Contains(w.engine.removed, publication.KeptName) {
+			t.Errorf("removed %q, want %s", w.engine.removed, publication.KeptName)
+		}
+		return "name", nil
+	}
+	w.mustPrepare(w.request())
+}
