@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,18 @@ func Remove(dir string) error {
 		podman.Env = append(os.Environ(), variables(dir)...)
 		_ = podman.Run() // what it can't end it can't keep either: its files go
 	}
+	// The monitor of a container that ended starts podman once more, to clean up, and nobody waits for that.
+	const patience = 10 * time.Second
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := removeFolders(folders)
+		if err == nil || time.Since(began) > patience || !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+	}
+}
+
+// removeFolders removes folders, the last one first.
+func removeFolders(folders []string) error {
 	if err := UnmountBelow(folders...); err != nil {
 		return err
 	}
