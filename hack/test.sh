@@ -30,8 +30,7 @@ test_part() {
 	}
 	mapfile -t packages <<<"$list"
 	case $1 in
-	# Packages with engines mostly wait for them, so more run at a time than there are cores.
-	unit) flags+=(-timeout 20m -p 4) ;;
+	unit) flags+=(-timeout 20m) ;;
 	engine) flags+=(-timeout 60m -count=1 -p 1) ;;
 	machines)
 		# An environment's whole way, with each engine on its machine.
