@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
+	"imagecache.dev/internal/transfer"
 )
 
 // buildAndPublish builds as the one builder of the hash, and publishes. After the build no failure stops the
@@ -227,12 +228,12 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 		blobs = append(blobs, blob)
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: step.progress}}
-	if err := sending.run(ctx, blobs); err != nil {
+	bytes, err := transfer.Upload(ctx, repository, auth, blobs, step.progress)
+	if err != nil {
 		step.failed(causeOr(ctx, err).Error())
 		return err
 	}
-	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.meter.total)))
+	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(bytes)))
 	return nil
 }
 
