@@ -9,7 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"imagecache.dev/internal/runner"
+	kube "imagecache.dev/internal/cluster"
 )
 
 // cluster is how a command reaches the cluster: kubectl's flags.
@@ -76,21 +76,21 @@ func (c *cluster) connect() (made client.WithWatch, namespace string, err error)
 	loader := c.flags.ToRawKubeConfigLoader()
 	namespace, _, err = loader.Namespace()
 	if err != nil {
-		return nil, "", &runner.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
+		return nil, "", &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
 	}
 	raw, err := loader.RawConfig()
 	if err != nil {
-		return nil, namespace, &runner.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
+		return nil, namespace, &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
 	}
 	inCluster := os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 	if len(raw.Clusters) == 0 && *c.flags.APIServer == "" && !inCluster {
-		return nil, namespace, &runner.UnreachableError{Message: "no cluster is configured: set --kubeconfig or KUBECONFIG"}
+		return nil, namespace, &kube.UnreachableError{Message: "no cluster is configured: set --kubeconfig or KUBECONFIG"}
 	}
 	config, err := c.flags.ToRESTConfig()
 	if err != nil {
-		return nil, namespace, &runner.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
+		return nil, namespace, &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
 	}
 	config.UserAgent = "imagecache"
-	made, err = runner.NewClient(config)
+	made, err = kube.NewClient(config)
 	return made, namespace, err
 }

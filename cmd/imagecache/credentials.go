@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/api/v1alpha1"
+	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
-	"imagecache.dev/internal/runner"
 )
 
 // helperProgram is the name by which docker and podman call a credential helper.
@@ -124,7 +124,7 @@ func pullLogins(ctx context.Context, cluster *cluster, project string) ([]docker
 	if err != nil {
 		return nil, err
 	}
-	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	cache, err := kube.FindProject(ctx, connection, namespace, project)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func pullLogins(ctx context.Context, cluster *cluster, project string) ([]docker
 	if err != nil {
 		return nil, err
 	}
-	secret, err := runner.CredentialSecret(ctx, connection, cache.Namespace, secretName)
+	secret, err := kube.CredentialSecret(ctx, connection, cache.Namespace, secretName)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/inspect"
-	"imagecache.dev/internal/runner"
 )
 
 // evictPoll is how often the command reads the project until the controller has removed the image.
@@ -54,7 +54,7 @@ func evict(
 	if err != nil {
 		return err
 	}
-	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	cache, err := kube.FindProject(ctx, connection, namespace, project)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func askToEvict(ctx context.Context, c client.Client, cache *v1alpha1.ProjectIma
 	cache.Annotations[v1alpha1.AnnotationEvict] = strings.Join(append(asked, hash), ",")
 	err := c.Patch(ctx, cache, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
-		return fmt.Errorf("evict image: %w", runner.ClusterError(err))
+		return fmt.Errorf("evict image: %w", kube.Describe(err))
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
-	"imagecache.dev/internal/runner"
+	kube "imagecache.dev/internal/cluster"
 )
 
 func newExplain(streams streams) *cobra.Command {
@@ -62,14 +62,14 @@ func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha
 	if err == nil {
 		return request, nil
 	}
-	if !runner.IsAbsent(err) {
-		return nil, runner.ClusterError(err)
+	if !kube.IsAbsent(err) {
+		return nil, kube.Describe(err)
 	}
 	requests := &v1alpha1.DevcontainerImageList{}
 	if err := connection.List(
 		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted},
 	); err != nil {
-		return nil, runner.ClusterError(err)
+		return nil, kube.Describe(err)
 	}
 	if len(requests.Items) == 0 {
 		return nil, fmt.Errorf(

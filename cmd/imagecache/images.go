@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/catalog"
+	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/inspect"
-	"imagecache.dev/internal/runner"
 )
 
 func newImages(streams streams) *cobra.Command {
@@ -55,7 +55,7 @@ func listImages(
 	if err != nil {
 		return nil, err
 	}
-	cache, err := runner.FindProject(ctx, connection, namespace, project)
+	cache, err := kube.FindProject(ctx, connection, namespace, project)
 	if err != nil {
 		return nil, err
 	}

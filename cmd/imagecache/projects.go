@@ -9,7 +9,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
-	"imagecache.dev/internal/runner"
+	kube "imagecache.dev/internal/cluster"
 )
 
 func newProjects(streams streams) *cobra.Command {
@@ -56,11 +56,11 @@ func listProjects(ctx context.Context, cluster *cluster, everywhere bool) ([]cat
 	}
 	caches := &v1alpha1.ProjectImageCacheList{}
 	if err := connection.List(ctx, caches, client.InNamespace(namespace)); err != nil {
-		return nil, runner.ClusterError(err)
+		return nil, kube.Describe(err)
 	}
 	requests := &v1alpha1.DevcontainerImageList{}
 	if err := connection.List(ctx, requests, client.InNamespace(namespace)); err != nil {
-		return nil, runner.ClusterError(err)
+		return nil, kube.Describe(err)
 	}
 	return catalog.Projects(caches.Items, requests.Items), nil
 }

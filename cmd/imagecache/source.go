@@ -9,10 +9,10 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/gitrev"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/inspect"
-	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/tempfolder"
 )
 
@@ -55,7 +55,7 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 	if err != nil {
 		return nil, err
 	}
-	project, err := runner.FindProject(ctx, connection, namespace, h.project)
+	project, err := kube.FindProject(ctx, connection, namespace, h.project)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, 
 	if err := connection.List(
 		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
 	); err != nil {
-		return nil, runner.ClusterError(err)
+		return nil, kube.Describe(err)
 	}
 	found, err := cachedKey(keysOfRequests(requests.Items), wanted)
 	if found != nil || err != nil {
@@ -144,7 +144,7 @@ func (h *hashCommand) readProject(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	project, err := runner.FindProject(ctx, connection, namespace, h.project)
+	project, err := kube.FindProject(ctx, connection, namespace, h.project)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/priority"
 )
 
@@ -28,7 +29,7 @@ type archive struct {
 	dir    string
 	small  map[string][]byte
 	links  map[string]string
-	pool   *gzipPool
+	pool   *compression.Pool
 	ending errgroup.Group // layers that are read and not yet written
 
 	mu     sync.Mutex
@@ -39,7 +40,7 @@ type archive struct {
 func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, error) {
 	a := &archive{
 		dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{},
-		pool: newGzipPool(ctx),
+		pool: compression.NewPool(ctx),
 	}
 	var err error
 	priority.Do(ctx, func() { err = a.readAll(ctx, content) })

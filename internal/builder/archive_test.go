@@ -1,64 +1,9 @@
 package builder
 
 import (
-	"bytes"
-	"compress/gzip"
-	"errors"
-	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 )
-
-func TestGzipWriterWritesWhatGunzipReads(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, size := range []int{0, 1, gzipWindow, gzipBlock - 1, gzipBlock, gzipBlock + 1, 5*gzipBlock + 17} {
-		plain := make([]byte, size)
-		for i := range plain {
-			plain[i] = byte(random.IntN(7)) // compressible
-		}
-		var first, second bytes.Buffer
-		for i, out := range []*bytes.Buffer{&first, &second} {
-			w := newGzipWriter(out, gzipPoolOf(t.Context(), i*3+1, i*9+1))
-			for rest := plain; len(rest) > 0; {
-				n := min(len(rest), 100_003*(i+1))
-				if _, err := w.Write(rest[:n]); err != nil {
-					t.Fatal(err)
-				}
-				rest = rest[n:]
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !bytes.Equal(first.Bytes(), second.Bytes()) {
-			t.Errorf("%d bytes: the result depends on the goroutines or on the pieces", size)
-		}
-		reader, err := gzip.NewReader(&first)
-		if err != nil {
-			t.Fatal(err)
-		}
-		reader.Multistream(false)
-		got, err := io.ReadAll(reader)
-		if err != nil || !bytes.Equal(got, plain) {
-			t.Errorf("%d bytes: read back %d, %v", size, len(got), err)
-		}
-	}
-}
-
-type failingWriter struct{}
-
-func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
-
-func TestGzipWriterReportsAFailedWrite(t *testing.T) {
-	w := newGzipWriter(failingWriter{}, gzipPoolOf(t.Context(), 2, 4))
-	if _, err := w.Write(make([]byte, 20*gzipBlock)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err == nil || err.Error() != "disk full" {
-		t.Errorf("Close: %v", err)
-	}
-}
 
 func TestLastWordsAreTheReason(t *testing.T) {
 	const at = "[2026-01-02T03:04:05.678Z] "

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"imagecache.dev/internal/compression"
 )
 
 // layer is a compressed layer in a file.
@@ -42,7 +44,7 @@ type layerFile struct {
 	file             *os.File
 	compressed, diff hash.Hash
 	out              *counter
-	compressor       *gzipWriter // none for a layer that was gzip already
+	compressor       *compression.Writer // none for a layer that was gzip already
 }
 
 // newLayerFile makes the file of a layer in dir; finish or drop must follow.
@@ -58,7 +60,7 @@ func newLayerFile(dir string) (*layerFile, error) {
 
 // read takes all of a layer, compressed or not. One that is gzip already stays
 // as it is.
-func (f *layerFile) read(content io.Reader, pool *gzipPool) error {
+func (f *layerFile) read(content io.Reader, pool *compression.Pool) error {
 	buffered := bufio.NewReaderSize(content, 256<<10)
 	magic, _ := buffered.Peek(4)
 	switch {
@@ -76,8 +78,8 @@ func (f *layerFile) read(content io.Reader, pool *gzipPool) error {
 	}
 }
 
-func (f *layerFile) compress(plain io.Reader, pool *gzipPool) error {
-	f.compressor = newGzipWriter(f.out, pool)
+func (f *layerFile) compress(plain io.Reader, pool *compression.Pool) error {
+	f.compressor = compression.NewWriter(f.out, pool)
 	_, err := io.Copy(io.MultiWriter(f.diff, f.compressor), plain)
 	return err
 }
@@ -111,7 +113,7 @@ func (f *layerFile) drop() {
 }
 
 // writeLayer writes one layer as a gzip file into dir.
-func writeLayer(content io.Reader, dir string, pool *gzipPool) (*layer, error) {
+func writeLayer(content io.Reader, dir string, pool *compression.Pool) (*layer, error) {
 	file, err := newLayerFile(dir)
 	if err != nil {
 		return nil, err

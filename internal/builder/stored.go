@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/imagelayout"
 )
 
@@ -58,7 +59,7 @@ func saveStoredLayer(ctx context.Context, store imagelayout.Store, stored v1.Lay
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir, newGzipPool(ctx))
+	l, err := writeLayer(content, dir, compression.NewPool(ctx))
 	return l, errors.Join(err, content.Close())
 }
 

@@ -12,7 +12,7 @@ import (
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/cluster"
 )
 
 // A clock difference above clockWarning is unusual. At clockFailure, AWS rejects signatures:
@@ -47,7 +47,7 @@ func clusterFindings(
 	answered, err := ask(ctx, config)
 	if err != nil {
 		f.add(
-			"reachable", ResultFailed, runner.ClusterError(err).Error(),
+			"reachable", ResultFailed, cluster.Describe(err).Error(),
 			"check --kubeconfig and --context, and that the cluster is running",
 		)
 		return f.list, false
@@ -56,7 +56,7 @@ func clusterFindings(
 	f.clock(answered, now())
 	missing, err := missingRights(ctx, config, namespace)
 	if err != nil {
-		f.add("rights", ResultSkipped, runner.ClusterError(err).Error(), "")
+		f.add("rights", ResultSkipped, cluster.Describe(err).Error(), "")
 		return f.list, true
 	}
 	if len(missing) == 0 {

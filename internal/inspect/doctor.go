@@ -10,7 +10,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/cluster"
 )
 
 // Doctor checks everything that the cache needs to work.
@@ -38,13 +38,13 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 		f.add("configuration", ResultFailed, d.ClusterError.Error(), "use the kubeconfig of the runner's service account")
 		return append(list, f.list...)
 	}
-	cluster, ok := clusterFindings(ctx, d.Config, d.Namespace, d.Now)
-	list = append(list, cluster...)
+	found, ok := clusterFindings(ctx, d.Config, d.Namespace, d.Now)
+	list = append(list, found...)
 	if !ok || d.Project == "" {
 		return list
 	}
 	f := &findings{area: areaProject}
-	project, err := runner.FindProject(ctx, d.Client, d.Namespace, d.Project)
+	project, err := cluster.FindProject(ctx, d.Client, d.Namespace, d.Project)
 	if err != nil {
 		f.add("object", ResultFailed, err.Error(), "apply a ProjectImageCache, or name another namespace")
 		return append(list, f.list...)
@@ -55,7 +55,7 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 	if err != nil {
 		f.add(
 			"runner", ResultFailed,
-			"can't get RunnerImageCache "+project.Spec.RunnerRef.Name+": "+runner.ClusterError(err).Error(),
+			"can't get RunnerImageCache "+project.Spec.RunnerRef.Name+": "+cluster.Describe(err).Error(),
 			"apply a RunnerImageCache of that name",
 		)
 		return append(list, f.list...)

@@ -19,10 +19,10 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/publication"
-	"imagecache.dev/internal/runner"
 )
 
 // awsTimeout limits the calls to AWS. Without credentials, the SDK searches for some for a while.
@@ -168,7 +168,7 @@ func pullAccess(
 	if err != nil {
 		return name.Repository{}, nil, fmt.Errorf("read repository: %w", err)
 	}
-	secret, err := runner.CredentialSecret(ctx, c, project.Namespace, project.Status.PullCredentials.SecretName)
+	secret, err := cluster.CredentialSecret(ctx, c, project.Namespace, project.Status.PullCredentials.SecretName)
 	if err != nil {
 		return name.Repository{}, nil, err
 	}

@@ -103,7 +103,7 @@ func (p *preparation) reportFailure(ctx context.Context, took time.Duration, err
 	if interrupted(ctx) {
 		message = "interrupted"
 	}
-	p.lastReport(ctx, func(ctx context.Context) error { return p.report.buildFailed(ctx, took, message) })
+	p.lastReport(ctx, func(ctx context.Context) error { return p.report.Build(ctx, failedBuild(took, message)) })
 }
 
 // reasonOf returns the reason of a failed build, without our own prefix.

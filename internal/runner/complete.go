@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/transfer"
 )
 
 // nothing is passed where the bytes of a pull were not seen.
@@ -62,7 +63,7 @@ func (s EngineStore) load(ctx context.Context, p *pull, published v1.Image, know
 	}
 	_, _ = fmt.Fprintf(p.output, "The engine left out layers of the image, %s; they are loaded\n", megabytes(missing))
 	before, total := p.done, max(p.total, p.done+missing)
-	metered, err := newMeteredImage(published, func(done, _ int64) {
+	metered, err := transfer.Meter(published, func(done, _ int64) {
 		if p.progress != nil {
 			p.progress(min(before+done, total), total)
 		}

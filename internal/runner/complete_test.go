@@ -25,6 +25,7 @@ import (
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
+	"imagecache.dev/test/testregistry"
 )
 
 // recompressed is an image with the same layers as blobs of other digests, as a builder publishes them that has not kept
@@ -74,7 +75,7 @@ func published(t *testing.T, host string, image v1.Image) *pull {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reference := repositoryAt(t, host).Digest(digest.String())
+	reference := testregistry.Repository(t, host).Digest(digest.String())
 	if err := remote.Write(reference, image); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestAHitOnABaseThatTheEngineHas(t *testing.T) {
 			},
 		} {
 			t.Run(string(kind)+", base "+how, func(t *testing.T) {
-				host := startRegistry(t, nil)
+				host := testregistry.Start(t, nil)
 				e, found := startEngine(t, kind, host)
 				base := enginetest.BaseImage(t)
 				get(t, e, host, base)

@@ -10,6 +10,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/tempfolder"
 )
@@ -39,6 +40,11 @@ type Publication struct {
 	Took        time.Duration `json:"took"`
 	CachedSteps int           `json:"cachedSteps,omitempty"`
 	Timeout     time.Duration `json:"timeout"`
+}
+
+// key names the DevcontainerImage.
+func (p Publication) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: p.Namespace, Name: p.Request}
 }
 
 // keptName returns the name that keeps the image of a request in its store. A later build takes the image's own name.
@@ -133,9 +139,7 @@ func (r *Runner) publishing(publication Publication) *preparation {
 		// The image's own name may be that of a later build.
 		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps,
 		coverage: publication.Coverage,
-		report: &reporter{
-			client: r.Client, key: types.NamespacedName{Namespace: publication.Namespace, Name: publication.Request},
-		},
+		report:   cluster.NewReporter(r.Client, publication.key()),
 	}
 }
 
@@ -144,14 +148,14 @@ func (p *preparation) publishHandedOver(ctx context.Context, publication Publica
 	if err != nil {
 		return err
 	}
-	defer lease.stop()
+	defer lease.Stop()
 	// Also where hold fails: the other process was killed then, and nobody else removes the name.
 	defer func() { p.tell(ctx, letGo(ctx, p.engine, publication.KeptName)) }()
 	if err := hold(); err != nil {
 		p.reportFailure(ctx, publication.Took, err)
 		return err
 	}
-	p.watch = follow(ctx, p.runner.Client, image)
+	p.watch = cluster.Follow(ctx, p.runner.Client, image)
 	ctx, cancel := p.withPublishTimeout(ctx)
 	defer cancel()
 	return p.send(ctx, image, lease, publication.Took)
@@ -161,22 +165,21 @@ func (p *preparation) publishHandedOver(ctx context.Context, publication Publica
 // it, too: both are the same holder.
 func (p *preparation) takeOver(
 	ctx context.Context, publication Publication,
-) (*v1alpha1.DevcontainerImage, *renewer, error) {
+) (*v1alpha1.DevcontainerImage, *cluster.Lease, error) {
 	var err error
 	if p.engine, err = p.runner.FindEngine(ctx); err != nil {
 		return nil, nil, err
 	}
-	image := &v1alpha1.DevcontainerImage{}
-	err = persist(ctx, func(ctx context.Context) error { return p.runner.Client.Get(ctx, p.report.key, image) })
+	image, err := cluster.Get(ctx, p.runner.Client, publication.key())
 	if err != nil {
-		return nil, nil, fmt.Errorf("get request %s: %w", publication.Request, ClusterError(err))
+		return nil, nil, fmt.Errorf("get request %s: %w", publication.Request, cluster.Describe(err))
 	}
 	if image.UID != publication.UID || image.Status.Builder == nil {
 		return nil, nil, fmt.Errorf("request %s was replaced", publication.Request)
 	}
-	lease := renew(ctx, p.runner.Client, image, renewEvery)
-	if err := lease.confirm(ctx); err != nil {
-		lease.stop()
+	lease := cluster.Renew(ctx, p.runner.Client, image)
+	if err := lease.Confirm(ctx); err != nil {
+		lease.Stop()
 		return nil, nil, err
 	}
 	return image, lease, nil

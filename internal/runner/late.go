@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 )
 
 // lateAnswer watches, while an environment builds because its wait timed out, for an answer that makes the
@@ -14,7 +15,7 @@ type lateAnswer struct {
 
 	// image and lease are set before done is closed, if that answer came.
 	image *v1alpha1.DevcontainerImage
-	lease *renewer
+	lease *cluster.Lease
 }
 
 func (p *preparation) awaitLateAnswer(ctx context.Context) *lateAnswer {
@@ -23,19 +24,19 @@ func (p *preparation) awaitLateAnswer(ctx context.Context) *lateAnswer {
 	go func() {
 		defer close(late.done)
 		for {
-			image, deleted := p.watch.state()
+			image, deleted := p.watch.State()
 			if deleted {
 				return
 			}
 			if decide(image).Step == stepBuildAndPublish {
 				late.image = image
-				late.lease = renew(ctx, p.runner.Client, image, renewEvery)
+				late.lease = cluster.Renew(ctx, p.runner.Client, image)
 				return
 			}
 			select {
 			case <-watching.Done():
 				return
-			case <-p.watch.changed:
+			case <-p.watch.Changed():
 			}
 		}
 	}()
@@ -56,7 +57,7 @@ func (p *preparation) buildMeanwhile(ctx context.Context, reason string) (*Resul
 	if !late.came() {
 		return result, err
 	}
-	defer late.lease.stop()
+	defer late.lease.Stop()
 	if err != nil {
 		return result, err
 	}

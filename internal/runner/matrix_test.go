@@ -23,9 +23,11 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/publication"
+	"imagecache.dev/internal/transfer"
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
+	"imagecache.dev/test/testregistry"
 )
 
 // matrixFile is where the table is written to, in the repository.
@@ -79,7 +81,7 @@ func newMatrix(t *testing.T) *matrix {
 		t.Fatal(err)
 	}
 	m := &matrix{
-		host: startRegistry(t, nil), engines: map[engine.Kind]*engine.Engine{},
+		host: testregistry.Start(t, nil), engines: map[engine.Kind]*engine.Engine{},
 		pulls: map[engine.Kind]*pull{}, cells: map[[2]engine.Kind]string{},
 	}
 	base, err := name.NewTag(m.host + "/base:1")
@@ -163,13 +165,12 @@ func (m *matrix) publish(t *testing.T, kind engine.Kind) {
 // upload uploads blobs as prepare does, and puts the manifest as the controller does.
 func (m *matrix) upload(t *testing.T, image *candidate) *pull {
 	t.Helper()
-	repository := repositoryAt(t, m.host)
+	repository := testregistry.Repository(t, m.host)
 	blobs := make([]v1.Layer, 0, len(image.blobs))
 	for _, blob := range image.blobs {
 		blobs = append(blobs, blob)
 	}
-	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Second}
-	if err := sending.run(t.Context(), blobs); err != nil {
+	if _, err := transfer.Upload(t.Context(), repository, authn.Anonymous, blobs, nil); err != nil {
 		t.Fatal(err)
 	}
 	reference := repository.Digest(ocidigest.FromBytes(image.manifest).String())

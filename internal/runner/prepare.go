@@ -13,6 +13,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/tempfolder"
@@ -68,8 +69,8 @@ type preparation struct {
 	saved       *savedImage
 	refused     error // why the built image must not be published
 
-	report *reporter // nil until the request is created
-	watch  *watcher
+	report *cluster.Reporter // nil until the request is created
+	watch  *cluster.Watcher
 }
 
 // Prepare provides an environment with its image: from the cache, or built here. An error means that no image exists;
@@ -105,7 +106,7 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 	p.steps.section(SectionTitle)
 	step := p.steps.start("Read", "Reading the configuration")
 	if err := p.read(ctx); err != nil {
-		var unreachable *UnreachableError
+		var unreachable *cluster.UnreachableError
 		if !errors.As(err, &unreachable) || !p.request.BuildWithoutCluster {
 			step.failed("Not ready to start")
 			return nil, err
@@ -198,7 +199,7 @@ func (p *preparation) findProject(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
 	defer cancel()
-	project, err := FindProject(ctx, p.runner.Client, p.runner.Namespace, p.request.Project)
+	project, err := cluster.FindProject(ctx, p.runner.Client, p.runner.Namespace, p.request.Project)
 	p.project = project
 	return err
 }
@@ -242,12 +243,12 @@ func computeKey(ctx context.Context, c *devcontainer.Configuration, o hash.Optio
 func (p *preparation) ask(ctx context.Context, image *v1alpha1.DevcontainerImage) error {
 	limited, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
 	defer cancel()
-	if err := create(limited, p.runner.Client, image); err != nil {
-		return ClusterError(err)
+	if err := cluster.Create(limited, p.runner.Client, image); err != nil {
+		return cluster.Describe(err)
 	}
 	p.result.Request, p.result.Namespace = image.Name, image.Namespace
-	p.report = &reporter{client: p.runner.Client, key: client.ObjectKeyFromObject(image)}
-	p.watch = follow(ctx, p.runner.Client, image)
+	p.report = cluster.NewReporter(p.runner.Client, client.ObjectKeyFromObject(image))
+	p.watch = cluster.Follow(ctx, p.runner.Client, image)
 	return nil
 }
 
@@ -285,7 +286,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 	deadline := time.NewTimer(p.request.LookupTimeout)
 	defer deadline.Stop()
 	for {
-		image, deleted := p.watch.state()
+		image, deleted := p.watch.State()
 		next := decide(image)
 		if deleted {
 			next = decision{stepBuild, "the request was deleted, so the image is built here"}
@@ -309,7 +310,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 			return image, phase.giveUp("interrupted")
 		case <-deadline.C:
 			return image, phase.giveUp(phase.lateText(next))
-		case <-p.watch.changed:
+		case <-p.watch.Changed():
 		}
 	}
 }

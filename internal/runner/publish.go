@@ -11,18 +11,20 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
+	"imagecache.dev/internal/transfer"
 )
 
 // buildAndPublish builds as the one builder of the hash, and publishes. After the build no failure stops the
 // environment: it has its image.
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
-	lease := renew(ctx, p.runner.Client, image, renewEvery)
-	defer lease.stop()
+	lease := cluster.Renew(ctx, p.runner.Client, image)
+	defer lease.Stop()
 	p.refused = p.pullBases(ctx)
 	took, err := p.buildImage(ctx)
 	if err != nil {
@@ -40,7 +42,7 @@ func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.Devco
 
 // publishBuilt publishes the built image, or emits why it can't.
 func (p *preparation) publishBuilt(
-	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *cluster.Lease, took time.Duration,
 ) (*Result, error) {
 	p.result.Outcome = OutcomeBuilt
 	began := time.Now()
@@ -64,12 +66,12 @@ func (p *preparation) publishBuilt(
 
 // publish publishes the image, or hands it over to another process that does.
 func (p *preparation) publish(
-	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *cluster.Lease, took time.Duration,
 ) (Outcome, error) {
 	ctx, cancel := p.withPublishTimeout(ctx)
 	defer cancel()
-	err := lease.confirm(ctx)
-	if errors.Is(err, errLeaseLost) {
+	err := lease.Confirm(ctx)
+	if errors.Is(err, cluster.ErrLeaseLost) {
 		return "", err // another environment builds now; this one has nothing to report
 	}
 	if err == nil {
@@ -94,22 +96,22 @@ func (p *preparation) withPublishTimeout(ctx context.Context) (context.Context, 
 // send reports the image, uploads what the cache does not have, and waits until it is published. It works at low
 // priority: nobody waits for it.
 func (p *preparation) send(
-	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *renewer, took time.Duration,
+	ctx context.Context, image *v1alpha1.DevcontainerImage, lease *cluster.Lease, took time.Duration,
 ) error {
 	built, err := p.candidate(priority.Low(ctx), image, took)
 	if err != nil {
 		p.reportFailure(ctx, took, err)
 		return causeOr(ctx, err)
 	}
-	if lease.isLost() {
-		return errLeaseLost
+	if lease.IsLost() {
+		return cluster.ErrLeaseLost
 	}
 	report := v1alpha1.BuildReport{
 		Outcome: v1alpha1.BuildSucceeded, Manifest: string(built.manifest), Config: string(built.config),
 		DurationSeconds: ptr.To(wholeSeconds(took)), KeyCoverage: p.coverage,
 	}
-	if err := p.report.build(ctx, report); err != nil {
-		p.lastReport(ctx, lease.release)
+	if err := p.report.Build(ctx, report); err != nil {
+		p.lastReport(ctx, lease.Release)
 		return causeOr(ctx, err)
 	}
 	return causeOr(ctx, p.followPublication(ctx, image, built, lease))
@@ -156,13 +158,13 @@ func (p *preparation) candidate(
 // followPublication does what the status asks for until the image is published, or will not be. If this side can't
 // continue, followPublication gives the lease back. After the upload the controller needs no runner.
 func (p *preparation) followPublication(
-	ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *renewer,
+	ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *cluster.Lease,
 ) error {
 	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
 	uploaded := false
 	step := p.steps.start("Publish", "Publishing")
 	for {
-		current, deleted := p.watch.state()
+		current, deleted := p.watch.State()
 		if deleted {
 			step.failed("the request was deleted")
 			return errors.New("the request was deleted")
@@ -180,13 +182,13 @@ func (p *preparation) followPublication(
 		case publishUpload:
 			if err := p.uploadMissing(ctx, current, built); err != nil {
 				step.failed(causeOr(ctx, err).Error())
-				p.lastReport(ctx, lease.release)
+				p.lastReport(ctx, lease.Release)
 				return err
 			}
 			attempt++
-			if err := p.report.uploaded(ctx, attempt); err != nil {
+			if err := p.report.Uploaded(ctx, attempt); err != nil {
 				step.failed(causeOr(ctx, err).Error())
-				p.lastReport(ctx, lease.release)
+				p.lastReport(ctx, lease.Release)
 				return err
 			}
 			uploaded = true
@@ -195,10 +197,10 @@ func (p *preparation) followPublication(
 		case <-ctx.Done():
 			step.failed(context.Cause(ctx).Error())
 			if !uploaded {
-				p.lastReport(ctx, lease.release)
+				p.lastReport(ctx, lease.Release)
 			}
 			return context.Cause(ctx)
-		case <-p.watch.changed:
+		case <-p.watch.Changed():
 		}
 	}
 }
@@ -209,7 +211,7 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	if err != nil {
 		return fmt.Errorf("upload image: %w", err)
 	}
-	secret, err := CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PushCredentials.SecretName)
+	secret, err := cluster.CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PushCredentials.SecretName)
 	if err != nil {
 		return err
 	}
@@ -226,12 +228,12 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 		blobs = append(blobs, blob)
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: step.progress}}
-	if err := sending.run(ctx, blobs); err != nil {
+	bytes, err := transfer.Upload(ctx, repository, auth, blobs, step.progress)
+	if err != nil {
 		step.failed(causeOr(ctx, err).Error())
 		return err
 	}
-	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(sending.meter.total)))
+	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(bytes)))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 )
 
@@ -27,13 +28,13 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	if interrupted(ctx) {
 		step.failed("interrupted")
 		p.lastReport(ctx, func(ctx context.Context) error {
-			return p.report.pull(ctx, v1alpha1.PullFailed, took, "interrupted")
+			return p.report.Pull(ctx, pullReport(v1alpha1.PullFailed, took, "interrupted"))
 		})
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		step.failed(err.Error())
-		p.tell(ctx, p.report.pull(ctx, v1alpha1.PullFailed, took, err.Error()))
+		p.tell(ctx, p.report.Pull(ctx, pullReport(v1alpha1.PullFailed, took, err.Error())))
 		p.notice("can't pull the cached image, so the image is built here: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "PullFailed: "+err.Error())
 	}
@@ -50,7 +51,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	p.result.Seconds.Pull = seconds(took)
 	p.steps.events.Emit(Event{Kind: EventSaved, Text: savedLine(built, took)})
 	p.usable("")
-	p.tell(ctx, p.report.pull(ctx, v1alpha1.PullSucceeded, took, ""))
+	p.tell(ctx, p.report.Pull(ctx, pullReport(v1alpha1.PullSucceeded, took, "")))
 	return p.result, nil
 }
 
@@ -90,7 +91,7 @@ func (p *pull) text(sizeBytes *int64) string {
 }
 
 func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.DevcontainerImage, step *running) (*pull, error) {
-	secret, err := CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
+	secret, err := cluster.CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/internal/relay"
+	"imagecache.dev/internal/transfer"
 )
 
 // Store is the destination of an environment's image: an engine's image store, or a folder.
@@ -108,14 +109,14 @@ func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	if err != nil {
 		return fmt.Errorf("pull image: %w", err)
 	}
-	metered, err := newMeteredImage(image, p.progress)
+	metered, err := transfer.Meter(image, p.progress)
 	if err != nil {
 		return fmt.Errorf("pull image: %w", err)
 	}
 	if err := s.put(ctx, metered, p.name); err != nil {
 		return err
 	}
-	p.done, p.total = metered.meter.done.Load(), metered.meter.total
+	p.done, p.total = metered.Bytes()
 	return nil
 }
 

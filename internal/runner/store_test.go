@@ -19,20 +19,21 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/test/testimage"
+	"imagecache.dev/test/testregistry"
 )
 
 // pullOf is a pull of a published image of three layers, with the blobs that its registry was asked for.
 func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
-	host := startRegistry(t, func(_ http.ResponseWriter, r *http.Request) bool {
+	host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 			asked.Add(1)
 		}
 		return false
 	})
 	image = testimage.Random(t, 100_000, 3)
-	repository := repositoryAt(t, host)
+	repository := testregistry.Repository(t, host)
 	if err := remote.Write(repository.Tag("1"), image); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/cluster"
 )
 
 // right is one verb on one resource.
@@ -174,7 +174,7 @@ func TestRunnerNeedsNoMoreThanItsRole(t *testing.T) {
 	}
 
 	for _, name := range []string{"shop", "shop-id"} {
-		found, err := runner.FindProject(ctx, p.runner, namespace, name)
+		found, err := cluster.FindProject(ctx, p.runner, namespace, name)
 		allowed(t, "find the project "+name, err)
 		if found == nil || found.Name != "shop" {
 			t.Errorf("found %v by %s, want shop", found, name)
@@ -186,7 +186,7 @@ func TestRunnerNeedsNoMoreThanItsRole(t *testing.T) {
 	allowed(t, "watch the request", err)
 	defer stream.Stop()
 	allowed(t, "report", mergePatch(t, p.runner, request, buildPatch))
-	_, err = runner.CredentialSecret(ctx, p.runner, namespace, "shop-pull")
+	_, err = cluster.CredentialSecret(ctx, p.runner, namespace, "shop-pull")
 	allowed(t, "read credentials", err)
 	held := &coordinationv1.Lease{}
 	allowed(t, "read the lease", p.runner.Get(ctx, client.ObjectKeyFromObject(lease), held))

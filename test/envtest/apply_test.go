@@ -22,7 +22,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	applyv1alpha1 "imagecache.dev/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"imagecache.dev/controllers"
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/cluster"
 )
 
 // requestToApply is a request as a runner applies it: with the generated apply configuration.
@@ -57,7 +57,7 @@ func lockedFinalizerPatch(ctx context.Context, image *v1alpha1.DevcontainerImage
 // may conflict, and nobody's write may undo another's.
 func TestRunnerAndControllerShareARequest(t *testing.T) {
 	p := newPeople(t)
-	ctx, owner := t.Context(), client.FieldOwner(runner.FieldManager)
+	ctx, owner := t.Context(), client.FieldOwner(cluster.FieldManager)
 	image := &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "e-1"}}
 	read := func() {
 		t.Helper()
@@ -126,7 +126,7 @@ func TestReportsNeverConflict(t *testing.T) {
 	defer stop()
 	for n := range requests {
 		name := fmt.Sprintf("e-%d", n)
-		if err := p.runner.Apply(t.Context(), requestToApply(p.namespace, name), client.FieldOwner(runner.FieldManager)); err != nil {
+		if err := p.runner.Apply(t.Context(), requestToApply(p.namespace, name), client.FieldOwner(cluster.FieldManager)); err != nil {
 			t.Fatal(err)
 		}
 		controllers.Go(func() {
@@ -193,7 +193,7 @@ func TestStaleStatusLoses(t *testing.T) {
 
 // TestApplyConfigurationsCoverTheAPI sends every field that a user or runner can write through the generated types.
 func TestApplyConfigurationsCoverTheAPI(t *testing.T) {
-	namespace, owner := ownNamespace(t), client.FieldOwner(runner.FieldManager)
+	namespace, owner := ownNamespace(t), client.FieldOwner(cluster.FieldManager)
 	err := errors.Join(
 		kube.Apply(t.Context(), applyv1alpha1.RunnerImageCache("demo", namespace).WithSpec(applyv1alpha1.RunnerImageCacheSpec().
 			WithRunnerID("demo").WithRegion("us-east-1").WithAccountID("123456789012").WithStackName("stack").WithTier(v1alpha1.TierCore).

@@ -24,9 +24,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelabel"
-	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/sessionpolicy"
 )
 
@@ -106,7 +106,7 @@ func (w *battlefield) real(purpose sessionpolicy.Purpose) *attacker {
 // passwordIn reads a credential Secret.
 func (h *harness) passwordIn(secretName string) authn.AuthConfig {
 	h.t.Helper()
-	content, err := runner.CredentialSecret(h.ctx, kube, h.namespace, secretName)
+	content, err := cluster.CredentialSecret(h.ctx, kube, h.namespace, secretName)
 	h.Expect(err).NotTo(HaveOccurred())
 	logins, err := dockerconfig.Logins(content)
 	h.Expect(err).NotTo(HaveOccurred())
@@ -272,7 +272,7 @@ func uploadRightsAfterTheEnd(t *testing.T, w *battlefield) []string {
 	w.Expect(kept.upload(t.Context(), w.shop)).To(Succeed(), "before the end")
 	e.upload()
 	e.finished()
-	_, err := runner.CredentialSecret(w.ctx, kube, w.namespace, name)
+	_, err := cluster.CredentialSecret(w.ctx, kube, w.namespace, name)
 	w.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 	w.stopped(kept.putManifest(t.Context(), w.shop, hashOf("another")), stops[repositoryShield])
 	return []string{"the removal of the Secret", "the repository policy, of a copy that was kept"}

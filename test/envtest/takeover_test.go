@@ -71,7 +71,7 @@ func TestLeaseRunsOutWhileItsBuilderWaits(t *testing.T) {
 	gone.finished()
 }
 
-// A runner that is interrupted while it uploads gives its lease back: see internal/runner/lease.go.
+// A runner that is interrupted while it uploads gives its lease back: see internal/cluster/lease.go.
 func TestLeaseThatIsGivenBackEndsUploadRightsAndLetsAnotherBuild(t *testing.T) {
 	h := newHarness(t) // leases last as long as in production, so nothing here waits for one to run out
 	h.runner("demo")

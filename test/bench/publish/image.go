@@ -12,10 +12,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/imagelabel"
-	"imagecache.dev/internal/runner"
 	"imagecache.dev/test/bench/world"
 )
 
@@ -57,7 +57,7 @@ func newImage(request *v1alpha1.DevcontainerImage) (image, error) {
 
 // upload uploads what the request says is missing, with the rights that it was given.
 func (i image) upload(ctx context.Context, w *world.World, request *v1alpha1.DevcontainerImage) error {
-	secret, err := runner.CredentialSecret(ctx, w.Client, request.Namespace, request.Status.PushCredentials.SecretName)
+	secret, err := cluster.CredentialSecret(ctx, w.Client, request.Namespace, request.Status.PushCredentials.SecretName)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/relay"
-	"imagecache.dev/internal/runner"
+	"imagecache.dev/internal/transfer"
 	"imagecache.dev/test/bench/figure"
 	"imagecache.dev/test/containerenv"
 )
@@ -155,7 +155,7 @@ func (b *bench) upload(ctx context.Context, engine builder.Engine) (saving, uplo
 	}
 	saving = time.Since(began)
 	began = time.Now()
-	err = runner.Upload(ctx, repository, authn.Anonymous, layers)
+	_, err = transfer.Upload(ctx, repository, authn.Anonymous, layers, nil)
 	uploading = time.Since(began)
 	b.bytes, _ = bytesOf(layers)
 	return saving, uploading, err

@@ -27,6 +27,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/runner"
 )
 
@@ -88,7 +89,7 @@ func TestRequestSaysWhatTheAPINeeds(t *testing.T) {
 	if len(got.Spec.Inputs) != 1 || got.Spec.Inputs[0].Name != "devcontainer.json" {
 		t.Errorf("inputs %+v", got.Spec.Inputs)
 	}
-	if got.ManagedFields[0].Manager != runner.FieldManager {
+	if got.ManagedFields[0].Manager != cluster.FieldManager {
 		t.Errorf("field manager %q", got.ManagedFields[0].Manager)
 	}
 	if result.Outcome != runner.OutcomeBypassed || result.Image == "" || !strings.Contains(w.noticedOnce(t), "switched off") {
@@ -588,7 +589,7 @@ func TestWhatTheCacheCantReadIsBuiltWithoutIt(t *testing.T) {
 
 func TestUnreachableCluster(t *testing.T) {
 	w := newWorld(t)
-	unreachable, err := runner.NewClient(&rest.Config{Host: "http://127.0.0.1:1"})
+	unreachable, err := cluster.NewClient(&rest.Config{Host: "http://127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/runner"
 )
 
@@ -70,7 +71,7 @@ type world struct {
 // newWorld makes a namespace with the project "web", whose ID is "web-id".
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	connection, err := runner.NewClient(config)
+	connection, err := cluster.NewClient(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/runner"
 )
 
@@ -89,7 +90,7 @@ func TestUsableIsCalledOnceWhateverTheOutcome(t *testing.T) {
 			w.write(".devcontainer/devcontainer.json", `{"image": "base", "features": 3}`)
 		}, runner.OutcomeBuilt, false},
 		"no cluster": {func(w *world) {
-			w.client, _ = runner.NewClient(&rest.Config{Host: "http://127.0.0.1:1"})
+			w.client, _ = cluster.NewClient(&rest.Config{Host: "http://127.0.0.1:1"})
 		}, runner.OutcomeBuilt, false},
 	}
 	for name, test := range tests {

@@ -1,4 +1,4 @@
-package runner
+package cluster
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,8 +14,9 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// watcher follows one DevcontainerImage. It reconnects when the watch ends, and keeps the last state.
-type watcher struct {
+// Watcher follows one DevcontainerImage. It reconnects when the watch ends, and keeps the last state. Several goroutines
+// may use it.
+type Watcher struct {
 	client client.WithWatch
 	key    types.NamespacedName
 
@@ -26,9 +28,9 @@ type watcher struct {
 	changed chan struct{}
 }
 
-// follow starts to follow an object from its creation. The goroutine ends with ctx.
-func follow(ctx context.Context, c client.WithWatch, image *v1alpha1.DevcontainerImage) *watcher {
-	w := &watcher{
+// Follow starts to follow an object from the version that image has, usually its creation. It ends with ctx.
+func Follow(ctx context.Context, c client.WithWatch, image *v1alpha1.DevcontainerImage) *Watcher {
+	w := &Watcher{
 		client:  c,
 		key:     client.ObjectKeyFromObject(image),
 		image:   image,
@@ -38,14 +40,18 @@ func follow(ctx context.Context, c client.WithWatch, image *v1alpha1.Devcontaine
 	return w
 }
 
-// state returns the last state of the object, and whether it was deleted since. Callers must not change the object.
-func (w *watcher) state() (image *v1alpha1.DevcontainerImage, deleted bool) {
+// State returns the last state of the object, and whether it was deleted since. Callers must not change the object.
+func (w *Watcher) State() (image *v1alpha1.DevcontainerImage, deleted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.image, w.deleted
 }
 
-func (w *watcher) run(ctx context.Context, version string) {
+// Changed returns a channel that has a value when State may have changed since the last value was received. Of several
+// receivers one gets it.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+func (w *Watcher) run(ctx context.Context, version string) {
 	const longest = 5 * time.Second
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
@@ -71,8 +77,7 @@ func (w *watcher) run(ctx context.Context, version string) {
 
 // reread reads the object if the watch can't continue from the last version, and returns its version, or "" if it
 // can't be read now.
-// it can't be read now.
-func (w *watcher) reread(ctx context.Context) string {
+func (w *Watcher) reread(ctx context.Context) string {
 	image := &v1alpha1.DevcontainerImage{}
 	err := w.client.Get(ctx, w.key, image)
 	switch {
@@ -91,7 +96,7 @@ func (w *watcher) reread(ctx context.Context) string {
 
 // read receives the events of one stream until it ends. It returns the version to continue from, or "" to start
 // again.
-func (w *watcher) read(stream watch.Interface, version string) (next string, seen bool) {
+func (w *Watcher) read(stream watch.Interface, version string) (next string, seen bool) {
 	defer stream.Stop()
 	for event := range stream.ResultChan() {
 		if event.Type == watch.Error {
@@ -108,12 +113,21 @@ func (w *watcher) read(stream watch.Interface, version string) (next string, see
 	return version, seen
 }
 
-func (w *watcher) set(image *v1alpha1.DevcontainerImage, deleted bool) {
+func (w *Watcher) set(image *v1alpha1.DevcontainerImage, deleted bool) {
 	w.mu.Lock()
 	w.image, w.deleted = image, deleted
 	w.mu.Unlock()
 	select {
 	case w.changed <- struct{}{}:
 	default:
+	}
+}
+
+// selectObject selects one object for a watch, from a resource version on. An empty version means from now on.
+func selectObject(key types.NamespacedName, resourceVersion string) []client.ListOption {
+	return []client.ListOption{
+		client.InNamespace(key.Namespace),
+		client.MatchingFields{"metadata.name": key.Name},
+		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: resourceVersion}},
 	}
 }

@@ -1,13 +1,10 @@
-package runner
+package transfer
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,25 +12,13 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-)
 
-// startRegistry starts a registry on loopback. before may answer a request itself.
-func startRegistry(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (answered bool)) (host string) {
-	t.Helper()
-	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if before == nil || !before(w, r) {
-			store.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
-}
+	"imagecache.dev/test/testregistry"
+)
 
 func someLayers(t *testing.T, count int, size int64) []v1.Layer {
 	t.Helper()
@@ -46,15 +31,6 @@ func someLayers(t *testing.T, count int, size int64) []v1.Layer {
 		layers[i] = layer
 	}
 	return layers
-}
-
-func repositoryAt(t *testing.T, host string) name.Repository {
-	t.Helper()
-	repository, err := name.NewRepository(host + "/gitpod-runner-r/projects/p/image-build")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return repository
 }
 
 func hasBlob(t *testing.T, repository name.Repository, layer v1.Layer) bool {
@@ -81,7 +57,7 @@ func partialExists(layer v1.Layer) (bool, error) {
 }
 
 func TestUploadPutsAllBlobsAndTellsProgress(t *testing.T) {
-	repository := repositoryAt(t, startRegistry(t, nil))
+	repository := testregistry.Repository(t, testregistry.Start(t, nil))
 	layers := someLayers(t, 6, 50_000)
 	var mu sync.Mutex
 	var last, most int64
@@ -105,7 +81,7 @@ func TestUploadPutsAllBlobsAndTellsProgress(t *testing.T) {
 
 func TestUploadGoesOnAfterABreak(t *testing.T) {
 	var broken atomic.Int32
-	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+	host := testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPatch || broken.Add(1) > 2 {
 			return false
 		}
@@ -113,7 +89,7 @@ func TestUploadGoesOnAfterABreak(t *testing.T) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		panic(http.ErrAbortHandler)
 	})
-	repository := repositoryAt(t, host)
+	repository := testregistry.Repository(t, host)
 	layers := someLayers(t, 3, 200_000)
 	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
 	if err := sending.run(context.Background(), layers); err != nil {
@@ -148,7 +124,7 @@ func TestUploadTriesSixTimesInAll(t *testing.T) {
 			for failures, want := range map[int32]int32{1000: 6, 6: 6, 5: 6, 1: 2} {
 				t.Run(fmt.Sprintf("%s, %s, %d times", stage, what, failures), func(t *testing.T) {
 					var asked atomic.Int32
-					host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+					host := testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
 						// net/http repeats a request by itself if a connection that it used before turns out to be closed.
 						w.Header().Set("Connection", "close")
 						if !matches(r) || asked.Add(1) > failures {
@@ -158,7 +134,7 @@ func TestUploadTriesSixTimesInAll(t *testing.T) {
 						return true
 					})
 					layers := someLayers(t, 1, 10_000)
-					sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+					sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Millisecond}
 					err := sending.run(context.Background(), layers)
 					if succeeds := failures < 6; succeeds != (err == nil) {
 						t.Errorf("error %v", err)
@@ -177,13 +153,13 @@ func TestUploadTriesSixTimesInAll(t *testing.T) {
 
 func TestUploadLeavesOutWhatTheRegistryHas(t *testing.T) {
 	var begun atomic.Int32
-	host := startRegistry(t, func(_ http.ResponseWriter, r *http.Request) bool {
+	host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
 			begun.Add(1)
 		}
 		return false
 	})
-	repository := repositoryAt(t, host)
+	repository := testregistry.Repository(t, host)
 	layers := someLayers(t, 2, 1000)
 	for range 2 {
 		sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
@@ -198,7 +174,7 @@ func TestUploadLeavesOutWhatTheRegistryHas(t *testing.T) {
 
 func TestUploadStopsWhereTheRegistryRefuses(t *testing.T) {
 	var begun atomic.Int32
-	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+	host := testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPost {
 			return false
 		}
@@ -206,7 +182,7 @@ func TestUploadStopsWhereTheRegistryRefuses(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		return true
 	})
-	sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+	sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Millisecond}
 	if err := sending.run(context.Background(), someLayers(t, 1, 1000)); err == nil {
 		t.Fatal("want an error")
 	}
@@ -217,7 +193,7 @@ func TestUploadStopsWhereTheRegistryRefuses(t *testing.T) {
 
 func TestUploadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	host := startRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+	host := testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPatch {
 			cancel()
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -225,7 +201,7 @@ func TestUploadEndsWithItsContext(t *testing.T) {
 		}
 		return false
 	})
-	sending := &upload{repository: repositoryAt(t, host), auth: authn.Anonymous, pause: time.Hour}
+	sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Hour}
 	if err := sending.run(ctx, someLayers(t, 2, 1000)); err == nil {
 		t.Fatal("want an error")
 	}

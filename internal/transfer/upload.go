@@ -1,4 +1,4 @@
-package runner
+package transfer
 
 import (
 	"context"
@@ -27,9 +27,16 @@ const (
 // of 1, 2, 4, 8 and 16 seconds, each time from its first byte: after a broken connection and after an answer that a
 // later try may change (408, 429, 5xx). Every other answer ends the upload at once. Upload returns with the first
 // blob that fails, or as soon as ctx ends.
-func Upload(ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer) error {
-	sending := &upload{repository: repository, auth: auth, pause: uploadPause}
-	return sending.run(ctx, blobs)
+//
+// progress is called with bytes, one call at a time, and may be nil. A failed try takes its bytes back: done may fall.
+// Upload returns the size of all blobs in bytes, those that the repository had included.
+func Upload(
+	ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer,
+	progress func(done, total int64),
+) (bytes int64, err error) {
+	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: progress}}
+	err = sending.run(ctx, blobs)
+	return sending.meter.total, err
 }
 
 // upload is one call of Upload. Its meter counts the bytes of all blobs: those that a failed try sent count until the

@@ -1,4 +1,4 @@
-package runner
+package cluster
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// CredentialSecret reads the Docker configuration in a Secret that a status names.
+// CredentialSecret returns the Docker configuration, as JSON, in a Secret that a status names.
 func CredentialSecret(ctx context.Context, c client.Reader, namespace, name string) ([]byte, error) {
 	secret := &corev1.Secret{}
 	err := persist(ctx, func(ctx context.Context) error {

@@ -1,4 +1,4 @@
-package runner
+package transfer
 
 import (
 	"io"
@@ -87,19 +87,21 @@ func (r *meteredReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meteredImage counts the bytes of an image's layers that are read.
-type meteredImage struct {
+// Image is an image that counts the bytes of its layers, compressed, as they are read.
+type Image struct {
 	v1.Image
 	meter  *meter
 	layers []v1.Layer
 }
 
-func newMeteredImage(image v1.Image, progress func(done, total int64)) (*meteredImage, error) {
+// Meter returns image with a count of its bytes. progress is called while they are read, one call at a time, and may be
+// nil. The bytes of a layer that is read again count once: done may fall.
+func Meter(image v1.Image, progress func(done, total int64)) (*Image, error) {
 	layers, err := image.Layers()
 	if err != nil {
 		return nil, err
 	}
-	metered := &meteredImage{Image: image, meter: &meter{progress: progress}}
+	metered := &Image{Image: image, meter: &meter{progress: progress}}
 	for _, layer := range layers {
 		size, err := layer.Size()
 		if err != nil {
@@ -111,4 +113,8 @@ func newMeteredImage(image v1.Image, progress func(done, total int64)) (*metered
 	return metered, nil
 }
 
-func (i *meteredImage) Layers() ([]v1.Layer, error) { return i.layers, nil }
+// Layers returns the layers, which count what is read of them.
+func (i *Image) Layers() ([]v1.Layer, error) { return i.layers, nil }
+
+// Bytes returns how many bytes count as read, and how many all layers have.
+func (i *Image) Bytes() (done, total int64) { return i.meter.done.Load(), i.meter.total }
