@@ -50,11 +50,13 @@ it.`,
 	root.SetErr(streams.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError("%v", err) })
 	root.SetUsageTemplate(cli.UsageTemplate(root.UsageTemplate()))
-	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return cli.SetFromEnvironment(command.Flags()) }
+	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error {
+		return cli.SetFromEnvironment(command.Flags())
+	}
 	root.AddCommand(
 		newUp(streams), newPrepare(streams), cache.NewHash(streams), cache.NewImages(streams), cache.NewProjects(streams),
-		cache.NewExplain(streams), cache.NewEvict(streams), cache.NewDoctor(streams), newCredentials(streams), newPublications(streams),
-		newVersion(streams), newDocs(),
+		cache.NewExplain(streams), cache.NewEvict(streams), cache.NewDoctor(streams), newCredentials(streams),
+		newPublications(streams), newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
 		cli.DescribeEnvironment(command.LocalNonPersistentFlags())
