@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"imagecache.dev/internal/cli"
 )
 
 // An environment gets its image also where the reader of the log has gone.
@@ -16,9 +18,9 @@ func TestPrepareWithoutAReader(t *testing.T) {
 		code      int
 		want      string // on standard error
 	}{
-		"the log":  {"--pull oci:IMAGES", exitSuccess, ""},
-		"the name": {"--pull oci:IMAGES -o name", exitFailed, "is ready, but the result can't be printed: "},
-		"json":     {"--pull oci:IMAGES -o json", exitFailed, "is ready, but the result can't be printed: "},
+		"the log":  {"--pull oci:IMAGES", cli.ExitSuccess, ""},
+		"the name": {"--pull oci:IMAGES -o name", cli.ExitFailed, "is ready, but the result can't be printed: "},
+		"json":     {"--pull oci:IMAGES -o json", cli.ExitFailed, "is ready, but the result can't be printed: "},
 	}
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 )
@@ -26,9 +27,9 @@ const errNoCredentials = "credentials not found in native keychain"
 // maxHelperInput limits the length of a client's input, a registry's address.
 const maxHelperInput = 4096
 
-func newCredentials(streams streams) *cobra.Command {
+func newCredentials(streams cli.Streams) *cobra.Command {
 	var project string
-	var cluster *cluster
+	var flags *cli.ClusterFlags
 	command := &cobra.Command{
 		Use:   "credentials get|list|store|erase",
 		Short: "Act as Docker's credential helper for a project's repository",
@@ -40,36 +41,36 @@ Install this program under the name ` + helperProgram + `, set IMAGECACHE_PROJEC
 		Example: `  echo REGISTRY | imagecache credentials get --project web`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			return helpClient(command.Context(), streams, cluster, project, args[0])
+			return helpClient(command.Context(), streams, flags, project, args[0])
 		},
 		ValidArgs: []string{"get", "list", "store", "erase"},
 	}
 	command.Flags().StringVar(&project, "project", "", "the name of a ProjectImageCache, or the project's ID")
-	cluster = addClusterFlags(command)
-	_ = command.RegisterFlagCompletionFunc("project", completeProjects(cluster))
+	flags = cli.AddClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", cli.CompleteProjects(flags))
 	return command
 }
 
 // helpClient answers one request of the credential helper protocol.
-func helpClient(ctx context.Context, streams streams, cluster *cluster, project, verb string) error {
+func helpClient(ctx context.Context, streams cli.Streams, flags *cli.ClusterFlags, project, verb string) error {
 	switch verb {
 	case "get", "list":
 	case "store", "erase":
 		return fmt.Errorf("this helper can't change credentials (%s)", verb)
 	default:
-		return usageError("credentials accepts get, list, store and erase, not %q", verb)
+		return cli.UsageError("credentials accepts get, list, store and erase, not %q", verb)
 	}
 	if project == "" {
-		return usageError("a project is required: set --project or IMAGECACHE_PROJECT")
+		return cli.UsageError("a project is required: set --project or IMAGECACHE_PROJECT")
 	}
 	wanted := ""
 	if verb == "get" {
 		var err error
-		if wanted, err = readRegistry(streams.in); err != nil {
+		if wanted, err = readRegistry(streams.In); err != nil {
 			return err
 		}
 	}
-	logins, err := pullLogins(ctx, cluster, project)
+	logins, err := pullLogins(ctx, flags, project)
 	if err != nil {
 		return err
 	}
@@ -78,20 +79,20 @@ func helpClient(ctx context.Context, streams streams, cluster *cluster, project,
 		for _, login := range logins {
 			known[login.Registry] = login.Username
 		}
-		return json.NewEncoder(streams.out).Encode(known)
+		return json.NewEncoder(streams.Out).Encode(known)
 	}
 	for _, login := range logins {
 		if login.Registry == registryHost(wanted) {
-			return json.NewEncoder(streams.out).Encode(map[string]string{
+			return json.NewEncoder(streams.Out).Encode(map[string]string{
 				"ServerURL": wanted, "Username": login.Username, "Secret": login.Password,
 			})
 		}
 	}
 	// Clients look for this sentence on standard output.
-	if err := writeLine(streams.out, errNoCredentials); err != nil {
+	if err := cli.WriteLine(streams.Out, errNoCredentials); err != nil {
 		return err
 	}
-	return outcomeCode(exitFailed)
+	return cli.Code(cli.ExitFailed)
 }
 
 // readRegistry reads the address of the registry that a client asks for.
@@ -101,7 +102,7 @@ func readRegistry(in io.Reader) (string, error) {
 		return "", fmt.Errorf("read registry: %w", err)
 	}
 	if line = strings.TrimSpace(line); line == "" {
-		return "", usageError("write the registry's address to standard input")
+		return "", cli.UsageError("write the registry's address to standard input")
 	}
 	return line, nil
 }
@@ -119,8 +120,8 @@ func registryHost(address string) string {
 }
 
 // pullLogins returns the credentials in a project's pull Secret.
-func pullLogins(ctx context.Context, cluster *cluster, project string) ([]dockerconfig.Login, error) {
-	connection, namespace, err := cluster.connect()
+func pullLogins(ctx context.Context, flags *cli.ClusterFlags, project string) ([]dockerconfig.Login, error) {
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"imagecache.dev/internal/cli"
 )
 
 func TestRegistryHost(t *testing.T) {
@@ -29,7 +31,7 @@ func TestReadRegistry(t *testing.T) {
 
 func TestStoringIsRefused(t *testing.T) {
 	code, stdout, stderr := inPipe(t, `{"ServerURL":"r","Username":"u","Secret":"s3cret"}`, "credentials", "store", "--project", "p")
-	if code != exitFailed || strings.Contains(stdout+stderr, "s3cret") {
+	if code != cli.ExitFailed || strings.Contains(stdout+stderr, "s3cret") {
 		t.Errorf("exit code %d, %q %q", code, stdout, stderr)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -185,8 +186,8 @@ func (r *engineRun) endEarly(t *testing.T, phase enginePhase, signals []syscall.
 	}
 	_ = cmd.Wait()
 	killed := slices.Contains(signals, syscall.SIGKILL)
-	if code := cmd.ProcessState.ExitCode(); !killed && code != exitInterrupted {
-		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	if code := cmd.ProcessState.ExitCode(); !killed && code != cli.ExitInterrupted {
+		t.Errorf("exit code %d, want %d", code, cli.ExitInterrupted)
 	}
 	// Docker's daemon ends a container of a build after its client.
 	within(t, func() bool { return len(processesWith(t, r.mark)) == 0 }, &processList{t, r.mark})

@@ -1,24 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"strings"
-
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/runner"
-)
-
-// Exit codes. The outcomes of a success differ only on request, so that a script may rely on zero.
-const (
-	exitSuccess     = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitPublished   = 10
-	exitBuilt       = 11
-	exitBypassed    = 12
-	exitPublishing  = 13
-	exitInterrupted = 130
 )
 
 // exitHelp documents the codes in the help of prepare.
@@ -47,47 +31,17 @@ With --exit-code, success is one of:
   12   bypassed: the cache does not apply, or the container existed
   13   built here, and being published in the background`
 
-// outcomeCode ends the program with the code of an outcome, without a message.
-type outcomeCode int
-
-func (outcomeCode) Error() string { return "" }
-
 // exitCodeOf returns the code of a preparation's outcome.
 func exitCodeOf(outcome runner.Outcome) int {
 	switch outcome {
 	case runner.OutcomePublished:
-		return exitPublished
+		return cli.ExitPublished
 	case runner.OutcomePublishing:
-		return exitPublishing
+		return cli.ExitPublishing
 	case runner.OutcomeBuilt:
-		return exitBuilt
+		return cli.ExitBuilt
 	case runner.OutcomeBypassed:
-		return exitBypassed
+		return cli.ExitBypassed
 	}
-	return exitSuccess
-}
-
-// exitCode returns the exit code for a command's error, and prints the error in one sentence.
-func exitCode(err error, out io.Writer) int {
-	var code outcomeCode
-	var usage *runner.UsageError
-	switch {
-	case err == nil:
-		return exitSuccess
-	case errors.As(err, &code):
-		return int(code)
-	case errors.Is(err, runner.ErrInterrupted):
-		_, _ = fmt.Fprintln(out, "imagecache: interrupted")
-		return exitInterrupted
-	}
-	_, _ = fmt.Fprintln(out, "imagecache: "+strings.Join(strings.Fields(err.Error()), " "))
-	if errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitFailed
-}
-
-// usageError returns the error of an invalid command line.
-func usageError(format string, args ...any) error {
-	return &runner.UsageError{Message: fmt.Sprintf(format, args...)}
+	return cli.ExitSuccess
 }

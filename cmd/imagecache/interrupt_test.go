@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 )
 
 // programVariable makes the program itself of the test's program.
@@ -117,8 +118,8 @@ func TestRunThatEndsEarlyLeavesNothing(t *testing.T) {
 					_ = next.Run() // it finds no image, and can't build one
 				} else {
 					_ = cmd.Wait()
-					if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-						t.Errorf("exit code %d, want %d", code, exitInterrupted)
+					if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted {
+						t.Errorf("exit code %d, want %d", code, cli.ExitInterrupted)
 					}
 				}
 				if runs(t, mark) {

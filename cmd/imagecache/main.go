@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/runner"
 )
 
@@ -32,11 +33,11 @@ func main() {
 		for received := range signals {
 			// A terminal that closes sends SIGHUP more than once. Nobody asks for haste by that.
 			if received != syscall.SIGHUP {
-				os.Exit(exitInterrupted)
+				os.Exit(cli.ExitInterrupted)
 			}
 		}
 	}()
 
-	streams := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	os.Exit(execute(ctx, streams, os.Args))
 }

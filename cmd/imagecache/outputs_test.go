@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/cli"
+	"imagecache.dev/test/terminal"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -133,31 +135,31 @@ var outputCases = map[string]outputCase{
 	"images-without-aws": {args: "images web"},
 	"images-none":        {args: "images docs --cluster-only"},
 	"images-none-json":   {args: "images docs --cluster-only -o json"},
-	"images-unknown":     {args: "images nope", code: exitFailed},
+	"images-unknown":     {args: "images nope", code: cli.ExitFailed},
 	"projects":           {args: "projects"},
 	"projects-all":       {args: "projects -A -o wide"},
 	"projects-none":      {args: "projects -n empty"},
 	"projects-none-json": {args: "projects -n empty -o json"},
 	"explain-hit":        {args: "explain env-2"},
 	"explain-failed":     {args: "explain env-3-ab12ab12-c"},
-	"explain-unknown":    {args: "explain nobody", code: exitFailed},
+	"explain-unknown":    {args: "explain nobody", code: cli.ExitFailed},
 	"evict":              {args: "evict web 4f3c21a9"},
-	"evict-unknown":      {args: "evict web 0000", code: exitFailed},
-	"evict-no-hash":      {args: "evict web xyz", code: exitUsage},
+	"evict-unknown":      {args: "evict web 0000", code: cli.ExitFailed},
+	"evict-no-hash":      {args: "evict web xyz", code: cli.ExitUsage},
 	"doctor":             {args: "doctor --cluster-only", colours: true},
-	"doctor-project":     {args: "doctor docs --cluster-only", code: exitFailed, colours: true},
-	"doctor-unknown":     {args: "doctor nope --cluster-only", code: exitFailed, colours: true},
+	"doctor-project":     {args: "doctor docs --cluster-only", code: cli.ExitFailed, colours: true},
+	"doctor-unknown":     {args: "doctor nope --cluster-only", code: cli.ExitFailed, colours: true},
 	"hash":               {args: "hash WORKSPACE"},
 	"hash-project":       {args: "hash WORKSPACE --project web"},
 	"hash-explain":       {args: "hash --explain WORKSPACE"},
 	"hash-diff":          {args: "hash --diff WORKSPACE OTHER"},
 	"hash-diff-cached":   {args: "hash --diff cached:4f3c21a9 WORKSPACE --project web"},
 	"hash-json":          {args: "hash -o json WORKSPACE"},
-	"hash-nothing":       {args: "hash EMPTY", code: exitFailed},
+	"hash-nothing":       {args: "hash EMPTY", code: cli.ExitFailed},
 	"credentials-list":   {args: "credentials list --project web"},
 	"credentials-get":    {args: "credentials get --project web", input: "https://registry.example\n"},
-	"credentials-other":  {args: "credentials get --project web", input: "other.example\n", code: exitFailed},
-	"credentials-none":   {args: "credentials list --project docs", code: exitFailed},
+	"credentials-other":  {args: "credentials get --project web", input: "other.example\n", code: cli.ExitFailed},
+	"credentials-none":   {args: "credentials list --project docs", code: cli.ExitFailed},
 	"complete-projects":  {args: "__complete images "},
 	"complete-requests":  {args: "__complete explain "},
 	"completion-help":    {args: "completion --help"},
@@ -165,7 +167,7 @@ var outputCases = map[string]outputCase{
 	"plugin-help":        {program: "kubectl-imagecache", args: "images --help"},
 	"version":            {args: "version"},
 	"version-json":       {args: "version -o json"},
-	"version-wrong":      {args: "version -o wide", code: exitUsage},
+	"version-wrong":      {args: "version -o wide", code: cli.ExitUsage},
 }
 
 // outputWorld starts a cluster in a fixed state, and returns what stands for the words in the cases.
@@ -266,10 +268,10 @@ func TestOutputsInAPipeAndOnATerminal(t *testing.T) {
 				var stderr bytes.Buffer
 				if out == nil {
 					var stdout bytes.Buffer
-					code = execute(context.Background(), streams{strings.NewReader(test.input), &stdout, &stderr}, args)
+					code = execute(context.Background(), cli.Streams{In: strings.NewReader(test.input), Out: &stdout, Err: &stderr}, args)
 					return code, stdout.String() + stderr.String()
 				}
-				code = execute(context.Background(), streams{strings.NewReader(test.input), out, &stderr}, args)
+				code = execute(context.Background(), cli.Streams{In: strings.NewReader(test.input), Out: out, Err: &stderr}, args)
 				return code, stderr.String()
 			}
 			code, piped := run(nil)
@@ -285,7 +287,7 @@ func TestOutputsInAPipeAndOnATerminal(t *testing.T) {
 			for _, noColor := range []string{"", "1"} {
 				t.Setenv("NO_COLOR", noColor)
 				var stderr string
-				shown := onTerminal(t, func(tty *os.File) { _, stderr = run(tty) })
+				shown := terminal.Show(t, func(tty *os.File) { _, stderr = run(tty) })
 				if has := colour.MatchString(shown); has != (test.colours && noColor == "") {
 					t.Errorf("NO_COLOR=%q: colours %v in %q", noColor, has, shown)
 				}
@@ -320,7 +322,7 @@ func TestDoctorNamesMissingRights(t *testing.T) {
 	server := newAPIServer(t, someObjects()...)
 	server.denied = []string{"get secrets", "update leases"}
 	code, stdout, _ := inPipe(t, "", "doctor", "--cluster-only")
-	if code != exitFailed || !strings.Contains(stdout, "✗ rights") || !strings.Contains(stdout, "not allowed in namespace runner-demo: update leases, get secrets") {
+	if code != cli.ExitFailed || !strings.Contains(stdout, "✗ rights") || !strings.Contains(stdout, "not allowed in namespace runner-demo: update leases, get secrets") {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 }
@@ -328,7 +330,7 @@ func TestDoctorNamesMissingRights(t *testing.T) {
 func TestEvictionThatNobodyCarriesOutIsSaid(t *testing.T) {
 	newAPIServer(t, someObjects()...)
 	code, stdout, stderr := inPipe(t, "", "evict", "web", firstHash, "--timeout", "300ms")
-	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "the controller did not remove it within 300ms; the request stays") {
+	if code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, "the controller did not remove it within 300ms; the request stays") {
 		t.Errorf("exit code %d, %q %q", code, stdout, stderr)
 	}
 }

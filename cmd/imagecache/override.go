@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/environment"
 	"imagecache.dev/internal/runner"
@@ -21,14 +22,14 @@ func (p *prepare) checkOverrideFile() error {
 		return nil
 	}
 	if p.builder == builder.Embedded || strings.HasPrefix(p.pull, layoutPrefix) {
-		return usageError("--override-config needs an image in docker or podman, not in a layout")
+		return cli.UsageError("--override-config needs an image in docker or podman, not in a layout")
 	}
 	folder, err := filepath.Abs(filepath.Dir(p.overrideFile))
 	if err == nil {
 		folder, err = filepath.EvalSymlinks(folder)
 	}
 	if err != nil {
-		return usageError("--override-config: %v", err)
+		return cli.UsageError("--override-config: %v", err)
 	}
 	workspace, err := filepath.Abs(p.request.Workspace)
 	if err == nil {
@@ -38,7 +39,7 @@ func (p *prepare) checkOverrideFile() error {
 		return nil //nolint:nilerr // the preparation reports what is wrong with the workspace
 	}
 	if _, err := devcontainer.InWorkspace(workspace, folder); !errors.Is(err, devcontainer.ErrOutside) {
-		return usageError("--override-config %s is in the workspace, which is never changed; name a file elsewhere",
+		return cli.UsageError("--override-config %s is in the workspace, which is never changed; name a file elsewhere",
 			p.overrideFile)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/textfile"
@@ -41,8 +41,8 @@ const eventHelp = `With -o jsonl each line is an object with time, event, step a
 
 // prepare holds the command's flags.
 type prepare struct {
-	streams streams
-	cluster *cluster
+	streams cli.Streams
+	cluster *cli.ClusterFlags
 	clock   clock.PassiveClock
 
 	request        runner.Request
@@ -58,7 +58,7 @@ type prepare struct {
 	overrideFile   string
 }
 
-func newPrepare(streams streams) *cobra.Command {
+func newPrepare(streams cli.Streams) *cobra.Command {
 	p := &prepare{streams: streams, clock: clock.RealClock{}}
 	command := &cobra.Command{
 		Use:   "prepare WORKSPACE",
@@ -89,8 +89,8 @@ answer, the command builds the image here, and prints the reason once.
 		RunE: func(command *cobra.Command, args []string) error { return p.run(command.Context(), args[0]) },
 	}
 	p.addFlags(command)
-	p.cluster = addClusterFlags(command)
-	_ = command.RegisterFlagCompletionFunc("project", completeProjects(p.cluster))
+	p.cluster = cli.AddClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", cli.CompleteProjects(p.cluster))
 	return command
 }
 
@@ -172,36 +172,36 @@ func (p *prepare) complete(workspace string) error {
 	switch p.publish {
 	case "", publishWait, publishBackground:
 	default:
-		return usageError("--publish must be wait or background, not %q", p.publish)
+		return cli.UsageError("--publish must be wait or background, not %q", p.publish)
 	}
 	switch p.withoutCluster {
 	case "build":
 		p.request.BuildWithoutCluster = true
 	case "fail":
 	default:
-		return usageError("--without-cluster must be fail or build, not %q", p.withoutCluster)
+		return cli.UsageError("--without-cluster must be fail or build, not %q", p.withoutCluster)
 	}
 	if p.metricsFile != "" {
 		if err := textfile.Check(p.metricsFile); err != nil {
-			return usageError("--metrics-file: %v", err)
+			return cli.UsageError("--metrics-file: %v", err)
 		}
 	}
 	switch p.output {
 	case outputText, outputName, outputJSON, outputJSONLines:
 	default:
-		return usageError("--output must be name, json or jsonl, not %q", p.output)
+		return cli.UsageError("--output must be name, json or jsonl, not %q", p.output)
 	}
 	switch p.builder {
 	case "", builder.Docker, builder.Podman, builder.Embedded:
 	default:
-		return usageError("--builder must be docker, podman or embedded, not %q", p.builder)
+		return cli.UsageError("--builder must be docker, podman or embedded, not %q", p.builder)
 	}
 	folder, isLayout := strings.CutPrefix(p.pull, layoutPrefix)
 	if !isLayout || folder == "" {
 		switch p.pull {
 		case "", builder.Docker, builder.Podman:
 		default:
-			return usageError("--pull must be docker, podman or oci:FOLDER, not %q", p.pull)
+			return cli.UsageError("--pull must be docker, podman or oci:FOLDER, not %q", p.pull)
 		}
 	}
 	return p.checkOverrideFile()
@@ -224,8 +224,8 @@ func (p *prepare) run(ctx context.Context, workspace string) error {
 	if err := p.print(result); err != nil && !(p.output == outputText && errors.Is(err, syscall.EPIPE)) {
 		return fmt.Errorf("the image %s is ready, but the result can't be printed: %w", result.Image, err)
 	}
-	if code := exitCodeOf(result.Outcome); p.exitCode && code != exitSuccess {
-		return outcomeCode(code)
+	if code := exitCodeOf(result.Outcome); p.exitCode && code != cli.ExitSuccess {
+		return cli.Code(code)
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func outlivesItsReaders() (stop func()) {
 
 // runner returns what prepares the image, with the builder's own store.
 func (p *prepare) runner(events runner.Events) *runner.Runner {
-	connection, namespace, err := p.cluster.connect()
+	connection, namespace, err := p.cluster.Connect()
 	return &runner.Runner{
 		Client:       connection,
 		ClusterError: err,
@@ -289,11 +289,11 @@ func (p *prepare) findStore() func(ctx context.Context) (runner.Store, error) {
 // events returns the destination of the log. If an output format is set, standard output is for the result.
 func (p *prepare) events() runner.Events {
 	if p.output == outputJSONLines {
-		return console.NewJSONLines(p.streams.out)
+		return console.NewJSONLines(p.streams.Out)
 	}
-	out := p.streams.out
+	out := p.streams.Out
 	if p.output != outputText {
-		out = p.streams.err
+		out = p.streams.Err
 	}
 	return console.NewLog(out, console.StyleOf(out, os.Getenv))
 }
@@ -302,9 +302,9 @@ func (p *prepare) events() runner.Events {
 func (p *prepare) print(result *runner.Result) error {
 	switch p.output {
 	case outputName:
-		return writeLine(p.streams.out, result.Image)
+		return cli.WriteLine(p.streams.Out, result.Image)
 	case outputJSON:
-		encoder := json.NewEncoder(p.streams.out)
+		encoder := json.NewEncoder(p.streams.Out)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(result)
@@ -315,7 +315,7 @@ func (p *prepare) print(result *runner.Result) error {
 			*runner.Result
 		}{p.clock.Now().UTC(), "Result", result})
 	}
-	return writeLine(p.streams.out, summary(result))
+	return cli.WriteLine(p.streams.Out, summary(result))
 }
 
 // printFailure writes a failure for programs. Persons read the sentence on standard error.
@@ -333,7 +333,7 @@ func (p *prepare) printFailure(err error) error {
 }
 
 func (p *prepare) encodeLine(value any) error {
-	encoder := json.NewEncoder(p.streams.out)
+	encoder := json.NewEncoder(p.streams.Out)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(value)
 }
@@ -364,11 +364,4 @@ func outcomeText(result *runner.Result) string {
 		return "bypassed, nothing to build"
 	}
 	return "bypassed, built here in " + total
-}
-
-func writeLine(out io.Writer, text string) error {
-	if _, err := fmt.Fprintln(out, text); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
 }

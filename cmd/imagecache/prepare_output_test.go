@@ -21,6 +21,8 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
+	"imagecache.dev/test/terminal"
 	"imagecache.dev/test/testimage"
 )
 
@@ -105,12 +107,12 @@ var prepareCases = map[string]struct {
 	status func() v1alpha1.DevcontainerImageStatus
 	code   int
 }{
-	"prepare-hit":          {"--pull oci:IMAGES", hitStatus, exitSuccess},
-	"prepare-hit-embedded": {"--builder embedded", hitStatus, exitSuccess},
-	"prepare-hit-name":     {"--pull oci:IMAGES -o name", hitStatus, exitSuccess},
-	"prepare-bypassed":     {"--builder embedded --exit-code", bypassedStatus, exitBypassed},
-	"prepare-no-builder":   {"", hitStatus, exitFailed},
-	"prepare-no-project":   {"--pull oci:IMAGES --project nope", hitStatus, exitFailed},
+	"prepare-hit":          {"--pull oci:IMAGES", hitStatus, cli.ExitSuccess},
+	"prepare-hit-embedded": {"--builder embedded", hitStatus, cli.ExitSuccess},
+	"prepare-hit-name":     {"--pull oci:IMAGES -o name", hitStatus, cli.ExitSuccess},
+	"prepare-bypassed":     {"--builder embedded --exit-code", bypassedStatus, cli.ExitBypassed},
+	"prepare-no-builder":   {"", hitStatus, cli.ExitFailed},
+	"prepare-no-project":   {"--pull oci:IMAGES --project nope", hitStatus, cli.ExitFailed},
 }
 
 func prepareLine(args string) string {
@@ -164,8 +166,8 @@ func TestPrepareOnATerminal(t *testing.T) {
 		w := newPrepareWorld(t, hitStatus())
 		t.Setenv("NO_COLOR", noColor)
 		var stderr bytes.Buffer
-		shown := onTerminal(t, func(tty *os.File) {
-			execute(context.Background(), streams{strings.NewReader(""), tty, &stderr}, w.argumentsOf(prepareLine("--pull oci:IMAGES")))
+		shown := terminal.Show(t, func(tty *os.File) {
+			execute(context.Background(), cli.Streams{In: strings.NewReader(""), Out: tty, Err: &stderr}, w.argumentsOf(prepareLine("--pull oci:IMAGES")))
 		})
 		if colours := colour.MatchString(shown); colours != (noColor == "") {
 			t.Errorf("NO_COLOR=%q: colours %v in %q", noColor, colours, shown)
@@ -187,7 +189,7 @@ func TestPrepareForPrograms(t *testing.T) {
 		Seconds                                  map[string]float64
 	}
 	decoder := json.NewDecoder(strings.NewReader(stdout))
-	if err := decoder.Decode(&result); err != nil || decoder.More() || code != exitSuccess {
+	if err := decoder.Decode(&result); err != nil || decoder.More() || code != cli.ExitSuccess {
 		t.Fatalf("exit code %d, %v: %s %s", code, err, stdout, stderr)
 	}
 	if result.Outcome != "Hit" || !strings.HasPrefix(result.Image, "oci:") || len(result.Hash) != 64 || result.Request == "" || result.Seconds["total"] == 0 {
@@ -226,7 +228,7 @@ func TestPrepareOfAnUnreachableBaseIsOneSentence(t *testing.T) {
 	base := strings.TrimPrefix(away.URL, "http://") + "/base:1"
 	w.words["WORKSPACE"] = folder(t, map[string]string{".devcontainer.json": `{"image": "` + base + `"}`})
 	code, _, stderr := inPipe(t, "", w.argumentsOf(prepareLine("--builder embedded"))[1:]...)
-	if code != exitFailed || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "imagecache: build dev container: pull "+base+": ") {
+	if code != cli.ExitFailed || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "imagecache: build dev container: pull "+base+": ") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/runner"
 )
 
@@ -20,9 +22,9 @@ func TestExitCodesAreDistinct(t *testing.T) {
 		"published":   exitCodeOf(runner.OutcomePublished),
 		"built":       exitCodeOf(runner.OutcomeBuilt),
 		"bypassed":    exitCodeOf(runner.OutcomeBypassed),
-		"failed":      exitCode(errors.New("no"), &out),
-		"usage":       exitCode(usageError("no"), &out),
-		"interrupted": exitCode(runner.ErrInterrupted, &out),
+		"failed":      cli.ExitCode(errors.New("no"), &out),
+		"usage":       cli.ExitCode(cli.UsageError("no"), &out),
+		"interrupted": cli.ExitCode(runner.ErrInterrupted, &out),
 	} {
 		if other, taken := codes[code]; taken {
 			t.Errorf("%s and %s both have exit code %d", name, other, code)
@@ -36,11 +38,7 @@ func TestExitCodesAreDistinct(t *testing.T) {
 	}
 }
 
-func TestFailuresAreOneLine(t *testing.T) {
-	var out bytes.Buffer
-	exitCode(errors.New("build:\n  line one\n\tline two"), &out)
-	wantOutput(t, "standard error", out.String(), "imagecache: build: line one line two")
-}
+var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
 var someResult = &runner.Result{
 	Outcome: runner.OutcomeHit, Image: "imagecache.local/web:4f3c21a9b7e0", Reference: "r@sha256:1", Environment: "env-1",
@@ -48,7 +46,7 @@ var someResult = &runner.Result{
 }
 
 func prepareInto(out *bytes.Buffer, format string) *prepare {
-	return &prepare{streams: streams{out: out}, output: format, clock: clocktesting.NewFakePassiveClock(noon)}
+	return &prepare{streams: cli.Streams{Out: out}, output: format, clock: clocktesting.NewFakePassiveClock(noon)}
 }
 
 func TestResultForms(t *testing.T) {

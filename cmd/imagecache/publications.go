@@ -15,6 +15,7 @@ import (
 
 	"imagecache.dev/internal/background"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
 	"imagecache.dev/internal/runner"
 )
@@ -28,13 +29,13 @@ const (
 
 // publications holds the flags of the commands about publications in the background.
 type publications struct {
-	streams streams
+	streams cli.Streams
 	clock   clock.PassiveClock
-	output  output
+	output  cli.Output
 	timeout time.Duration
 }
 
-func newPublications(streams streams) *cobra.Command {
+func newPublications(streams cli.Streams) *cobra.Command {
 	p := &publications{streams: streams, clock: clock.RealClock{}}
 	command := &cobra.Command{
 		Use:   publicationsName,
@@ -57,17 +58,17 @@ removes finished ones after 7 days, and beyond 100.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return p.list() },
 	}
-	p.output.addFlags(command.Flags())
+	p.output.AddFlags(command.Flags())
 	command.AddCommand(p.newWait(), newPublicationsRun(streams))
 	for _, child := range command.Commands() {
-		describeEnvironment(child.LocalNonPersistentFlags())
-		child.Args = asUsage(child.Args)
+		cli.DescribeEnvironment(child.LocalNonPersistentFlags())
+		child.Args = cli.AsUsage(child.Args)
 	}
 	return command
 }
 
 func (p *publications) list() error {
-	if err := p.output.validate(); err != nil {
+	if err := p.output.Validate(); err != nil {
 		return err
 	}
 	folder, err := background.UserFolder()
@@ -78,24 +79,24 @@ func (p *publications) list() error {
 	if err != nil {
 		return err
 	}
-	if !p.output.isTable() {
-		return p.output.encode(p.streams.out, records)
+	if !p.output.IsTable() {
+		return p.output.Encode(p.streams.Out, records)
 	}
 	if len(records) == 0 {
-		return writeLine(p.streams.err, "No publications in the background on this machine.")
+		return cli.WriteLine(p.streams.Err, "No publications in the background on this machine.")
 	}
-	columns := []column{
+	columns := []cli.Column{
 		{
-			name: "Name",
+			Name: "Name",
 		},
-		{name: "Project"}, {name: "Hash"}, {name: "Environment"}, {name: "State"}, {name: "Age"}, {name: "Took"},
-		{name: "Reason"}, {name: "Log", wide: true},
+		{Name: "Project"}, {Name: "Hash"}, {Name: "Environment"}, {Name: "State"}, {Name: "Age"}, {Name: "Took"},
+		{Name: "Reason"}, {Name: "Log", Wide: true},
 	}
 	rows := make([][]any, 0, len(records))
 	for i := range records {
 		rows = append(rows, p.row(&records[i]))
 	}
-	return p.output.table(p.streams.out, columns, rows)
+	return p.output.Table(p.streams.Out, columns, rows)
 }
 
 func (p *publications) row(record *background.Record) []any {
@@ -105,7 +106,7 @@ func (p *publications) row(record *background.Record) []any {
 	}
 	return []any{
 		record.Name, record.Project, record.Hash[:min(len(record.Hash), 12)], record.Environment, string(record.State),
-		ageText(&record.Began, now), took, record.Reason, record.Log,
+		duration.HumanDuration(now.Sub(record.Began)), took, record.Reason, record.Log,
 	}
 }
 
@@ -170,7 +171,7 @@ func (p *publications) printEnded(record background.Record) error {
 	if record.Reference != "" {
 		line += " " + record.Reference
 	}
-	if err := writeLine(p.streams.out, line); err != nil {
+	if err := cli.WriteLine(p.streams.Out, line); err != nil {
 		return err
 	}
 	if record.State == background.Published {
@@ -198,7 +199,7 @@ func running(folder background.Folder) ([]string, error) {
 func checkNames(folder background.Folder, names []string) error {
 	for _, name := range names {
 		if _, err := folder.Read(name); errors.Is(err, fs.ErrNotExist) {
-			return usageError("no publication %q on this machine; see imagecache publications", name)
+			return cli.UsageError("no publication %q on this machine; see imagecache publications", name)
 		} else if err != nil {
 			return err
 		}
@@ -219,36 +220,36 @@ func completePublications(*cobra.Command, []string, string) ([]string, cobra.She
 }
 
 // newPublicationsRun returns the hidden command of the process that publishes in the background.
-func newPublicationsRun(streams streams) *cobra.Command {
+func newPublicationsRun(streams cli.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use: publicationsRunName, Short: "Publish in the background", Hidden: true, Args: cobra.NoArgs,
 	}
-	cluster := addClusterFlags(command)
+	flags := cli.AddClusterFlags(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var order publishOrder
 		taken, err := background.Take(&order)
 		if err != nil {
 			return err
 		}
-		if err := cluster.setValues(order.Cluster); err != nil {
+		if err := flags.SetValues(order.Cluster); err != nil {
 			return errors.Join(taken.Refuse(err), err)
 		}
-		return publishTaken(command.Context(), streams, cluster, taken, &order)
+		return publishTaken(command.Context(), streams, flags, taken, &order)
 	}
 	return command
 }
 
 // publishTaken publishes, and writes what became of it into the record.
 func publishTaken(
-	ctx context.Context, streams streams, cluster *cluster, taken *background.Taken, order *publishOrder,
+	ctx context.Context, streams cli.Streams, flags *cli.ClusterFlags, taken *background.Taken, order *publishOrder,
 ) error {
-	connection, _, err := cluster.connect()
+	connection, _, err := flags.Connect()
 	if err != nil {
 		return errors.Join(taken.Refuse(err), err)
 	}
 	publishing := &runner.Runner{
 		Client: connection, Namespace: order.Publication.Namespace, FindEngine: engineNamed(order.Publication.Engine),
-		Events: console.NewLog(streams.out, console.StyleOf(streams.out, os.Getenv)),
+		Events: console.NewLog(streams.Out, console.StyleOf(streams.Out, os.Getenv)),
 	}
 	held := false
 	hold := func() error {
@@ -265,7 +266,7 @@ func publishTaken(
 		reference = result.Reference
 	}
 	err = errors.Join(err, taken.Finish(state, reference, reason, time.Now().UTC()))
-	tidy(ctx, taken.Folder(), streams.err)
+	tidy(ctx, taken.Folder(), streams.Err)
 	return err
 }
 

@@ -28,6 +28,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/background"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/publication"
 )
 
@@ -183,7 +184,7 @@ func (w *publicationWorld) run(line string) (code int, stdout, stderr string) {
 func (w *publicationWorld) prepareInBackground() background.Record {
 	w.t.Helper()
 	code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background --exit-code --token kubectl-secret"))
-	if code != exitPublishing || !strings.Contains(stdout, "is being published; see imagecache publications wait env-9-") {
+	if code != cli.ExitPublishing || !strings.Contains(stdout, "is being published; see imagecache publications wait env-9-") {
 		w.t.Fatalf("exit code %d:\n%s\n%s", code, stdout, stderr)
 	}
 	<-w.gate.began
@@ -198,7 +199,7 @@ func (w *publicationWorld) records() []background.Record {
 	w.t.Helper()
 	code, stdout, stderr := w.run("publications -o json")
 	var records []background.Record
-	if err := json.Unmarshal([]byte(stdout), &records); err != nil || code != exitSuccess {
+	if err := json.Unmarshal([]byte(stdout), &records); err != nil || code != cli.ExitSuccess {
 		w.t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}
 	return records
@@ -229,7 +230,7 @@ func (w *publicationWorld) waitForLast() {
 	w.t.Helper()
 	records := w.records()
 	name := records[len(records)-1].Name
-	if code, _, stderr := w.run("publications wait " + name); code != exitSuccess {
+	if code, _, stderr := w.run("publications wait " + name); code != cli.ExitSuccess {
 		w.t.Errorf("wait: exit code %d, %s", code, stderr)
 	}
 }
@@ -253,15 +254,15 @@ func TestPrepareReturnsBeforeThePublicationEnds(t *testing.T) {
 	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", process)); err != nil || bytes.Contains(line, []byte("secret")) {
 		t.Errorf("command line %q, %v", line, err)
 	}
-	if code, stdout, stderr := w.run("publications wait --timeout 10ms"); code != exitFailed || stdout != "" || !strings.Contains(stderr, "did not end within 10ms; it goes on") {
+	if code, stdout, stderr := w.run("publications wait --timeout 10ms"); code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, "did not end within 10ms; it goes on") {
 		t.Errorf("wait: exit code %d, %q %q", code, stdout, stderr)
 	}
 	close(w.gate.open)
 	code, stdout, stderr := w.run("publications wait " + record.Name)
-	if want := "Published " + record.Name + " " + w.gate.host + "/" + pushRepository + "@sha256:"; code != exitSuccess || !strings.HasPrefix(stdout, want) {
+	if want := "Published " + record.Name + " " + w.gate.host + "/" + pushRepository + "@sha256:"; code != cli.ExitSuccess || !strings.HasPrefix(stdout, want) {
 		t.Errorf("wait: exit code %d, %q %q; want %s", code, stdout, stderr, want)
 	}
-	if code, stdout, _ := w.run("publications"); code != exitSuccess || !strings.Contains(stdout, record.Name) || !strings.Contains(stdout, "Published") {
+	if code, stdout, _ := w.run("publications"); code != cli.ExitSuccess || !strings.Contains(stdout, record.Name) || !strings.Contains(stdout, "Published") {
 		t.Errorf("exit code %d, %s", code, stdout)
 	}
 	logged, err := os.ReadFile(record.Log)
@@ -271,7 +272,7 @@ func TestPrepareReturnsBeforeThePublicationEnds(t *testing.T) {
 	if left := w.temporary(); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
-	if code, stdout, stderr := w.run(prepareLine("--pull oci:IMAGES --exit-code")); code != exitSuccess || !strings.Contains(stdout, "⚡️") {
+	if code, stdout, stderr := w.run(prepareLine("--pull oci:IMAGES --exit-code")); code != cli.ExitSuccess || !strings.Contains(stdout, "⚡️") {
 		t.Errorf("the second environment: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -286,7 +287,7 @@ func TestKilledPublicationIsAbandonedAndTidiedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := w.run("publications wait " + record.Name)
-	if code != exitFailed || stdout != "Abandoned "+record.Name+"\n" || !strings.Contains(stderr, "is Abandoned: its process was killed; its log is "+record.Log) {
+	if code != cli.ExitFailed || stdout != "Abandoned "+record.Name+"\n" || !strings.Contains(stderr, "is Abandoned: its process was killed; its log is "+record.Log) {
 		t.Errorf("wait: exit code %d, %q %q", code, stdout, stderr)
 	}
 	images := func() string {
@@ -300,7 +301,7 @@ func TestKilledPublicationIsAbandonedAndTidiedUp(t *testing.T) {
 		t.Fatalf("nothing keeps the image: %s", images())
 	}
 	close(w.gate.open)
-	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != exitSuccess {
+	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != cli.ExitSuccess {
 		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
 	}
 	w.waitForLast()
@@ -333,7 +334,7 @@ func TestAbandonedPublicationOfAnotherEngineIsTidiedUp(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "old.json"), []byte(record), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != exitSuccess {
+	if code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background")); code != cli.ExitSuccess {
 		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
 	}
 	w.waitForLast()
@@ -350,7 +351,7 @@ func TestTerminatedPublicationFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := w.run("publications wait " + record.Name)
-	if code != exitFailed || stdout != "Failed "+record.Name+"\n" || !strings.Contains(stderr, "is Failed: interrupted") {
+	if code != cli.ExitFailed || stdout != "Failed "+record.Name+"\n" || !strings.Contains(stderr, "is Failed: interrupted") {
 		t.Errorf("wait: exit code %d, %q %q", code, stdout, stderr)
 	}
 	w.server.mu.Lock()
@@ -369,11 +370,11 @@ func TestPublicationInTheBackgroundWithAnotherDestination(t *testing.T) {
 	w := newPublicationWorld(t)
 	close(w.gate.open)
 	code, stdout, stderr := w.run(prepareLine("--builder embedded --pull oci:IMAGES --publish background --exit-code"))
-	if code != exitPublishing || !strings.Contains(stdout, "Image:  oci:") {
+	if code != cli.ExitPublishing || !strings.Contains(stdout, "Image:  oci:") {
 		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
 	}
 	name := w.records()[0].Name
-	if code, stdout, stderr := w.run("publications wait " + name); code != exitSuccess || !strings.HasPrefix(stdout, "Published "+name) {
+	if code, stdout, stderr := w.run("publications wait " + name); code != cli.ExitSuccess || !strings.HasPrefix(stdout, "Published "+name) {
 		t.Errorf("wait: exit code %d, %q %q", code, stdout, stderr)
 	}
 }
@@ -384,14 +385,14 @@ func TestPublicationsThatAreNotThere(t *testing.T) {
 		code int
 		text string
 	}{
-		"publications":                                      {exitSuccess, "No publications in the background on this machine."},
-		"publications -o json":                              {exitSuccess, "[]"},
-		"publications wait":                                 {exitSuccess, ""},
-		"publications wait nope":                            {exitUsage, `no publication "nope" on this machine; see imagecache publications`},
-		"publications wait ../publications/x":               {exitUsage, "no publication"},
-		"publications run":                                  {exitFailed, "only imagecache prepare --publish=background starts this command"},
-		"publications nope":                                 {exitUsage, "unknown command"},
-		"prepare WORKSPACE --environment e --publish later": {exitUsage, `--publish must be wait or background, not "later"`},
+		"publications":                                      {cli.ExitSuccess, "No publications in the background on this machine."},
+		"publications -o json":                              {cli.ExitSuccess, "[]"},
+		"publications wait":                                 {cli.ExitSuccess, ""},
+		"publications wait nope":                            {cli.ExitUsage, `no publication "nope" on this machine; see imagecache publications`},
+		"publications wait ../publications/x":               {cli.ExitUsage, "no publication"},
+		"publications run":                                  {cli.ExitFailed, "only imagecache prepare --publish=background starts this command"},
+		"publications nope":                                 {cli.ExitUsage, "unknown command"},
+		"prepare WORKSPACE --environment e --publish later": {cli.ExitUsage, `--publish must be wait or background, not "later"`},
 	} {
 		if code, stdout, stderr := w.run(line); code != want.code || !strings.Contains(stdout+stderr, want.text) {
 			t.Errorf("%s: exit code %d, %q %q; want %d, %q", line, code, stdout, stderr, want.code, want.text)
@@ -409,7 +410,7 @@ func TestPublicationWithoutAStateFolderIsPublishedHere(t *testing.T) {
 	}
 	t.Setenv("XDG_STATE_HOME", file)
 	code, stdout, stderr := w.run(prepareLine("--builder embedded --publish background --exit-code"))
-	if code != exitPublished || !strings.Contains(stdout, "publishing here and not in the background: make publication: ") {
+	if code != cli.ExitPublished || !strings.Contains(stdout, "publishing here and not in the background: make publication: ") {
 		t.Errorf("exit code %d:\n%s%s", code, stdout, stderr)
 	}
 }

@@ -37,7 +37,7 @@ func (p *prepare) handOver() func(ctx context.Context, publication runner.Public
 			Hash: publication.Hash, Environment: publication.Environment, Began: p.clock.Now().UTC(),
 			Image: publication.Image, Engine: publication.Engine, KeptName: publication.KeptName,
 		}
-		order := publishOrder{Publication: publication, Cluster: p.cluster.values(), MetricsFile: p.metricsFile}
+		order := publishOrder{Publication: publication, Cluster: p.cluster.Values(), MetricsFile: p.metricsFile}
 		record, err = folder.Start(ctx, record, []string{publicationsName, publicationsRunName}, order)
 		return record.Name, err
 	}

@@ -2,34 +2,28 @@ package main
 
 import (
 	"context"
-	"io"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/buildinfo"
+	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/cli/cache"
 )
 
-// streams are the program's input and outputs.
-type streams struct {
-	in  io.Reader
-	out io.Writer
-	err io.Writer
-}
-
 // execute runs the program and returns its exit code.
-func execute(ctx context.Context, streams streams, args []string) int {
+func execute(ctx context.Context, streams cli.Streams, args []string) int {
 	root := newRoot(streams, args[0])
 	if filepath.Base(args[0]) == helperProgram {
 		args = append([]string{args[0], "credentials"}, args[1:]...)
 	}
 	root.SetArgs(args[1:])
-	return exitCode(root.ExecuteContext(ctx), streams.err)
+	return cli.ExitCode(root.ExecuteContext(ctx), streams.Err)
 }
 
 // newRoot returns the command tree. program is the name by which the program was called.
-func newRoot(streams streams, program string) *cobra.Command {
+func newRoot(streams cli.Streams, program string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "imagecache",
 		Short: "A project's cache of built dev container images",
@@ -42,7 +36,7 @@ it.`,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError("unknown command %q; see imagecache --help", args[0])
+				return cli.UsageError("unknown command %q; see imagecache --help", args[0])
 			}
 			return nil
 		},
@@ -51,33 +45,22 @@ it.`,
 	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl imagecache"}
 	}
-	root.SetIn(streams.in)
-	root.SetOut(streams.out)
-	root.SetErr(streams.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
-	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
-	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error { return setFromEnvironment(command.Flags()) }
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError("%v", err) })
+	root.SetUsageTemplate(cli.UsageTemplate(root.UsageTemplate()))
+	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error {
+		return cli.SetFromEnvironment(command.Flags())
+	}
 	root.AddCommand(
-		newUp(streams), newPrepare(streams), newHash(streams), newImages(streams), newProjects(streams),
-		newExplain(streams), newEvict(streams), newDoctor(streams), newCredentials(streams), newPublications(streams),
-		newVersion(streams), newDocs(),
+		newUp(streams), newPrepare(streams), cache.NewHash(streams), cache.NewImages(streams), cache.NewProjects(streams),
+		cache.NewExplain(streams), cache.NewEvict(streams), cache.NewDoctor(streams), newCredentials(streams),
+		newPublications(streams), newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
-		describeEnvironment(command.LocalNonPersistentFlags())
-		command.Args = asUsage(command.Args)
+		cli.DescribeEnvironment(command.LocalNonPersistentFlags())
+		command.Args = cli.AsUsage(command.Args)
 	}
 	return root
-}
-
-// asUsage turns the errors of an argument check into usage errors.
-func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(command *cobra.Command, args []string) error {
-		if check == nil {
-			return nil
-		}
-		if err := check(command, args); err != nil {
-			return usageError("%v; see %s --help", err, command.CommandPath())
-		}
-		return nil
-	}
 }

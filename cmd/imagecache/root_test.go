@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"imagecache.dev/internal/cli"
 )
 
 func TestWrongCommandLines(t *testing.T) {
@@ -29,8 +31,8 @@ func TestWrongCommandLines(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := inPipe(t, "", test.args...)
-			if code != exitUsage || stdout != "" {
-				t.Errorf("exit code %d, standard output %q; want %d and none", code, stdout, exitUsage)
+			if code != cli.ExitUsage || stdout != "" {
+				t.Errorf("exit code %d, standard output %q; want %d and none", code, stdout, cli.ExitUsage)
 			}
 			if !strings.HasPrefix(stderr, "imagecache: ") || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("standard error %q, want one sentence with %q", stderr, test.want)
@@ -41,7 +43,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 func TestVariablesStandForFlags(t *testing.T) {
 	t.Setenv("IMAGECACHE_OUTPUT", "xml")
-	if code, _, stderr := inPipe(t, "", "prepare", "."); code != exitUsage || !strings.Contains(stderr, `not "xml"`) {
+	if code, _, stderr := inPipe(t, "", "prepare", "."); code != cli.ExitUsage || !strings.Contains(stderr, `not "xml"`) {
 		t.Errorf("the variable is not used: %s", stderr)
 	}
 	if _, _, stderr := inPipe(t, "", "prepare", ".", "-o", "json"); !strings.Contains(stderr, "an environment is required") {
@@ -49,18 +51,18 @@ func TestVariablesStandForFlags(t *testing.T) {
 	}
 	t.Setenv("IMAGECACHE_OUTPUT", "")
 	t.Setenv("IMAGECACHE_WAIT", "maybe")
-	if code, _, stderr := inPipe(t, "", "prepare", "."); code != exitUsage || !strings.Contains(stderr, `IMAGECACHE_WAIT="maybe" is not a valid value of --wait`) {
+	if code, _, stderr := inPipe(t, "", "prepare", "."); code != cli.ExitUsage || !strings.Contains(stderr, `IMAGECACHE_WAIT="maybe" is not a valid value of --wait`) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, command := range newRoot(streams{}, "imagecache").Commands() {
+	for _, command := range newRoot(cli.Streams{}, "imagecache").Commands() {
 		if command.Hidden || command.Name() == "help" || command.Name() == "completion" {
 			continue
 		}
 		code, stdout, _ := inPipe(t, "", command.Name(), "--help")
-		if code != exitSuccess || !strings.Contains(stdout, "Examples:") {
+		if code != cli.ExitSuccess || !strings.Contains(stdout, "Examples:") {
 			t.Errorf("%s --help: exit code %d, no example:\n%s", command.Name(), code, stdout)
 		}
 	}
@@ -87,7 +89,7 @@ func TestClusterFlagsAreApartInTheHelp(t *testing.T) {
 }
 
 func TestAsKubectlPlugin(t *testing.T) {
-	root := newRoot(streams{}, "/usr/local/bin/kubectl-imagecache")
+	root := newRoot(cli.Streams{}, "/usr/local/bin/kubectl-imagecache")
 	if got := root.CommandPath(); got != "kubectl imagecache" {
 		t.Errorf("the plugin calls itself %q", got)
 	}
@@ -105,7 +107,7 @@ func TestAsKubectlPlugin(t *testing.T) {
 
 func TestCompletionScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if code, stdout, stderr := inPipe(t, "", "completion", shell); code != exitSuccess || len(stdout) < 1000 {
+		if code, stdout, stderr := inPipe(t, "", "completion", shell); code != cli.ExitSuccess || len(stdout) < 1000 {
 			t.Errorf("completion %s: exit code %d, %d bytes, %s", shell, code, len(stdout), stderr)
 		}
 	}
@@ -113,14 +115,14 @@ func TestCompletionScripts(t *testing.T) {
 
 func TestCompletionWithoutAClusterIsEmpty(t *testing.T) {
 	code, stdout, _ := inPipe(t, "", cobra.ShellCompRequestCmd, "images", "--kubeconfig", filepath.Join(t.TempDir(), "none"), "")
-	if code != exitSuccess || strings.TrimSpace(stdout) != ":4" {
+	if code != cli.ExitSuccess || strings.TrimSpace(stdout) != ":4" {
 		t.Errorf("exit code %d, %q", code, stdout)
 	}
 }
 
 func TestDocumentationHasEveryCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cli.md")
-	if code, _, stderr := inPipe(t, "", "docs", file); code != exitSuccess {
+	if code, _, stderr := inPipe(t, "", "docs", file); code != cli.ExitSuccess {
 		t.Fatal(stderr)
 	}
 	content, err := os.ReadFile(file)

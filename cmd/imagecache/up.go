@@ -12,6 +12,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/environment"
 	"imagecache.dev/internal/runner"
 )
@@ -22,7 +23,7 @@ type up struct {
 	removeExisting bool
 }
 
-func newUp(streams streams) *cobra.Command {
+func newUp(streams cli.Streams) *cobra.Command {
 	u := &up{prepare: prepare{streams: streams, clock: clock.RealClock{}}}
 	command := &cobra.Command{
 		Use:   "up WORKSPACE [flags] [-- ARGUMENTS of devcontainer up]",
@@ -60,8 +61,8 @@ A container of the workspace that exists is started as it is, without asking the
 		RunE: func(command *cobra.Command, args []string) error { return u.run(command.Context(), args[0], args[1:]) },
 	}
 	u.addFlags(command)
-	u.cluster = addClusterFlags(command)
-	_ = command.RegisterFlagCompletionFunc("project", completeProjects(u.cluster))
+	u.cluster = cli.AddClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", cli.CompleteProjects(u.cluster))
 	return command
 }
 
@@ -78,7 +79,7 @@ func (u *up) run(ctx context.Context, workspace string, words []string) error {
 		return err
 	}
 	if u.builder == builder.Embedded {
-		return usageError("--builder must be docker or podman, not %q, which runs no containers", u.builder)
+		return cli.UsageError("--builder must be docker or podman, not %q, which runs no containers", u.builder)
 	}
 	if err := u.request.Validate(); err != nil {
 		return err
@@ -100,8 +101,8 @@ func (u *up) run(ctx context.Context, workspace string, words []string) error {
 	if err != nil {
 		return err
 	}
-	if code := exitCodeOf(run.result.Outcome); u.exitCode && code != exitSuccess {
-		return outcomeCode(code)
+	if code := exitCodeOf(run.result.Outcome); u.exitCode && code != cli.ExitSuccess {
+		return cli.Code(code)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/environment"
 	"imagecache.dev/internal/runner"
 )
@@ -24,21 +25,21 @@ func (u *up) printUp(run upRun, failure error) error {
 		if err := json.Indent(&indented, content, "", "  "); err != nil {
 			return fmt.Errorf("write output: %w", err)
 		}
-		return writeLine(u.streams.out, indented.String())
+		return cli.WriteLine(u.streams.Out, indented.String())
 	case outputJSONLines:
 		content, err := upJSON(run, failure, []field{{"time", u.clock.Now().UTC()}, {"event", "Result"}})
 		if err != nil {
 			return err
 		}
-		return writeLine(u.streams.out, string(content))
+		return cli.WriteLine(u.streams.Out, string(content))
 	}
 	switch {
 	case !run.ready(failure):
 		return nil
 	case u.output == outputName:
-		return writeLine(u.streams.out, run.answer.ContainerID)
+		return cli.WriteLine(u.streams.Out, run.answer.ContainerID)
 	}
-	return writeLine(u.streams.out, upSummary(run))
+	return cli.WriteLine(u.streams.Out, upSummary(run))
 }
 
 // ready reports whether the container can be used. It can if the publication of its image was interrupted.

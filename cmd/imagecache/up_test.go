@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 )
 
 // upPrograms stand in for podman and the reference CLI. The CLI writes the arguments and the override configuration of
@@ -107,23 +108,23 @@ func TestUpInAPipe(t *testing.T) {
 		code                     int
 		override                 bool
 	}{
-		"up":                  {upConfig, "", "", nil, exitSuccess, true},
-		"up-name":             {upConfig, "", "", []string{"-o", "name"}, exitSuccess, true},
-		"up-json":             {upConfig, "", "", []string{"-o", "json", "--exit-code"}, exitBuilt, true},
-		"up-jsonl":            {upConfig, "", "", []string{"-o", "jsonl"}, exitSuccess, true},
-		"up-other-label":      {`{"image": "base:1", "postCreateCommand": "other"}`, "", "", nil, exitSuccess, false},
-		"up-compose":          {composeConfig, "", "", nil, exitSuccess, false},
-		"up-compose-name":     {composeConfig, "", "", []string{"-o", "name"}, exitSuccess, false},
-		"up-exists":           {upConfig, "WORKSPACE", "", []string{"--exit-code"}, exitBypassed, false},
-		"up-exists-rebuild":   {upConfig, "WORKSPACE", "", []string{"--trigger", "Rebuild"}, exitSuccess, false},
-		"up-removed":          {upConfig, "WORKSPACE", "", []string{"--remove-existing-container"}, exitSuccess, true},
-		"up-more-features":    {upConfig, "", "", []string{"--", "--additional-features", `{"./tool":{}}`}, exitSuccess, false},
-		"up-hook-fails":       {upConfig, "", "yes", nil, exitFailed, true},
-		"up-hook-fails-json":  {upConfig, "", "yes", []string{"-o", "json"}, exitFailed, true},
-		"up-wrong-argument":   {upConfig, "", "", []string{"--", "--config", "x"}, exitUsage, false},
-		"up-wrong-builder":    {upConfig, "", "", []string{"--builder", "embedded"}, exitUsage, false},
-		"up-no-environment":   {upConfig, "", "", []string{"--environment", ""}, exitUsage, false},
-		"up-no-configuration": {"", "", "", []string{"--config", "none.json"}, exitFailed, false},
+		"up":                  {upConfig, "", "", nil, cli.ExitSuccess, true},
+		"up-name":             {upConfig, "", "", []string{"-o", "name"}, cli.ExitSuccess, true},
+		"up-json":             {upConfig, "", "", []string{"-o", "json", "--exit-code"}, cli.ExitBuilt, true},
+		"up-jsonl":            {upConfig, "", "", []string{"-o", "jsonl"}, cli.ExitSuccess, true},
+		"up-other-label":      {`{"image": "base:1", "postCreateCommand": "other"}`, "", "", nil, cli.ExitSuccess, false},
+		"up-compose":          {composeConfig, "", "", nil, cli.ExitSuccess, false},
+		"up-compose-name":     {composeConfig, "", "", []string{"-o", "name"}, cli.ExitSuccess, false},
+		"up-exists":           {upConfig, "WORKSPACE", "", []string{"--exit-code"}, cli.ExitBypassed, false},
+		"up-exists-rebuild":   {upConfig, "WORKSPACE", "", []string{"--trigger", "Rebuild"}, cli.ExitSuccess, false},
+		"up-removed":          {upConfig, "WORKSPACE", "", []string{"--remove-existing-container"}, cli.ExitSuccess, true},
+		"up-more-features":    {upConfig, "", "", []string{"--", "--additional-features", `{"./tool":{}}`}, cli.ExitSuccess, false},
+		"up-hook-fails":       {upConfig, "", "yes", nil, cli.ExitFailed, true},
+		"up-hook-fails-json":  {upConfig, "", "yes", []string{"-o", "json"}, cli.ExitFailed, true},
+		"up-wrong-argument":   {upConfig, "", "", []string{"--", "--config", "x"}, cli.ExitUsage, false},
+		"up-wrong-builder":    {upConfig, "", "", []string{"--builder", "embedded"}, cli.ExitUsage, false},
+		"up-no-environment":   {upConfig, "", "", []string{"--environment", ""}, cli.ExitUsage, false},
+		"up-no-configuration": {"", "", "", []string{"--config", "none.json"}, cli.ExitFailed, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +183,7 @@ func TestOverrideConfigurationOfPrepare(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "override.json")
 			args := []string{"prepare", w.words["WORKSPACE"], "--environment", "env-9", "-o", "name", "--override-config", file}
 			code, stdout, stderr := inPipe(t, "", args...)
-			if code != exitSuccess {
+			if code != cli.ExitSuccess {
 				t.Fatalf("exit code %d: %s", code, stderr)
 			}
 			content, err := os.ReadFile(file)
@@ -212,7 +213,7 @@ func TestOverrideConfigurationIsNotWrittenIntoTheWorkspace(t *testing.T) {
 		{"--override-config", filepath.Join(t.TempDir(), "o.json"), "--pull", "oci:images"},
 	} {
 		args = append([]string{"prepare", w.words["WORKSPACE"], "--environment", "env-9"}, args...)
-		if code, _, stderr := inPipe(t, "", args...); code != exitUsage || !strings.Contains(stderr, "--override-config") {
+		if code, _, stderr := inPipe(t, "", args...); code != cli.ExitUsage || !strings.Contains(stderr, "--override-config") {
 			t.Errorf("%q: exit code %d, %q", args, code, stderr)
 		}
 	}
@@ -236,7 +237,7 @@ func TestInterruptedUpLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(output.String(), "a container that was started stays") {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted || !strings.Contains(output.String(), "a container that was started stays") {
 		t.Errorf("exit code %d: %s", code, output)
 	}
 	if runs(t, w.words["WORKSPACE"]) {
@@ -254,11 +255,11 @@ func TestBuildThatNeedsInitializeCommand(t *testing.T) {
 		code    int
 		started bool
 	}{
-		"no command":       {upConfig, exitFailed, false},
-		"an empty command": {`{"image": "base:1", "initializeCommand": ""}`, exitFailed, false},
-		"a command":        {`{"image": "base:1", "initializeCommand": "make generated"}`, exitBypassed, true},
+		"no command":       {upConfig, cli.ExitFailed, false},
+		"an empty command": {`{"image": "base:1", "initializeCommand": ""}`, cli.ExitFailed, false},
+		"a command":        {`{"image": "base:1", "initializeCommand": "make generated"}`, cli.ExitBypassed, true},
 		"a Dockerfile that the command writes": {
-			`{"build": {"dockerfile": "generated"}, "initializeCommand": ["make", "generated"]}`, exitBypassed, true,
+			`{"build": {"dockerfile": "generated"}, "initializeCommand": ["make", "generated"]}`, cli.ExitBypassed, true,
 		},
 	}
 	for name, test := range tests {
@@ -283,7 +284,7 @@ func TestUpWithABuildOfItsOwnDoesNotAskTheCache(t *testing.T) {
 	t.Setenv("CONTAINER", "")
 	t.Setenv("UP_FAILS", "")
 	code, _, stderr := w.run(t, "--exit-code", "-o", "json", "--", "--build-no-cache")
-	if code != exitBypassed || w.seen(t, "override") != "" || !strings.HasSuffix(w.seen(t, "arguments"), "--build-no-cache") {
+	if code != cli.ExitBypassed || w.seen(t, "override") != "" || !strings.HasSuffix(w.seen(t, "arguments"), "--build-no-cache") {
 		t.Errorf("exit code %d, devcontainer %q, standard error:\n%s", code, w.seen(t, "arguments"), stderr)
 	}
 }
@@ -295,8 +296,8 @@ func TestUpWithoutAReader(t *testing.T) {
 		code   int
 		want   string // on standard error
 	}{
-		"the log":  {"", exitSuccess, ""},
-		"the name": {"name", exitFailed, "the result can't be printed: "},
+		"the log":  {"", cli.ExitSuccess, ""},
+		"the name": {"name", cli.ExitFailed, "the result can't be printed: "},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/buildinfo"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/hash"
 )
 
@@ -26,7 +27,7 @@ func currentVersion() versionInfo {
 	}
 }
 
-func newVersion(streams streams) *cobra.Command {
+func newVersion(streams cli.Streams) *cobra.Command {
 	var format string
 	command := &cobra.Command{
 		Use:     "version",
@@ -37,11 +38,11 @@ func newVersion(streams streams) *cobra.Command {
 			info := currentVersion()
 			switch format {
 			case "":
-				return writeLine(streams.out, "imagecache "+info.Version)
-			case "json", "yaml":
-				return (&output{format: format}).encode(streams.out, info)
+				return cli.WriteLine(streams.Out, "imagecache "+info.Version)
+			case cli.FormatJSON, cli.FormatYAML:
+				return (&cli.Output{Format: format}).Encode(streams.Out, info)
 			}
-			return usageError("--output must be json or yaml, not %q", format)
+			return cli.UsageError("--output must be json or yaml, not %q", format)
 		},
 	}
 	command.Flags().StringVarP(&format, "output", "o", "", "output format: json or yaml")

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"strings"
@@ -10,8 +10,8 @@ import (
 // annotationCluster marks the flags of the connection to the cluster.
 const annotationCluster = "imagecache.dev/cluster"
 
-// usageTemplate is cobra's template, with the cluster's flags separate from a command's own flags.
-func usageTemplate(original string) string {
+// UsageTemplate is cobra's template, with the cluster's flags separate from a command's own flags.
+func UsageTemplate(original string) string {
 	cobra.AddTemplateFunc("ownFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, false) })
 	cobra.AddTemplateFunc("clusterFlags", func(flags *pflag.FlagSet) string { return flagUsages(flags, true) })
 	const all = "{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
@@ -28,4 +28,17 @@ func flagUsages(flags *pflag.FlagSet, ofCluster bool) string {
 		}
 	})
 	return strings.TrimRight(chosen.FlagUsages(), "\n ")
+}
+
+// AsUsage turns the errors of an argument check into usage errors.
+func AsUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(command, args); err != nil {
+			return UsageError("%v; see %s --help", err, command.CommandPath())
+		}
+		return nil
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -15,12 +15,14 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 )
 
-func newExplain(streams streams) *cobra.Command {
-	var output output
-	var cluster *cluster
+// NewExplain returns the command `imagecache explain`.
+func NewExplain(streams cli.Streams) *cobra.Command {
+	var output cli.Output
+	var flags *cli.ClusterFlags
 	command := &cobra.Command{
 		Use:   "explain REQUEST",
 		Short: "Explain the cache's answer to a request, and what to do",
@@ -30,30 +32,30 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
   imagecache explain env-1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			if err := output.validate(); err != nil {
+			if err := output.Validate(); err != nil {
 				return err
 			}
-			request, err := findRequest(command.Context(), cluster, args[0])
+			request, err := findRequest(command.Context(), flags, args[0])
 			if err != nil {
 				return err
 			}
-			if !output.isTable() {
+			if !output.IsTable() {
 				request.ManagedFields = nil
 				request.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
-				return output.encode(streams.out, request)
+				return output.Encode(streams.Out, request)
 			}
 			return explain(streams, request, time.Now())
 		},
 	}
-	output.addFlags(command.Flags())
-	cluster = addClusterFlags(command)
-	command.ValidArgsFunction = completeRequests(cluster)
+	output.AddFlags(command.Flags())
+	flags = cli.AddClusterFlags(command)
+	command.ValidArgsFunction = cli.CompleteRequests(flags)
 	return command
 }
 
 // findRequest finds a request by its name, or the latest request of an environment.
-func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha1.DevcontainerImage, error) {
-	connection, namespace, err := cluster.connect()
+func findRequest(ctx context.Context, flags *cli.ClusterFlags, wanted string) (*v1alpha1.DevcontainerImage, error) {
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +86,8 @@ func findRequest(ctx context.Context, cluster *cluster, wanted string) (*v1alpha
 }
 
 // explain prints everything about a request for a person.
-func explain(streams streams, request *v1alpha1.DevcontainerImage, now time.Time) error {
-	out := tabwriter.NewWriter(streams.out, 0, 8, 2, ' ', 0)
+func explain(streams cli.Streams, request *v1alpha1.DevcontainerImage, now time.Time) error {
+	out := tabwriter.NewWriter(streams.Out, 0, 8, 2, ' ', 0)
 	for _, fact := range factsOf(request, now) {
 		_, _ = fmt.Fprintf(out, "%s:\t%s\n", fact[0], fact[1])
 	}
@@ -99,7 +101,7 @@ func explain(streams streams, request *v1alpha1.DevcontainerImage, now time.Time
 		return err
 	}
 	if advice := adviceFor(request); advice != "" {
-		return writeLine(streams.out, "\nWhat to do: "+advice)
+		return cli.WriteLine(streams.Out, "\nWhat to do: "+advice)
 	}
 	return nil
 }
@@ -152,7 +154,7 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	return facts
 }
 
-func printConditions(streams streams, conditions []metav1.Condition, now time.Time) error {
+func printConditions(streams cli.Streams, conditions []metav1.Condition, now time.Time) error {
 	if len(conditions) == 0 {
 		return nil
 	}
@@ -166,12 +168,12 @@ func printConditions(streams streams, conditions []metav1.Condition, now time.Ti
 			},
 		)
 	}
-	_, _ = fmt.Fprintln(streams.out)
-	columns := []column{{name: "Condition"}, {name: "Status"}, {name: "Reason"}, {name: "For"}, {name: "Message"}}
-	return (&output{}).table(streams.out, columns, rows)
+	_, _ = fmt.Fprintln(streams.Out)
+	columns := []cli.Column{{Name: "Condition"}, {Name: "Status"}, {Name: "Reason"}, {Name: "For"}, {Name: "Message"}}
+	return (&cli.Output{}).Table(streams.Out, columns, rows)
 }
 
-func printInputs(streams streams, inputs []v1alpha1.KeyInput) error {
+func printInputs(streams cli.Streams, inputs []v1alpha1.KeyInput) error {
 	if len(inputs) == 0 {
 		return nil
 	}
@@ -179,8 +181,8 @@ func printInputs(streams streams, inputs []v1alpha1.KeyInput) error {
 	for _, input := range inputs {
 		rows = append(rows, []any{input.Name, input.Digest})
 	}
-	_, _ = fmt.Fprintln(streams.out)
-	return (&output{}).table(streams.out, []column{{name: "Input"}, {name: "Digest"}}, rows)
+	_, _ = fmt.Fprintln(streams.Out)
+	return (&cli.Output{}).Table(streams.Out, []cli.Column{{Name: "Input"}, {Name: "Digest"}}, rows)
 }
 
 // adviceFor returns the advice for the first reason that has some. Reasons of failures come first.

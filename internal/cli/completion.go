@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -13,23 +13,23 @@ import (
 // completionTimeout limits how long the shell waits for the cluster.
 const completionTimeout = 3 * time.Second
 
-// completeProjects completes the first argument, or a flag's value, with project names.
-func completeProjects(cluster *cluster) cobra.CompletionFunc {
+// CompleteProjects completes the first argument, or a flag's value, with project names.
+func CompleteProjects(flags *ClusterFlags) cobra.CompletionFunc {
 	return func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 && command.ValidArgsFunction != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		if setFromEnvironment(command.Flags()) != nil { // not done yet when a shell asks
+		if SetFromEnvironment(command.Flags()) != nil { // not done yet when a shell asks
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return projectNames(command.Context(), cluster), cobra.ShellCompDirectiveNoFileComp
+		return projectNames(command.Context(), flags), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 // projectNames returns the names of the namespace's projects, with their IDs. It returns none if it can't reach the
 // cluster.
-func projectNames(ctx context.Context, cluster *cluster) []cobra.Completion {
-	connection, namespace, err := cluster.connect()
+func projectNames(ctx context.Context, flags *ClusterFlags) []cobra.Completion {
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return nil
 	}
@@ -46,13 +46,13 @@ func projectNames(ctx context.Context, cluster *cluster) []cobra.Completion {
 	return names
 }
 
-// completeRequests completes the first argument with the names of DevcontainerImages.
-func completeRequests(cluster *cluster) cobra.CompletionFunc {
+// CompleteRequests completes the first argument with the names of DevcontainerImages.
+func CompleteRequests(flags *ClusterFlags) cobra.CompletionFunc {
 	return func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 || setFromEnvironment(command.Flags()) != nil {
+		if len(args) > 0 || SetFromEnvironment(command.Flags()) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		connection, namespace, err := cluster.connect()
+		connection, namespace, err := flags.Connect()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

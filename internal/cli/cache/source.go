@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/gitrev"
 	"imagecache.dev/internal/hash"
@@ -49,9 +50,9 @@ func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed
 // keyOfCached returns the key of a cached image from its request or, if the request is removed, from the image.
 func (h *hashCommand) keyOfCached(ctx context.Context, wanted string) (*hashed, error) {
 	if h.project == "" {
-		return nil, usageError("a cached image belongs to a project: set --project")
+		return nil, cli.UsageError("a cached image belongs to a project: set --project")
 	}
-	connection, namespace, err := h.cluster.connect()
+	connection, namespace, err := h.cluster.Connect()
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func (h *hashCommand) readProject(ctx context.Context) error {
 	if h.project == "" {
 		return nil
 	}
-	connection, namespace, err := h.cluster.connect()
+	connection, namespace, err := h.cluster.Connect()
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -9,13 +9,15 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 )
 
-func newProjects(streams streams) *cobra.Command {
-	var output output
+// NewProjects returns the command `imagecache projects`.
+func NewProjects(streams cli.Streams) *cobra.Command {
+	var output cli.Output
 	var everywhere bool
-	var cluster *cluster
+	var flags *cli.ClusterFlags
 	command := &cobra.Command{
 		Use:   "projects",
 		Short: "Show what the projects' caches save and cost",
@@ -30,24 +32,24 @@ unless its spec sets another time. Cost is an upper bound, because images share 
   imagecache projects -A`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := output.validate(); err != nil {
+			if err := output.Validate(); err != nil {
 				return err
 			}
-			projects, err := listProjects(command.Context(), cluster, everywhere)
+			projects, err := listProjects(command.Context(), flags, everywhere)
 			if err != nil {
 				return err
 			}
 			return printProjects(streams, &output, projects, everywhere)
 		},
 	}
-	output.addFlags(command.Flags())
+	output.AddFlags(command.Flags())
 	command.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "show the projects of all namespaces")
-	cluster = addClusterFlags(command)
+	flags = cli.AddClusterFlags(command)
 	return command
 }
 
-func listProjects(ctx context.Context, cluster *cluster, everywhere bool) ([]catalog.Project, error) {
-	connection, namespace, err := cluster.connect()
+func listProjects(ctx context.Context, flags *cli.ClusterFlags, everywhere bool) ([]catalog.Project, error) {
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return nil, err
 	}
@@ -65,19 +67,19 @@ func listProjects(ctx context.Context, cluster *cluster, everywhere bool) ([]cat
 	return catalog.Projects(caches.Items, requests.Items), nil
 }
 
-func printProjects(streams streams, output *output, projects []catalog.Project, everywhere bool) error {
-	if !output.isTable() {
-		return output.encode(streams.out, projects)
+func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.Project, everywhere bool) error {
+	if !output.IsTable() {
+		return output.Encode(streams.Out, projects)
 	}
 	if len(projects) == 0 {
-		return writeLine(streams.err, "No projects found.")
+		return cli.WriteLine(streams.Err, "No projects found.")
 	}
-	columns := []column{
-		{name: "Project"}, {name: "ID", wide: true}, {name: "Requests"}, {name: "Hit Rate"}, {name: "Saved"},
-		{name: "Images"}, {name: "Size"}, {name: "USD/Month"}, {name: "Ready"}, {name: "Reason"},
+	columns := []cli.Column{
+		{Name: "Project"}, {Name: "ID", Wide: true}, {Name: "Requests"}, {Name: "Hit Rate"}, {Name: "Saved"},
+		{Name: "Images"}, {Name: "Size"}, {Name: "USD/Month"}, {Name: "Ready"}, {Name: "Reason"},
 	}
 	if everywhere {
-		columns = append([]column{{name: "Namespace"}}, columns...)
+		columns = append([]cli.Column{{Name: "Namespace"}}, columns...)
 	}
 	var rows [][]any
 	for _, project := range projects {
@@ -98,5 +100,5 @@ func printProjects(streams streams, output *output, projects []catalog.Project, 
 		}
 		rows = append(rows, row)
 	}
-	return output.table(streams.out, columns, rows)
+	return output.Table(streams.Out, columns, rows)
 }

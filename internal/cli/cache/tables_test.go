@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"bytes"
@@ -14,16 +14,18 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/inspect"
+	"imagecache.dev/test/terminal"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
 // printed runs a print function into a pipe.
-func printed(t *testing.T, do func(streams streams) error) string {
+func printed(t *testing.T, do func(streams cli.Streams) error) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := do(streams{out: &out, err: &out}); err != nil {
+	if err := do(cli.Streams{Out: &out, Err: &out}); err != nil {
 		t.Error(err)
 	}
 	return out.String()
@@ -36,24 +38,24 @@ var someImages = []catalog.Image{
 }
 
 func TestImagesTable(t *testing.T) {
-	got := printed(t, func(s streams) error { return printImages(s, &output{}, someImages, noon) })
+	got := printed(t, func(s cli.Streams) error { return printImages(s, &cli.Output{}, someImages, noon) })
 	wantOutput(t, "table", got, `
 HASH           SIZE        PUSHED      EXPIRES    LAST PULLED   BUILD       ENVIRONMENT
 4f3c21a94f3c   45.2 MB     3h          29d        5m            3m45s       env-1
 abababababab   <unknown>   <unknown>   archived   never         <unknown>   <unknown>`)
-	wide := printed(t, func(s streams) error {
-		return printImages(s, &output{format: "wide", noHeaders: true}, someImages[:1], noon)
+	wide := printed(t, func(s cli.Streams) error {
+		return printImages(s, &cli.Output{Format: "wide", NoHeaders: true}, someImages[:1], noon)
 	})
 	wantOutput(t, "wide table", strings.Join(strings.Fields(wide), " "), strings.Repeat("4f3c21a9", 8)+" 45.2 MB 3h 29d 5m 7 3m45s env-1 sha256:1")
 }
 
 func TestImagesForPrograms(t *testing.T) {
 	var fromJSON, fromYAML []catalog.Image
-	asJSON := printed(t, func(s streams) error { return printImages(s, &output{format: "json"}, someImages, noon) })
+	asJSON := printed(t, func(s cli.Streams) error { return printImages(s, &cli.Output{Format: "json"}, someImages, noon) })
 	if err := json.Unmarshal([]byte(asJSON), &fromJSON); err != nil || len(fromJSON) != 2 || *fromJSON[0].BuildSeconds != 225 {
 		t.Errorf("JSON %s: %v", asJSON, err)
 	}
-	asYAML := printed(t, func(s streams) error { return printImages(s, &output{format: "yaml"}, someImages, noon) })
+	asYAML := printed(t, func(s cli.Streams) error { return printImages(s, &cli.Output{Format: "yaml"}, someImages, noon) })
 	if err := yaml.Unmarshal([]byte(asYAML), &fromYAML); err != nil || len(fromYAML) != 2 || fromYAML[0].Hash != someImages[0].Hash {
 		t.Errorf("YAML %s: %v", asYAML, err)
 	}
@@ -61,7 +63,7 @@ func TestImagesForPrograms(t *testing.T) {
 
 func TestEmptyTablesSaySoOnStandardError(t *testing.T) {
 	var out, errors bytes.Buffer
-	if err := printImages(streams{out: &out, err: &errors}, &output{}, nil, noon); err != nil || out.Len() > 0 || errors.String() != "No images found.\n" {
+	if err := printImages(cli.Streams{Out: &out, Err: &errors}, &cli.Output{}, nil, noon); err != nil || out.Len() > 0 || errors.String() != "No images found.\n" {
 		t.Errorf("%v, %q, %q", err, &out, &errors)
 	}
 }
@@ -72,7 +74,7 @@ func TestProjectsTable(t *testing.T) {
 			Images: ptr.To(int64(3)), SizeBytes: ptr.To(int64(1_500_000_000)), EstimatedMonthlyCostUSD: "0.15", Ready: "True", Reason: "Succeeded"},
 		{Namespace: "b", Name: "new", Ready: "False", Reason: "WaitingForRunner"},
 	}
-	got := printed(t, func(s streams) error { return printProjects(s, &output{}, projects, true) })
+	got := printed(t, func(s cli.Streams) error { return printProjects(s, &cli.Output{}, projects, true) })
 	wantOutput(t, "table", got, `
 NAMESPACE   PROJECT   REQUESTS   HIT RATE   SAVED   IMAGES      SIZE        USD/MONTH   READY   REASON
 a           web       4          67 %       120m    3           1.5 GB      0.15        True    Succeeded
@@ -95,7 +97,7 @@ func TestExplain(t *testing.T) {
 				Message: "RUN false", LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute))}},
 		},
 	}
-	got := printed(t, func(s streams) error { return explain(s, request, noon) })
+	got := printed(t, func(s cli.Streams) error { return explain(s, request, noon) })
 	wantOutput(t, "explanation", got, `
 Request:        env-2-4f3c21a9-x, 2m ago
 Environment:    env-2 (EnvironmentCreated)
@@ -123,7 +125,7 @@ var someFindings = []inspect.Finding{
 }
 
 func TestDoctorInAPipe(t *testing.T) {
-	got := printed(t, func(s streams) error { return printFindings(s, &output{}, someFindings) })
+	got := printed(t, func(s cli.Streams) error { return printFindings(s, &cli.Output{}, someFindings) })
 	wantOutput(t, "findings", got, `
 Cluster
   ✓ reachable                https://c
@@ -135,25 +137,33 @@ AWS
 
 func TestDoctorOnATerminalHasColours(t *testing.T) {
 	show := func(tty *os.File) {
-		if err := printFindings(streams{out: tty}, &output{}, someFindings); err != nil {
+		if err := printFindings(cli.Streams{Out: tty}, &cli.Output{}, someFindings); err != nil {
 			t.Error(err)
 		}
 	}
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
-	if got := onTerminal(t, show); !strings.Contains(got, "\x1b[1mCluster\x1b[0m") || !strings.Contains(got, "\x1b[32m✓\x1b[0m") {
+	if got := terminal.Show(t, show); !strings.Contains(got, "\x1b[1mCluster\x1b[0m") || !strings.Contains(got, "\x1b[32m✓\x1b[0m") {
 		t.Errorf("no colours: %q", got)
 	}
 	t.Setenv("NO_COLOR", "1")
-	if got := onTerminal(t, show); strings.Contains(got, "\x1b[") {
+	if got := terminal.Show(t, show); strings.Contains(got, "\x1b[") {
 		t.Errorf("colours in spite of NO_COLOR: %q", got)
 	}
 }
 
 func TestDoctorFailsWithAFailedCheck(t *testing.T) {
 	var out bytes.Buffer
-	err := printFindings(streams{out: &out}, &output{format: "json"}, []inspect.Finding{{Result: inspect.ResultFailed}})
-	if code := exitCode(err, &out); code != exitFailed {
+	err := printFindings(cli.Streams{Out: &out}, &cli.Output{Format: "json"}, []inspect.Finding{{Result: inspect.ResultFailed}})
+	if code := cli.ExitCode(err, &out); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// wantOutput compares an output with what it should be.
+func wantOutput(t *testing.T, what, got, want string) {
+	t.Helper()
+	if strings.TrimSpace(got) != strings.TrimSpace(want) {
+		t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -22,8 +22,8 @@ func hasVariable(flag *pflag.Flag) bool {
 	return !without && flag.Name != "help"
 }
 
-// setFromEnvironment sets flags that are not on the command line from their variables.
-func setFromEnvironment(flags *pflag.FlagSet) error {
+// SetFromEnvironment sets flags that are not on the command line from their variables.
+func SetFromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(flag *pflag.Flag) {
 		value, set := os.LookupEnv(variableOf(flag))
@@ -32,15 +32,15 @@ func setFromEnvironment(flags *pflag.FlagSet) error {
 		}
 		if err := flags.Set(flag.Name, value); err != nil {
 			errs = append(
-				errs, usageError("%s=%q is not a valid value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)),
+				errs, UsageError("%s=%q is not a valid value of --%s: %v", variableOf(flag), value, flag.Name, errors.Unwrap(err)),
 			)
 		}
 	})
 	return errors.Join(errs...)
 }
 
-// describeEnvironment adds each flag's variable to its help.
-func describeEnvironment(flags *pflag.FlagSet) {
+// DescribeEnvironment adds each flag's variable to its help.
+func DescribeEnvironment(flags *pflag.FlagSet) {
 	flags.VisitAll(func(flag *pflag.Flag) {
 		if hasVariable(flag) {
 			flag.Usage = fmt.Sprintf("%s [$%s]", flag.Usage, variableOf(flag))

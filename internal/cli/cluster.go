@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -7,19 +7,20 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kube "imagecache.dev/internal/cluster"
 )
 
-// cluster is how a command reaches the cluster: kubectl's flags.
-type cluster struct {
+// ClusterFlags are kubectl's flags of a command: how it reaches the cluster.
+type ClusterFlags struct {
 	flags *genericclioptions.ConfigFlags
 	set   *pflag.FlagSet
 }
 
-// addClusterFlags adds kubectl's flags to a command.
-func addClusterFlags(command *cobra.Command) *cluster {
+// AddClusterFlags adds kubectl's flags to a command.
+func AddClusterFlags(command *cobra.Command) *ClusterFlags {
 	flags := genericclioptions.NewConfigFlags(true)
 	flags.CacheDir = nil // nothing is discovered, so nothing is cached
 	ours := pflag.NewFlagSet("cluster", pflag.ContinueOnError)
@@ -33,13 +34,13 @@ func addClusterFlags(command *cobra.Command) *cluster {
 	})
 	ours.VisitAll(func(flag *pflag.Flag) { _ = ours.SetAnnotation(flag.Name, annotationCluster, nil) })
 	command.Flags().AddFlagSet(ours)
-	return &cluster{flags: flags, set: ours}
+	return &ClusterFlags{flags: flags, set: ours}
 }
 
-// values returns the flags that are set, by name. They may hold credentials.
-func (c *cluster) values() map[string][]string {
+// Values returns the flags that are set, by name. They may hold credentials.
+func (f *ClusterFlags) Values() map[string][]string {
 	values := map[string][]string{}
-	c.set.VisitAll(func(flag *pflag.Flag) {
+	f.set.VisitAll(func(flag *pflag.Flag) {
 		if !flag.Changed {
 			return
 		}
@@ -51,10 +52,10 @@ func (c *cluster) values() map[string][]string {
 	return values
 }
 
-// setValues sets the flags to what values returned in another process.
-func (c *cluster) setValues(values map[string][]string) error {
+// SetValues sets the flags to what Values returned in another process.
+func (f *ClusterFlags) SetValues(values map[string][]string) error {
 	for name, given := range values {
-		flag := c.set.Lookup(name)
+		flag := f.set.Lookup(name)
 		if flag == nil {
 			return fmt.Errorf("set --%s: no such flag", name)
 		}
@@ -71,9 +72,10 @@ func (c *cluster) setValues(values map[string][]string) error {
 	return nil
 }
 
-// connect creates the client. It makes no call to the cluster.
-func (c *cluster) connect() (made client.WithWatch, namespace string, err error) {
-	loader := c.flags.ToRawKubeConfigLoader()
+// Connect creates the client, and returns the namespace that the flags name. It makes no call to the cluster. Without a
+// usable kubeconfig it returns a cluster.UnreachableError.
+func (f *ClusterFlags) Connect() (made client.WithWatch, namespace string, err error) {
+	loader := f.flags.ToRawKubeConfigLoader()
 	namespace, _, err = loader.Namespace()
 	if err != nil {
 		return nil, "", &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
@@ -83,10 +85,10 @@ func (c *cluster) connect() (made client.WithWatch, namespace string, err error)
 		return nil, namespace, &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
 	}
 	inCluster := os.Getenv("KUBERNETES_SERVICE_HOST") != ""
-	if len(raw.Clusters) == 0 && *c.flags.APIServer == "" && !inCluster {
+	if len(raw.Clusters) == 0 && *f.flags.APIServer == "" && !inCluster {
 		return nil, namespace, &kube.UnreachableError{Message: "no cluster is configured: set --kubeconfig or KUBECONFIG"}
 	}
-	config, err := c.flags.ToRESTConfig()
+	config, err := f.flags.ToRESTConfig()
 	if err != nil {
 		return nil, namespace, &kube.UnreachableError{Message: "read kubeconfig: " + err.Error(), Err: err}
 	}
@@ -94,3 +96,6 @@ func (c *cluster) connect() (made client.WithWatch, namespace string, err error)
 	made, err = kube.NewClient(config)
 	return made, namespace, err
 }
+
+// RESTConfig returns how to call the cluster's API server.
+func (f *ClusterFlags) RESTConfig() (*rest.Config, error) { return f.flags.ToRESTConfig() }

@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -9,14 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
 	"imagecache.dev/internal/inspect"
 )
 
-func newDoctor(streams streams) *cobra.Command {
-	var output output
+// NewDoctor returns the command `imagecache doctor`.
+func NewDoctor(streams cli.Streams) *cobra.Command {
+	var output cli.Output
 	var clusterOnly bool
-	var cluster *cluster
+	var flags *cli.ClusterFlags
 	command := &cobra.Command{
 		Use:   "doctor [PROJECT]",
 		Short: "Check everything that the cache needs to work",
@@ -33,27 +35,27 @@ The exit code is 1 if a check failed.`,
   imagecache doctor web`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			if err := output.validate(); err != nil {
+			if err := output.Validate(); err != nil {
 				return err
 			}
-			return printFindings(streams, &output, examine(command.Context(), cluster, args, !clusterOnly))
+			return printFindings(streams, &output, examine(command.Context(), flags, args, !clusterOnly))
 		},
 	}
-	output.addFlags(command.Flags())
+	output.AddFlags(command.Flags())
 	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't call AWS")
-	cluster = addClusterFlags(command)
-	command.ValidArgsFunction = completeProjects(cluster)
+	flags = cli.AddClusterFlags(command)
+	command.ValidArgsFunction = cli.CompleteProjects(flags)
 	return command
 }
 
-func examine(ctx context.Context, cluster *cluster, args []string, askAWS bool) []inspect.Finding {
+func examine(ctx context.Context, flags *cli.ClusterFlags, args []string, askAWS bool) []inspect.Finding {
 	doctor := &inspect.Doctor{
 		AWS: askAWS, Now: time.Now,
 		FindEngine: func(ctx context.Context) (builder.Engine, error) { return builder.Find(ctx, "") },
 	}
-	doctor.Client, doctor.Namespace, doctor.ClusterError = cluster.connect()
+	doctor.Client, doctor.Namespace, doctor.ClusterError = flags.Connect()
 	if doctor.ClusterError == nil {
-		doctor.Config, doctor.ClusterError = cluster.flags.ToRESTConfig()
+		doctor.Config, doctor.ClusterError = flags.RESTConfig()
 	}
 	if len(args) > 0 {
 		doctor.Project = args[0]
@@ -62,17 +64,17 @@ func examine(ctx context.Context, cluster *cluster, args []string, askAWS bool) 
 }
 
 // printFindings prints the findings. A failed finding determines the exit code.
-func printFindings(streams streams, output *output, findings []inspect.Finding) error {
-	if output.isTable() {
+func printFindings(streams cli.Streams, output *cli.Output, findings []inspect.Finding) error {
+	if output.IsTable() {
 		if err := printFindingsTable(streams, findings); err != nil {
 			return err
 		}
-	} else if err := output.encode(streams.out, findings); err != nil {
+	} else if err := output.Encode(streams.Out, findings); err != nil {
 		return err
 	}
 	for _, finding := range findings {
 		if finding.Result == inspect.ResultFailed {
-			return outcomeCode(exitFailed)
+			return cli.Code(cli.ExitFailed)
 		}
 	}
 	return nil
@@ -84,24 +86,24 @@ var marks = map[inspect.Result]console.Mark{
 	inspect.ResultFailed: console.MarkFailed, inspect.ResultSkipped: console.MarkSkipped,
 }
 
-func printFindingsTable(streams streams, findings []inspect.Finding) error {
-	style := console.StyleOf(streams.out, os.Getenv)
+func printFindingsTable(streams cli.Streams, findings []inspect.Finding) error {
+	style := console.StyleOf(streams.Out, os.Getenv)
 	area := ""
 	for _, finding := range findings {
 		if finding.Area != area {
 			area = finding.Area
-			if err := writeLine(streams.out, style.Title(area)); err != nil {
+			if err := cli.WriteLine(streams.Out, style.Title(area)); err != nil {
 				return err
 			}
 		}
 		line := fmt.Sprintf("  %s %-24s %s", style.Mark(marks[finding.Result]), finding.Check, finding.Message)
-		if err := writeLine(streams.out, line); err != nil {
+		if err := cli.WriteLine(streams.Out, line); err != nil {
 			return err
 		}
 		if finding.Advice == "" {
 			continue
 		}
-		if err := writeLine(streams.out, fmt.Sprintf("  %s %-24s → %s", " ", "", finding.Advice)); err != nil {
+		if err := cli.WriteLine(streams.Out, fmt.Sprintf("  %s %-24s → %s", " ", "", finding.Advice)); err != nil {
 			return err
 		}
 	}

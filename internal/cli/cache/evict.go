@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/inspect"
 )
@@ -22,8 +23,9 @@ import (
 // evictPoll is how often the command reads the project until the controller has removed the image.
 const evictPoll = 200 * time.Millisecond
 
-func newEvict(streams streams) *cobra.Command {
-	var cluster *cluster
+// NewEvict returns the command `imagecache evict`.
+func NewEvict(streams cli.Streams) *cobra.Command {
+	var flags *cli.ClusterFlags
 	var timeout time.Duration
 	command := &cobra.Command{
 		Use:   "evict PROJECT HASH",
@@ -38,19 +40,19 @@ spec.invalidatePushedBefore instead.`,
   imagecache evict web 4f3c21a9b7e0`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
-			return evict(command.Context(), streams, cluster, args[0], args[1], timeout)
+			return evict(command.Context(), streams, flags, args[0], args[1], timeout)
 		},
 	}
 	command.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the controller")
-	cluster = addClusterFlags(command)
-	command.ValidArgsFunction = completeProjects(cluster)
+	flags = cli.AddClusterFlags(command)
+	command.ValidArgsFunction = cli.CompleteProjects(flags)
 	return command
 }
 
 func evict(
-	ctx context.Context, streams streams, cluster *cluster, project, wanted string, timeout time.Duration,
+	ctx context.Context, streams cli.Streams, flags *cli.ClusterFlags, project, wanted string, timeout time.Duration,
 ) error {
-	connection, namespace, err := cluster.connect()
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func evict(
 	})
 	switch {
 	case err == nil:
-		return writeLine(streams.out, fmt.Sprintf("image %s evicted from project %s", hash, cache.Name))
+		return cli.WriteLine(streams.Out, fmt.Sprintf("image %s evicted from project %s", hash, cache.Name))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -87,7 +89,7 @@ func evict(
 func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, wanted string) (string, error) {
 	const digits = 64
 	if strings.Trim(wanted, "0123456789abcdef") != "" || len(wanted) > digits || len(wanted) < 4 {
-		return "", usageError("%q is not a hash: give 64 hex characters, or at least the first 4 of them", wanted)
+		return "", cli.UsageError("%q is not a hash: give 64 hex characters, or at least the first 4 of them", wanted)
 	}
 	if len(wanted) == digits {
 		return wanted, nil

@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"context"
@@ -8,14 +8,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/catalog"
+	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/inspect"
 )
 
-func newImages(streams streams) *cobra.Command {
-	var output output
+// NewImages returns the command `imagecache images`.
+func NewImages(streams cli.Streams) *cobra.Command {
+	var output cli.Output
 	var clusterOnly bool
-	var cluster *cluster
+	var flags *cli.ClusterFlags
 	command := &cobra.Command{
 		Use:   "images PROJECT",
 		Short: "Show the images in a project's cache",
@@ -31,27 +33,27 @@ images of the requests that the cluster still has. The time of the last pull com
   imagecache images web -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			if err := output.validate(); err != nil {
+			if err := output.Validate(); err != nil {
 				return err
 			}
-			images, err := listImages(command.Context(), streams, cluster, args[0], clusterOnly)
+			images, err := listImages(command.Context(), streams, flags, args[0], clusterOnly)
 			if err != nil {
 				return err
 			}
 			return printImages(streams, &output, images, time.Now())
 		},
 	}
-	output.addFlags(command.Flags())
+	output.AddFlags(command.Flags())
 	command.Flags().BoolVar(&clusterOnly, "cluster-only", false, "don't call AWS")
-	cluster = addClusterFlags(command)
-	command.ValidArgsFunction = completeProjects(cluster)
+	flags = cli.AddClusterFlags(command)
+	command.ValidArgsFunction = cli.CompleteProjects(flags)
 	return command
 }
 
 func listImages(
-	ctx context.Context, streams streams, cluster *cluster, project string, clusterOnly bool,
+	ctx context.Context, streams cli.Streams, flags *cli.ClusterFlags, project string, clusterOnly bool,
 ) ([]catalog.Image, error) {
-	connection, namespace, err := cluster.connect()
+	connection, namespace, err := flags.Connect()
 	if err != nil {
 		return nil, err
 	}
@@ -64,29 +66,29 @@ func listImages(
 		return nil, err
 	}
 	if notice != "" {
-		_, _ = fmt.Fprintln(streams.err, "imagecache: "+notice)
+		_, _ = fmt.Fprintln(streams.Err, "imagecache: "+notice)
 	}
 	return images, nil
 }
 
-func printImages(streams streams, output *output, images []catalog.Image, now time.Time) error {
-	if !output.isTable() {
-		return output.encode(streams.out, images)
+func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image, now time.Time) error {
+	if !output.IsTable() {
+		return output.Encode(streams.Out, images)
 	}
 	if len(images) == 0 {
-		return writeLine(streams.err, "No images found.")
+		return cli.WriteLine(streams.Err, "No images found.")
 	}
-	columns := []column{
+	columns := []cli.Column{
 		{
-			name: "Hash",
+			Name: "Hash",
 		},
-		{name: "Size"}, {name: "Pushed"}, {name: "Expires"}, {name: "Last Pulled"}, {name: "Pulls", wide: true},
-		{name: "Build"}, {name: "Environment"}, {name: "Digest", wide: true},
+		{Name: "Size"}, {Name: "Pushed"}, {Name: "Expires"}, {Name: "Last Pulled"}, {Name: "Pulls", Wide: true},
+		{Name: "Build"}, {Name: "Environment"}, {Name: "Digest", Wide: true},
 	}
 	var rows [][]any
 	for _, image := range images {
 		hash := image.Hash
-		if output.format != "wide" && len(hash) > shortHash {
+		if output.Format != cli.FormatWide && len(hash) > shortHash {
 			hash = hash[:shortHash]
 		}
 		pulled := "never"
@@ -102,7 +104,7 @@ func printImages(streams streams, output *output, images []catalog.Image, now ti
 			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest,
 		})
 	}
-	return output.table(streams.out, columns, rows)
+	return output.Table(streams.Out, columns, rows)
 }
 
 // shortHash is how many characters of a hash a table shows, and how many a prefix may have.

@@ -1,14 +1,14 @@
-package main
+package cache
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/runner"
@@ -16,8 +16,8 @@ import (
 
 // hashCommand holds the flags of `imagecache hash`.
 type hashCommand struct {
-	streams streams
-	cluster *cluster
+	streams cli.Streams
+	cluster *cli.ClusterFlags
 	project string
 	config  string
 	options hash.Options
@@ -26,7 +26,8 @@ type hashCommand struct {
 	output  string
 }
 
-func newHash(streams streams) *cobra.Command {
+// NewHash returns the command `imagecache hash`.
+func NewHash(streams cli.Streams) *cobra.Command {
 	h := &hashCommand{streams: streams}
 	command := &cobra.Command{
 		Use:   "hash WORKSPACE",
@@ -72,8 +73,8 @@ for, or, if that is removed, from the image itself, which the command finds as i
 	flags.BoolVar(&h.diff, "diff", false, "show which inputs differ between two workspaces, commits or cached images")
 	flags.StringVar(&h.project, "project", "", "use the key inputs of this project")
 	flags.StringVarP(&h.output, "output", "o", "", "json")
-	h.cluster = addClusterFlags(command)
-	_ = command.RegisterFlagCompletionFunc("project", completeProjects(h.cluster))
+	h.cluster = cli.AddClusterFlags(command)
+	_ = command.RegisterFlagCompletionFunc("project", cli.CompleteProjects(h.cluster))
 	return command
 }
 
@@ -119,8 +120,8 @@ func (h *hashCommand) compute(ctx context.Context, workspace string) (*hashed, e
 }
 
 func (h *hashCommand) run(ctx context.Context, args []string) error {
-	if h.output != "" && h.output != outputJSON {
-		return usageError("--output is json, not %q", h.output)
+	if h.output != "" && h.output != cli.FormatJSON {
+		return cli.UsageError("--output is json, not %q", h.output)
 	}
 	if err := h.readProject(ctx); err != nil {
 		return err
@@ -136,26 +137,20 @@ func (h *hashCommand) run(ctx context.Context, args []string) error {
 	switch {
 	case h.diff:
 		return h.printDiff(keys[0], keys[1])
-	case h.output == outputJSON:
+	case h.output == cli.FormatJSON:
 		return h.printJSON(keys[0])
 	case h.explain:
 		return h.printExplained(keys[0])
 	}
-	return writeLine(h.streams.out, keys[0].Hash)
+	return cli.WriteLine(h.streams.Out, keys[0].Hash)
 }
 
 func (h *hashCommand) printJSON(value any) error {
-	encoder := json.NewEncoder(h.streams.out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return (&cli.Output{Format: cli.FormatJSON}).Encode(h.streams.Out, value)
 }
 
 func (h *hashCommand) printExplained(key *hashed) error {
-	out := tabwriter.NewWriter(h.streams.out, 0, 8, 3, ' ', 0)
+	out := tabwriter.NewWriter(h.streams.Out, 0, 8, 3, ' ', 0)
 	_, _ = fmt.Fprintf(
 		out, "Hash:\t%s\nVersion:\t%d\nPlatform:\t%s\nConfiguration:\t%s (%s)\n", key.Hash, key.Version, key.Platform,
 		key.Config.Path, key.Config.Type,
@@ -169,7 +164,7 @@ func (h *hashCommand) printExplained(key *hashed) error {
 		return fmt.Errorf("write output: %w", err)
 	}
 	if len(key.Warnings) > 0 {
-		_, _ = fmt.Fprintln(h.streams.out, "\nNot covered by the hash:")
+		_, _ = fmt.Fprintln(h.streams.Out, "\nNot covered by the hash:")
 	}
 	for _, warning := range key.Warnings {
 		place := ""
@@ -180,7 +175,7 @@ func (h *hashCommand) printExplained(key *hashed) error {
 			}
 			place += ": "
 		}
-		if err := writeLine(h.streams.out, "  "+place+warning.Message); err != nil {
+		if err := cli.WriteLine(h.streams.Out, "  "+place+warning.Message); err != nil {
 			return err
 		}
 	}
@@ -189,18 +184,18 @@ func (h *hashCommand) printExplained(key *hashed) error {
 
 func (h *hashCommand) printDiff(before, after *hashed) error {
 	differences := differencesOf(before, after)
-	if h.output == outputJSON {
+	if h.output == cli.FormatJSON {
 		if differences == nil {
 			differences = []hash.Difference{}
 		}
 		return h.printJSON(map[string]any{"before": before.Hash, "after": after.Hash, "differences": differences})
 	}
 	if before.Hash == after.Hash {
-		return writeLine(h.streams.out, "The hash is the same: "+after.Hash)
+		return cli.WriteLine(h.streams.Out, "The hash is the same: "+after.Hash)
 	}
 	if before.Platform != after.Platform {
-		if err := writeLine(
-			h.streams.out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform),
+		if err := cli.WriteLine(
+			h.streams.Out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform),
 		); err != nil {
 			return err
 		}
@@ -210,7 +205,7 @@ func (h *hashCommand) printDiff(before, after *hashed) error {
 		if before.told || after.told {
 			text, _, _ = strings.Cut(text, " (") // sizes are not known
 		}
-		if err := writeLine(h.streams.out, text); err != nil {
+		if err := cli.WriteLine(h.streams.Out, text); err != nil {
 			return err
 		}
 	}
