@@ -14,8 +14,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// Watcher follows one DevcontainerImage. It reconnects when the watch ends, and keeps the last state. Several goroutines
-// may use it.
+// Watcher follows one DevcontainerImage. It reconnects when the watch ends, and keeps the last state. Several
+// goroutines may use it.
 type Watcher struct {
 	client client.WithWatch
 	key    types.NamespacedName

@@ -33,8 +33,8 @@ var header = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 // end is an empty last block, which closes a stream of flushed ones.
 var end = []byte{0x03, 0x00}
 
-// Pool is what the writers of one archive share: goroutines, and memory for blocks that wait. Several goroutines may use
-// it. It needs no Close.
+// Pool is what the writers of one archive share: goroutines, and memory for blocks that wait. Several goroutines may
+// use it. It needs no Close.
 type Pool struct {
 	ctx         context.Context // has the priority of the goroutines, and ends nothing
 	slots       chan struct{}   // bounds the goroutines
@@ -48,8 +48,8 @@ type Pool struct {
 const waitingBytes = 64 << 20
 
 // NewPool returns a pool that keeps all cores busy, or at low priority all but one: the rest of this process goes on in
-// time, also where the machine is busy with what people wait for. The pool takes its priority from ctx, and does not end
-// with it.
+// time, also where the machine is busy with what people wait for. The pool takes its priority from ctx, and does not
+// end with it.
 func NewPool(ctx context.Context) *Pool {
 	workers := runtime.GOMAXPROCS(0)
 	if priority.IsLow(ctx) {
