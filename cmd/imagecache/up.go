@@ -200,7 +200,7 @@ func (u *up) bringUpPlain(
 	return upRun{result, answer}, err
 }
 
-// stillPublishing is what a person is told who waits for the end of the command.
+// stillPublishing tells a person why the command has not ended yet.
 const stillPublishing = "environment ready; still publishing"
 
 // starter starts the container once, as soon as its image can be used.

@@ -60,7 +60,7 @@ func (p *program) Pull(ctx context.Context, reference, dockerConfigDir string, l
 	return nil
 }
 
-// isLoopback says whether an image's registry is at an address of this machine. docker takes plain HTTP there by
+// isLoopback reports whether an image's registry is at an address of this machine. docker takes plain HTTP there by
 // itself: https://docs.docker.com/reference/cli/dockerd/#insecure-registries
 func isLoopback(reference string) bool {
 	parsed, err := name.ParseReference(reference)
