@@ -82,7 +82,7 @@ func (r *Registry) getAccountSetting(c *caller.Caller, in *settingNameIn) (*acco
 	return &accountSetting{in.Name, value}, nil
 }
 
-// Mount makes a layer of one repository another's, where the account's setting and the caller's rights allow it, and says whether it did.
+// Mount makes a layer of one repository another's, where the account's setting and the caller's rights allow it, and reports whether it did.
 // Both repositories must be encrypted alike. Otherwise the client uploads the layer.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
 func (r *Registry) Mount(c *caller.Caller, name, from, digest string) (bool, error) {
