@@ -46,7 +46,7 @@ func TestADockerThatRefusesIsNotPassedOverSilently(t *testing.T) {
 func TestADockerClientAloneIsNoNews(t *testing.T) {
 	twoEngines(t)
 	if _, err := os.Stat("/var/run/docker.sock"); err == nil {
-		t.Skip("this machine has a docker daemon")
+		t.Skip("SKIPPED: this machine has a docker daemon")
 	}
 	t.Setenv("DOCKER_HOST", "")
 	t.Setenv("DOCKER_CONTEXT", "")
@@ -64,7 +64,7 @@ func TestADockerThatOnlyTheConfigurationNamesIsNotPassedOverSilently(t *testing.
 	for context, want := range map[string]bool{"remote": true, "default": false, "": false} {
 		twoEngines(t)
 		if _, err := os.Stat("/var/run/docker.sock"); err == nil {
-			t.Skip("this machine has a docker daemon")
+			t.Skip("SKIPPED: this machine has a docker daemon")
 		}
 		t.Setenv("DOCKER_HOST", "")
 		t.Setenv("DOCKER_CONTEXT", "")
