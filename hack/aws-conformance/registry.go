@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -61,6 +62,25 @@ func newImage() (pushed, error) {
 // twin is another image of the same layers.
 func (p pushed) twin() (pushed, error) {
 	return describe(mutate.Annotations(p.image, map[string]string{"twin": p.digest}).(v1.Image))
+}
+
+// annotated is an image of the same layers whose OCI manifest and layers have annotations.
+func (p pushed) annotated() (pushed, error) {
+	layers, err := p.image.Layers()
+	if err != nil {
+		return pushed{}, err
+	}
+	image := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	image = mutate.ConfigMediaType(image, types.OCIConfigJSON)
+	for _, layer := range layers {
+		image, err = mutate.Append(image, mutate.Addendum{
+			Layer: layer, MediaType: types.OCILayer, Annotations: map[string]string{"dev.imagecache.conformance": "layer"},
+		})
+		if err != nil {
+			return pushed{}, err
+		}
+	}
+	return describe(mutate.Annotations(image, map[string]string{"dev.imagecache.conformance": p.digest}).(v1.Image))
 }
 
 func describe(image v1.Image) (pushed, error) {
