@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -64,23 +63,24 @@ func (p pushed) twin() (pushed, error) {
 	return describe(mutate.Annotations(p.image, map[string]string{"twin": p.digest}).(v1.Image))
 }
 
-// annotated is an image of the same layers whose OCI manifest and layers have annotations.
+// annotated is an image of the same blobs whose OCI manifest and layers have annotations.
 func (p pushed) annotated() (pushed, error) {
-	layers, err := p.image.Layers()
+	var manifest v1.Manifest
+	if err := json.Unmarshal(p.manifest, &manifest); err != nil {
+		return pushed{}, err
+	}
+	note := map[string]string{"dev.imagecache.conformance": p.digest}
+	manifest.MediaType, manifest.Annotations = types.OCIManifestSchema1, note
+	manifest.Config.MediaType = types.OCIConfigJSON
+	for n := range manifest.Layers {
+		manifest.Layers[n].MediaType, manifest.Layers[n].Annotations = types.OCILayer, note
+	}
+	content, err := json.Marshal(manifest)
 	if err != nil {
 		return pushed{}, err
 	}
-	image := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	image = mutate.ConfigMediaType(image, types.OCIConfigJSON)
-	for _, layer := range layers {
-		image, err = mutate.Append(image, mutate.Addendum{
-			Layer: layer, MediaType: types.OCILayer, Annotations: map[string]string{"dev.imagecache.conformance": "layer"},
-		})
-		if err != nil {
-			return pushed{}, err
-		}
-	}
-	return describe(mutate.Annotations(image, map[string]string{"dev.imagecache.conformance": p.digest}).(v1.Image))
+	digest, _, err := v1.SHA256(bytes.NewReader(content))
+	return pushed{p.image, content, string(manifest.MediaType), digest.String()}, err
 }
 
 func describe(image v1.Image) (pushed, error) {
