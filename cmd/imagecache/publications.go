@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -295,7 +296,7 @@ func publishMeasured(
 func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 	records, err := folder.List()
 	if err != nil {
-		_, _ = fmt.Fprintln(out, err)
+		_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 		return
 	}
 	for i := range records {
@@ -308,7 +309,7 @@ func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 			err = folder.Settle(records[i])
 		}
 		if err != nil {
-			_, _ = fmt.Fprintln(out, err)
+			_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 		}
 	}
 	folder.Prune(time.Now())
