@@ -415,7 +415,7 @@ func TestImageInDockersFormatIsStillAHit(t *testing.T) {
 	e := h.builder("shop", "e-1", hashOf("a"))
 	old := mutate.ConfigMediaType(mutate.MediaType(e.image, registrytypes.DockerManifestSchema2), registrytypes.DockerConfigJSON)
 	digest := e.putByAnother(old)
-	e.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "message": "no"}})
+	e.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "message": "no", "durationSeconds": 1}})
 	hit := h.ask("shop", "e-2", hashOf("a"))
 	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	h.Expect(hit.pull().Digest()).To(HaveField("Hex", strings.TrimPrefix(digest, "sha256:")))
