@@ -88,6 +88,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		return err
 	}
 	census.Serve(mgr.Elected(), s.PricePerGBMonth)
+	awsClock := provider.Clock(s.Clock)
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&runnerimagecache.Reconciler{
@@ -99,12 +100,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, Targets: targets,
 		},
 		&pullcredentials.Reconciler{
-			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock, Targets: targets,
+			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: awsClock, Targets: targets,
 		},
 		&eviction.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Targets: targets},
 		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
-			BuildLease: s.BuildLease, Targets: targets, Census: census,
+			AWSClock: awsClock, BuildLease: s.BuildLease, Targets: targets, Census: census,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

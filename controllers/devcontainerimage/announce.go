@@ -23,7 +23,7 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 	}
 	if before.PushCredentials == nil && after.PushCredentials != nil {
 		metric.Grants.WithLabelValues(image.Namespace, v1alpha1.CredentialsPush).Inc()
-		metric.CredentialSeconds.WithLabelValues(v1alpha1.CredentialsPush).Observe(after.PushCredentials.ExpiresAt.Sub(r.Clock.Now()).Seconds())
+		metric.CredentialSeconds.WithLabelValues(v1alpha1.CredentialsPush).Observe(after.PushCredentials.ExpiresAt.Sub(r.AWSClock.Now()).Seconds())
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "UploadGranted", "Grant", "upload rights exist until %s", after.PushCredentials.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if before.FinishedAt == nil && after.FinishedAt != nil && after.Role == v1alpha1.RoleWaiter && after.Image != nil {

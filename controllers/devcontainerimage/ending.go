@@ -44,7 +44,7 @@ func (e ending) with(f fate) ending {
 
 // handOver ends a request that has an image when credentials to pull it exist.
 func (p *pass) handOver(reason, message string) (ending, error) {
-	credentials := projects.UsablePullCredentials(p.project, p.now)
+	credentials := projects.UsablePullCredentials(p.project, p.awsNow)
 	if credentials == nil {
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonProgressing, 0,
 			"%s; the controller is creating pull credentials", message)

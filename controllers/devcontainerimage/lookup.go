@@ -51,7 +51,7 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.now)
+	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.awsNow)
 	if decided.reason == v1alpha1.ReasonImageNotFound {
 		if err := r.explain(ctx, p, &decided); err != nil {
 			return ending{}, err
