@@ -66,9 +66,10 @@ type ProjectImageCacheSpec struct {
 	Readers []string `json:"readers,omitempty"`
 
 	// adoptionPolicy tells whether the controller may adopt an existing repository of this name: Never (the default),
-	// IfUntagged (only if it has no owner tag of another object) or Always (also from another cluster's object, which
-	// then stops writing and is Stalled; not from another object of this cluster). The controller always reuses a
-	// repository that it created for this object, unless another object has adopted it since.
+	// IfUntagged (only if it has no owner tag, or that of an earlier object of the same cluster, namespace and name) or
+	// Always (also from another cluster's object, which then stops writing and is Stalled; not from another object of
+	// this cluster). The controller always reuses a repository that it created for this object, unless another object
+	// has adopted it since. An adopted repository keeps its images, and must be encrypted as spec.encryption asks.
 	// +optional
 	// +default="Never"
 	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`

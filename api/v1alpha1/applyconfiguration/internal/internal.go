@@ -435,6 +435,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: arn
       type:
         scalar: string
+    - name: createdAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: name
       type:
         scalar: string
