@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -288,7 +289,7 @@ func publishMeasured(
 func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 	records, err := folder.List()
 	if err != nil {
-		_, _ = fmt.Fprintln(out, err)
+		_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 	}
 	for i := range records {
 		if records[i].State == background.Running || records[i].KeptName == "" {
@@ -300,7 +301,7 @@ func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 			err = folder.Settle(records[i])
 		}
 		if err != nil {
-			_, _ = fmt.Fprintln(out, err)
+			_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 		}
 	}
 	folder.Prune(time.Now())

@@ -101,9 +101,6 @@ func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.Repo
 	switch {
 	case errors.As(err, &missing):
 		return r.askAgain(ctx, p, repository, built)
-	case errors.As(err, &rejected) && built.AsReported() != nil:
-		// A failure to explain other environments' misses must not keep an image out of the cache.
-		return r.put(ctx, p, repository, built.AsReported())
 	case errors.As(err, &rejected):
 		return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonManifestRejected, message: rejected.Error()})
 	case errors.Is(err, ecr.ErrTagTaken):

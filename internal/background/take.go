@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
 )
 
@@ -67,7 +68,7 @@ func (t *Taken) Hold() error {
 }
 
 // Refuse tells Start that this process can't publish. Start then removes the record.
-func (t *Taken) Refuse(why error) error { return t.tell(answer{Reason: why.Error()}) }
+func (t *Taken) Refuse(why error) error { return t.tell(answer{Reason: message.Sentence(why.Error())}) }
 
 func (t *Taken) tell(told answer) error {
 	defer func() { _ = t.answer.Close() }()

@@ -44,7 +44,7 @@ type Expectation struct {
 // Image is a checked report.
 type Image struct {
 	Digest string
-	// Manifest is the manifest to publish: the reported one, or after Annotate another one.
+	// Manifest is the reported manifest; after Annotate, the one to publish.
 	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
@@ -52,8 +52,6 @@ type Image struct {
 	Blobs        []string
 	SizeBytes    int64
 	BuildSeconds int64
-
-	reported *Image // before Annotate
 }
 
 // Problem is why a report is rejected.

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
@@ -70,7 +69,7 @@ func TestCheckDescribesAnImage(t *testing.T) {
 		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
 		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
-	if diff := cmp.Diff(want, image, cmpopts.IgnoreUnexported(Image{})); diff != "" {
+	if diff := cmp.Diff(want, image); diff != "" {
 		t.Error(diff)
 	}
 }
