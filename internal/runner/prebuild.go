@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
@@ -89,7 +90,7 @@ func (p *preparation) runPrebuild(ctx context.Context) (*Result, error) {
 	case next.Step == stepBuildAndPublish:
 		return p.published(p.buildAndPublish(ctx, image))
 	}
-	err = errors.New(next.Why)
+	err = errors.New(strings.Replace(next.Why, builtHere, "", 1))
 	p.reportFailure(ctx, 0, err) // else a late answer could make this request a builder that nobody runs
 	return nil, err
 }

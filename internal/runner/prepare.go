@@ -293,7 +293,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 		image, deleted := p.watch.State()
 		next := decide(image)
 		if deleted {
-			next = decision{stepBuild, "the request was deleted, so the image is built here"}
+			next = decision{stepBuild, "the request was deleted" + builtHere}
 		}
 		switch {
 		case next.Step == stepAwaitBuilder && !p.request.Wait:
