@@ -102,11 +102,11 @@ func TestPrebuildPublishesForEnvironments(t *testing.T) {
 		h.Expect(pulls.request.Status.SavedSeconds).To(BeNil(), "nobody saved time")
 	}
 
-	environment := h.ask("shop", "ci", hashOf("a")) // CI's name is not an environment's first request
+	environment := h.ask("shop", "e-1", hashOf("a"))
 	environment.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	environment.ready(environment.request)
 	h.Expect(environment.request.Status.PullCredentials).NotTo(BeNil())
-	h.ask("shop", "ci", hashOf("c")).role(v1alpha1.RoleBuilder)
+	h.ask("shop", "ci", hashOf("c")).role(v1alpha1.RoleBuilder) // a prebuild is no environment's first request
 
 	refresh := h.ask("shop", "ci", hashOf("b"), prebuild, func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	refresh.answered(v1alpha1.CacheMiss, v1alpha1.ReasonRefresh)
