@@ -54,7 +54,7 @@ it.`,
 		return cli.SetFromEnvironment(command.Flags())
 	}
 	root.AddCommand(
-		newUp(streams), newPrepare(streams), cache.NewHash(streams), cache.NewImages(streams), cache.NewProjects(streams),
+		newUp(streams), newPrepare(streams), newPrebuild(streams), cache.NewHash(streams), cache.NewImages(streams), cache.NewProjects(streams),
 		cache.NewExplain(streams), cache.NewEvict(streams), cache.NewDoctor(streams), newCredentials(streams),
 		newPublications(streams), newVersion(streams), newDocs(),
 	)
