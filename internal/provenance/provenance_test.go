@@ -281,10 +281,10 @@ func TestManifestThatReadersReadDifferentlyIsRefused(t *testing.T) {
 	key, record := newKey(t), example(2, 1)
 	manifest, _ := signed(t, record, key)
 	for name, raw := range map[string]string{
-		"two lists":      strings.Replace(string(manifest), `{`, `{"layers":[],`, 1),
-		"another case":   strings.Replace(string(manifest), `{`, `{"Layers":[],`, 1),
-		"spaces":         strings.Replace(string(manifest), `{`, `{ `, 1),
-		"another field":  strings.Replace(string(manifest), `{`, `{"blobs":[],`, 1),
+		"two lists":     strings.Replace(string(manifest), `{`, `{"layers":[],`, 1),
+		"another case":  strings.Replace(string(manifest), `{`, `{"Layers":[],`, 1),
+		"spaces":        strings.Replace(string(manifest), `{`, `{ `, 1),
+		"another field": strings.Replace(string(manifest), `{`, `{"blobs":[],`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := NewVerifier(key.Key()).Verify([]byte(raw), ocidigest.FromString(raw).String(), record.Claims)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"time"
@@ -61,38 +62,43 @@ func (i *Image) Annotate(origin Origin) (*Image, error) {
 	if len(origin.Inputs) == 0 {
 		return i, nil
 	}
-	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
-	if err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
 	inputs, err := json.Marshal(origin.Inputs)
 	if err != nil {
 		return nil, fmt.Errorf("annotate manifest: %w", err)
 	}
-	if manifest.Annotations == nil {
-		manifest.Annotations = map[string]string{}
-	}
-	for name, value := range map[string]string{
+	return i.with(map[string]string{
 		imagelabel.Hash:         origin.Hash,
 		imagelabel.Version:      strconv.Itoa(origin.HashVersion),
 		imagelabel.Platform:     origin.Platform,
 		imagelabel.Environment:  origin.Environment,
 		imagelabel.BuildSeconds: strconv.FormatInt(origin.BuildSeconds, 10),
 		imagelabel.Inputs:       string(inputs),
-	} {
-		manifest.Annotations[name] = value
+	})
+}
+
+// Sign returns the image with a signed statement in the manifest, and so with another digest.
+func (i *Image) Sign(envelope []byte) (*Image, error) {
+	return i.with(map[string]string{imagelabel.Provenance: string(envelope)})
+}
+
+// with returns the image with more annotations. It writes the manifest in the one form that package provenance
+// accepts.
+func (i *Image) with(annotations map[string]string) (*Image, error) {
+	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
+	if err != nil {
+		return nil, fmt.Errorf("annotate manifest: %w", err)
 	}
+	if manifest.Annotations == nil {
+		manifest.Annotations = map[string]string{}
+	}
+	maps.Copy(manifest.Annotations, annotations)
 	annotated := *i
 	if annotated.Manifest, err = json.Marshal(manifest); err != nil {
 		return nil, fmt.Errorf("annotate manifest: %w", err)
 	}
-	annotated.Digest, annotated.reported = ocidigest.FromBytes(annotated.Manifest).String(), i
+	annotated.Digest = ocidigest.FromBytes(annotated.Manifest).String()
 	return &annotated, nil
 }
-
-// AsReported returns the image without its origin, as the runner reported it, or nil if the image already is that
-// image.
-func (i *Image) AsReported() *Image { return i.reported }
 
 // OriginIn reads the origin in a manifest's annotations. It ignores everything that the controller would not write.
 func OriginIn(manifest []byte) Origin {
