@@ -87,15 +87,6 @@ type About struct {
 	version string
 }
 
-// ClaimsFor returns what the signed statement of an image must say, for the DevcontainerImage with a UID. Empty means
-// any.
-func ClaimsFor(want Expectation, uid string) provenance.Claims {
-	return provenance.Claims{
-		RepositoryARN: want.RepositoryARN, Hash: want.Hash, HashVersion: want.HashVersion, Platform: want.Platform,
-		RequestUID: uid,
-	}
-}
-
 func aboutOf(config *v1.ConfigFile) About {
 	labels := config.Config.Labels
 	seconds, err := strconv.ParseInt(labels[imagelabel.BuildSeconds], 10, 64)

@@ -1,17 +1,11 @@
 package publication
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"regexp"
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -54,50 +48,6 @@ type Stored struct {
 	Digest   string
 	PushedAt time.Time
 	Origin   Origin
-}
-
-// Annotate returns the image with its origin in the manifest, and so with another digest. It writes the manifest from
-// what Check read. An origin without inputs explains nothing and leaves the image unchanged.
-func (i *Image) Annotate(origin Origin) (*Image, error) {
-	if len(origin.Inputs) == 0 {
-		return i, nil
-	}
-	inputs, err := json.Marshal(origin.Inputs)
-	if err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	return i.with(map[string]string{
-		imagelabel.Hash:         origin.Hash,
-		imagelabel.Version:      strconv.Itoa(origin.HashVersion),
-		imagelabel.Platform:     origin.Platform,
-		imagelabel.Environment:  origin.Environment,
-		imagelabel.BuildSeconds: strconv.FormatInt(origin.BuildSeconds, 10),
-		imagelabel.Inputs:       string(inputs),
-	})
-}
-
-// Sign returns the image with a signed statement in the manifest, and so with another digest.
-func (i *Image) Sign(envelope []byte) (*Image, error) {
-	return i.with(map[string]string{imagelabel.Provenance: string(envelope)})
-}
-
-// with returns the image with more annotations. It writes the manifest in the one form that package provenance
-// accepts.
-func (i *Image) with(annotations map[string]string) (*Image, error) {
-	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
-	if err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	if manifest.Annotations == nil {
-		manifest.Annotations = map[string]string{}
-	}
-	maps.Copy(manifest.Annotations, annotations)
-	annotated := *i
-	if annotated.Manifest, err = json.Marshal(manifest); err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	annotated.Digest = ocidigest.FromBytes(annotated.Manifest).String()
-	return &annotated, nil
 }
 
 // OriginIn reads the origin in a manifest's annotations. It ignores everything that the controller would not write.

@@ -46,7 +46,7 @@ type Expectation struct {
 // Image is a checked report.
 type Image struct {
 	Digest string
-	// Manifest is the manifest to publish: the reported one, or after Annotate and Sign another one.
+	// Manifest is the reported manifest; after Annotate and Sign, the one to publish.
 	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
