@@ -54,6 +54,14 @@ type ProjectImageCacheSpec struct {
 	// +default="Zstd"
 	Compression LayerCompression `json:"compression,omitempty"`
 
+	// layerReuse tells from which cached images a miss takes the layers of unchanged steps over: Prebuilds (the
+	// default; images that a prebuild published), Off, or Any (all images of the project). A build can prepare layers
+	// that differ from what its steps say, so with Any, whoever opens an environment decides about layers of others:
+	// docs/security.md. Needs a builder with BuildKit. The hash alone decides what is a hit, whatever is set here.
+	// +optional
+	// +default="Prebuilds"
+	LayerReuse LayerReuse `json:"layerReuse,omitempty"`
+
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	// +optional

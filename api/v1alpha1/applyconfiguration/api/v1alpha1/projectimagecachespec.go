@@ -36,6 +36,11 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
 	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
 	Compression *apiv1alpha1.LayerCompression `json:"compression,omitempty"`
+	// layerReuse tells from which cached images a miss takes the layers of unchanged steps over: Prebuilds (the
+	// default; images that a prebuild published), Off, or Any (all images of the project). A build can prepare layers
+	// that differ from what its steps say, so with Any, whoever opens an environment decides about layers of others:
+	// docs/security.md. Needs a builder with BuildKit. The hash alone decides what is a hit, whatever is set here.
+	LayerReuse *apiv1alpha1.LayerReuse `json:"layerReuse,omitempty"`
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	Readers []string `json:"readers,omitempty"`
@@ -112,6 +117,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithKeyCoverage(value apiv1alp
 // If called multiple times, the Compression field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithCompression(value apiv1alpha1.LayerCompression) *ProjectImageCacheSpecApplyConfiguration {
 	b.Compression = &value
+	return b
+}
+
+// WithLayerReuse sets the LayerReuse field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LayerReuse field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithLayerReuse(value apiv1alpha1.LayerReuse) *ProjectImageCacheSpecApplyConfiguration {
+	b.LayerReuse = &value
 	return b
 }
 
