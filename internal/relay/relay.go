@@ -129,6 +129,9 @@ func (r *Relay) Reference() string {
 	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.image.DigestStr())
 }
 
+// Manifest returns the image's manifest, whose digest is that of the image. Callers must not change it.
+func (r *Relay) Manifest() []byte { return r.manifest }
+
 // DockerConfig returns a Docker configuration with the login.
 func (r *Relay) DockerConfig() ([]byte, error) {
 	return dockerconfig.Encode(

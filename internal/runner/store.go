@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -34,11 +35,15 @@ type EngineStore struct{ Engine builder.Engine }
 // error.
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
 	through, err := s.pullRelayed(ctx, p)
+	var untrusted *untrustedError
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.As(err, &untrusted):
 		return err
 	default:
+		if err := p.checkBefore(ctx); err != nil {
+			return err
+		}
 		if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
 			return err
 		}
@@ -63,6 +68,9 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, er
 		return nil, err
 	}
 	defer func() { _ = through.Close() }()
+	if err := p.trust.check(through.Manifest(), image.DigestStr()); err != nil {
+		return nil, err
+	}
 	login, err := through.DockerConfig()
 	if err != nil {
 		return nil, err
@@ -108,6 +116,9 @@ func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	image, err := remote.Image(digest, remote.WithContext(ctx), remote.WithAuth(auth))
 	if err != nil {
 		return fmt.Errorf("pull image: %w", err)
+	}
+	if err := p.trust.checkImage(image); err != nil {
+		return err
 	}
 	metered, err := transfer.Meter(image, p.progress)
 	if err != nil {
