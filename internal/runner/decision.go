@@ -22,7 +22,7 @@ const (
 	stepAwaitImage step = "AwaitImage"
 	// stepAwaitBuilder: another environment builds the image.
 	stepAwaitBuilder step = "AwaitBuilder"
-	// stepPull: pull the cached image.
+	// stepPull: pull the cached image. A prebuild has nothing more to do.
 	stepPull step = "Pull"
 	// stepBuildAndPublish: build the image, hold the Lease meanwhile, and publish.
 	stepBuildAndPublish step = "BuildAndPublish"
@@ -87,7 +87,8 @@ func decideImage(image *v1alpha1.DevcontainerImage, wait step) decision {
 		}
 		return decision{wait, explained(ready.Reason, ready.Message, "")}
 	}
-	if image.Status.Image == nil || image.Status.PullCredentials == nil {
+	pulls := image.Spec.Trigger != v1alpha1.TriggerPrebuild
+	if image.Status.Image == nil || pulls && image.Status.PullCredentials == nil {
 		if image.Status.FinishedAt != nil {
 			return decision{stepBuild, explained(ready.Reason, ready.Message, "the cache ended without an image")}
 		}

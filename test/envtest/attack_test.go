@@ -144,6 +144,8 @@ var scenarios = []struct {
 	{"move a signature to another platform", moveSignatureToAnotherPlatform},
 	{"move a signature to other layers, another configuration or request", moveSignatureToAnotherContent},
 	{"sign with a revoked key", signWithRevokedKey},
+	{"create the repository before the project, with its tag and images", repositoryMadeBefore},
+	{"push between the creation of a repository and its policy", pushBeforePolicy},
 	{"pull while the runner's cache is off", pullWhileDisabled},
 	{"upload after the deadline, with a password that lives on", uploadAfterDeadline},
 	{"pull with a password beyond its session", pullBeyondSession},

@@ -415,7 +415,7 @@ func TestImageOfAVersionWithoutSignaturesIsReplaced(t *testing.T) {
 	e := h.builder("shop", "e-1", hashOf("a"))
 	old := mutate.ConfigMediaType(mutate.MediaType(e.image, registrytypes.DockerManifestSchema2), registrytypes.DockerConfigJSON)
 	e.putByAnother(old)
-	e.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "message": "no"}})
+	e.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "message": "no", "durationSeconds": 1}})
 	miss := h.ask("shop", "e-2", hashOf("a"))
 	miss.answered(v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified)
 	h.Expect(miss.request.Status.Explanation).To(Equal("the image under this hash is not used: the image has no signature"))
