@@ -105,7 +105,11 @@ func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository
 	if err != nil || found == nil || found.Digest == p.status.ReplacesDigest {
 		return false, err
 	}
-	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)
+	keys, err := r.Keys.Current()
+	if err != nil {
+		return false, err
+	}
+	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), keys.Verifier, p.now)
 	if unusable != publication.Usable {
 		p.status.ReplacesDigest = found.Digest
 		return false, nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+
+	"imagecache.dev/internal/message"
 )
 
 // Class tells what to do about an error of AWS.
@@ -140,11 +142,15 @@ func RetryAfter(err error) time.Duration {
 }
 
 // Message describes an error in a sentence that is the same at each retry: service, operation, code and AWS' own
-// words, without request IDs and the ports of connections.
+// words, without request IDs, the ports of connections and the queries of addresses.
 func Message(err error) string {
 	if err == nil {
 		return ""
 	}
+	return message.Redact(describe(err))
+}
+
+func describe(err error) string {
 	var later *LaterError
 	if errors.As(err, &later) {
 		return later.Error()

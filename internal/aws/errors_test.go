@@ -22,8 +22,12 @@ func TestErrorsAreSortedAndSaid(t *testing.T) {
 		class   Class
 		message string
 	}{
-		"none":         {nil, ClassNone, ""},
-		"denied":       {operation(denied), ClassAccessDenied, "ecr PutImage: AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:PutImage"},
+		"none":   {nil, ClassNone, ""},
+		"denied": {operation(denied), ClassAccessDenied, "ecr PutImage: AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:PutImage"},
+		"an address": {
+			operation(errors.New(`Get "https://storage/layer?X-Amz-Signature=SECRET": EOF`)), ClassOther,
+			`ecr PutImage: Get "https://storage/layer?REDACTED": EOF`,
+		},
 		"throttled":    {operation(&smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded"}), ClassThrottled, "ecr PutImage: ThrottlingException: Rate exceeded"},
 		"too many":     {operation(&smithy.GenericAPIError{Code: "TooManyRequestsException"}), ClassThrottled, "ecr PutImage: TooManyRequestsException"},
 		"a quota":      {operation(&smithy.GenericAPIError{Code: "LimitExceededException", Message: "too many repositories"}), ClassOther, "ecr PutImage: LimitExceededException: too many repositories"},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"imagecache.dev/internal/message"
 )
 
 // copyBuffer is the size of a transfer's buffer in bytes.
@@ -75,7 +77,7 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest s
 	copyHeaders(wanted.Header, request.Header, passedOnRequest)
 	answer, err := r.upstream.Do(wanted)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
+		http.Error(w, message.Redact(err.Error()), http.StatusBadGateway) // engines log it
 		return
 	}
 	defer func() { _ = answer.Body.Close() }()

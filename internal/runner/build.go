@@ -11,6 +11,7 @@ import (
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/tempfolder"
 )
 
@@ -68,7 +69,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 
 // buildOnly builds for this environment only, without publishing.
 func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason string) (*Result, error) {
-	p.result.Outcome, p.result.Reason = outcome, reason
+	p.result.Outcome, p.result.Reason = outcome, message.Redact(reason)
 	if p.subject.isCompose() {
 		p.usable("")
 		return p.result, nil

@@ -16,8 +16,7 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// candidate is an image to report and upload: a Docker v2s2 manifest, which the reference CLI can also read as a base
-// image, the image's configuration with our labels, and its blobs.
+// candidate is an image to report and upload: an OCI manifest, the image's configuration with our labels, and its blobs.
 type candidate struct {
 	manifest []byte
 	config   []byte
@@ -56,10 +55,10 @@ func newCandidate(image v1.Image, labels map[string]string, platform string) (*c
 	c := &candidate{config: config, blobs: map[string]v1.Layer{}}
 	manifest := v1.Manifest{
 		SchemaVersion: 2,
-		MediaType:     types.DockerManifestSchema2,
+		MediaType:     types.OCIManifestSchema1,
 		Config: c.add(
-			static.NewLayer(config, types.DockerConfigJSON), ocidigest.FromBytes(config).String(), int64(len(config)),
-			types.DockerConfigJSON,
+			static.NewLayer(config, types.OCIConfigJSON), ocidigest.FromBytes(config).String(), int64(len(config)),
+			types.OCIConfigJSON,
 		),
 		Layers: []v1.Descriptor{},
 	}
@@ -79,7 +78,7 @@ func newCandidate(image v1.Image, labels map[string]string, platform string) (*c
 		if mediaType != types.DockerLayer && mediaType != types.OCILayer {
 			return nil, fmt.Errorf("the built image has a layer of media type %s, which can't be published", mediaType)
 		}
-		manifest.Layers = append(manifest.Layers, c.add(layer, digest.String(), size, types.DockerLayer))
+		manifest.Layers = append(manifest.Layers, c.add(layer, digest.String(), size, types.OCILayer))
 	}
 	if c.manifest, err = json.Marshal(manifest); err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)

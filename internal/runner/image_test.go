@@ -2,6 +2,7 @@ package runner
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,8 +67,10 @@ func TestCandidateIsWhatTheControllerAccepts(t *testing.T) {
 	if err := json.Unmarshal(built.manifest, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	if manifest.MediaType != types.DockerManifestSchema2 || manifest.Layers[0].MediaType != types.DockerLayer {
-		t.Errorf("media types %s and %s are not of a Docker manifest", manifest.MediaType, manifest.Layers[0].MediaType)
+	got := []types.MediaType{manifest.MediaType, manifest.Config.MediaType, manifest.Layers[0].MediaType}
+	want := []types.MediaType{types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer}
+	if !slices.Equal(got, want) {
+		t.Errorf("media types are %v, want %v", got, want)
 	}
 	if len(built.blobs) != 4 {
 		t.Errorf("%d blobs, want the configuration and three layers", len(built.blobs))

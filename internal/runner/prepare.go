@@ -16,6 +16,7 @@ import (
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/tempfolder"
 )
 
@@ -264,7 +265,7 @@ func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, e
 	case stepPull:
 		return p.pull(ctx, image)
 	case stepBuildAndPublish:
-		p.result.Reason = next.Why
+		p.result.Reason = message.Redact(next.Why)
 		return p.buildAndPublish(ctx, image)
 	}
 	if image.Status.CacheResult != v1alpha1.CacheBypassed {
@@ -317,7 +318,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 
 // notice emits a sentence once, and keeps it for the result.
 func (p *preparation) notice(text string) {
-	p.result.Notices = append(p.result.Notices, text)
+	p.result.Notices = append(p.result.Notices, message.Redact(text))
 	p.steps.notice(text)
 }
 

@@ -532,6 +532,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pushRoleARN
       type:
         scalar: string
+    - name: signingKeys
+      type:
+        list:
+          elementType:
+            namedType: dev.imagecache.api.v1alpha1.SigningKey
+          elementRelationship: associative
+          keys:
+          - id
     - name: stackTags
       type:
         list:
@@ -568,6 +576,20 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.RolesType
       default: Managed
+- name: dev.imagecache.api.v1alpha1.SigningKey
+  map:
+    fields:
+    - name: id
+      type:
+        scalar: string
+    - name: publicKey
+      type:
+        scalar: string
+    - name: use
+      type:
+        namedType: dev.imagecache.api.v1alpha1.SigningKeyUse
+- name: dev.imagecache.api.v1alpha1.SigningKeyUse
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.StackTag
   map:
     fields:
