@@ -161,7 +161,9 @@ func (p *Provider) cached(credentials awssdk.CredentialsProvider) awssdk.Credent
 }
 
 // Clock is Provider.Clock.
-func (c *Clients) Clock(local clock.PassiveClock) clock.PassiveClock { return correctedClock{local, c.time} }
+func (c *Clients) Clock(local clock.PassiveClock) clock.PassiveClock {
+	return correctedClock{local, c.time}
+}
 
 // ECRAs returns a client of the same region, settings and rate limits that uses other credentials.
 func (c *Clients) ECRAs(credentials awssdk.CredentialsProvider) *ecr.Client {
