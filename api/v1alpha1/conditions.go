@@ -100,10 +100,11 @@ const (
 
 // Reasons of a ProjectImageCache.
 const (
-	// ReasonRepositoryNotOwned: the repository exists and does not belong to this object. Let this object adopt it by
-	// adoptionPolicy, or remove one of the two.
+	// ReasonRepositoryNotOwned: the repository exists and does not belong to this object: it belongs to another one,
+	// or it was not created for this object, whatever its tags name. Find out who created it; then let this object
+	// adopt it by adoptionPolicy, or remove one of the two.
 	ReasonRepositoryNotOwned = "RepositoryNotOwned"
-	// ReasonEncryptionMismatch: the adopted repository is encrypted differently than spec.encryption asks, and ECR
+	// ReasonEncryptionMismatch: the existing repository is encrypted differently than spec.encryption asks, and ECR
 	// can't change that. Correct spec.encryption in a new object, or remove the repository.
 	ReasonEncryptionMismatch = "EncryptionMismatch"
 	// ReasonTooManyTags: the spec and the stack ask for more than the 50 tags that ECR allows; the message lists the

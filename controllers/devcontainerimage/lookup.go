@@ -43,7 +43,7 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if end, err := r.hash(ctx, p); err != nil || end.final {
 		return end, err
 	}
-	repository, err := projects.RepositoryOf(p.project)
+	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return ending{}, err
 	}

@@ -19,13 +19,9 @@ import (
 
 // publish asks for the missing layers, and tags the image with its hash when none is missing.
 func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
-	repository, err := projects.RepositoryOf(p.project)
+	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return ending{}, err
-	}
-	if !meta.IsStatusConditionTrue(p.project.Status.Conditions, v1alpha1.ConditionRepositoryPolicyReady) {
-		return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0,
-			"the repository of project %s does not have its policy yet", p.project.Name)
 	}
 	if !r.uploadIsNews(p) {
 		return r.awaitUpload(ctx, p)
@@ -101,9 +97,6 @@ func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.Repo
 	switch {
 	case errors.As(err, &missing):
 		return r.askAgain(ctx, p, repository, built)
-	case errors.As(err, &rejected) && built.AsReported() != nil:
-		// A failure to explain other environments' misses must not keep an image out of the cache.
-		return r.put(ctx, p, repository, built.AsReported())
 	case errors.As(err, &rejected):
 		return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonManifestRejected, message: rejected.Error()})
 	case errors.Is(err, ecr.ErrTagTaken):

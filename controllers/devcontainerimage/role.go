@@ -46,7 +46,7 @@ func (r *Reconciler) assignRole(ctx context.Context, p *pass) (ending, error) {
 // contend claims the build lease of the request's hash. The request that acquires the lease becomes the builder, and
 // all others become waiters.
 func (r *Reconciler) contend(ctx context.Context, p *pass) error {
-	repository, err := projects.RepositoryOf(p.project)
+	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return err
 	}

@@ -78,9 +78,8 @@ func (t *Taken) tell(told answer) error {
 	return nil
 }
 
-// Finish writes what became of the publication.
+// Finish writes what became of the publication. The record goes on to name the image that was kept, until Settle.
 func (t *Taken) Finish(state State, reference, reason string, now time.Time) error {
 	t.Record.State, t.Record.Reference, t.Record.Reason, t.Record.Ended = state, reference, reason, &now
-	t.Record.KeptName = ""
 	return t.folder.write(t.Record)
 }

@@ -65,8 +65,9 @@ type preparation struct {
 	localName   string
 	imageID     string // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
-	took        time.Duration // of the build
-	cachedSteps int           // of the build, from the engine's layer cache
+	layers      v1alpha1.LayerCompression // of the published image; empty without a project
+	took        time.Duration             // of the build
+	cachedSteps int                       // of the build, from the engine's layer cache
 	saved       *savedImage
 	refused     error // why the built image must not be published
 
@@ -209,7 +210,7 @@ func (p *preparation) findProject(ctx context.Context) error {
 func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) {
 	p.hashOptions = hash.Options{Platform: p.request.Platform}
 	if project != nil {
-		p.result.Project = project.Name
+		p.result.Project, p.layers = project.Name, project.Spec.Compression
 		for _, input := range project.Spec.KeyInputs {
 			p.hashOptions.Inputs = append(p.hashOptions.Inputs, string(input))
 		}

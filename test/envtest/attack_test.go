@@ -138,6 +138,8 @@ var scenarios = []struct {
 	{"alter a Secret as a runner", alterSecret},
 	{"make the controller overwrite or remove another Secret", controllerAsDeputy},
 	{"reach what another namespace's role reaches", borrowRole},
+	{"create the repository before the project, with its tag and images", repositoryMadeBefore},
+	{"push between the creation of a repository and its policy", pushBeforePolicy},
 	{"pull while the runner's cache is off", pullWhileDisabled},
 	{"upload after the deadline, with a password that lives on", uploadAfterDeadline},
 	{"pull with a password beyond its session", pullBeyondSession},

@@ -53,7 +53,7 @@ func TestProjectGetsItsRepositoryInThreeCalls(t *testing.T) {
 	h.Expect(tags).To(HaveKeyWithValue("team", "core"), "inherited tags win")
 	h.Expect(tags).To(HaveKeyWithValue("tier", "gold"))
 	h.Expect(tags).To(HaveKeyWithValue("imagecache-project", "p1"))
-	h.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+h.namespace+"/p1"))
+	h.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", ownerOf(project)))
 	h.Expect(project.Status.Repository.URI).To(Equal(h.aws.RegistryHost() + "/" + name))
 	h.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryCreated))
 	h.Expect(project.Status.PullCredentials).To(BeNil(), "pull credentials are made when somebody asks")

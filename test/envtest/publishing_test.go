@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	registrytypes "github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -379,6 +380,45 @@ func replaceWith(t *testing.T, reason string, prepare func(*harness, *clocktesti
 	hit := h.ask("shop", "reader", hashOf("a"))
 	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	h.Expect(hit.request.Status.Image.Digest).To(Equal(digest.String()))
+}
+
+// TestReportInDockersFormatIsPublishedAsOCI is for runners of before: their manifests are in Docker's format.
+func TestReportInDockersFormatIsPublishedAsOCI(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	e := h.builder("shop", "e-1", hashOf("a"))
+	report := e.reportPatch()
+	build := report["build"].(map[string]any)
+	build["manifest"] = strings.NewReplacer(
+		string(registrytypes.OCIManifestSchema1), string(registrytypes.DockerManifestSchema2),
+		string(registrytypes.OCIConfigJSON), string(registrytypes.DockerConfigJSON),
+		string(registrytypes.OCILayer), string(registrytypes.DockerLayer),
+	).Replace(build["manifest"].(string))
+	e.patch(report)
+	e.upload()
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+	hit := h.ask("shop", "e-2", hashOf("a"))
+	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	pulled, err := hit.pull().Manifest()
+	h.Expect(err).NotTo(HaveOccurred())
+	want, err := e.image.Manifest()
+	h.Expect(err).NotTo(HaveOccurred())
+	h.Expect(pulled).To(Equal(want))
+}
+
+// TestImageInDockersFormatIsStillAHit is for images that were published before.
+func TestImageInDockersFormatIsStillAHit(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	e := h.builder("shop", "e-1", hashOf("a"))
+	old := mutate.ConfigMediaType(mutate.MediaType(e.image, registrytypes.DockerManifestSchema2), registrytypes.DockerConfigJSON)
+	digest := e.putByAnother(old)
+	e.patch(map[string]any{"build": map[string]any{"outcome": "Failed", "message": "no", "durationSeconds": 1}})
+	hit := h.ask("shop", "e-2", hashOf("a"))
+	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	h.Expect(hit.pull().Digest()).To(HaveField("Hex", strings.TrimPrefix(digest, "sha256:")))
 }
 
 // putByAnother puts an image under the request's hash as another cluster's controller does.

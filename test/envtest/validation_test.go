@@ -232,6 +232,8 @@ var rules = map[string][]rule{
 		},
 		{name: "keyCoverage is a known one", accepts: fields{"keyCoverage": "RequireComplete"}, refuses: fields{"keyCoverage": "Some"},
 			says: `spec.keyCoverage: Unsupported value: "Some": supported values: "Warn", "RequireComplete"`},
+		{name: "compression is a known one", accepts: fields{"compression": "Gzip"}, refuses: fields{"compression": "gzip"},
+			says: `spec.compression: Unsupported value: "gzip": supported values: "Zstd", "Gzip"`},
 		{name: "readers are roles or users", accepts: fields{"readers": []any{someRole, "arn:aws:iam::123456789012:user/name"}}, refuses: fields{"readers": []any{"arn:aws:iam::123456789012:root"}},
 			says: `spec.readers[0]: Invalid value: "arn:aws:iam::123456789012:root": must be the ARN of one IAM role or user, such as arn:aws:iam::123456789012:role/name, without wildcards or variables`},
 		{name: "readers are single ones", refuses: fields{"readers": []any{"arn:aws:iam::123456789012:role/scan*"}},
@@ -758,7 +760,7 @@ func TestDefaults(t *testing.T) {
 		},
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
-			"retentionDays": int64(30), "keyCoverage": "Warn", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
+			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
 		},
 		"DevcontainerImage": {
 			"projectRef": fields{"name": "shop"}, "environmentID": "e-1", "trigger": "EnvironmentCreated", "configurationType": "Image", "configHash": someHash,

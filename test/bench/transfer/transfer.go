@@ -21,6 +21,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/relay"
 	"imagecache.dev/internal/transfer"
 	"imagecache.dev/test/bench/figure"
@@ -145,7 +146,7 @@ func (b *bench) upload(ctx context.Context, engine builder.Engine) (saving, uplo
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	began := time.Now()
-	saved, err := engine.Save(ctx, imageName, folder, nil)
+	saved, err := engine.Save(ctx, imageName, folder, compression.Gzip, nil)
 	if err != nil {
 		return 0, 0, err
 	}
