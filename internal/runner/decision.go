@@ -122,7 +122,7 @@ var pendingReasons = []string{
 	v1alpha1.ReasonProgressing, v1alpha1.ReasonBuilding, v1alpha1.ReasonUploading, v1alpha1.ReasonGranted,
 	v1alpha1.ReasonWaitingForRunner, v1alpha1.ReasonWaitingForProject, v1alpha1.ReasonWaitingForBuilder,
 	v1alpha1.ReasonAccessDenied, v1alpha1.ReasonThrottled, v1alpha1.ReasonAWSError, v1alpha1.ReasonLookupFailed,
-	v1alpha1.ReasonRoleNotAssumable,
+	v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonSigningKeysNotReady,
 }
 
 // decidePublish returns what the status asks of a runner that has reported its build and made attempt uploads.

@@ -35,6 +35,8 @@ type Result struct {
 	Image string `json:"image,omitempty"`
 	// Reference is the image in the cache, repository@digest, if the cache has it.
 	Reference string `json:"reference,omitempty"`
+	// SignedBy is the ID of the key that signed a pulled image. It is empty if the controller signs nothing.
+	SignedBy string `json:"signedBy,omitempty"`
 	// ExpiresAt is when the image in the cache expires. Only prebuilds show it.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	// Reason tells why the request was not a hit, or why the image was not published.
