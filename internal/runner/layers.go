@@ -60,7 +60,7 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	through, err := relay.Start(ctx, image, auth, relay.Watch{})
+	through, err := relay.Start(ctx, image, auth, relay.UnknownStore, relay.Watch{})
 	if err != nil {
 		return nil, err
 	}
