@@ -38,7 +38,7 @@ type runnerFacts struct {
 
 // err returns what holds the runner up: the error of the first part that failed.
 func (f *runnerFacts) err() error {
-	return outcome.First(f.refused, f.keysErr, f.accountErr, f.stackErr, f.rolesErr)
+	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr, f.keysErr)
 }
 
 // runnerStatus computes the status from the facts.
