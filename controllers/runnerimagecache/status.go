@@ -28,8 +28,10 @@ type runnerFacts struct {
 	// stack.
 	stack    *cloudformation.Stack
 	stackErr error
-	rolesErr error
-	projects int32
+	// stackLater is set if the stack is due and must wait for its turn. What was known of it stays.
+	stackLater *aws.LaterError
+	rolesErr   error
+	projects   int32
 }
 
 // err returns what holds the runner up: the error of the first part that failed.
