@@ -18,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,13 +48,14 @@ type Relay struct {
 	password string
 	watch    Watch
 
-	offer  *offer
-	digest v1.Hash        // of the offered manifest
-	places map[string]int // of the blobs in the offer, by the digests that clients know
-	total  int64
-	source *ranges.Source
-	ahead  ahead
-	slots  chan struct{} // bounds the blobs that clients read at once
+	diffIDs []v1.Hash // nil if the store does not need them
+	offer   *offer
+	digest  v1.Hash        // of the offered manifest
+	places  map[string]int // of the blobs in the offer, by the digests that clients know
+	total   int64
+	source  *ranges.Source
+	ahead   ahead
+	slots   chan struct{} // bounds the blobs that clients read at once
 
 	listener net.Listener
 	server   *http.Server
@@ -127,11 +129,10 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store)
 	if manifest.MediaType == "" {
 		manifest.MediaType = found.MediaType
 	}
-	diffIDs, err := r.readDiffIDs(ctx, manifest, store)
-	if err != nil {
+	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, store); err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if r.offer, err = plan(found.Manifest, manifest, diffIDs, store); err != nil {
+	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, store); err != nil {
 		return err
 	}
 	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
@@ -174,6 +175,17 @@ func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, store St
 // Reference returns the image's name for an engine on this machine.
 func (r *Relay) Reference() string {
 	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.digest)
+}
+
+// DiffIDs returns the diff IDs of the image's layers, for a store that gets layers without compression.
+func (r *Relay) DiffIDs() []v1.Hash { return r.diffIDs }
+
+// Uncompressed reports whether clients get no layer compressed, from one on.
+func (r *Relay) Uncompressed(from int) bool {
+	return !slices.ContainsFunc(r.offer.blobs[1+from:], func(b blob) bool {
+		_, compressed := formats[b.served.MediaType]
+		return compressed
+	})
 }
 
 // Digest returns the digest of the manifest that clients get.
