@@ -24,13 +24,20 @@ type layer struct {
 	digest v1.Hash
 	diffID v1.Hash
 	size   int64
+	open   func() (io.ReadCloser, error) // of a layer that is not in a file
 }
 
 func (l *layer) Digest() (v1.Hash, error)            { return l.digest, nil }
 func (l *layer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
 func (l *layer) Size() (int64, error)                { return l.size, nil }
 func (l *layer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
-func (l *layer) Compressed() (io.ReadCloser, error)  { return os.Open(l.path) }
+
+func (l *layer) Compressed() (io.ReadCloser, error) {
+	if l.open != nil {
+		return l.open()
+	}
+	return os.Open(l.path)
+}
 
 // Magic numbers: https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1,
 // https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
