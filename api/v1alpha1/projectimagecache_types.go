@@ -46,6 +46,14 @@ type ProjectImageCacheSpec struct {
 	// +default="Warn"
 	KeyCoverage KeyCoverage `json:"keyCoverage,omitempty"`
 
+	// compression is how the layers of newly published images are compressed: Zstd (the default), which engines unpack
+	// in less time, or Gzip. imagecache pulls both into every engine, also into engines that can't read zstd. Choose Gzip
+	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
+	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
+	// +optional
+	// +default="Zstd"
+	Compression LayerCompression `json:"compression,omitempty"`
+
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	// +optional
@@ -58,9 +66,10 @@ type ProjectImageCacheSpec struct {
 	Readers []string `json:"readers,omitempty"`
 
 	// adoptionPolicy tells whether the controller may adopt an existing repository of this name: Never (the default),
-	// IfUntagged (only if it has no owner tag of another object) or Always (also from another cluster's object, which
-	// then stops writing and is Stalled; not from another object of this cluster). The controller always reuses a
-	// repository that it created for this object, unless another object has adopted it since.
+	// IfUntagged (only if it has no owner tag, or that of an earlier object of the same cluster, namespace and name) or
+	// Always (also from another cluster's object, which then stops writing and is Stalled; not from another object of
+	// this cluster). The controller always reuses a repository that it created for this object, unless another object
+	// has adopted it since. An adopted repository keeps its images, and must be encrypted as spec.encryption asks.
 	// +optional
 	// +default="Never"
 	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`

@@ -12,7 +12,8 @@ type AdoptionPolicy string
 const (
 	// The repository is left alone, and the object is Stalled.
 	AdoptNever AdoptionPolicy = "Never"
-	// The repository is adopted if it has no owner tag of another object.
+	// The repository is adopted if it has no owner tag of another object. The tag of an earlier object of the same
+	// cluster, namespace and name is not one of another object.
 	AdoptIfUntagged AdoptionPolicy = "IfUntagged"
 	// The repository is adopted, whoever created it, except from another object of this cluster. It is not adopted
 	// back after another cluster's object has adopted it.
@@ -110,6 +111,11 @@ type RepositoryStatus struct {
 	// origin is Created if the controller created the repository, or Adopted if the controller adopted it.
 	// +optional
 	Origin RepositoryOrigin `json:"origin,omitempty"`
+
+	// createdAt is when the repository was created, as AWS reports it. It tells this repository from another one that
+	// was created later under the same name. The controller writes it.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
 }
 
 // RepositoryOrigin tells where a repository came from.

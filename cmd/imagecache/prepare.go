@@ -19,6 +19,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/textfile"
 )
@@ -169,6 +170,9 @@ func (p *prepare) complete(workspace string) error {
 	p.request.Workspace = workspace
 	p.request.Trigger = v1alpha1.Trigger(p.trigger)
 	p.request.Wait = p.request.Wait && !p.noWait
+	if p.request.Trigger == v1alpha1.TriggerPrebuild {
+		return cli.UsageError("--trigger must be EnvironmentCreated or Rebuild; to build an image ahead, use imagecache prebuild")
+	}
 	switch p.publish {
 	case "", publishWait, publishBackground:
 	default:
@@ -320,13 +324,13 @@ func (p *prepare) print(result *runner.Result) error {
 
 // printFailure writes a failure for programs. Persons read the sentence on standard error.
 func (p *prepare) printFailure(err error) error {
-	message := strings.Join(strings.Fields(err.Error()), " ")
+	text := message.Sentence(err.Error())
 	switch p.output {
 	case outputJSON:
-		return p.encodeLine(map[string]string{"outcome": "Failed", "error": message})
+		return p.encodeLine(map[string]string{"outcome": "Failed", "error": text})
 	case outputJSONLines:
 		return p.encodeLine(
-			map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": message},
+			map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": text},
 		)
 	}
 	return nil

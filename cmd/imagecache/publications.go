@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -75,28 +76,25 @@ func (p *publications) list() error {
 	if err != nil {
 		return err
 	}
-	records, err := folder.List()
-	if err != nil {
-		return err
-	}
+	records, unreadable := folder.List()
 	if !p.output.IsTable() {
-		return p.output.Encode(p.streams.Out, records)
+		return errors.Join(p.output.Encode(p.streams.Out, records), unreadable)
 	}
 	if len(records) == 0 {
+		if unreadable != nil {
+			return unreadable
+		}
 		return cli.WriteLine(p.streams.Err, "No publications in the background on this machine.")
 	}
 	columns := []cli.Column{
-		{
-			Name: "Name",
-		},
-		{Name: "Project"}, {Name: "Hash"}, {Name: "Environment"}, {Name: "State"}, {Name: "Age"}, {Name: "Took"},
-		{Name: "Reason"}, {Name: "Log", Wide: true},
+		{Name: "Name"}, {Name: "Project"}, {Name: "Hash"}, {Name: "Environment"}, {Name: "State"}, {Name: "Age"},
+		{Name: "Took"}, {Name: "Reason"}, {Name: "Log", Wide: true},
 	}
 	rows := make([][]any, 0, len(records))
 	for i := range records {
 		rows = append(rows, p.row(&records[i]))
 	}
-	return p.output.Table(p.streams.Out, columns, rows)
+	return errors.Join(p.output.Table(p.streams.Out, columns, rows), unreadable)
 }
 
 func (p *publications) row(record *background.Record) []any {
@@ -138,12 +136,12 @@ func (p *publications) wait(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	if len(names) == 0 {
-		names, err = running(folder)
-	} else {
-		err = checkNames(folder, names)
-	}
-	if err != nil {
+		var unreadable error
+		names, unreadable = running(folder)
+		errs = append(errs, unreadable)
+	} else if err := checkNames(folder, names); err != nil {
 		return err
 	}
 	if p.timeout > 0 {
@@ -151,7 +149,6 @@ func (p *publications) wait(ctx context.Context, names []string) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, p.timeout, errTimeIsUp)
 		defer cancel()
 	}
-	var errs []error
 	for _, name := range names {
 		record, err := folder.Wait(ctx, name)
 		if errors.Is(err, errTimeIsUp) {
@@ -180,19 +177,16 @@ func (p *publications) printEnded(record background.Record) error {
 	return fmt.Errorf("publication %s is %s: %s; its log is %s", record.Name, record.State, record.Reason, record.Log)
 }
 
-// running returns the names of the publications that are running.
+// running returns the names of the publications that are running. The error is of records that can't be read.
 func running(folder background.Folder) ([]string, error) {
-	records, err := folder.List()
-	if err != nil {
-		return nil, err
-	}
+	records, unreadable := folder.List()
 	var names []string
 	for i := range records {
 		if records[i].State == background.Running {
 			names = append(names, records[i].Name)
 		}
 	}
-	return names, nil
+	return names, unreadable
 }
 
 // checkNames returns an error if a name is of no publication.
@@ -290,16 +284,15 @@ func publishMeasured(
 	return result, err
 }
 
-// tidy removes what publications left whose process was killed, with any engine, and old records. A record that is
+// tidy removes the images that publications kept and no longer need, with any engine, and old records. A record that is
 // removed first would leave its image in the store for good.
 func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 	records, err := folder.List()
 	if err != nil {
-		_, _ = fmt.Fprintln(out, err)
-		return
+		_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 	}
 	for i := range records {
-		if records[i].State != background.Abandoned || records[i].KeptName == "" {
+		if records[i].State == background.Running || records[i].KeptName == "" {
 			continue
 		}
 		keeper := &runner.Runner{FindEngine: engineNamed(records[i].Engine)}
@@ -308,7 +301,7 @@ func tidy(ctx context.Context, folder background.Folder, out io.Writer) {
 			err = folder.Settle(records[i])
 		}
 		if err != nil {
-			_, _ = fmt.Fprintln(out, err)
+			_, _ = fmt.Fprintln(out, message.Redact(err.Error()))
 		}
 	}
 	folder.Prune(time.Now())

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"imagecache.dev/internal/background"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -51,5 +52,5 @@ func stateOf(err error) (background.State, string) {
 	case errors.Is(err, runner.ErrInterrupted):
 		return background.Failed, "interrupted"
 	}
-	return background.Failed, err.Error()
+	return background.Failed, message.Sentence(err.Error())
 }

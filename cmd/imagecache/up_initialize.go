@@ -9,6 +9,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/jsonc"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -29,7 +30,7 @@ func (u *up) afterInitialize(events runner.Events, failure error) *runner.Result
 		Text: "the image can't be built before initializeCommand has run, so devcontainer up builds it: " + failure.Error(),
 	})
 	return &runner.Result{
-		Outcome: runner.OutcomeBypassed, Reason: "InitializeCommand: " + failure.Error(),
+		Outcome: runner.OutcomeBypassed, Reason: "InitializeCommand: " + message.Redact(failure.Error()),
 		Project: u.request.Project, Environment: u.request.Environment, Configuration: configuration,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/environment"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -60,11 +61,11 @@ type field struct {
 func upJSON(run upRun, failure error, before []field) ([]byte, error) {
 	fields := before
 	if run.answer == nil {
-		message := ""
+		text := ""
 		if failure != nil {
-			message = strings.Join(strings.Fields(failure.Error()), " ")
+			text = message.Sentence(failure.Error())
 		}
-		fields = append(fields, field{"outcome", "error"}, field{"message", message})
+		fields = append(fields, field{"outcome", "error"}, field{"message", text})
 	}
 	var object bytes.Buffer
 	if err := writeFields(&object, fields); err != nil {

@@ -77,7 +77,7 @@ settings (environment, shared configuration, IRSA, Pod Identity).`,
 }
 
 func run(ctx context.Context, s settings) error {
-	logger, err := newLogger(s.logLevel, s.logFormat)
+	logger, err := newLogger(os.Stderr, s.logLevel, s.logFormat)
 	if err != nil {
 		return err
 	}

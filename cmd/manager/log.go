@@ -2,13 +2,16 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"imagecache.dev/internal/message"
 )
 
 // newLogger returns the process's logger. It logs errors without stack traces: their text tells where they come from.
-func newLogger(level, format string) (*zap.Logger, error) {
+func newLogger(out io.Writer, level, format string) (*zap.Logger, error) {
 	config := zap.NewProductionConfig()
 	switch format {
 	case "json":
@@ -29,9 +32,28 @@ func newLogger(level, format string) (*zap.Logger, error) {
 	}
 	config.Sampling = nil
 	config.DisableStacktrace = true
-	logger, err := config.Build()
+	logger, err := config.Build(zap.WrapCore(func(zapcore.Core) zapcore.Core {
+		return zapcore.NewCore(encoderOf(config), zapcore.Lock(redacting{zapcore.AddSync(out)}), config.Level)
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("make logger: %w", err)
 	}
 	return logger, nil
+}
+
+func encoderOf(config zap.Config) zapcore.Encoder {
+	if config.Encoding == "console" {
+		return zapcore.NewConsoleEncoder(config.EncoderConfig)
+	}
+	return zapcore.NewJSONEncoder(config.EncoderConfig)
+}
+
+// redacting removes credentials from what is written. zap writes each entry at once.
+type redacting struct{ zapcore.WriteSyncer }
+
+func (r redacting) Write(entry []byte) (int, error) {
+	if _, err := r.WriteSyncer.Write([]byte(message.Redact(string(entry)))); err != nil {
+		return 0, fmt.Errorf("write log: %w", err)
+	}
+	return len(entry), nil
 }

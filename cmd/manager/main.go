@@ -6,11 +6,13 @@ import (
 	"os"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"imagecache.dev/internal/message"
 )
 
 func main() {
 	if err := newCommand().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
-		fmt.Fprintln(os.Stderr, "manager:", err)
+		fmt.Fprintln(os.Stderr, "manager:", message.Redact(err.Error()))
 		os.Exit(1)
 	}
 }

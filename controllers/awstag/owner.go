@@ -3,6 +3,7 @@ package awstag
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // Tags that the controller sets on the roles and repositories that it creates or adopts.
@@ -30,4 +31,20 @@ func OwnerOf(clusterUID, namespace, name string) string {
 		object = hex.EncodeToString(sum[:])
 	}
 	return clusterUID + "/" + object
+}
+
+// OwnerWithUID returns the value of the tag Owner that names one object and no other of the same name: cluster,
+// namespace, name and UID. Nobody knows the UID before the object exists.
+func OwnerWithUID(clusterUID, namespace, name, uid string) string {
+	object := namespace + "/" + name
+	if len(clusterUID)+len(object)+len(uid)+2 > maxValue {
+		sum := sha256.Sum256([]byte(object))
+		object = hex.EncodeToString(sum[:])
+	}
+	return clusterUID + "/" + object + "/" + uid
+}
+
+// WithoutUID returns what an owner of OwnerWithUID shares with all other objects of the same name.
+func WithoutUID(owner string) string {
+	return owner[:max(strings.LastIndexByte(owner, '/'), 0)]
 }

@@ -19,13 +19,9 @@ import (
 
 // publish asks for the missing layers, and tags the image with its hash when none is missing.
 func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
-	repository, err := projects.RepositoryOf(p.project)
+	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return ending{}, err
-	}
-	if !meta.IsStatusConditionTrue(p.project.Status.Conditions, v1alpha1.ConditionRepositoryPolicyReady) {
-		return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0,
-			"the repository of project %s does not have its policy yet", p.project.Name)
 	}
 	if !r.uploadIsNews(p) {
 		return r.awaitUpload(ctx, p)
@@ -75,7 +71,7 @@ func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.R
 
 // awaitUpload waits for the runner until the deadline.
 func (r *Reconciler) awaitUpload(ctx context.Context, p *pass) (ending, error) {
-	left := p.status.PushCredentials.ExpiresAt.Sub(p.now)
+	left := p.status.PushCredentials.ExpiresAt.Sub(p.awsNow)
 	if left <= 0 {
 		return r.timeOut(ctx, p)
 	}
@@ -88,30 +84,31 @@ func (r *Reconciler) timeOut(ctx context.Context, p *pass) (ending, error) {
 	return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonUploadTimedOut, message: message})
 }
 
-// put publishes the image by one PutImage with the hash that the controller knows as its tag. The first image wins,
+// put signs the image and publishes it by one PutImage with the hash that the controller knows as its tag. The first image wins,
 // and an unusable image is replaced. Each step can be repeated.
 func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
 	images, err := r.images(ctx, p)
 	if err != nil {
 		return ending{}, err
 	}
-	err = images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
+	signed, err := r.sign(ctx, p, repository, built)
+	if err != nil {
+		return ending{}, err
+	}
+	err = images.Put(ctx, repository.Name, p.status.ConfigHash, signed.Manifest, signed.MediaType)
 	var missing *ecr.LayersMissingError
 	var rejected *ecr.ManifestRejectedError
 	switch {
 	case errors.As(err, &missing):
 		return r.askAgain(ctx, p, repository, built)
-	case errors.As(err, &rejected) && built.AsReported() != nil:
-		// A failure to explain other environments' misses must not keep an image out of the cache.
-		return r.put(ctx, p, repository, built.AsReported())
 	case errors.As(err, &rejected):
 		return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonManifestRejected, message: rejected.Error()})
 	case errors.Is(err, ecr.ErrTagTaken):
-		return r.taken(ctx, p, repository, built)
+		return r.taken(ctx, p, repository, signed)
 	case err != nil:
 		return ending{}, fmt.Errorf("publish image: %w", err)
 	}
-	return r.publishedAs(ctx, p, built)
+	return r.publishedAs(ctx, p, signed)
 }
 
 // askAgain asks for layers that ECR lost between the check and the publication.
@@ -129,8 +126,12 @@ func (r *Reconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1
 
 // taken handles a tag that exists already: the image is this build's, or must be replaced, or another's image was
 // first.
-func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
+func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, signed *publication.Image) (ending, error) {
 	images, err := r.images(ctx, p)
+	if err != nil {
+		return ending{}, err
+	}
+	keys, err := r.Keys.Current()
 	if err != nil {
 		return ending{}, err
 	}
@@ -142,11 +143,17 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
 			"ECR reports that the tag exists, but returns no image for it")
 	}
-	if current.Digest == built.Digest {
-		return r.publishedAs(ctx, p, built)
+	if current.Digest == signed.Digest {
+		return r.publishedAs(ctx, p, signed)
 	}
 	if current.Digest != p.status.ReplacesDigest {
-		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), p.now)
+		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
+		if unusable == publication.Usable && about.UID == string(p.image.UID) {
+			// An earlier pass has put this build, and no two signatures are equal.
+			earlier := *signed
+			earlier.Digest = current.Digest
+			return r.publishedAs(ctx, p, &earlier)
+		}
 		if unusable == publication.Usable {
 			p.status.Image = p.cachedImage(current, about.BuildSeconds)
 			message := "environment " + about.Environment + " published an image first; that image is used"
@@ -163,7 +170,7 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 
 // publishedAs records that the image was published under its hash.
 func (r *Reconciler) publishedAs(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
-	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.now}
+	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.awsNow}
 	p.status.Image = p.cachedImage(&image, built.BuildSeconds)
 	log.FromContext(ctx).Info("Published the image",
 		"configHash", p.status.ConfigHash, "digest", built.Digest, "sizeBytes", built.SizeBytes)
@@ -178,7 +185,7 @@ func (r *Reconciler) conclude(ctx context.Context, p *pass, f fate) (ending, err
 	}
 	p.status.MissingLayers = nil
 	if p.status.Image != nil {
-		p.status.PullCredentials = projects.UsablePullCredentials(p.project, p.now)
+		p.status.PullCredentials = projects.UsablePullCredentials(p.project, p.awsNow)
 	}
 	return finished(f.reason, f.message).with(f), nil
 }

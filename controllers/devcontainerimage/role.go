@@ -46,7 +46,7 @@ func (r *Reconciler) assignRole(ctx context.Context, p *pass) (ending, error) {
 // contend claims the build lease of the request's hash. The request that acquires the lease becomes the builder, and
 // all others become waiters.
 func (r *Reconciler) contend(ctx context.Context, p *pass) error {
-	repository, err := projects.RepositoryOf(p.project)
+	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,11 @@ func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository
 	if err != nil || found == nil || found.Digest == p.status.ReplacesDigest {
 		return false, err
 	}
-	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.now)
+	keys, err := r.Keys.Current()
+	if err != nil {
+		return false, err
+	}
+	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
 	if unusable != publication.Usable {
 		p.status.ReplacesDigest = found.Digest
 		return false, nil

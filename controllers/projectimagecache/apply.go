@@ -62,6 +62,7 @@ func (r *Reconciler) converge(ctx context.Context, project *v1alpha1.ProjectImag
 func (r *Reconciler) holderLives(ctx context.Context, project *v1alpha1.ProjectImageCache, owner string) (bool, error) {
 	object, ours := strings.CutPrefix(owner, r.ClusterUID+"/")
 	namespace, name, ok := strings.Cut(object, "/")
+	name, _, _ = strings.Cut(name, "/") // the UID follows
 	if !ours || !ok || (namespace == project.Namespace && name == project.Name) {
 		return false, nil
 	}

@@ -85,7 +85,7 @@ func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageC
 	if err == nil && seen == nil && target.Inventory.Get(desired.name) != nil && madeJustNow(project, r.Clock.Now()) {
 		return outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s was created recently and is not visible yet", desired.name)
 	}
-	if err != nil || seen == nil || seen.Tags[awstag.Owner] != desired.owner {
+	if err != nil || seen == nil || !desired.owns(project, seen) {
 		return err
 	}
 	if project.Spec.DeletionPolicy == v1alpha1.DeletionRetain || originOf(seen.Tags[awstag.Origin], project) != v1alpha1.RepositoryCreated {

@@ -22,7 +22,8 @@ import (
 type desiredRepository struct {
 	name      string
 	arn       string
-	owner     string
+	object    string // names the object, as owner does, but not its UID
+	owner     string // names this object and no earlier one of its name
 	kmsKeyARN string
 	ours      map[string]string // the controller's own tags, except awstag.Origin
 	inherited map[string]string // tags of the stack and of the spec that AWS accepts
@@ -35,7 +36,8 @@ type desiredRepository struct {
 func desiredFor(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, clusterUID string) desiredRepository {
 	name := sessionpolicy.RepositoryName(runner.Spec.RunnerID, project.Spec.ProjectID)
 	partition := partitionOf(runner.Status.ControllerARN)
-	owner := awstag.OwnerOf(clusterUID, project.Namespace, project.Name)
+	object := awstag.OwnerOf(clusterUID, project.Namespace, project.Name)
+	owner := awstag.OwnerWithUID(clusterUID, project.Namespace, project.Name, string(project.UID))
 	pullRole := runner.Status.PullRoleARN
 	if runner.Spec.Cache == v1alpha1.CacheDisabled {
 		pullRole = ""
@@ -49,6 +51,7 @@ func desiredFor(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImag
 	return desiredRepository{
 		name:      name,
 		arn:       sessionpolicy.RepositoryARN(partition, runner.Spec.Region, runner.Status.AccountID, name),
+		object:    object,
 		owner:     owner,
 		kmsKeyARN: project.Spec.Encryption.KMSKeyARN,
 		ours:      map[string]string{awstag.Owner: owner, sessionpolicy.ProjectTag: project.Spec.ProjectID},
@@ -70,9 +73,11 @@ func partitionOf(arn string) string {
 	return parts[1]
 }
 
-// hash returns a digest of the desired tags and policies.
+// hash returns a digest of the desired tags and policies. An object keeps its UID for life, so the hash does without.
 func (d desiredRepository) hash() string {
-	content, err := json.Marshal([]any{d.name, d.ours, d.inherited, d.lifecycle, d.policy})
+	ours := maps.Clone(d.ours)
+	ours[awstag.Owner] = d.object
+	content, err := json.Marshal([]any{d.name, ours, d.inherited, d.lifecycle, d.policy})
 	if err != nil {
 		panic("controllers: strings can't be written as JSON: " + err.Error())
 	}
@@ -134,70 +139,15 @@ func planRepository(project *v1alpha1.ProjectImageCache, desired desiredReposito
 	if err := plan.claim(project, desired, seen); err != nil {
 		return nil, err
 	}
-	changed := project.Status.AppliedHash != desired.hash()
+	changed := project.Status.AppliedHash != desired.hash() || !recorded(project, seen.Repository)
 	plan.immutable = !seen.Immutable
-	plan.putLifecycle = changed || plan.adopt || (seen.lifecycle != nil && !ecr.SameLifecyclePolicy(*seen.lifecycle, desired.lifecycle)) ||
+	plan.putLifecycle = changed || (seen.lifecycle != nil && !ecr.SameLifecyclePolicy(*seen.lifecycle, desired.lifecycle)) ||
 		failedBefore(project, v1alpha1.ConditionLifecyclePolicyReady)
-	plan.putPolicy = changed || plan.adopt || (seen.policy != nil && !sessionpolicy.Equal(*seen.policy, desired.policy)) ||
+	plan.putPolicy = changed || (seen.policy != nil && !sessionpolicy.Equal(*seen.policy, desired.policy)) ||
 		failedBefore(project, v1alpha1.ConditionRepositoryPolicyReady)
 	plan.planTags(project, desired, seen)
-	plan.describe(seen, changed)
+	plan.describe(desired, seen, changed)
 	return plan, nil
-}
-
-// claim decides whether an observed repository belongs to this object, may be adopted, or belongs to another owner.
-func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desiredRepository, seen seenRepository) error {
-	holder, owned := seen.Tags[awstag.Owner]
-	known := project.Status.Repository != nil && project.Status.Repository.ARN == seen.ARN
-	switch {
-	case holder == desired.owner:
-		// This object created or adopted the repository, perhaps in a pass that did not write its status.
-		p.origin = originOf(seen.Tags[awstag.Origin], project)
-		return nil
-	case !owned && known:
-		// The tag was removed by hand.
-		p.origin = originOf("", project)
-		return nil
-	case owned && known:
-		// Always adopts once: two objects that both say Always must not take the repository from each other forever.
-		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-			"%[2]s has adopted repository %[1]s; remove one of the two objects", desired.name, holder)
-	case owned && seen.holderLives:
-		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-			"repository %s belongs to %s, which exists in this cluster; remove one of the two objects", desired.name, holder)
-	case project.Spec.AdoptionPolicy == v1alpha1.AdoptAlways, !owned && project.Spec.AdoptionPolicy == v1alpha1.AdoptIfUntagged:
-		if seen.KMSKeyARN != desired.kmsKeyARN {
-			return outcome.Terminalf(v1alpha1.ReasonEncryptionMismatch,
-				"repository %s is encrypted with %s, but spec.encryption asks for %s; ECR can't change that",
-				desired.name, keyName(seen.KMSKeyARN), keyName(desired.kmsKeyARN))
-		}
-		p.adopt, p.origin = true, v1alpha1.RepositoryAdopted
-		return nil
-	case owned:
-		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-			"repository %s belongs to %s, not to this object; remove one of the two, or set adoptionPolicy to Always", desired.name, holder)
-	}
-	return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
-		"repository %s existed before this object; set adoptionPolicy to IfUntagged to adopt it, or remove it", desired.name)
-}
-
-// originOf trusts the repository's own tag first, then the status. A repository of unknown origin was not created
-// here and is never deleted.
-func originOf(tag string, project *v1alpha1.ProjectImageCache) v1alpha1.RepositoryOrigin {
-	if tag == string(v1alpha1.RepositoryCreated) {
-		return v1alpha1.RepositoryCreated
-	}
-	if tag == "" && project.Status.Repository != nil && project.Status.Repository.Origin != "" {
-		return project.Status.Repository.Origin
-	}
-	return v1alpha1.RepositoryAdopted
-}
-
-func keyName(arn string) string {
-	if arn == "" {
-		return "ECR's own keys"
-	}
-	return "key " + arn
 }
 
 // failedBefore reports whether a part could not be set in an earlier pass.
@@ -237,7 +187,7 @@ func (p *repositoryPlan) planTags(project *v1alpha1.ProjectImageCache, desired d
 }
 
 // describe describes the differences, for the events.
-func (p *repositoryPlan) describe(seen seenRepository, changed bool) {
+func (p *repositoryPlan) describe(desired desiredRepository, seen seenRepository, changed bool) {
 	if p.immutable {
 		p.note(drift.ActionSetImmutable, "image tags were mutable")
 	}
@@ -250,8 +200,12 @@ func (p *repositoryPlan) describe(seen seenRepository, changed bool) {
 	if p.adopt {
 		return
 	}
-	if len(p.tag) > 0 {
-		p.found = append(p.found, drift.MissingTags(p.tag))
+	missing := maps.Clone(p.tag)
+	if desired.names(seen.Tags[awstag.Owner]) {
+		delete(missing, awstag.Owner) // an earlier version set it
+	}
+	if len(missing) > 0 {
+		p.found = append(p.found, drift.MissingTags(missing))
 	}
 	if len(p.untag) > 0 {
 		p.found = append(p.found, drift.StrayTags(p.untag))

@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,7 +17,11 @@ import (
 	"imagecache.dev/test/fixture"
 )
 
-const testOwner = "cluster-1/ns/p1"
+// testOwner is the owner of testProject, and earlierOwner is what earlier versions set for it.
+const testOwner, earlierOwner = "cluster-1/ns/p1/uid-1", "cluster-1/ns/p1"
+
+// testCreated is when testSeen was created.
+var testCreated = fixture.Noon.Add(1500 * time.Millisecond)
 
 // testProject is a project whose repository was made by the controller, as testSeen shows it.
 func testProject(change ...func(*v1alpha1.ProjectImageCache)) *v1alpha1.ProjectImageCache {
@@ -26,7 +31,9 @@ func testProject(change ...func(*v1alpha1.ProjectImageCache)) *v1alpha1.ProjectI
 	}
 	desired := desiredFor(project, fixture.Runner(), "cluster-1")
 	project.Status = v1alpha1.ProjectImageCacheStatus{
-		Repository:  &v1alpha1.RepositoryStatus{Name: desired.name, ARN: desired.arn, Origin: v1alpha1.RepositoryCreated},
+		Repository: &v1alpha1.RepositoryStatus{
+			Name: desired.name, ARN: desired.arn, Origin: v1alpha1.RepositoryCreated, CreatedAt: &metav1.Time{Time: testCreated.Truncate(time.Second)},
+		},
 		AppliedTags: []string{"imagecache-project", awstag.Origin, awstag.Owner, "team"},
 		AppliedHash: desired.hash(),
 		Conditions: []metav1.Condition{
@@ -49,7 +56,7 @@ func adopting(policy v1alpha1.AdoptionPolicy) func(*v1alpha1.ProjectImageCache) 
 func testSeen(change ...func(*ecr.Repository)) seenRepository {
 	desired := desiredFor(testProject(), fixture.Runner(), "cluster-1")
 	tags, _ := desired.tags(v1alpha1.RepositoryCreated, 0)
-	repository := &ecr.Repository{Name: desired.name, ARN: desired.arn, Immutable: true, Tags: tags}
+	repository := &ecr.Repository{Name: desired.name, ARN: desired.arn, Immutable: true, CreatedAt: testCreated, Tags: tags}
 	for _, c := range change {
 		c(repository)
 	}
@@ -129,6 +136,22 @@ func TestPlanRepository(t *testing.T) {
 			origin: v1alpha1.RepositoryAdopted, adopt: true, putLifecycle: true, putPolicy: true, tags: adoptedTags,
 			tag: map[string]string{awstag.Owner: testOwner, awstag.Origin: string(v1alpha1.RepositoryAdopted)},
 		}},
+		"set up by an earlier version": {testProject(createdUnrecorded), testSeen(tagged(awstag.Owner, earlierOwner)), repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{awstag.Owner: testOwner},
+		}},
+		"set up by an earlier version, with another key": {testProject(createdUnrecorded), testSeen(tagged(awstag.Owner, earlierOwner), kms), repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{awstag.Owner: testOwner},
+		}},
+		"of an object that was restored with its status": {testProject(), testSeen(tagged(awstag.Owner, earlierOwner+"/uid-0")), repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{awstag.Owner: testOwner},
+		}},
+		"of an earlier object, to be adopted": {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(tagged(awstag.Owner, earlierOwner+"/uid-0")), repositoryPlan{
+			origin: v1alpha1.RepositoryAdopted, adopt: true, putLifecycle: true, putPolicy: true, tags: adoptedTags,
+			tag: map[string]string{awstag.Owner: testOwner, awstag.Origin: string(v1alpha1.RepositoryAdopted)},
+		}},
+		"created anew in a pass that was cut short": {testProject(), testSeen(later), repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, putLifecycle: true, putPolicy: true, tags: allTags,
+		}},
 		"adopted earlier, status lost": {testProject(neverMade), testSeen(tagged(awstag.Origin, string(v1alpha1.RepositoryAdopted))), repositoryPlan{
 			origin: v1alpha1.RepositoryAdopted, putLifecycle: true, putPolicy: true, tags: adoptedTags,
 		}},
@@ -145,6 +168,14 @@ func TestPlanRepository(t *testing.T) {
 	}
 }
 
+// createdUnrecorded makes a status of an earlier version.
+func createdUnrecorded(p *v1alpha1.ProjectImageCache) { p.Status.Repository.CreatedAt = nil }
+
+// later makes a repository that was created after the one that the status records.
+func later(r *ecr.Repository) { r.CreatedAt = testCreated.Add(time.Second) }
+
+func kms(r *ecr.Repository) { r.KMSKeyARN = "arn:aws:kms:eu-central-1:123456789012:key/k" }
+
 func withPolicies(lifecycle, policy string) seenRepository {
 	seen := testSeen()
 	seen.lifecycle, seen.policy = &lifecycle, &policy
@@ -154,7 +185,6 @@ func withPolicies(lifecycle, policy string) seenRepository {
 func held(seen seenRepository) seenRepository { seen.holderLives = true; return seen }
 
 func TestRepositoriesOfOthersAreRefused(t *testing.T) {
-	kms := func(r *ecr.Repository) { r.KMSKeyARN = "arn:aws:kms:eu-central-1:123456789012:key/k" }
 	for name, test := range map[string]struct {
 		project *v1alpha1.ProjectImageCache
 		seen    seenRepository
@@ -170,8 +200,15 @@ func TestRepositoriesOfOthersAreRefused(t *testing.T) {
 		"of an object that is there, Always": {
 			testProject(adopting(v1alpha1.AdoptAlways)), held(testSeen(tagged(awstag.Owner, "cluster-1/ns/p2"))), v1alpha1.ReasonRepositoryNotOwned,
 		},
-		"to be adopted, another's key":     {testProject(adopting(v1alpha1.AdoptAlways)), testSeen(tagged(awstag.Owner, "x"), kms), v1alpha1.ReasonEncryptionMismatch},
-		"untagged, adopt, and another key": {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(untagged(awstag.Owner), kms), v1alpha1.ReasonEncryptionMismatch},
+		"our name in the tag, no record":        {testProject(neverMade), testSeen(tagged(awstag.Owner, earlierOwner)), v1alpha1.ReasonRepositoryNotOwned},
+		"our name and another UID, no record":   {testProject(neverMade), testSeen(tagged(awstag.Owner, earlierOwner+"/uid-0")), v1alpha1.ReasonRepositoryNotOwned},
+		"created since under our name":          {testProject(), testSeen(tagged(awstag.Owner, earlierOwner), later), v1alpha1.ReasonRepositoryNotOwned},
+		"created since without a tag":           {testProject(), testSeen(untagged(awstag.Owner), later), v1alpha1.ReasonRepositoryNotOwned},
+		"our UID, another's key":                {testProject(neverMade), testSeen(kms), v1alpha1.ReasonEncryptionMismatch},
+		"created since with our UID, and a key": {testProject(), testSeen(later, kms), v1alpha1.ReasonEncryptionMismatch},
+		"of an earlier object, and another key": {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(tagged(awstag.Owner, earlierOwner), kms), v1alpha1.ReasonEncryptionMismatch},
+		"to be adopted, another's key":          {testProject(adopting(v1alpha1.AdoptAlways)), testSeen(tagged(awstag.Owner, "x"), kms), v1alpha1.ReasonEncryptionMismatch},
+		"untagged, adopt, and another key":      {testProject(adopting(v1alpha1.AdoptIfUntagged)), testSeen(untagged(awstag.Owner), kms), v1alpha1.ReasonEncryptionMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan, err := planRepository(test.project, desiredFor(test.project, fixture.Runner(), "cluster-1"), test.seen)
@@ -219,5 +256,26 @@ func TestTags(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"c"}, left); diff != "" {
 		t.Errorf("left tags differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeletionLeavesTheRepositoriesOfOthers(t *testing.T) {
+	for name, test := range map[string]struct {
+		project *v1alpha1.ProjectImageCache
+		seen    seenRepository
+		want    bool
+	}{
+		"ours":                             {testProject(), testSeen(), true},
+		"ours, not recorded":               {testProject(neverMade), testSeen(), true},
+		"set up by an earlier version":     {testProject(createdUnrecorded), testSeen(tagged(awstag.Owner, earlierOwner)), true},
+		"our name in the tag, no record":   {testProject(neverMade), testSeen(tagged(awstag.Owner, earlierOwner)), false},
+		"our name, created since":          {testProject(), testSeen(tagged(awstag.Owner, earlierOwner), later), false},
+		"untagged":                         {testProject(), testSeen(untagged(awstag.Owner)), false},
+		"another's":                        {testProject(), testSeen(tagged(awstag.Owner, "cluster-1/ns/p11/uid-1")), false},
+		"of another with our name's start": {testProject(), testSeen(tagged(awstag.Owner, "cluster-1/ns/p")), false},
+	} {
+		if got := desiredFor(test.project, fixture.Runner(), "cluster-1").owns(test.project, test.seen.Repository); got != test.want {
+			t.Errorf("%s: owns is %t, want %t", name, got, test.want)
+		}
 	}
 }

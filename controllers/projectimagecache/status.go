@@ -60,6 +60,7 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		}
 		status.Repository = &v1alpha1.RepositoryStatus{
 			Name: f.repository.Name, ARN: f.repository.ARN, URI: f.repository.URI, Origin: f.plan.origin,
+			CreatedAt: createdAt(f.repository),
 		}
 		status.AppliedTags = appliedTags(f)
 		status.AppliedHash = f.desired.hash()
@@ -130,4 +131,13 @@ func deletingProjectStatus(project *v1alpha1.ProjectImageCache, err error) v1alp
 	status.ObservedGeneration = project.Generation
 	status.Conditions = conditions.For(project.Generation).Summary(outcome.Paced(err), "", "").ApplyTo(project.Status.Conditions)
 	return status
+}
+
+// createdAt returns when a repository was created, in whole seconds, or nil if AWS did not report that.
+func createdAt(repository *ecr.Repository) *metav1.Time {
+	if repository.CreatedAt.IsZero() {
+		return nil
+	}
+	created := metav1.NewTime(repository.CreatedAt.Truncate(time.Second))
+	return &created
 }

@@ -43,7 +43,7 @@ var checks = []check{
 	{name: "tag immutability", belief: "another image under an immutable tag is ImageTagAlreadyExistsException", run: tagImmutability},
 	{name: "the same image under the same tag", belief: "the same image again is ImageAlreadyExistsException, or ImageTagAlreadyExistsException", run: sameImageAgain},
 	{name: "missing layers", belief: "PutImage of a layer that is not there is LayersNotFoundException", run: missingLayers},
-	{name: "annotations in a Docker manifest", belief: "PutImage takes a Docker manifest with annotations, and BatchGetImage returns it as it was", run: annotatedManifest},
+	{name: "annotations in an OCI manifest", belief: "PutImage takes an OCI manifest with annotations of its own and of its layers, and BatchGetImage returns it as it was", run: annotatedManifest},
 	{name: "push age after a retag", belief: "another tag for an image does not renew its push time", run: pushAgeAfterRetag},
 	{name: "layers that no image names", belief: "GetDownloadUrlForLayer hands out layers that an image names, and no others", run: unreferencedLayers},
 	{name: "delete, then put", belief: "BatchDeleteImage frees an immutable tag for another image at once", run: deleteThenPut},
@@ -269,7 +269,7 @@ func annotatedManifest(ctx context.Context, w *world) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	annotated, err := plain.twin()
+	annotated, err := plain.annotated()
 	if err != nil {
 		return "", err
 	}

@@ -63,6 +63,26 @@ func (p pushed) twin() (pushed, error) {
 	return describe(mutate.Annotations(p.image, map[string]string{"twin": p.digest}).(v1.Image))
 }
 
+// annotated is an image of the same blobs whose OCI manifest and layers have annotations.
+func (p pushed) annotated() (pushed, error) {
+	var manifest v1.Manifest
+	if err := json.Unmarshal(p.manifest, &manifest); err != nil {
+		return pushed{}, err
+	}
+	note := map[string]string{"dev.imagecache.conformance": p.digest}
+	manifest.MediaType, manifest.Annotations = types.OCIManifestSchema1, note
+	manifest.Config.MediaType = types.OCIConfigJSON
+	for n := range manifest.Layers {
+		manifest.Layers[n].MediaType, manifest.Layers[n].Annotations = types.OCILayer, note
+	}
+	content, err := json.Marshal(manifest)
+	if err != nil {
+		return pushed{}, err
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(content))
+	return pushed{p.image, content, string(manifest.MediaType), digest.String()}, err
+}
+
 func describe(image v1.Image) (pushed, error) {
 	manifest, err := image.RawManifest()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+
+	"imagecache.dev/internal/message"
 )
 
 // Class tells what to do about an error of AWS.
@@ -58,6 +60,7 @@ var deniedCodes = map[string]bool{
 	"InvalidClientTokenId":                 true,
 	"InvalidIdentityToken":                 true,
 	"InvalidSignatureException":            true,
+	"KmsException":                         true,
 	"MissingAuthenticationTokenException":  true,
 	"NotAuthorized":                        true,
 	"OptInRequired":                        true,
@@ -140,11 +143,15 @@ func RetryAfter(err error) time.Duration {
 }
 
 // Message describes an error in a sentence that is the same at each retry: service, operation, code and AWS' own
-// words, without request IDs and the ports of connections.
+// words, without request IDs, the ports of connections and the queries of addresses.
 func Message(err error) string {
 	if err == nil {
 		return ""
 	}
+	return message.Redact(describe(err))
+}
+
+func describe(err error) string {
 	var later *LaterError
 	if errors.As(err, &later) {
 		return later.Error()
@@ -160,12 +167,23 @@ func Message(err error) string {
 		if said := withoutRequestIDs(api.ErrorMessage()); said != "" {
 			text += ": " + said
 		}
+		if advice := adviceOn[api.ErrorCode()]; advice != "" {
+			text += "; " + advice
+		}
 		return prefix + text
 	}
 	if prefix == "" {
 		return err.Error()
 	}
 	return prefix + transportMessage(err)
+}
+
+// adviceOn is what to do about errors whose own words don't tell it.
+var adviceOn = map[string]string{
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html#encryption-at-rest-iam
+	"KmsException": "the controller's role and the key's policy must allow kms:DescribeKey, kms:CreateGrant and " +
+		"kms:RetireGrant through ECR (statement EncryptedRepositories of config/aws/controller-policy.json), " +
+		"and the key must be enabled and in the repository's region",
 }
 
 // transportMessage describes why no answer arrived.

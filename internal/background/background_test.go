@@ -148,7 +148,7 @@ func TestPublicationIsListedAndAwaited(t *testing.T) {
 		t.Fatalf("Wait: %+v, %v", got, err)
 	}
 	want := record
-	want.State, want.Reference, want.Ended, want.KeptName = Published, "r@sha256:1", got.Ended, ""
+	want.State, want.Reference, want.Ended = Published, "r@sha256:1", got.Ended // the name is kept until Settle
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
@@ -277,6 +277,13 @@ func TestOldFinishedRecordsExpire(t *testing.T) {
 	if diff := cmp.Diff([]string{"abandoned", "old"}, expired(records, now)); diff != "" {
 		t.Errorf("expired (-want +got):\n%s", diff)
 	}
+	kept := record("kept", Published, 8*24*time.Hour)
+	kept.KeptName = "kept:1"
+	longKept := record("kept for long", Abandoned, 31*24*time.Hour)
+	longKept.KeptName = "kept:2"
+	if diff := cmp.Diff([]string{"kept for long"}, expired([]Record{longKept, kept}, now)); diff != "" {
+		t.Errorf("expired (-want +got):\n%s", diff)
+	}
 	records = nil
 	for i := range maxFinished + 2 {
 		records = append(records, record(fmt.Sprint(i), Published, time.Hour-time.Duration(i)*time.Second))
@@ -289,6 +296,7 @@ func TestOldFinishedRecordsExpire(t *testing.T) {
 func TestPruneRemovesAllFilesOfARecord(t *testing.T) {
 	folder := newFolder(t)
 	record := someRecord()
+	record.KeptName = ""
 	lock, err := folder.create(&record)
 	if err != nil {
 		t.Fatal(err)
@@ -308,6 +316,31 @@ func TestPruneRemovesAllFilesOfARecord(t *testing.T) {
 	}
 	if _, err := folder.Read("../" + record.Name); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Read of a path: %v", err)
+	}
+}
+
+func TestRecordThatCannotBeReadHidesNoOther(t *testing.T) {
+	folder := newFolder(t)
+	record := someRecord()
+	record.State = Published
+	if err := os.MkdirAll(folder.path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	broken := folder.file("broken", recordSuffix)
+	if err := errors.Join(folder.write(record), os.WriteFile(broken, []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	records, err := folder.List()
+	if len(records) != 1 || err == nil || !strings.Contains(err.Error(), broken) {
+		t.Errorf("records %+v, %v", records, err)
+	}
+	record.KeptName = ""
+	if err := folder.write(record); err != nil {
+		t.Fatal(err)
+	}
+	folder.Prune(time.Now().Add(maxAge + time.Hour))
+	if records, _ := folder.List(); len(records) > 0 {
+		t.Errorf("records %+v are left", records)
 	}
 }
 

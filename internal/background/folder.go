@@ -40,13 +40,14 @@ func UserFolder() (Folder, error) {
 
 func (f Folder) file(name, suffix string) string { return filepath.Join(f.path, name+suffix) }
 
-// List returns all records, the oldest first.
+// List returns all records that can be read, the oldest first. The error is of those that can't.
 func (f Folder) List() ([]Record, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list publications: %w", err)
 	}
 	records := []Record{}
+	var unreadable []error
 	for _, entry := range entries {
 		name, isRecord := strings.CutSuffix(entry.Name(), recordSuffix)
 		if !isRecord {
@@ -56,13 +57,13 @@ func (f Folder) List() ([]Record, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
-			return nil, err
+			unreadable = append(unreadable, err)
 		default:
 			records = append(records, record)
 		}
 	}
 	slices.SortStableFunc(records, func(a, b Record) int { return a.Began.Compare(b.Began) })
-	return records, nil
+	return records, errors.Join(unreadable...)
 }
 
 // Read returns a record, as its process left it. The error is fs.ErrNotExist if no record has the name.
@@ -121,13 +122,15 @@ func (f Folder) Wait(ctx context.Context, name string) (Record, error) {
 	return f.Read(name)
 }
 
-// How many finished records stay, and for how long.
+// How many finished records stay, and for how long. One whose image is still kept in an engine's store stays longer,
+// until that engine lets go of it.
 const (
 	maxFinished = 100
 	maxAge      = 7 * 24 * time.Hour
+	maxKeptAge  = 30 * 24 * time.Hour
 )
 
-// Settle writes that nothing keeps the image of an abandoned publication any more.
+// Settle writes that nothing keeps the image of a finished publication any more.
 func (f Folder) Settle(record Record) error {
 	record.KeptName = ""
 	return f.write(record)
@@ -135,10 +138,7 @@ func (f Folder) Settle(record Record) error {
 
 // Prune removes old finished records. What can't be removed stays: the next call tries again.
 func (f Folder) Prune(now time.Time) {
-	records, err := f.List()
-	if err != nil {
-		return
-	}
+	records, _ := f.List() // one that can't be read stays
 	for _, name := range expired(records, now) {
 		f.remove(name)
 	}
@@ -152,8 +152,15 @@ func expired(records []Record, now time.Time) []string {
 		if !record.finished() {
 			continue
 		}
+		age := now.Sub(record.Began)
+		if record.KeptName != "" {
+			if age > maxKeptAge {
+				names = append(names, record.Name)
+			}
+			continue
+		}
 		finished++
-		if now.Sub(record.Began) > maxAge || finished > maxFinished {
+		if age > maxAge || finished > maxFinished {
 			names = append(names, record.Name)
 		}
 	}

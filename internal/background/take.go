@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
 )
 
@@ -67,7 +68,7 @@ func (t *Taken) Hold() error {
 }
 
 // Refuse tells Start that this process can't publish. Start then removes the record.
-func (t *Taken) Refuse(why error) error { return t.tell(answer{Reason: why.Error()}) }
+func (t *Taken) Refuse(why error) error { return t.tell(answer{Reason: message.Sentence(why.Error())}) }
 
 func (t *Taken) tell(told answer) error {
 	defer func() { _ = t.answer.Close() }()
@@ -77,9 +78,8 @@ func (t *Taken) tell(told answer) error {
 	return nil
 }
 
-// Finish writes what became of the publication.
+// Finish writes what became of the publication. The record goes on to name the image that was kept, until Settle.
 func (t *Taken) Finish(state State, reference, reason string, now time.Time) error {
 	t.Record.State, t.Record.Reference, t.Record.Reason, t.Record.Ended = state, reference, reason, &now
-	t.Record.KeptName = ""
 	return t.folder.write(t.Record)
 }

@@ -36,19 +36,25 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 			"build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform(),
 		)
 	}
+	store, err := p.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unlockName, err := lockName(ctx, store, r.ImageName, r.Logs)
+	if err == nil {
+		defer unlockName()
+	} else if ctx.Err() != nil { // where no lock can be made, the build goes on
+		return nil, err
+	}
 	unknown := configuration.Type == devcontainer.TypeUnknown
 	if !buildKit && (len(configuration.Features) > 0 || unknown) {
 		// Without BuildKit the reference CLI passes Features through an image
 		// of one fixed name: two builds at once would get each other's.
-		store, err := p.store(ctx)
+		unlockStore, err := lockStore(ctx, store, r.Logs)
 		if err != nil {
 			return nil, err
 		}
-		unlock, err := lock(ctx, store, r.Logs)
-		if err != nil {
-			return nil, err
-		}
-		defer unlock()
+		defer unlockStore()
 	}
 	return p.build(ctx, configuration, r, buildKit)
 }

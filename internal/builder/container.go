@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"imagecache.dev/internal/message"
 )
@@ -23,7 +24,7 @@ type Containers interface {
 	// ReadFile returns a regular file of an image in the store, of at most limit bytes. The path is absolute.
 	ReadFile(ctx context.Context, image, path string, limit int64) ([]byte, error)
 	// ContainerLabels returns the labels of each container that has all of these labels, as "name=value". A container
-	// need not run.
+	// need not run. One that is being removed does not count.
 	ContainerLabels(ctx context.Context, labels []string) ([]map[string]string, error)
 	// Up runs "devcontainer up". It blocks until the lifecycle commands have ended; ending ctx ends all processes of it
 	// on this machine. The answer is not nil if the reference CLI gave one, also with an UpError.
@@ -119,6 +120,10 @@ func (p *program) ReadFile(ctx context.Context, image, path string, limit int64)
 	return content, nil
 }
 
+// removing is the status of a container that an engine is removing, in docker and in podman. The reference CLI does not
+// take such a container for the environment's.
+const removing = "removing"
+
 func (p *program) ContainerLabels(ctx context.Context, labels []string) ([]map[string]string, error) {
 	arguments := []string{"ps", "--quiet", "--all", "--no-trunc"}
 	for _, label := range labels {
@@ -132,18 +137,24 @@ func (p *program) ContainerLabels(ctx context.Context, labels []string) ([]map[s
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	arguments = []string{"inspect", "--type", "container", "--format", "{{json .Config.Labels}}"}
+	const format = `{"Status":{{json .State.Status}},"Labels":{{json .Config.Labels}}}`
+	arguments = []string{"inspect", "--type", "container", "--format", format}
 	printed, err = p.output(ctx, append(arguments, ids...)...)
 	if err != nil {
 		return nil, fmt.Errorf("inspect containers: %w", err)
 	}
 	found := make([]map[string]string, 0, len(ids))
 	for line := range strings.Lines(printed) {
-		var of map[string]string
-		if err := json.Unmarshal([]byte(line), &of); err != nil {
+		var container struct {
+			Status string
+			Labels map[string]string
+		}
+		if err := json.Unmarshal([]byte(line), &container); err != nil {
 			return nil, fmt.Errorf("inspect containers: %w", err)
 		}
-		found = append(found, of)
+		if container.Status != removing {
+			found = append(found, container.Labels)
+		}
 	}
 	return found, nil
 }
@@ -152,20 +163,23 @@ func (p *program) Up(ctx context.Context, r UpRequest) (*UpAnswer, error) {
 	if err := p.Ready(); err != nil {
 		return nil, err
 	}
+	logs := r.Logs
 	if r.MayBuildFeatures && !p.hasBuildKit(ctx) {
 		store, err := p.store(ctx)
 		if err != nil {
 			return nil, err
 		}
-		unlock, err := lock(ctx, store, r.Logs)
+		unlock, err := lockStore(ctx, store, r.Logs)
 		if err != nil {
 			return nil, err
 		}
-		defer unlock()
+		held := &untilRun{logs: cmp.Or(r.Logs, io.Discard), unlock: sync.OnceFunc(unlock)}
+		defer held.unlock()
+		logs = held
 	}
 	var out bytes.Buffer
 	// The variables of this process stay as they are: ${localEnv:…} and initializeCommand read them.
-	c := command{path: p.cli, arguments: p.upArguments(r), stdout: &out, logs: r.Logs, starts: true}
+	c := command{path: p.cli, arguments: p.upArguments(r), stdout: &out, logs: logs, starts: true}
 	err := c.run(ctx)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("start dev container: %w", err)

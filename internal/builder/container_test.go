@@ -83,6 +83,9 @@ func upIsFound(t *testing.T, e builder.Containers, image string) {
 	if !strings.Contains(logs.String(), "Running the postCreateCommand from devcontainer.json") {
 		t.Errorf("the lifecycle command is not in the log: %s", logs.String())
 	}
+	if !strings.Contains(logs.String(), builder.RunCommand) {
+		t.Errorf("the log does not tell when the container starts: %s", logs.String())
+	}
 	own := "devcontainer.local_folder=" + workspace
 	found, err := e.ContainerLabels(t.Context(), []string{own})
 	if err != nil || len(found) != 1 || found[0]["devcontainer.config_file"] != filepath.Join(workspace, ".devcontainer.json") {
@@ -97,26 +100,10 @@ func upIsFound(t *testing.T, e builder.Containers, image string) {
 	}
 }
 
-// upWith runs Up with a script in place of the reference CLI, and one of podman's.
+// upWith runs Up with a script in place of the reference CLI.
 func upWith(t *testing.T, script string, r builder.UpRequest) (*builder.UpAnswer, error) {
 	t.Helper()
-	folder := t.TempDir()
-	for name, content := range map[string]string{"devcontainer": script, "podman": "echo store"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+content+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
-	t.Setenv(builder.CLIVariable, "")
-	e, err := builder.Find(t.Context(), builder.Podman)
-	if err != nil {
-		t.Fatal(err)
-	}
-	containers, ok := e.(builder.Containers)
-	if !ok {
-		t.Fatal("podman runs no containers")
-	}
-	return containers.Up(t.Context(), r)
+	return podmanWith(t, script, "echo store").Up(t.Context(), r)
 }
 
 func TestAnswersOfUp(t *testing.T) {
@@ -187,49 +174,107 @@ func TestArgumentsOfUp(t *testing.T) {
 	}
 }
 
-func TestUpThatMayBuildFeaturesWaitsForBuilds(t *testing.T) {
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	t.Setenv("TMPDIR", t.TempDir())
-	began := filepath.Join(t.TempDir(), "began")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	first := make(chan error, 1)
-	script := "[ -e " + began + " ] && { echo '{\"outcome\":\"success\"}'; exit; }; echo >" + began + "; echo began >&2; sleep 600"
+// podmanWith returns podman with a script in place of the reference CLI, and one of podman's.
+func podmanWith(t *testing.T, devcontainer, podman string) builder.Containers {
+	t.Helper()
 	folder := t.TempDir()
-	for name, content := range map[string]string{"devcontainer": script, "podman": "echo store"} {
+	for name, content := range map[string]string{"devcontainer": devcontainer, "podman": podman} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+content+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 	t.Setenv(builder.CLIVariable, "")
-	e, err := builder.Find(ctx, builder.Podman)
+	e, err := builder.Find(t.Context(), builder.Podman)
 	if err != nil {
 		t.Fatal(err)
 	}
-	containers, _ := e.(builder.Containers)
+	containers, ok := e.(builder.Containers)
+	if !ok {
+		t.Fatal("podman runs no containers")
+	}
+	return containers
+}
+
+func TestContainerThatIsBeingRemovedIsNone(t *testing.T) {
+	e := podmanWith(t, "", `case $1 in
+ps) echo a b ;;
+inspect) printf '{"Status":"removing","Labels":{"n":"1"}}\n{"Status":"exited","Labels":{"n":"2"}}\n' ;;
+esac`)
+	found, err := e.ContainerLabels(t.Context(), []string{"n"})
+	if diff := cmp.Diff([]map[string]string{{"n": "2"}}, found); err != nil || diff != "" {
+		t.Errorf("%v, containers (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestUpWaitsForBuildsOnlyWhileItBuilds: the lifecycle commands of one environment don't hold another up.
+func TestUpWaitsForBuildsOnlyWhileItBuilds(t *testing.T) {
+	folder := t.TempDir()
+	began, run := filepath.Join(folder, "began"), filepath.Join(folder, "run")
+	e := podmanWith(t, "[ -e "+began+" ] && { echo '{\"outcome\":\"success\"}'; exit; }; echo >"+began+"; echo began >&2; "+
+		"until [ -e "+run+" ]; do sleep 0.1; done; echo 'Start: Run: podman run --sig-proxy' >&2; sleep 600", "echo store")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first := make(chan error, 1)
 	running := &signalled{text: "began", seen: make(chan struct{})}
 	go func() {
-		_, err := containers.Up(ctx, builder.UpRequest{Workspace: "/w", MayBuildFeatures: true, Logs: running})
+		_, err := e.Up(ctx, builder.UpRequest{Workspace: "/w", MayBuildFeatures: true, Logs: running})
 		first <- err
 	}()
 	<-running.seen
 	waiting := &signalled{text: "Waiting for another build", seen: make(chan struct{})}
 	second := make(chan error, 1)
 	go func() {
-		_, err := containers.Up(t.Context(), builder.UpRequest{Workspace: "/w", MayBuildFeatures: true, Logs: waiting})
+		_, err := e.Up(t.Context(), builder.UpRequest{Workspace: "/w", MayBuildFeatures: true, Logs: waiting})
 		second <- err
 	}()
 	<-waiting.seen
-	if _, err := containers.Up(t.Context(), builder.UpRequest{Workspace: "/w"}); err != nil {
+	if _, err := e.Up(t.Context(), builder.UpRequest{Workspace: "/w"}); err != nil {
 		t.Errorf("one that builds nothing must not wait: %v", err)
+	}
+	if err := os.WriteFile(run, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; err != nil { // while the first still runs its commands
+		t.Errorf("the second ended with %v", err)
 	}
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("the first ended with %v", err)
 	}
-	if err := <-second; err != nil {
-		t.Errorf("the second ended with %v", err)
+}
+
+// TestBuildsOfOneNameTakeTurns: each reads the ID of its own image by the name.
+func TestBuildsOfOneNameTakeTurns(t *testing.T) {
+	folder := t.TempDir()
+	began, end := filepath.Join(folder, "began"), filepath.Join(folder, "end")
+	e := podmanWith(t, "echo built >&2; [ -e "+began+" ] || { echo >"+began+"; until [ -e "+end+" ]; do sleep 0.1; done; }; "+
+		"echo '{\"outcome\":\"success\"}'", `[ "$1" = image ] && echo '[{"Id":"sha256:1"}]' || echo store`)
+	workspace := workspaceOf(t, map[string]string{".devcontainer.json": `{"image": "base"}`})
+	build := func(name string, logs *signalled) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := e.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: name, Logs: logs})
+			done <- err
+		}()
+		return done
+	}
+	builds := &signalled{text: "built", seen: make(chan struct{})}
+	first := build("one:1", builds)
+	<-builds.seen
+	waits := &signalled{text: "Waiting for another build of one:1", seen: make(chan struct{})}
+	second := build("one:1", waits)
+	<-waits.seen
+	if err := <-build("other:1", &signalled{text: "never"}); err != nil {
+		t.Errorf("a build of another name must not wait: %v", err)
+	}
+	if err := os.WriteFile(end, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, done := range []chan error{first, second} {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -13,17 +13,27 @@ import (
 	"imagecache.dev/internal/filelock"
 )
 
-// lock takes the lock of one image store, among all processes of this user on
-// this machine, and blocks until it has it or ctx ends.
-func lock(ctx context.Context, store string, logs io.Writer) (unlock func(), err error) {
+// lockStore takes the lock of an image store for a build with Features.
+func lockStore(ctx context.Context, store string, logs io.Writer) (unlock func(), err error) {
+	return lock(ctx, store, "with Features", logs)
+}
+
+// lockName takes the lock of an image's name in an image store. A build reads the ID of its image by the name.
+func lockName(ctx context.Context, store, name string, logs io.Writer) (unlock func(), err error) {
+	return lock(ctx, store+" "+name, "of "+name, logs)
+}
+
+// lock takes a lock among all processes of this user on this machine, and blocks until it has it or ctx ends. builds
+// names those that hold it.
+func lock(ctx context.Context, of, builds string, logs io.Writer) (unlock func(), err error) {
 	folder, err := lockFolder()
 	if err != nil {
 		return nil, fmt.Errorf("lock image store: %w", err)
 	}
-	path := filepath.Join(folder, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(store))))
+	path := filepath.Join(folder, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(of))))
 	unlock, err = filelock.Lock(ctx, path, filelock.Exclusive, func() {
 		if logs != nil {
-			_, _ = fmt.Fprintln(logs, "Waiting for another build with Features in the same image store")
+			_, _ = fmt.Fprintf(logs, "Waiting for another build %s in the same image store\n", builds)
 		}
 	})
 	if err != nil {

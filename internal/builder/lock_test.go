@@ -11,11 +11,11 @@ import (
 
 func TestTheLockLetsOneBuildInAStore(t *testing.T) {
 	store := t.Name() + t.TempDir()
-	unlock, err := lock(t.Context(), store, nil)
+	unlock, err := lockStore(t.Context(), store, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := lock(t.Context(), store+" another", nil)
+	other, err := lockStore(t.Context(), store+" another", nil)
 	if err != nil {
 		t.Fatalf("the lock of another store: %v", err)
 	}
@@ -24,7 +24,7 @@ func TestTheLockLetsOneBuildInAStore(t *testing.T) {
 	var logs bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := lock(ctx, store, &logs); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := lockStore(ctx, store, &logs); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("lock while another holds it: %v", err)
 	}
 	if got := logs.String(); strings.Count(got, "Waiting for another build") != 1 {
@@ -32,7 +32,7 @@ func TestTheLockLetsOneBuildInAStore(t *testing.T) {
 	}
 
 	time.AfterFunc(50*time.Millisecond, unlock)
-	again, err := lock(t.Context(), store, nil)
+	again, err := lockStore(t.Context(), store, nil)
 	if err != nil {
 		t.Fatalf("lock after the other: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	reference "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/dockerconfig"
@@ -22,14 +23,17 @@ import (
 )
 
 // takeOut takes an image out of the store by a push, as Engine.Save says.
-func (p *program) takeOut(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error) {
+func (p *program) takeOut(
+	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
+) (v1.Image, error) {
 	record, err := layerrecord.UserFile()
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}
-	pool := compression.NewPool(ctx)
+	pool := compression.NewPool(ctx, format)
 	engine := &outgoing.Engine{
 		Record: record, Progress: progress,
+		Keeps: func(layer string) bool { return keeps(layer, format) },
 		Push: func(ctx context.Context, part outgoing.Part, reference string, login []byte) error {
 			return p.push(ctx, name, part, reference, login)
 		},
@@ -59,7 +63,9 @@ func (p *program) takeOut(ctx context.Context, name, dir string, progress func(b
 			saved.layers = append(saved.layers, file)
 			continue
 		}
-		saved.layers = append(saved.layers, &layer{digest: l.Digest, diffID: l.DiffID, size: l.Size, open: l.Open})
+		saved.layers = append(saved.layers, &layer{
+			digest: l.Digest, diffID: l.DiffID, size: l.Size, format: formatOf(l.MediaType), plain: l.PlainSize, open: l.Open,
+		})
 	}
 	if err := saved.seal(); err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
@@ -91,7 +97,33 @@ func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outg
 	if err != nil {
 		return nil, err
 	}
-	return &outgoing.Written{DiffID: l.diffID, Digest: l.digest, Size: l.size, File: l, Open: l.Compressed}, nil
+	mediaType, err := l.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	return &outgoing.Written{
+		DiffID: l.diffID, Digest: l.digest, Size: l.size, PlainSize: l.plain, MediaType: string(mediaType),
+		File: l, Open: l.Compressed,
+	}, nil
+}
+
+// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest that
+// it has elsewhere, and one in zstd where the project has that format.
+func keeps(mediaType string, format compression.Format) bool {
+	switch types.MediaType(mediaType) {
+	case types.DockerLayer, types.OCILayer:
+		return true
+	case types.OCILayerZStd:
+		return format == compression.Zstd
+	}
+	return false
+}
+
+func formatOf(mediaType string) compression.Format {
+	if types.MediaType(mediaType) == types.OCILayerZStd {
+		return compression.Zstd
+	}
+	return compression.Gzip
 }
 
 // configDigest returns the ID of an image in podman's store.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -40,7 +40,7 @@ func ExitCode(err error, out io.Writer) int {
 		_, _ = fmt.Fprintln(out, "imagecache: interrupted")
 		return ExitInterrupted
 	}
-	_, _ = fmt.Fprintln(out, "imagecache: "+strings.Join(strings.Fields(err.Error()), " "))
+	_, _ = fmt.Fprintln(out, "imagecache: "+message.Sentence(err.Error()))
 	if errors.As(err, &usage) {
 		return ExitUsage
 	}

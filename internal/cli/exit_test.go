@@ -13,3 +13,11 @@ func TestFailuresAreOneLine(t *testing.T) {
 		t.Errorf("exit code %d, standard error %q; want %d, %q", code, out.String(), ExitFailed, want)
 	}
 }
+
+func TestFailuresShowNoPresignedAddress(t *testing.T) {
+	var out bytes.Buffer
+	ExitCode(errors.New(`pull image: Get "https://storage/layer?X-Amz-Signature=SECRET": EOF`), &out)
+	if want := "imagecache: pull image: Get \"https://storage/layer?REDACTED\": EOF\n"; out.String() != want {
+		t.Errorf("standard error %q, want %q", out.String(), want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 )
 
@@ -26,6 +27,7 @@ func NewJSONLines(out io.Writer) *JSONLines {
 
 // Emit writes an event.
 func (j *JSONLines) Emit(event runner.Event) {
+	event.Text = message.Redact(event.Text)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if event.Kind == runner.EventProgress && !j.paces.due(event, programPace) && event.DoneBytes != event.TotalBytes {

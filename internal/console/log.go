@@ -50,6 +50,7 @@ var brief = map[string]bool{"Read": true, "Lookup": true, "Save": true, "Publish
 
 // Emit shows an event.
 func (l *Log) Emit(event runner.Event) {
+	event.Text = message.Redact(event.Text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch event.Kind {
@@ -92,7 +93,7 @@ func (l *Log) announce(step string) {
 func (l *Log) Line(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.line(text)
+	l.line(message.Redact(text))
 }
 
 func (l *Log) line(text string) {

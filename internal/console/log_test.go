@@ -248,3 +248,18 @@ func TestABriefStepThatTakesLongIsAnnounced(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
 	}
 }
+
+func TestLogsShowNoPresignedAddress(t *testing.T) {
+	const text = `Get "https://storage/layer?X-Amz-Signature=SECRET": EOF`
+	var plain, lines bytes.Buffer
+	for _, kind := range []runner.EventKind{runner.EventOutput, runner.EventFailed, runner.EventNotice} {
+		NewLog(&plain, Style{}).Emit(runner.Event{Kind: kind, Text: text})
+		NewJSONLines(&lines).Emit(runner.Event{Kind: kind, Text: text})
+	}
+	NewLog(&plain, Style{}).Line(text)
+	for name, got := range map[string]string{"a log": plain.String(), "JSON lines": lines.String()} {
+		if strings.Contains(got, "SECRET") || !strings.Contains(got, "storage/layer?REDACTED") {
+			t.Errorf("%s has %s", name, got)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package inspect
 
+import "imagecache.dev/internal/message"
+
 // Finding is the result of one check of the doctor.
 type Finding struct {
 	// Area is what was checked: cluster, runner, project, AWS or machine.
@@ -38,8 +40,8 @@ type findings struct {
 	list []Finding
 }
 
-func (f *findings) add(check string, result Result, message, advice string) {
-	f.list = append(f.list, Finding{Area: f.area, Check: check, Result: result, Message: message, Advice: advice})
+func (f *findings) add(check string, result Result, text, advice string) {
+	f.list = append(f.list, Finding{Area: f.area, Check: check, Result: result, Message: message.Redact(text), Advice: advice})
 }
 
 func (f *findings) ok(check, message string) { f.add(check, ResultOK, message, "") }

@@ -25,9 +25,12 @@ const maxLayers = 2000
 // Layer is a layer whose blob was made here, of content that was compared with the diff ID.
 type Layer struct {
 	DiffID v1.Hash `json:"diffID"`
-	// Digest and Size are those of the published blob.
-	Digest v1.Hash `json:"digest"`
-	Size   int64   `json:"size"`
+	// Digest, Size and MediaType are those of the published blob. PlainSize is its size when it is decompressed, 0 if that
+	// is not known.
+	Digest    v1.Hash `json:"digest"`
+	Size      int64   `json:"size"`
+	MediaType string  `json:"mediaType"`
+	PlainSize int64   `json:"plainSize,omitempty"`
 	// Pushed is the digest of the blob that the engine gave, by which it knows the layer; the diff ID for an engine that
 	// names layers by that.
 	Pushed v1.Hash `json:"pushed"`
@@ -67,11 +70,13 @@ func (f File) Read() []Layer {
 	})
 }
 
-// Add adds layers, in place of what the file has about the same diff IDs.
+// Add adds layers, in place of what the file has about the same diff IDs in the same media types.
 func (f File) Add(ctx context.Context, layers []Layer) error {
 	return f.change(ctx, func(kept []Layer) []Layer {
 		kept = slices.DeleteFunc(kept, func(l Layer) bool {
-			return slices.ContainsFunc(layers, func(added Layer) bool { return added.DiffID == l.DiffID })
+			return slices.ContainsFunc(layers, func(added Layer) bool {
+				return added.DiffID == l.DiffID && added.MediaType == l.MediaType
+			})
 		})
 		return append(kept, layers...)
 	})

@@ -62,10 +62,10 @@ func parse(m intake.Manifest) (*v1.Manifest, error) {
 }
 
 // mustWrite reports whether a layer of the manifest can't be published as the store has it.
-func mustWrite(manifest *v1.Manifest, digest v1.Hash) bool {
+func (e *Engine) mustWrite(manifest *v1.Manifest, digest v1.Hash) bool {
 	for _, layer := range manifest.Layers {
 		if layer.Digest == digest {
-			return layer.MediaType != types.DockerLayer && layer.MediaType != types.OCILayer
+			return !e.Keeps(string(layer.MediaType))
 		}
 	}
 	return false

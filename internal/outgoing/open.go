@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"imagecache.dev/internal/layerrecord"
 )
@@ -22,8 +24,10 @@ type storedBlob struct {
 	ctx            context.Context
 	digest, diffID v1.Hash
 	size           int64
-	// proved: the content was compared with the diff ID.
-	proved atomic.Bool
+	mediaType      string
+	// proved: the content was compared with the diff ID, and is plainSize bytes without compression.
+	proved    atomic.Bool
+	plainSize atomic.Int64
 }
 
 // prove reads a blob that nobody has read.
@@ -31,16 +35,21 @@ func (b *storedBlob) prove() error {
 	if b.proved.Load() {
 		return nil
 	}
-	content, err := b.open()
-	if err != nil {
-		return err
+	content := b.start()
+	_, err := io.Copy(io.Discard, content)
+	if err == nil {
+		<-content.ended // the digest is compared after the last byte
+		if !b.proved.Load() {
+			err = errNotSent
+		}
 	}
-	_, err = io.Copy(io.Discard, content)
 	return errors.Join(err, content.Close())
 }
 
 // open lets the engine push this one blob, and hands it on as it comes.
-func (b *storedBlob) open() (io.ReadCloser, error) {
+func (b *storedBlob) open() (io.ReadCloser, error) { return b.start(), nil }
+
+func (b *storedBlob) start() *opened {
 	ctx, cancel := context.WithCancel(b.ctx)
 	content, pipe := io.Pipe()
 	r := &opened{PipeReader: content, cancel: cancel, ended: make(chan struct{})}
@@ -53,7 +62,7 @@ func (b *storedBlob) open() (io.ReadCloser, error) {
 		}
 		_ = pipe.CloseWithError(err)
 	}()
-	return r, nil
+	return r
 }
 
 // opened is a blob that is being read.
@@ -81,25 +90,29 @@ func (p *passing) Has(digest v1.Hash) (int64, bool) { return 0, digest != p.dige
 
 // Take compares the blob with its diff ID while it passes. Only a blob that is right ends well.
 func (p *passing) Take(content io.Reader) (any, error) {
-	err := passVerified(p.pipe, content, p.digest, p.diffID)
-	if err == nil {
-		p.proved.Store(true)
-	}
+	plainSize, err := p.pass(p.pipe, content)
 	_ = p.pipe.CloseWithError(err)
-	return nil, err
+	return plainSize, err
 }
 
-func (p *passing) Took(v1.Hash, any) {}
+func (p *passing) Took(digest v1.Hash, blob any) {
+	if plainSize, ok := blob.(int64); ok && digest == p.digest {
+		p.plainSize.Store(plainSize)
+		p.proved.Store(true)
+	}
+}
 
-// passVerified copies a gzip blob, and fails if its digest or its diff ID is another one.
-func passVerified(out io.Writer, content io.Reader, digest, diffID v1.Hash) error {
+// pass copies the blob, and fails if its diff ID is another one. Its digest is compared by the registry on loopback, and by
+// the one that it is uploaded to.
+func (b *storedBlob) pass(out io.Writer, content io.Reader) (plainSize int64, err error) {
 	plain := sha256.New()
 	packed, inflating := io.Pipe()
 	inflated := make(chan error, 1)
 	go func() {
-		reader, err := gzip.NewReader(packed)
+		reader, err := decompress(packed, b.mediaType)
 		if err == nil {
-			_, err = io.Copy(plain, reader)
+			plainSize, err = io.Copy(plain, reader)
+			_ = reader.Close()
 		}
 		if err == nil {
 			_, err = io.Copy(io.Discard, packed) // what is after the end of the compressed stream
@@ -107,22 +120,31 @@ func passVerified(out io.Writer, content io.Reader, digest, diffID v1.Hash) erro
 		_ = packed.CloseWithError(err) // fails the copy below, unless it has ended
 		inflated <- err
 	}()
-	sum := sha256.New()
-	_, err := io.Copy(io.MultiWriter(out, sum, inflating), content)
+	_, err = io.Copy(io.MultiWriter(out, inflating), content)
 	_ = inflating.CloseWithError(err)
 	if inflateErr := <-inflated; err == nil {
 		err = inflateErr
 	}
 	if err != nil {
-		return fmt.Errorf("pass layer on: %w", err)
+		return 0, fmt.Errorf("pass layer on: %w", err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != digest.Hex {
-		return fmt.Errorf("pass layer on: it is sha256:%s, want %s", got, digest)
+	if got := hex.EncodeToString(plain.Sum(nil)); got != b.diffID.Hex {
+		return 0, fmt.Errorf(
+			"pass layer on: the engine's blob %s is layer sha256:%s, the configuration says %s", b.digest, got, b.diffID,
+		)
 	}
-	if got := hex.EncodeToString(plain.Sum(nil)); got != diffID.Hex {
-		return fmt.Errorf("pass layer on: the engine's blob %s is layer sha256:%s, the configuration says %s", digest, got, diffID)
+	return plainSize, nil
+}
+
+func decompress(packed io.Reader, mediaType string) (io.ReadCloser, error) {
+	if types.MediaType(mediaType) != types.OCILayerZStd {
+		return gzip.NewReader(packed)
 	}
-	return nil
+	plain, err := zstd.NewReader(packed)
+	if err != nil {
+		return nil, err
+	}
+	return plain.IOReadCloser(), nil
 }
 
 // writtenAgain is a layer of which the record has a blob that the registry does not have any more.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type Layer struct {
 	DiffID, Digest v1.Hash
 	Size           int64
 	MediaType      string
+	// PlainSize is the size when it is decompressed, 0 if that is not known.
+	PlainSize int64
 	// Written is what Engine.Write returned; nil for a layer whose content is still in the engine's store.
 	Written any
 	// Open reads the blob of a layer that is in the engine's store. A blob that is not what Digest and DiffID say ends with
@@ -41,8 +44,9 @@ type Layer struct {
 
 // Written is a layer that was written to a file.
 type Written struct {
-	DiffID, Digest v1.Hash
-	Size           int64
+	DiffID, Digest  v1.Hash
+	Size, PlainSize int64
+	MediaType       string
 	// File is for the caller of Take.
 	File any
 	// Open reads the file.
@@ -78,6 +82,8 @@ type Engine struct {
 	// Write writes a layer, compressed or not, into a file, and compresses it where it is not. Several goroutines call it
 	// at once. The same layer gives the same bytes each time.
 	Write func(content io.Reader) (*Written, error)
+	// Keeps reports whether a layer of a media type may be published as it is.
+	Keeps func(mediaType string) bool
 	// Record is what this machine published before.
 	Record layerrecord.File
 	// Progress receives how many bytes the engine has sent; nil where nobody wants to know.
@@ -100,7 +106,9 @@ func (e *Engine) Take(ctx context.Context) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	r := resolver{engine: e, ctx: ctx, known: e.Record.Read()}
+	r := resolver{engine: e, ctx: ctx, known: slices.DeleteFunc(e.Record.Read(), func(l layerrecord.Layer) bool {
+		return !e.Keeps(l.MediaType)
+	})}
 	if e.Naming == ByDiffID && !r.knowsAll(config.RootFS.DiffIDs) {
 		all.has = r.knows
 		if manifest, err = e.push(ctx, Layers, all); err != nil {
@@ -135,7 +143,7 @@ func (e *Engine) describe(ctx context.Context, all *collector) (*v1.Manifest, er
 	if err != nil {
 		return nil, err
 	}
-	all.has = func(digest v1.Hash) bool { return digest != manifest.Config.Digest && !mustWrite(manifest, digest) }
+	all.has = func(digest v1.Hash) bool { return digest != manifest.Config.Digest && !e.mustWrite(manifest, digest) }
 	return e.push(ctx, Description, all)
 }
 
@@ -147,7 +155,10 @@ func (i *Image) Prove(ctx context.Context) error {
 		if err := blob.prove(); err != nil {
 			return fmt.Errorf("check layer: %w", err)
 		}
-		proved = append(proved, layerrecord.Layer{DiffID: blob.diffID, Digest: blob.digest, Size: blob.size, Pushed: blob.digest})
+		proved = append(proved, layerrecord.Layer{
+			DiffID: blob.diffID, Digest: blob.digest, Size: blob.size, MediaType: blob.mediaType,
+			PlainSize: blob.plainSize.Load(), Pushed: blob.digest,
+		})
 	}
 	return i.engine.record(ctx, proved)
 }

@@ -38,32 +38,48 @@ func (r *resolver) resolve(diffID v1.Hash, described v1.Descriptor) (*Layer, err
 		if w.DiffID != diffID {
 			return nil, fmt.Errorf("it is %s, the configuration says %s", w.DiffID, diffID)
 		}
-		l := layerrecord.Layer{DiffID: diffID, Digest: w.Digest, Size: w.Size, Pushed: described.Digest}
+		l := layerrecord.Layer{
+			DiffID: diffID, Digest: w.Digest, Size: w.Size, MediaType: w.MediaType, PlainSize: w.PlainSize,
+			Pushed: described.Digest,
+		}
 		if r.engine.Naming == ByDiffID {
 			l.Pushed = diffID
 		}
 		r.used = append(r.used, l)
-		return &Layer{DiffID: diffID, Digest: w.Digest, Size: w.Size, Written: w.File}, nil
+		return &Layer{
+			DiffID: diffID, Digest: w.Digest, Size: w.Size, MediaType: w.MediaType, PlainSize: w.PlainSize, Written: w.File,
+		}, nil
 	}
 	if r.engine.Naming == ByStoredBlob {
-		stored := &storedBlob{
-			engine: r.engine, ctx: r.ctx, digest: described.Digest, diffID: diffID, size: described.Size,
-		}
-		stored.proved.Store(slices.ContainsFunc(r.known, func(l layerrecord.Layer) bool {
-			return l.DiffID == diffID && l.Digest == described.Digest && l.Pushed == described.Digest
-		}))
-		r.stored = append(r.stored, stored)
-		return &Layer{
-			DiffID: diffID, Digest: described.Digest, Size: described.Size, MediaType: string(described.MediaType),
-			Open: stored.open,
-		}, nil
+		return r.inStore(diffID, described), nil
 	}
 	for _, l := range r.known {
 		if l.DiffID == diffID && l.Pushed == diffID {
 			r.used = append(r.used, l)
 			again := &writtenAgain{engine: r.engine, ctx: r.ctx, layer: l}
-			return &Layer{DiffID: diffID, Digest: l.Digest, Size: l.Size, Open: again.open}, nil
+			return &Layer{
+				DiffID: diffID, Digest: l.Digest, Size: l.Size, MediaType: l.MediaType, PlainSize: l.PlainSize, Open: again.open,
+			}, nil
 		}
 	}
 	return nil, errNotSent
+}
+
+// inStore is a layer whose blob stays in the store. The record tells whether it was compared with its diff ID before.
+func (r *resolver) inStore(diffID v1.Hash, described v1.Descriptor) *Layer {
+	blob := &storedBlob{
+		engine: r.engine, ctx: r.ctx, digest: described.Digest, diffID: diffID, size: described.Size,
+		mediaType: string(described.MediaType),
+	}
+	for _, l := range r.known {
+		if l.DiffID == diffID && l.Digest == described.Digest && l.Pushed == described.Digest {
+			blob.proved.Store(true)
+			blob.plainSize.Store(l.PlainSize)
+		}
+	}
+	r.stored = append(r.stored, blob)
+	return &Layer{
+		DiffID: diffID, Digest: described.Digest, Size: described.Size, MediaType: blob.mediaType,
+		PlainSize: blob.plainSize.Load(), Open: blob.open,
+	}
 }

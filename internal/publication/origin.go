@@ -1,16 +1,11 @@
 package publication
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 )
@@ -54,45 +49,6 @@ type Stored struct {
 	PushedAt time.Time
 	Origin   Origin
 }
-
-// Annotate returns the image with its origin in the manifest, and so with another digest. It writes the manifest from
-// what Check read. An origin without inputs explains nothing and leaves the image unchanged.
-func (i *Image) Annotate(origin Origin) (*Image, error) {
-	if len(origin.Inputs) == 0 {
-		return i, nil
-	}
-	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
-	if err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	inputs, err := json.Marshal(origin.Inputs)
-	if err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	if manifest.Annotations == nil {
-		manifest.Annotations = map[string]string{}
-	}
-	for name, value := range map[string]string{
-		imagelabel.Hash:         origin.Hash,
-		imagelabel.Version:      strconv.Itoa(origin.HashVersion),
-		imagelabel.Platform:     origin.Platform,
-		imagelabel.Environment:  origin.Environment,
-		imagelabel.BuildSeconds: strconv.FormatInt(origin.BuildSeconds, 10),
-		imagelabel.Inputs:       string(inputs),
-	} {
-		manifest.Annotations[name] = value
-	}
-	annotated := *i
-	if annotated.Manifest, err = json.Marshal(manifest); err != nil {
-		return nil, fmt.Errorf("annotate manifest: %w", err)
-	}
-	annotated.Digest, annotated.reported = ocidigest.FromBytes(annotated.Manifest).String(), i
-	return &annotated, nil
-}
-
-// AsReported returns the image without its origin, as the runner reported it, or nil if the image already is that
-// image.
-func (i *Image) AsReported() *Image { return i.reported }
 
 // OriginIn reads the origin in a manifest's annotations. It ignores everything that the controller would not write.
 func OriginIn(manifest []byte) Origin {

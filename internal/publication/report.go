@@ -25,6 +25,8 @@ const (
 	MaxConfigBytes   = 128 << 10
 	MaxLayers        = 127
 	MaxLayerBytes    = 52000 << 20
+	// MaxUncompressedBytes is more than a disk of an environment has.
+	MaxUncompressedBytes = 16 << 40
 )
 
 // Report is what a runner reports about its build.
@@ -35,25 +37,27 @@ type Report struct {
 
 // Expectation is what the image must be.
 type Expectation struct {
-	Hash        string // 64 hex characters
-	HashVersion int
-	UID         string // of the DevcontainerImage
-	Platform    string // os/architecture[/variant]
+	// RepositoryARN is the repository of a cached image. A report is not in a repository yet.
+	RepositoryARN string
+	Hash          string // 64 hex characters
+	HashVersion   int
+	UID           string // of the DevcontainerImage
+	Platform      string // os/architecture[/variant]
 }
 
 // Image is a checked report.
 type Image struct {
 	Digest string
-	// Manifest is the manifest to publish: the reported one, or after Annotate another one.
+	// Manifest is the reported manifest; after Annotate and Sign, the one to publish.
 	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
 	// Blobs are the digests of the configuration and of all layers, each once.
-	Blobs        []string
+	Blobs []string
+	// Layers are the digests of the layers, in their order.
+	Layers       []string
 	SizeBytes    int64
 	BuildSeconds int64
-
-	reported *Image // before Annotate
 }
 
 // Problem is why a report is rejected.
@@ -211,8 +215,26 @@ func checkLayers(manifest *v1.Manifest) *Rejection {
 		if layer.Digest.Algorithm != "sha256" {
 			return reject(ManifestInvalid, "layer %d has the digest %s; only sha256 is supported", i+1, layer.Digest)
 		}
+		if rejection := checkLayerAnnotations(i+1, layer.Annotations); rejection != nil {
+			return rejection
+		}
 		if layer.Size < 0 || layer.Size > MaxLayerBytes {
 			return reject(TooLarge, "layer %d has %d bytes; the limit is %d", i+1, layer.Size, int64(MaxLayerBytes))
+		}
+	}
+	return nil
+}
+
+// checkLayerAnnotations rejects annotations of a layer under our prefix, except for the one that the runner writes.
+func checkLayerAnnotations(number int, annotations map[string]string) *Rejection {
+	for name, value := range annotations {
+		if !strings.HasPrefix(name, imagelabel.Prefix) {
+			continue
+		}
+		bytes, err := strconv.ParseInt(value, 10, 64)
+		if name != imagelabel.UncompressedBytes || err != nil || bytes < 0 || bytes > MaxUncompressedBytes {
+			return reject(ManifestInvalid, "layer %d has the annotation %q with the value %q, which the cache does not accept",
+				number, name, value)
 		}
 	}
 	return nil
@@ -266,6 +288,7 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 	image.Blobs = append(image.Blobs, image.ConfigDigest)
 	for _, layer := range manifest.Layers {
 		image.SizeBytes += layer.Size
+		image.Layers = append(image.Layers, layer.Digest.String())
 		if digest := layer.Digest.String(); !seen[digest] {
 			seen[digest] = true
 			image.Blobs = append(image.Blobs, digest)

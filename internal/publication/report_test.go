@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
@@ -68,9 +67,9 @@ func TestCheckDescribesAnImage(t *testing.T) {
 	}
 	want := &Image{
 		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
-		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
+		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, Layers: []string{layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
-	if diff := cmp.Diff(want, image, cmpopts.IgnoreUnexported(Image{})); diff != "" {
+	if diff := cmp.Diff(want, image); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -86,7 +85,7 @@ func TestCheckNamesABlobOnce(t *testing.T) {
 	if rejection != nil {
 		t.Fatal(rejection)
 	}
-	if len(image.Blobs) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
+	if len(image.Blobs) != 2 || len(image.Layers) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
 		t.Errorf("blobs %v, %d bytes", image.Blobs, image.SizeBytes)
 	}
 }
@@ -136,6 +135,15 @@ func TestCheckRejects(t *testing.T) {
 		"annotation of the cache's": {reportOf(t, nil, func(m object) {
 			m["annotations"] = object{"org.example": "", imagelabel.Inputs: "[]"}
 		}), ManifestInvalid},
+		"layer with an annotation of the cache's": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{"org.example": "", imagelabel.Inputs: "[]"}
+		})), ManifestInvalid},
+		"layer with a negative size": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{imagelabel.UncompressedBytes: "-1"}
+		})), ManifestInvalid},
+		"layer with a size that is no number": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{imagelabel.UncompressedBytes: "1e3"}
+		})), ManifestInvalid},
 		"manifest over its bound": {reportOf(t, nil, func(m object) { m["padding"] = strings.Repeat("x", MaxManifestBytes) }), TooLarge},
 		"config over its bound":   {reportOf(t, func(c object) { c["padding"] = strings.Repeat("x", MaxConfigBytes) }, nil), TooLarge},
 	} {

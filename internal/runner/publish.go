@@ -16,6 +16,7 @@ import (
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/transfer"
@@ -57,9 +58,9 @@ func (p *preparation) publishBuilt(
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		p.result.Reason = err.Error()
+		p.result.Reason = message.Redact(err.Error())
 		p.notice("the image was built but not published: " + err.Error())
-		return p.result, nil //nolint:nilerr // the environment has its image
+		return p.result, nil // the environment has its image
 	}
 	p.result.Outcome = outcome
 	return p.result, nil

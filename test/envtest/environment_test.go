@@ -15,9 +15,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	registrytypes "github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -85,8 +87,13 @@ func (e *environment) role(role v1alpha1.Role) {
 // build makes an image of its own for the request.
 func (e *environment) build(edit ...func(*v1.ConfigFile)) {
 	e.t.Helper()
-	base, err := random.Image(2048, 2)
-	e.Expect(err).NotTo(HaveOccurred())
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, registrytypes.OCIManifestSchema1), registrytypes.OCIConfigJSON)
+	for range 2 {
+		layer, err := random.Layer(2048, registrytypes.OCILayer)
+		e.Expect(err).NotTo(HaveOccurred())
+		base, err = mutate.AppendLayers(base, layer)
+		e.Expect(err).NotTo(HaveOccurred())
+	}
 	config, err := base.ConfigFile()
 	e.Expect(err).NotTo(HaveOccurred())
 	config = config.DeepCopy()

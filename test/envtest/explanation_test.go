@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/gomega"
 
@@ -131,32 +130,4 @@ func TestImageTellsWhatItsRequestSaysAndNothingElse(t *testing.T) {
 	})
 	liar.patch(report)
 	liar.reason(liar.request, v1alpha1.ConditionPublished, v1alpha1.ReasonManifestInvalid)
-}
-
-// TestImageIsPublishedAsReportedWhereItsOriginIsRefused is for a registry that takes no annotations.
-func TestImageIsPublishedAsReportedWhereItsOriginIsRefused(t *testing.T) {
-	h := newHarness(t)
-	h.runner("demo")
-	h.project("shop", "demo")
-	h.aws.Faults().Add(awsemulator.Fault{Operation: "ecr:PutImage", Code: "InvalidParameterException", Next: 1})
-	e := h.ask("shop", "e-1", hashOf("a"), fiveInputs)
-	e.publish()
-	h.Expect(e.image.Digest()).To(Equal(digestOf(t, e.request.Status.Image.Digest)))
-	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(Equal(2))
-	second := h.ask("shop", "e-2", hashOf("a"), fiveInputs)
-	second.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
-	h.Expect(second.pull().Digest()).To(Equal(digestOf(t, e.request.Status.Image.Digest)))
-	// Its request tells its inputs while it is there.
-	miss := h.ask("shop", "e-3", hashOf("b"), newDockerfile)
-	miss.answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
-	h.Expect(miss.request.Status.Explanation).To(ContainSubstring("4 of 5 inputs equal"))
-}
-
-func digestOf(t *testing.T, digest string) v1.Hash {
-	t.Helper()
-	hash, err := v1.NewHash(digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hash
 }

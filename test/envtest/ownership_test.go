@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,9 +16,20 @@ import (
 	"imagecache.dev/test/awsemulator"
 )
 
+// ownerOf is the owner's tag of a project's repository, and earlierOwnerOf what earlier versions set.
+func ownerOf(project *v1alpha1.ProjectImageCache) string {
+	return earlierOwnerOf(project) + "/" + string(project.UID)
+}
+
+func earlierOwnerOf(project *v1alpha1.ProjectImageCache) string {
+	return "cluster-1/" + project.Namespace + "/" + project.Name
+}
+
 func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 	account := startCloud(t, awsemulator.Options{}, leastPrivilege(t))
 	foreign := map[string]string{"imagecache.dev/owner": "cluster-9/other/p1", "imagecache.dev/origin": "Created"}
+	// Whoever knows the cluster, the namespace and the name can create a repository like that before the object exists.
+	guessed := map[string]string{"imagecache.dev/owner": "cluster-1/NAMESPACE/p1", "imagecache.dev/origin": "Created"}
 	for name, test := range map[string]struct {
 		tags   map[string]string
 		policy v1alpha1.AdoptionPolicy
@@ -27,6 +39,8 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 		"untagged, if untagged":           {nil, v1alpha1.AdoptIfUntagged, "True/Succeeded"},
 		"untagged, always":                {nil, v1alpha1.AdoptAlways, "True/Succeeded"},
 		"of another cluster, if untagged": {foreign, v1alpha1.AdoptIfUntagged, "False/RepositoryNotOwned"},
+		"with a guessed tag, never":       {guessed, v1alpha1.AdoptNever, "False/RepositoryNotOwned"},
+		"with a guessed tag, if untagged": {guessed, v1alpha1.AdoptIfUntagged, "True/Succeeded"},
 		"of another cluster, always":      {foreign, v1alpha1.AdoptAlways, "True/Succeeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,7 +48,7 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 			repository := repositoryOf(h.namespace, "p1")
 			tags := []ecrtypes.Tag{}
 			for key, value := range test.tags {
-				tags = append(tags, ecrtypes.Tag{Key: &key, Value: &value})
+				tags = append(tags, ecrtypes.Tag{Key: &key, Value: ptrTo(strings.ReplaceAll(value, "NAMESPACE", h.namespace))})
 			}
 			_, err := account.ecr.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: &repository, Tags: tags})
 			h.Expect(err).NotTo(HaveOccurred())
@@ -51,7 +65,7 @@ func TestAdoptionPolicyDecidesAboutRepositoriesThatExist(t *testing.T) {
 				return
 			}
 			h.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryAdopted))
-			h.Expect(now).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+h.namespace+"/p1"))
+			h.Expect(now).To(HaveKeyWithValue("imagecache.dev/owner", ownerOf(project)))
 			found, _ := account.repository(t.Context(), repository)
 			h.Expect(string(found.Repositories[0].ImageTagMutability)).To(Equal("IMMUTABLE"))
 			h.Expect(kube.Delete(t.Context(), project)).To(Succeed())
@@ -113,7 +127,7 @@ func TestOldClusterStopsWritingOnceANewOneTookOver(t *testing.T) {
 	after.Eventually(func() error { return kube.Get(context.Background(), keyOf(first), first) }, soon, tick).ShouldNot(Succeed())
 	found, tags := account.repository(t.Context(), second.Status.Repository.Name)
 	after.Expect(found).NotTo(BeNil())
-	after.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "new/"+after.namespace+"/p1"))
+	after.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "new/"+after.namespace+"/p1/"+string(second.UID)))
 	images, err := account.ecr.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: &second.Status.Repository.Name})
 	after.Expect(err).NotTo(HaveOccurred())
 	after.Expect(images.ImageDetails).To(HaveLen(1), "images stay")
@@ -151,7 +165,7 @@ func TestDeletionOfTheRefusedLeavesTheOwnersRepository(t *testing.T) {
 	h.Eventually(func() error { return kube.Get(context.Background(), client.ObjectKeyFromObject(second), second) }, soon, tick).ShouldNot(Succeed())
 	repository, tags := h.aws.repository(t.Context(), first.Status.Repository.Name)
 	h.Expect(repository).NotTo(BeNil())
-	h.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", "cluster-1/"+h.namespace+"/p1"))
+	h.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", ownerOf(first)))
 }
 
 func TestRetainKeepsTheRepository(t *testing.T) {
@@ -224,4 +238,61 @@ func TestDisabledRunnerKeepsWhatIsThereAndEndsPulls(t *testing.T) {
 		g.Expect(reason(g, project, v1alpha1.ConditionPullCredentialsReady)).To(Equal("True/Succeeded"))
 		g.Expect(pullSecrets(h.namespace)).To(HaveLen(1))
 	}, soon, tick).Should(Succeed())
+}
+
+// A repository that an earlier version set up goes on serving, and gets the new tag without being drift.
+func TestRepositoryOfAnEarlierVersionGoesOnServing(t *testing.T) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.settings.Intervals = controllers.Intervals{Drift: 300 * time.Millisecond}
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.ask("p1", "e1", hashOf("warm")).publish()
+	h.stop()
+
+	repository := project.Status.Repository
+	_, err := h.aws.controller.TagResource(t.Context(), &ecr.TagResourceInput{
+		ResourceArn: &repository.ARN, Tags: []ecrtypes.Tag{{Key: ptrTo("imagecache.dev/owner"), Value: ptrTo(earlierOwnerOf(project))}},
+	})
+	h.Expect(err).NotTo(HaveOccurred())
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"repository":{"createdAt":null}}}`))
+	h.Expect(kube.Status().Patch(t.Context(), project, patch)).To(Succeed())
+	h.aws.Calls().Reset()
+
+	h.startManager()
+	h.ask("p1", "e2", hashOf("warm")).answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	h.Eventually(func(g Gomega) {
+		_, tags := h.aws.repository(t.Context(), repository.Name)
+		g.Expect(tags).To(HaveKeyWithValue("imagecache.dev/owner", ownerOf(project)))
+		g.Expect(kube.Get(t.Context(), keyOf(project), project)).To(Succeed())
+		g.Expect(project.Status.Repository.CreatedAt).NotTo(BeNil())
+	}, soon, tick).Should(Succeed())
+	h.Expect(reason(h, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded"))
+	h.Expect(notesOf(project, "DriftCorrected")).To(BeEmpty())
+	h.Expect(h.aws.Calls().Count("ecr:PutLifecyclePolicy")+h.aws.Calls().Count("ecr:SetRepositoryPolicy")).To(BeZero(), "only the tag changes")
+}
+
+// What was created under the name after the repository was removed is not the repository that the status records.
+func TestRepositoryCreatedAnewByOthersIsNotTakenOver(t *testing.T) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.stop()
+	name := project.Status.Repository.Name
+	_, err := h.aws.ecr.DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: &name, Force: true})
+	h.Expect(err).NotTo(HaveOccurred())
+	h.aws.Clock().Advance(time.Second)
+	_, err = h.aws.ecr.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{
+		RepositoryName: &name, Tags: []ecrtypes.Tag{{Key: ptrTo("imagecache.dev/owner"), Value: ptrTo(earlierOwnerOf(project))}},
+	})
+	h.Expect(err).NotTo(HaveOccurred())
+	h.aws.Calls().Reset()
+	h.startManager()
+	h.Eventually(func(g Gomega) {
+		g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("False/RepositoryNotOwned"))
+	}, soon, tick).Should(Succeed())
+	h.Expect(h.aws.writes()).To(BeZero())
 }

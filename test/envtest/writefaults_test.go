@@ -189,7 +189,7 @@ func (l *faultyLife) made(g *WithT, runner *v1alpha1.RunnerImageCache, project *
 	_, tags := l.account.repository(context.Background(), name)
 	g.Expect(tags).To(Equal(map[string]string{
 		"team": "core", "first": "1", "imagecache-project": lifeProject, "imagecache.dev/origin": "Created",
-		"imagecache.dev/owner": "cluster-1/" + l.namespace + "/" + lifeProject,
+		"imagecache.dev/owner": ownerOf(project),
 	}))
 	g.Expect(l.account.lifecycleDays(context.Background(), name)).To(Equal(30))
 	g.Expect(pullSecrets(l.namespace)).To(HaveLen(1))

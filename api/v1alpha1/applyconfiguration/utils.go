@@ -62,6 +62,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RunnerReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RunnerRoles"):
 		return &apiv1alpha1.RunnerRolesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SigningKey"):
+		return &apiv1alpha1.SigningKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StackTag"):
 		return &apiv1alpha1.StackTagApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Tag"):

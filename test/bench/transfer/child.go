@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/tempfolder"
@@ -125,7 +126,7 @@ func (o order) publish(ctx context.Context, e builder.Engine) (*done, error) {
 		return nil, err
 	}
 	defer func() { _ = folder.Remove() }()
-	saved, err := e.Save(ctx, o.Publish, folder.Path, nil)
+	saved, err := e.Save(ctx, o.Publish, folder.Path, compression.Zstd, nil)
 	if err != nil {
 		return nil, err
 	}

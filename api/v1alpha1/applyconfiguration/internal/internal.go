@@ -294,6 +294,8 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: dev.imagecache.api.v1alpha1.KeyInputKind
   scalar: string
+- name: dev.imagecache.api.v1alpha1.LayerCompression
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.ProjectImageCache
   map:
     fields:
@@ -321,6 +323,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.AdoptionPolicy
       default: Never
+    - name: compression
+      type:
+        namedType: dev.imagecache.api.v1alpha1.LayerCompression
+      default: Zstd
     - name: deletionPolicy
       type:
         namedType: dev.imagecache.api.v1alpha1.DeletionPolicy
@@ -429,6 +435,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: arn
       type:
         scalar: string
+    - name: createdAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: name
       type:
         scalar: string
@@ -529,6 +538,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pushRoleARN
       type:
         scalar: string
+    - name: signingKeys
+      type:
+        list:
+          elementType:
+            namedType: dev.imagecache.api.v1alpha1.SigningKey
+          elementRelationship: associative
+          keys:
+          - id
     - name: stackTags
       type:
         list:
@@ -565,6 +582,20 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.RolesType
       default: Managed
+- name: dev.imagecache.api.v1alpha1.SigningKey
+  map:
+    fields:
+    - name: id
+      type:
+        scalar: string
+    - name: publicKey
+      type:
+        scalar: string
+    - name: use
+      type:
+        namedType: dev.imagecache.api.v1alpha1.SigningKeyUse
+- name: dev.imagecache.api.v1alpha1.SigningKeyUse
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.StackTag
   map:
     fields:

@@ -31,13 +31,19 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// keyCoverage tells what happens if a build reads more than its key covers: Warn (the default) publishes the
 	// image with a warning, and RequireComplete keeps the image where it was built (KeyIncomplete).
 	KeyCoverage *apiv1alpha1.KeyCoverage `json:"keyCoverage,omitempty"`
+	// compression is how the layers of newly published images are compressed: Zstd (the default), which engines unpack
+	// in less time, or Gzip. imagecache pulls both into every engine, also into engines that can't read zstd. Choose Gzip
+	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
+	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
+	Compression *apiv1alpha1.LayerCompression `json:"compression,omitempty"`
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	Readers []string `json:"readers,omitempty"`
 	// adoptionPolicy tells whether the controller may adopt an existing repository of this name: Never (the default),
-	// IfUntagged (only if it has no owner tag of another object) or Always (also from another cluster's object, which
-	// then stops writing and is Stalled; not from another object of this cluster). The controller always reuses a
-	// repository that it created for this object, unless another object has adopted it since.
+	// IfUntagged (only if it has no owner tag, or that of an earlier object of the same cluster, namespace and name) or
+	// Always (also from another cluster's object, which then stops writing and is Stalled; not from another object of
+	// this cluster). The controller always reuses a repository that it created for this object, unless another object
+	// has adopted it since. An adopted repository keeps its images, and must be encrypted as spec.encryption asks.
 	AdoptionPolicy *apiv1alpha1.AdoptionPolicy `json:"adoptionPolicy,omitempty"`
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.
@@ -98,6 +104,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithKeyInputs(values ...apiv1a
 // If called multiple times, the KeyCoverage field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithKeyCoverage(value apiv1alpha1.KeyCoverage) *ProjectImageCacheSpecApplyConfiguration {
 	b.KeyCoverage = &value
+	return b
+}
+
+// WithCompression sets the Compression field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Compression field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithCompression(value apiv1alpha1.LayerCompression) *ProjectImageCacheSpecApplyConfiguration {
+	b.Compression = &value
 	return b
 }
 

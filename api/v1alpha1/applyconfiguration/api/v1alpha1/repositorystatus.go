@@ -6,6 +6,7 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "imagecache.dev/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // RepositoryStatusApplyConfiguration represents a declarative configuration of the RepositoryStatus type for use
@@ -21,6 +22,9 @@ type RepositoryStatusApplyConfiguration struct {
 	URI *string `json:"uri,omitempty"`
 	// origin is Created if the controller created the repository, or Adopted if the controller adopted it.
 	Origin *apiv1alpha1.RepositoryOrigin `json:"origin,omitempty"`
+	// createdAt is when the repository was created, as AWS reports it. It tells this repository from another one that
+	// was created later under the same name. The controller writes it.
+	CreatedAt *v1.Time `json:"createdAt,omitempty"`
 }
 
 // RepositoryStatusApplyConfiguration constructs a declarative configuration of the RepositoryStatus type for use with
@@ -58,5 +62,13 @@ func (b *RepositoryStatusApplyConfiguration) WithURI(value string) *RepositorySt
 // If called multiple times, the Origin field is set to the value of the last call.
 func (b *RepositoryStatusApplyConfiguration) WithOrigin(value apiv1alpha1.RepositoryOrigin) *RepositoryStatusApplyConfiguration {
 	b.Origin = &value
+	return b
+}
+
+// WithCreatedAt sets the CreatedAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the CreatedAt field is set to the value of the last call.
+func (b *RepositoryStatusApplyConfiguration) WithCreatedAt(value v1.Time) *RepositoryStatusApplyConfiguration {
+	b.CreatedAt = &value
 	return b
 }
