@@ -75,13 +75,6 @@ func TestMissAfterAPrebuildBuildsOnlyWhatChanged(t *testing.T) {
 	if hit.Outcome != runner.OutcomeHit || hitFirst != first || hitLast != "two" {
 		t.Errorf("%s, layers %s, %s", hit.Outcome, hitFirst, hitLast)
 	}
-	// --refresh takes nothing over, even as a prebuild.
-	fresh := newMachineOf(t, kind)
-	wants(t, fresh.finish(fresh.withPrograms(fresh.command("imagecache", "prebuild", before, "--refresh"), fresh.asCI())), 0)
-	refreshed := newMachineOf(t, kind)
-	if anew, _, _ := refreshed.layers(refreshed.prepared(before, "layers-refreshed").Image); anew == first {
-		t.Error("a refresh took layers over")
-	}
 }
 
 // TestLayersOfAnEnvironmentAreNotTakenOver is the attack that spec.layerReuse is about: a build that leaves something in a
