@@ -232,6 +232,8 @@ var rules = map[string][]rule{
 		},
 		{name: "keyCoverage is a known one", accepts: fields{"keyCoverage": "RequireComplete"}, refuses: fields{"keyCoverage": "Some"},
 			says: `spec.keyCoverage: Unsupported value: "Some": supported values: "Warn", "RequireComplete"`},
+		{name: "layerReuse is a known one", accepts: fields{"layerReuse": "Any"}, refuses: fields{"layerReuse": "All"},
+			says: `spec.layerReuse: Unsupported value: "All": supported values: "Prebuilds", "Off", "Any"`},
 		{name: "compression is a known one", accepts: fields{"compression": "Gzip"}, refuses: fields{"compression": "gzip"},
 			says: `spec.compression: Unsupported value: "gzip": supported values: "Zstd", "Gzip"`},
 		{name: "readers are roles or users", accepts: fields{"readers": []any{someRole, "arn:aws:iam::123456789012:user/name"}}, refuses: fields{"readers": []any{"arn:aws:iam::123456789012:root"}},
@@ -764,7 +766,7 @@ func TestDefaults(t *testing.T) {
 		},
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
-			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
+			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "layerReuse": "Prebuilds", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
 			"provenance": "None",
 		},
 		"DevcontainerImage": {
