@@ -146,7 +146,7 @@ func (p *Provider) Clients(target Target) *Clients {
 		KMS:            kms.NewFromConfig(cfg),
 		STS:            sts.NewFromConfig(cfg),
 		CloudFormation: cloudformation.NewFromConfig(cfg),
-		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg),
+		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg, withoutFIPS),
 		HTTP:           p.http,
 		config:         cfg,
 		time:           &p.time,
@@ -155,6 +155,13 @@ func (p *Provider) Clients(target Target) *Clients {
 	}
 	p.clients[target] = clients
 	return clients
+}
+
+// withoutFIPS lets the tagging service be reached with AWS_USE_FIPS_ENDPOINT: it has no FIPS endpoint in any partition
+// (https://docs.aws.amazon.com/general/latest/gr/arg.html), and the SDK would call a name that does not exist. The
+// controller only reads names and tags of repositories from it.
+func withoutFIPS(o *resourcegroupstaggingapi.Options) {
+	o.EndpointOptions.UseFIPSEndpoint = awssdk.FIPSEndpointStateDisabled
 }
 
 // cached keeps credentials until shortly before AWS ends them.

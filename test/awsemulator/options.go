@@ -84,7 +84,7 @@ type Options struct {
 
 var accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
 
-var regionPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 func (o Options) withDefaults() (Options, error) {
 	for _, d := range []struct {
