@@ -80,6 +80,15 @@ type ProjectImageCacheSpec struct {
 	// +default={"type": "AES256"}
 	Encryption Encryption `json:"encryption,omitempty,omitzero"`
 
+	// provenance tells what others can check with their own tools: None (the default) or Attach, which attaches the
+	// signed statement about each image that is published from now on to the image, where cosign verify-attestation
+	// and oras discover find it. The manager attaches after the publication, within minutes as a rule; if it can't
+	// within an hour, the image stays without. The statement in the image's own manifest, which decides what is a hit,
+	// is there in either case.
+	// +optional
+	// +default="None"
+	Provenance ProvenancePolicy `json:"provenance,omitempty"`
+
 	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
 	// stack's tag wins. Up to 45, each key once.
 	// +optional

@@ -29,7 +29,9 @@ type runnerFacts struct {
 	// stack.
 	stack    *cloudformation.Stack
 	stackErr error
-	rolesErr error
+	// stackLater is set if the stack is due and must wait for its turn. What was known of it stays.
+	stackLater *aws.LaterError
+	rolesErr   error
 	// keys are the signing keys that are in use, or nil. keysErr tells why they can't be read now.
 	keys     *signingkeys.Set
 	keysErr  error

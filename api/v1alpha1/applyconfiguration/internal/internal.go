@@ -352,6 +352,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: projectID
       type:
         scalar: string
+    - name: provenance
+      type:
+        namedType: dev.imagecache.api.v1alpha1.ProvenancePolicy
+      default: None
     - name: readers
       type:
         list:
@@ -411,6 +415,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: dev.imagecache.api.v1alpha1.ProvenancePolicy
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.Provider
   scalar: string
 - name: dev.imagecache.api.v1alpha1.PullOutcome

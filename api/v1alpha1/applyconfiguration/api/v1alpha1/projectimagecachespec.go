@@ -48,6 +48,12 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.
 	Encryption *EncryptionApplyConfiguration `json:"encryption,omitempty"`
+	// provenance tells what others can check with their own tools: None (the default) or Attach, which attaches the
+	// signed statement about each image that is published from now on to the image, where cosign verify-attestation
+	// and oras discover find it. The manager attaches after the publication, within minutes as a rule; if it can't
+	// within an hour, the image stays without. The statement in the image's own manifest, which decides what is a hit,
+	// is there in either case.
+	Provenance *apiv1alpha1.ProvenancePolicy `json:"provenance,omitempty"`
 	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
 	// stack's tag wins. Up to 45, each key once.
 	Tags []TagApplyConfiguration `json:"tags,omitempty"`
@@ -138,6 +144,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithAdoptionPolicy(value apiv1
 // If called multiple times, the Encryption field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithEncryption(value *EncryptionApplyConfiguration) *ProjectImageCacheSpecApplyConfiguration {
 	b.Encryption = value
+	return b
+}
+
+// WithProvenance sets the Provenance field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Provenance field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithProvenance(value apiv1alpha1.ProvenancePolicy) *ProjectImageCacheSpecApplyConfiguration {
+	b.Provenance = &value
 	return b
 }
 
