@@ -18,7 +18,8 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 	if err != nil {
 		return nil, err
 	}
-	statement, err := provenance.ForImage(r.recordOf(p, repository, built))
+	record := r.recordOf(p, repository, built)
+	statement, err := provenance.ForImage(record)
 	if err != nil {
 		return nil, fmt.Errorf("sign image: %w", err)
 	}
@@ -26,7 +27,15 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 	if err != nil {
 		return nil, fmt.Errorf("sign image: %w", err)
 	}
-	return built.Sign(envelope)
+	signed, err := built.Sign(envelope)
+	if err != nil {
+		return nil, err
+	}
+	// What no lookup would take is not published. The next lookup of this process then knows the result.
+	if _, err := keys.Verifier.Verify(signed.Manifest, signed.Digest, record.Claims); err != nil {
+		return nil, fmt.Errorf("verify the signed image: %w", err)
+	}
+	return signed, nil
 }
 
 // recordOf returns what the controller states about a checked image.

@@ -57,10 +57,9 @@ func (v *Verifier) Keys() []Key {
 	return v.list
 }
 
-// Verify returns the record of an image that a known key signed, if it is the image that is wanted. Config and Layers of
-// want are those of the manifest, whatever the caller sets. digest is the manifest's digest, which the caller has
-// computed or compared. The error is ErrUnsigned, ErrUnknownKey, ErrSignature, ErrForm
-// or a *MismatchError.
+// Verify returns the record of an image that a known key signed, if it is the image that is wanted. Config and Layers
+// of want are those of the manifest, whatever the caller sets. digest is the manifest's digest, which the caller has
+// computed or compared. The error is ErrUnsigned, ErrUnknownKey, ErrSignature, ErrForm or a *MismatchError.
 func (v *Verifier) Verify(manifest []byte, digest string, want Claims) (*Verified, error) {
 	found, err := v.Read(manifest, digest)
 	if err != nil {

@@ -103,7 +103,8 @@ func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.Devcontaine
 	var trusted *trust
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		secret, err = cluster.CredentialSecret(both, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
+		name := image.Status.PullCredentials.SecretName
+		secret, err = cluster.CredentialSecret(both, p.runner.Client, image.Namespace, name)
 		return err
 	})
 	group.Go(func() (err error) {

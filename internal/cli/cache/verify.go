@@ -153,7 +153,9 @@ func (v *verifyCommand) printTable(result *verified) error {
 	for _, fact := range [][2]string{
 		{"Image", result.Image},
 		{"Signature", "holds, by key " + provenance.ShortID(result.KeyID)},
-		{"Built for", fmt.Sprintf("request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project)},
+		{"Built for", fmt.Sprintf(
+			"request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project,
+		)},
 		{"Repository", result.RepositoryARN},
 		{"Hash", fmt.Sprintf("%s (version %d)", result.Hash, result.HashVersion)},
 		{"Platform", result.Platform},
