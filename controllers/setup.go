@@ -102,6 +102,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		return err
 	}
 	census.Serve(mgr.Elected(), s.PricePerGBMonth)
+	awsClock := provider.Clock(s.Clock)
 	keys, err := setupKeys(mgr, provider, s)
 	if err != nil {
 		return err
@@ -117,13 +118,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, Targets: targets,
 		},
 		&pullcredentials.Reconciler{
-			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: s.Clock, Targets: targets,
+			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: awsClock, Targets: targets,
 		},
 		&attachment.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock, Targets: targets, Keys: keys},
 		&eviction.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Targets: targets},
 		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
-			BuildLease: s.BuildLease, Targets: targets, Census: census, Keys: keys, ClusterUID: s.ClusterUID,
+			AWSClock: awsClock, BuildLease: s.BuildLease, Targets: targets, Census: census, Keys: keys, ClusterUID: s.ClusterUID,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -63,6 +63,18 @@ const (
 	KeyInputLocalEnv KeyInputKind = "LocalEnv"
 )
 
+// LayerCompression is how the layers of published images are compressed.
+// +kubebuilder:validation:Enum=Zstd;Gzip
+type LayerCompression string
+
+// Compressions of layers.
+const (
+	// Zstandard, in frames of 4 MiB: smaller than gzip, and unpacked in less time.
+	LayerCompressionZstd LayerCompression = "Zstd"
+	// Gzip, which everything can read.
+	LayerCompressionGzip LayerCompression = "Gzip"
+)
+
 // KeyCoverage tells what happens if a build reads more than its key covers.
 // +kubebuilder:validation:Enum=Warn;RequireComplete
 type KeyCoverage string

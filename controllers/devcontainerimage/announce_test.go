@@ -111,7 +111,7 @@ func TestEachTransitionOfARequestIsToldOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			recorder := events.NewFakeRecorder(10)
-			r := &Reconciler{Recorder: recorder, Clock: testclock.NewFakePassiveClock(fixture.Noon)}
+			r := &Reconciler{Recorder: recorder, Clock: testclock.NewFakePassiveClock(fixture.Noon), AWSClock: testclock.NewFakePassiveClock(fixture.Noon)}
 			object := &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Name: "me", Namespace: "a"}, Spec: test.spec, Status: test.after}
 			counts, made := fixture.Told(t, recorder, func() { r.announce(object, &test.before) })
 			if diff := cmp.Diff(test.counts, counts); diff != "" {
@@ -137,7 +137,7 @@ func TestPullReportIsLatchedSoThatLaterReportsDoNotCountItAgain(t *testing.T) {
 		},
 	}
 	recorder := events.NewFakeRecorder(10)
-	r := &Reconciler{Recorder: recorder, Clock: testclock.NewFakePassiveClock(fixture.Noon)}
+	r := &Reconciler{Recorder: recorder, Clock: testclock.NewFakePassiveClock(fixture.Noon), AWSClock: testclock.NewFakePassiveClock(fixture.Noon)}
 	report := func() map[string]float64 {
 		before := image.Status.DeepCopy()
 		image.Status = lateStatus(image)

@@ -41,7 +41,7 @@ func TestAnswerIsTimedThoughTheCensusHearsOfItsEndFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorder := events.NewFakeRecorder(10)
-	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock, writes: ownwrites.New(clock), Census: census}
+	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock, AWSClock: clock, writes: ownwrites.New(clock), Census: census}
 	census.OnAdd(image, false)
 	clock.SetTime(fixture.Noon.Add(3 * time.Second))
 	p := &pass{image: image, status: v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheHit, Reason: v1alpha1.ReasonImageFound}, now: clock.Now()}

@@ -32,6 +32,8 @@ type Reconciler struct {
 	Granter  *sts.Granter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// AWSClock is AWS' clock.
+	AWSClock clock.PassiveClock
 	// BuildLease is how long a builder keeps its lease without renewing it. Zero means 45 s.
 	BuildLease time.Duration
 
@@ -58,7 +60,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 	if r.writes.IsBehind(image) {
 		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
 	}
-	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now()}
+	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now(), awsNow: r.AWSClock.Now()}
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("environment", image.Spec.EnvironmentID))
 	if !image.DeletionTimestamp.IsZero() {
 		// The request goes when its upload rights are removed and its lease is released.

@@ -29,7 +29,7 @@ func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) erro
 	if err != nil {
 		return err
 	}
-	if why := nearest(asked, cached, policyOf(p.project), p.now); why != "" {
+	if why := nearest(asked, cached, policyOf(p.project), p.awsNow); why != "" {
 		decided.explanation = why
 	}
 	return nil

@@ -55,7 +55,7 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), keys.Verifier, cachedOf(found), p.now)
+	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), keys.Verifier, cachedOf(found), p.awsNow)
 	if decided.reason == v1alpha1.ReasonImageNotFound {
 		if err := r.explain(ctx, p, &decided); err != nil {
 			return ending{}, err

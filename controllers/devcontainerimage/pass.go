@@ -20,6 +20,7 @@ type pass struct {
 	project *v1alpha1.ProjectImageCache
 	runner  *v1alpha1.RunnerImageCache
 	now     time.Time
+	awsNow  time.Time // by AWS' clock, to compare with times of AWS
 	// inputs are the inputs of inline contents, if this pass computed their hash.
 	inputs []publication.Input
 	// leaseLeft is how long the build lease of this request is still valid. The pass is repeated then at the latest.

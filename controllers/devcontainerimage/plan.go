@@ -88,10 +88,15 @@ func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
 	return policy
 }
 
-// mayPublish reports whether a request may ever become a builder. It must be the initial build of a new environment,
-// and not the environment's second request of that kind. others must contain all requests of the environment.
+// mayPublish reports whether a request may ever become a builder: a prebuild, which admission allowed, or the initial
+// build of a new environment that is not the environment's second request of that kind. others must contain all
+// requests of the environment.
 func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
-	if image.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated {
+	switch image.Spec.Trigger {
+	case v1alpha1.TriggerPrebuild:
+		return "", true
+	case v1alpha1.TriggerEnvironmentCreated:
+	default:
 		return "a rebuild never publishes", false
 	}
 	for i := range others {

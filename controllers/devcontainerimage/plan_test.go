@@ -184,6 +184,13 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	if _, may := mayPublish(&rebuild, nil); may {
 		t.Error("a rebuild may publish")
 	}
+	prebuild := request("p", time.Minute, func(i *v1alpha1.DevcontainerImage) { i.Spec.Trigger = v1alpha1.TriggerPrebuild })
+	if why, may := mayPublish(&prebuild, both); !may {
+		t.Errorf("a prebuild may not publish: %s", why)
+	}
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{prebuild}); !may {
+		t.Error("a prebuild keeps the creation from publishing")
+	}
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{rebuild}); !may {
 		t.Error("a rebuild keeps the creation from publishing")
 	}

@@ -71,7 +71,7 @@ func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.R
 
 // awaitUpload waits for the runner until the deadline.
 func (r *Reconciler) awaitUpload(ctx context.Context, p *pass) (ending, error) {
-	left := p.status.PushCredentials.ExpiresAt.Sub(p.now)
+	left := p.status.PushCredentials.ExpiresAt.Sub(p.awsNow)
 	if left <= 0 {
 		return r.timeOut(ctx, p)
 	}
@@ -147,7 +147,7 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return r.publishedAs(ctx, p, signed)
 	}
 	if current.Digest != p.status.ReplacesDigest {
-		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), keys.Verifier, p.now)
+		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
 		if unusable == publication.Usable && about.UID == string(p.image.UID) {
 			// An earlier pass has put this build, and no two signatures are equal.
 			earlier := *signed
@@ -170,7 +170,7 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 
 // publishedAs records that the image was published under its hash.
 func (r *Reconciler) publishedAs(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
-	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.now}
+	image := ecr.Image{Digest: built.Digest, MediaType: built.MediaType, SizeBytes: built.SizeBytes, PushedAt: p.awsNow}
 	p.status.Image = p.cachedImage(&image, built.BuildSeconds)
 	log.FromContext(ctx).Info("Published the image",
 		"configHash", p.status.ConfigHash, "digest", built.Digest, "sizeBytes", built.SizeBytes)
@@ -185,7 +185,7 @@ func (r *Reconciler) conclude(ctx context.Context, p *pass, f fate) (ending, err
 	}
 	p.status.MissingLayers = nil
 	if p.status.Image != nil {
-		p.status.PullCredentials = projects.UsablePullCredentials(p.project, p.now)
+		p.status.PullCredentials = projects.UsablePullCredentials(p.project, p.awsNow)
 	}
 	return finished(f.reason, f.message).with(f), nil
 }

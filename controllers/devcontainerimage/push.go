@@ -44,7 +44,7 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 		SecretName:  pushSecretName(p.image),
 		OwnerKind:   "DevcontainerImage",
 		Owner:       p.image,
-	}.Create(ctx, r.Client, r.Granter, target.Address, p.now)
+	}.Create(ctx, r.Client, r.Granter, target.Address, p.awsNow)
 	if err != nil {
 		return err
 	}

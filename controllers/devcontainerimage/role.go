@@ -109,7 +109,7 @@ func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository
 	if err != nil {
 		return false, err
 	}
-	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), keys.Verifier, p.now)
+	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
 	if unusable != publication.Usable {
 		p.status.ReplacesDigest = found.Digest
 		return false, nil

@@ -37,7 +37,7 @@ func (q *recordedQueue) AddWithOpts(options priorityqueue.AddOpts, items ...reco
 }
 
 func TestAManagerThatStartsAnswersBeforeItLooksAtWhatIsFinished(t *testing.T) {
-	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(fixture.Noon)}
+	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(fixture.Noon), AWSClock: clocktesting.NewFakePassiveClock(fixture.Noon)}
 	queue := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
 	for name, image := range map[string]v1alpha1.DevcontainerImage{
 		"open":           {},
@@ -64,7 +64,7 @@ func TestAManagerThatStartsAnswersBeforeItLooksAtWhatIsFinished(t *testing.T) {
 }
 
 func TestWhatWakesARequest(t *testing.T) {
-	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(fixture.Noon)}
+	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(fixture.Noon), AWSClock: clocktesting.NewFakePassiveClock(fixture.Noon)}
 	for name, test := range map[string]struct {
 		before, after metav1.ObjectMeta
 		wakes         bool

@@ -34,7 +34,8 @@ type Reconciler struct {
 	Client   client.Client
 	Granter  *sts.Granter
 	Recorder events.EventRecorder
-	Clock    clock.PassiveClock
+	// Clock is AWS' clock: what it is compared with are mostly ends of credentials.
+	Clock clock.PassiveClock
 
 	Targets *awstarget.Targets
 

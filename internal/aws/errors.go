@@ -60,6 +60,7 @@ var deniedCodes = map[string]bool{
 	"InvalidClientTokenId":                 true,
 	"InvalidIdentityToken":                 true,
 	"InvalidSignatureException":            true,
+	"KmsException":                         true,
 	"MissingAuthenticationTokenException":  true,
 	"NotAuthorized":                        true,
 	"OptInRequired":                        true,
@@ -166,12 +167,23 @@ func describe(err error) string {
 		if said := withoutRequestIDs(api.ErrorMessage()); said != "" {
 			text += ": " + said
 		}
+		if advice := adviceOn[api.ErrorCode()]; advice != "" {
+			text += "; " + advice
+		}
 		return prefix + text
 	}
 	if prefix == "" {
 		return err.Error()
 	}
 	return prefix + transportMessage(err)
+}
+
+// adviceOn is what to do about errors whose own words don't tell it.
+var adviceOn = map[string]string{
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html#encryption-at-rest-iam
+	"KmsException": "the controller's role and the key's policy must allow kms:DescribeKey, kms:CreateGrant and " +
+		"kms:RetireGrant through ECR (statement EncryptedRepositories of config/aws/controller-policy.json), " +
+		"and the key must be enabled and in the repository's region",
 }
 
 // transportMessage describes why no answer arrived.

@@ -28,6 +28,12 @@ func TestErrorsAreSortedAndSaid(t *testing.T) {
 			operation(errors.New(`Get "https://storage/layer?X-Amz-Signature=SECRET": EOF`)), ClassOther,
 			`ecr PutImage: Get "https://storage/layer?REDACTED": EOF`,
 		},
+		"a key": {
+			operation(&smithy.GenericAPIError{Code: "KmsException", Message: "AccessDeniedException"}), ClassAccessDenied,
+			"ecr PutImage: KmsException: AccessDeniedException; the controller's role and the key's policy must allow " +
+				"kms:DescribeKey, kms:CreateGrant and kms:RetireGrant through ECR (statement EncryptedRepositories of " +
+				"config/aws/controller-policy.json), and the key must be enabled and in the repository's region",
+		},
 		"throttled":    {operation(&smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded"}), ClassThrottled, "ecr PutImage: ThrottlingException: Rate exceeded"},
 		"too many":     {operation(&smithy.GenericAPIError{Code: "TooManyRequestsException"}), ClassThrottled, "ecr PutImage: TooManyRequestsException"},
 		"a quota":      {operation(&smithy.GenericAPIError{Code: "LimitExceededException", Message: "too many repositories"}), ClassOther, "ecr PutImage: LimitExceededException: too many repositories"},

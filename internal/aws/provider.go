@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
 )
 
 // callTimeout limits one call, including all its attempts and the time it waits for its turn.
@@ -54,6 +55,7 @@ type Provider struct {
 	roleARN     string
 	sessionName string
 	http        *awshttp.BuildableClient
+	time        serverTime
 
 	mu      sync.Mutex
 	clients map[Target]*Clients
@@ -84,10 +86,15 @@ func NewProvider(ctx context.Context, options Options) (*Provider, error) {
 	if options.SessionName == "" {
 		options.SessionName = "imagecache-controller"
 	}
-	return &Provider{
+	p := &Provider{
 		config: cfg, roleARN: webIdentityRole(cfg), sessionName: options.SessionName, http: client,
 		clients: map[Target]*Clients{},
-	}, nil
+	}
+	p.config.APIOptions = append(p.config.APIOptions, p.time.install)
+	if cfg.Credentials != nil {
+		p.config.Credentials = p.cached(cfg.Credentials)
+	}
+	return p, nil
 }
 
 // Clients are the clients of one target.
@@ -103,6 +110,7 @@ type Clients struct {
 	HTTP awssdk.HTTPClient
 
 	config   awssdk.Config
+	time     *serverTime
 	roleARN  string
 	identity identity
 }
@@ -123,14 +131,13 @@ func (p *Provider) Clients(target Target) *Clients {
 	roleARN := p.roleARN
 	if target.AssumeRoleARN != "" {
 		roleARN = target.AssumeRoleARN
-		cfg.Credentials = awssdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(
+		cfg.Credentials = p.cached(stscreds.NewAssumeRoleProvider(
 			sts.NewFromConfig(cfg), target.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
 				o.RoleSessionName = p.sessionName
 				if target.ExternalID != "" {
 					o.ExternalID = awssdk.String(target.ExternalID)
 				}
-			}),
-			func(o *awssdk.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
+			}))
 	}
 	clients := &Clients{
 		Region:         cfg.Region,
@@ -139,14 +146,33 @@ func (p *Provider) Clients(target Target) *Clients {
 		KMS:            kms.NewFromConfig(cfg),
 		STS:            sts.NewFromConfig(cfg),
 		CloudFormation: cloudformation.NewFromConfig(cfg),
-		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg),
+		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg, withoutFIPS),
 		HTTP:           p.http,
 		config:         cfg,
+		time:           &p.time,
 		roleARN:        roleARN,
 		identity:       identity{turn: make(chan struct{}, 1)},
 	}
 	p.clients[target] = clients
 	return clients
+}
+
+// withoutFIPS lets the tagging service be reached with AWS_USE_FIPS_ENDPOINT: it has no FIPS endpoint in any partition
+// (https://docs.aws.amazon.com/general/latest/gr/arg.html), and the SDK would call a name that does not exist. The
+// controller only reads names and tags of repositories from it.
+func withoutFIPS(o *resourcegroupstaggingapi.Options) {
+	o.EndpointOptions.UseFIPSEndpoint = awssdk.FIPSEndpointStateDisabled
+}
+
+// cached keeps credentials until shortly before AWS ends them.
+func (p *Provider) cached(credentials awssdk.CredentialsProvider) awssdk.CredentialsProvider {
+	return awssdk.NewCredentialsCache(localExpiry{credentials, &p.time},
+		func(o *awssdk.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
+}
+
+// Clock is Provider.Clock.
+func (c *Clients) Clock(local clock.PassiveClock) clock.PassiveClock {
+	return correctedClock{local, c.time}
 }
 
 // ECRAs returns a client of the same region, settings and rate limits that uses other credentials.

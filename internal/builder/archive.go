@@ -37,10 +37,12 @@ type archive struct {
 }
 
 // readArchive reads an image out of an archive; its layers go into dir.
-func readArchive(ctx context.Context, content io.Reader, dir string) (v1.Image, error) {
+func readArchive(
+	ctx context.Context, content io.Reader, dir string, format compression.Format,
+) (v1.Image, error) {
 	a := &archive{
 		dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{},
-		pool: compression.NewPool(ctx),
+		pool: compression.NewPool(ctx, format),
 	}
 	var err error
 	priority.Do(ctx, func() { err = a.readAll(ctx, content) })

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -80,7 +81,7 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 	if result.ImageName != built || result.Duration <= 0 {
 		t.Errorf("Build: %+v", result)
 	}
-	image, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
+	image, err := e.Engine.Save(ctx, built, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 	if got := metadataOf(t, image); !strings.Contains(got, `"remoteUser":"root"`) {
 		t.Errorf("metadata %q, want the remote user", got)
 	}
-	again, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
+	again, err := e.Engine.Save(ctx, built, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 	if err := e.Engine.Tag(ctx, byDigest, pulled); err != nil {
 		t.Fatal(err)
 	}
-	back, err := e.Engine.Save(ctx, pulled, t.TempDir(), nil)
+	back, err := e.Engine.Save(ctx, pulled, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func keepsBuildsWithFeaturesApart(t *testing.T, e enginetest.Environment) {
 				t.Error(err)
 				return
 			}
-			image, err := e.Engine.Save(ctx, built, t.TempDir(), nil)
+			image, err := e.Engine.Save(ctx, built, t.TempDir(), compression.Gzip, nil)
 			if err != nil {
 				t.Error(err)
 				return

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"imagecache.dev/internal/compression"
 )
 
 // savedByContainerd is what "docker save" writes with the containerd image store: an OCI layout whose index has the image
@@ -93,7 +95,7 @@ func TestAnIndexWithAnAttestationIsUnwrapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	built = mutate.MediaType(built, types.OCIManifestSchema1)
-	saved, err := readArchive(t.Context(), bytes.NewReader(savedByContainerd(t, built)), t.TempDir())
+	saved, err := readArchive(t.Context(), bytes.NewReader(savedByContainerd(t, built)), t.TempDir(), compression.Gzip)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,7 @@ func TestAnIndexWithAnAttestationIsUnwrapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if manifest.MediaType != types.DockerManifestSchema2 || manifest.Config.Digest != want.Config.Digest || len(manifest.Layers) != len(want.Layers) {
+	if manifest.MediaType != types.OCIManifestSchema1 || manifest.Config.Digest != want.Config.Digest || len(manifest.Layers) != len(want.Layers) {
 		t.Fatalf("manifest %+v, want that of one image with the configuration %s", manifest, want.Config.Digest)
 	}
 	for i, layer := range manifest.Layers {
@@ -126,7 +128,7 @@ func TestArchiveThatBreaksOffIsAnError(t *testing.T) {
 	}
 	archive := savedByContainerd(t, built)
 	for _, part := range []int{1, 3} {
-		if _, err := readArchive(t.Context(), bytes.NewReader(archive[:len(archive)*part/4]), t.TempDir()); err == nil {
+		if _, err := readArchive(t.Context(), bytes.NewReader(archive[:len(archive)*part/4]), t.TempDir(), compression.Gzip); err == nil {
 			t.Errorf("%s of an archive is read as all of it", fmt.Sprintf("%d/4", part))
 		}
 	}

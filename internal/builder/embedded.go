@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imageconfig"
@@ -144,10 +145,12 @@ func metadataEntries(label string) []json.RawMessage {
 	return nil
 }
 
-func (e *embedded) Save(ctx context.Context, name, dir string, _ func(int64)) (v1.Image, error) {
+func (e *embedded) Save(
+	ctx context.Context, name, dir string, format compression.Format, _ func(int64),
+) (v1.Image, error) {
 	var image v1.Image
 	var err error
-	priority.Do(ctx, func() { image, err = saveStored(ctx, e.store, name, dir) })
+	priority.Do(ctx, func() { image, err = saveStored(ctx, e.store, name, dir, format) })
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/test/enginetest"
 	"imagecache.dev/test/testimage"
 )
@@ -84,7 +85,7 @@ func TestTheEmbeddedBuilderAddsTheMetadata(t *testing.T) {
 	if _, err := engine.Build(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	image, err := engine.Save(t.Context(), "built:1", t.TempDir(), nil)
+	image, err := engine.Save(t.Context(), "built:1", t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func TestTheEmbeddedBuilderAddsTheMetadata(t *testing.T) {
 	if got, want := metadataOf(t, image), `[{"remoteUser":"base"},{"customizations":{"x":[1]},"remoteUser":"me"}]`; strings.ReplaceAll(got, " ", "") != want {
 		t.Errorf("metadata %s, want %s", got, want)
 	}
-	if mediaType, err := image.MediaType(); err != nil || mediaType != types.DockerManifestSchema2 {
+	if mediaType, err := image.MediaType(); err != nil || mediaType != types.OCIManifestSchema1 {
 		t.Errorf("media type %s, %v", mediaType, err)
 	}
 	want, _ := base.ConfigFile()
@@ -111,10 +112,10 @@ func TestTheEmbeddedBuilderAddsTheMetadata(t *testing.T) {
 			t.Errorf("Remove: %v", err)
 		}
 	}
-	if _, err := engine.Save(t.Context(), "built:1", t.TempDir(), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := engine.Save(t.Context(), "built:1", t.TempDir(), compression.Gzip, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Save of what is removed: %v", err)
 	}
-	if _, err := engine.Save(t.Context(), "tagged:1", t.TempDir(), nil); err != nil {
+	if _, err := engine.Save(t.Context(), "tagged:1", t.TempDir(), compression.Gzip, nil); err != nil {
 		t.Errorf("Save: %v", err)
 	}
 	if err := engine.Remove(t.Context(), "tagged:1"); err != nil {
@@ -176,7 +177,7 @@ func TestBothBuildersMakeTheSameMetadata(t *testing.T) {
 		if _, err := engine.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: "localhost/imagecache-test/same:1"}); err != nil {
 			t.Fatal(err)
 		}
-		image, err := engine.Save(t.Context(), "localhost/imagecache-test/same:1", t.TempDir(), nil)
+		image, err := engine.Save(t.Context(), "localhost/imagecache-test/same:1", t.TempDir(), compression.Gzip, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"imagecache.dev/internal/compression"
 )
 
 // Names of engines.
@@ -44,13 +46,15 @@ type Engine interface {
 	// blocks until the build ends; ending ctx ends all processes of the build.
 	Build(ctx context.Context, r Request) (*Result, error)
 	// Save writes the store's image with a name or an ID into the folder dir and returns it. Each
-	// layer is compressed once; the same layer gives the same bytes each time.
+	// layer is compressed once, in this format unless it is in gzip already; the same layer gives the same bytes each time.
 	// With a context of priority.Low it works at low priority, as far as it
 	// works in this process and its children. progress, which may be nil,
 	// receives from time to time how many bytes the engine has written:
 	// uncompressed ones, whose total is not known.
 	// The image reads from dir for as long as it is used.
-	Save(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error)
+	Save(
+		ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
+	) (v1.Image, error)
 	// Load puts an image into the store under a name.
 	Load(ctx context.Context, image v1.Image, name string) error
 	// Pull gets an image, best named by digest, from its registry.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -34,7 +35,7 @@ func TestIDNamesWhatWasBuiltAfterAnotherBuildTookTheName(t *testing.T) {
 			}
 			ids["third"] = build("third")
 			for want, id := range ids {
-				image, err := e.Engine.Save(t.Context(), id, t.TempDir(), nil)
+				image, err := e.Engine.Save(t.Context(), id, t.TempDir(), compression.Gzip, nil)
 				if err != nil && want == "first" {
 					continue // containerd's store keeps no image without a name
 				}
@@ -44,7 +45,7 @@ func TestIDNamesWhatWasBuiltAfterAnotherBuildTookTheName(t *testing.T) {
 					t.Errorf("the ID of the %s build names the content %q", want, got)
 				}
 			}
-			if _, err := e.Engine.Save(t.Context(), "sha256:00000000000000000000000000000000000000000000000000000000000000aa", t.TempDir(), nil); err == nil {
+			if _, err := e.Engine.Save(t.Context(), "sha256:00000000000000000000000000000000000000000000000000000000000000aa", t.TempDir(), compression.Gzip, nil); err == nil {
 				t.Error("an unknown ID is no error")
 			}
 		})
@@ -63,7 +64,7 @@ func TestTheEmbeddedBuilderSavesByID(t *testing.T) {
 		return result.ImageID
 	}
 	first := build(`{"remoteUser": "one"}`)
-	if _, err := e.Save(t.Context(), first, t.TempDir(), nil); err != nil {
+	if _, err := e.Save(t.Context(), first, t.TempDir(), compression.Gzip, nil); err != nil {
 		t.Errorf("Save: %v", err)
 	}
 	second := build(`{"remoteUser": "two"}`)
@@ -71,10 +72,10 @@ func TestTheEmbeddedBuilderSavesByID(t *testing.T) {
 		t.Fatal(err)
 	}
 	build(`{"remoteUser": "three"}`)
-	if _, err := e.Save(t.Context(), first, t.TempDir(), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := e.Save(t.Context(), first, t.TempDir(), compression.Gzip, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Save of what another build replaced: %v", err)
 	}
-	if image, err := e.Save(t.Context(), second, t.TempDir(), nil); err != nil || metadataOf(t, image) != `{"remoteUser": "two"}` {
+	if image, err := e.Save(t.Context(), second, t.TempDir(), compression.Gzip, nil); err != nil || metadataOf(t, image) != `{"remoteUser": "two"}` {
 		t.Errorf("Save of what has another name: %v", err)
 	}
 }

@@ -10,9 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// savedImage is an image whose layers are files. Its manifest is Docker's
-// schema 2: the reference CLI reads that, or an index, from a registry, and
-// not a lone OCI manifest.
+// savedImage is an image with an OCI manifest whose layers are files.
 type savedImage struct {
 	config   []byte // as the engine wrote it
 	layers   []*layer
@@ -34,15 +32,19 @@ func (i *savedImage) seal() error {
 	}
 	manifest := v1.Manifest{
 		SchemaVersion: 2,
-		MediaType:     types.DockerManifestSchema2,
-		Config:        v1.Descriptor{MediaType: types.DockerConfigJSON, Size: size, Digest: digest},
+		MediaType:     types.OCIManifestSchema1,
+		Config:        v1.Descriptor{MediaType: types.OCIConfigJSON, Size: size, Digest: digest},
 		Layers:        []v1.Descriptor{},
 	}
 	for n, l := range i.layers {
 		if want := config.RootFS.DiffIDs[n]; l.diffID != want {
 			return fmt.Errorf("layer %d is %s, the configuration says %s", n+1, l.diffID, want)
 		}
-		manifest.Layers = append(manifest.Layers, v1.Descriptor{MediaType: types.DockerLayer, Size: l.size, Digest: l.digest})
+		described, err := l.Descriptor()
+		if err != nil {
+			return err
+		}
+		manifest.Layers = append(manifest.Layers, *described)
 	}
 	i.manifest, err = json.Marshal(manifest)
 	return err
@@ -50,7 +52,7 @@ func (i *savedImage) seal() error {
 
 func (i *savedImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
 func (i *savedImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
-func (i *savedImage) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
+func (i *savedImage) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 func (i *savedImage) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
 	for _, l := range i.layers {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -32,7 +33,7 @@ func TestEveryEngineBuildsFeatures(t *testing.T) {
 					if err != nil {
 						t.Fatalf("Build: %v\n%s", err, logs.String())
 					}
-					image, err := e.Engine.Save(t.Context(), built, t.TempDir(), nil)
+					image, err := e.Engine.Save(t.Context(), built, t.TempDir(), compression.Gzip, nil)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -16,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/imagelabel"
 )
 
 // layer is a compressed layer in a file.
@@ -24,13 +26,34 @@ type layer struct {
 	digest v1.Hash
 	diffID v1.Hash
 	size   int64
+	format compression.Format
+	plain  int64 // size when it is decompressed, 0 if that is not known
 }
 
-func (l *layer) Digest() (v1.Hash, error)            { return l.digest, nil }
-func (l *layer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
-func (l *layer) Size() (int64, error)                { return l.size, nil }
-func (l *layer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
-func (l *layer) Compressed() (io.ReadCloser, error)  { return os.Open(l.path) }
+func (l *layer) Digest() (v1.Hash, error)           { return l.digest, nil }
+func (l *layer) DiffID() (v1.Hash, error)           { return l.diffID, nil }
+func (l *layer) Size() (int64, error)               { return l.size, nil }
+func (l *layer) Compressed() (io.ReadCloser, error) { return os.Open(l.path) }
+
+func (l *layer) MediaType() (types.MediaType, error) {
+	if l.format == compression.Zstd {
+		return types.OCILayerZStd, nil
+	}
+	return types.OCILayer, nil
+}
+
+// Descriptor describes the layer in a manifest: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/partial#Descriptor
+func (l *layer) Descriptor() (*v1.Descriptor, error) {
+	mediaType, err := l.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	described := &v1.Descriptor{MediaType: mediaType, Size: l.size, Digest: l.digest}
+	if l.plain > 0 {
+		described.Annotations = map[string]string{imagelabel.UncompressedBytes: strconv.FormatInt(l.plain, 10)}
+	}
+	return described, nil
+}
 
 // Magic numbers: https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1,
 // https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
@@ -39,12 +62,13 @@ const (
 	zstdMagic = "\x28\xb5\x2f\xfd"
 )
 
-// layerFile is a layer that is being written as a gzip file.
+// layerFile is a layer that is being written as a compressed file.
 type layerFile struct {
 	file             *os.File
 	compressed, diff hash.Hash
-	out              *counter
-	compressor       *compression.Writer // none for a layer that was gzip already
+	out, plain       *counter
+	format           compression.Format
+	compressor       *compression.Writer // none for a layer that was compressed already
 }
 
 // newLayerFile makes the file of a layer in dir; finish or drop must follow.
@@ -55,32 +79,59 @@ func newLayerFile(dir string) (*layerFile, error) {
 	}
 	f := &layerFile{file: file, compressed: sha256.New(), diff: sha256.New()}
 	f.out = &counter{Writer: io.MultiWriter(file, f.compressed)}
+	f.plain = &counter{Writer: f.diff}
 	return f, nil
 }
 
-// read takes all of a layer, compressed or not. One that is gzip already stays
-// as it is.
+// read takes all of a layer, compressed or not. One that is gzip already, or in the pool's format, stays as it is.
 func (f *layerFile) read(content io.Reader, pool *compression.Pool) error {
 	buffered := bufio.NewReaderSize(content, 256<<10)
 	magic, _ := buffered.Peek(4)
+	f.format = pool.Format()
 	switch {
 	case len(magic) >= 2 && string(magic[:2]) == gzipMagic:
-		return keepLayer(buffered, f.out, f.diff)
+		f.format = compression.Gzip
+		return f.keep(buffered, func(compressed io.Reader) (io.ReadCloser, error) { return gzip.NewReader(compressed) })
+	case string(magic) == zstdMagic && f.format == compression.Zstd:
+		return f.keep(buffered, plainZstd)
 	case string(magic) == zstdMagic:
-		plain, err := zstd.NewReader(buffered)
+		plain, err := plainZstd(buffered)
 		if err != nil {
 			return err
 		}
-		defer plain.Close()
+		defer func() { _ = plain.Close() }()
 		return f.compress(plain, pool)
 	default:
 		return f.compress(buffered, pool)
 	}
 }
 
+func plainZstd(compressed io.Reader) (io.ReadCloser, error) {
+	plain, err := zstd.NewReader(compressed)
+	if err != nil {
+		return nil, err
+	}
+	return plain.IOReadCloser(), nil
+}
+
 func (f *layerFile) compress(plain io.Reader, pool *compression.Pool) error {
 	f.compressor = compression.NewWriter(f.out, pool)
-	_, err := io.Copy(io.MultiWriter(f.diff, f.compressor), plain)
+	_, err := io.Copy(io.MultiWriter(f.plain, f.compressor), plain)
+	return err
+}
+
+// keep copies a compressed layer, and decompresses it for its diff ID alone.
+func (f *layerFile) keep(compressed io.Reader, decompress func(io.Reader) (io.ReadCloser, error)) error {
+	copied := io.TeeReader(compressed, f.out)
+	plain, err := decompress(copied)
+	if err != nil {
+		return fmt.Errorf("decompress layer: %w", err)
+	}
+	defer func() { _ = plain.Close() }()
+	if _, err := io.Copy(f.plain, plain); err != nil {
+		return fmt.Errorf("decompress layer: %w", err)
+	}
+	_, err = io.Copy(io.Discard, copied)
 	return err
 }
 
@@ -98,7 +149,9 @@ func (f *layerFile) finish() (*layer, error) {
 		f.drop()
 		return nil, err
 	}
-	l := &layer{digest: sumOf(f.compressed), diffID: sumOf(f.diff), size: f.out.written}
+	l := &layer{
+		digest: sumOf(f.compressed), diffID: sumOf(f.diff), size: f.out.written, format: f.format, plain: f.plain.written,
+	}
 	l.path = filepath.Join(filepath.Dir(f.file.Name()), l.digest.Hex)
 	return l, os.Rename(f.file.Name(), l.path)
 }
@@ -112,7 +165,7 @@ func (f *layerFile) drop() {
 	_ = os.Remove(f.file.Name())
 }
 
-// writeLayer writes one layer as a gzip file into dir.
+// writeLayer writes one layer as a compressed file into dir.
 func writeLayer(content io.Reader, dir string, pool *compression.Pool) (*layer, error) {
 	file, err := newLayerFile(dir)
 	if err != nil {
@@ -123,20 +176,6 @@ func writeLayer(content io.Reader, dir string, pool *compression.Pool) (*layer, 
 		return nil, err
 	}
 	return file.finish()
-}
-
-// keepLayer copies a compressed layer, and decompresses it for its diff ID alone.
-func keepLayer(compressed io.Reader, out io.Writer, diff hash.Hash) error {
-	copied := io.TeeReader(compressed, out)
-	plain, err := gzip.NewReader(copied)
-	if err != nil {
-		return fmt.Errorf("decompress layer: %w", err)
-	}
-	if _, err := io.Copy(diff, plain); err != nil {
-		return fmt.Errorf("decompress layer: %w", err)
-	}
-	_, err = io.Copy(io.Discard, copied)
-	return err
 }
 
 func sumOf(h hash.Hash) v1.Hash {

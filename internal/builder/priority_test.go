@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/priority"
 )
 
@@ -43,7 +44,7 @@ func TestSavingAtLowPriorityLowersItsProgramAlone(t *testing.T) {
 		ctx  context.Context
 		want int
 	}{{priority.Low(t.Context()), max(own, 10)}, {t.Context(), own}} {
-		if _, err := engine.Save(test.ctx, "image", t.TempDir(), nil); err == nil {
+		if _, err := engine.Save(test.ctx, "image", t.TempDir(), compression.Gzip, nil); err == nil {
 			t.Error("no error of a program that fails")
 		}
 		content, err := os.ReadFile(told)

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/dockerconfig"
 )
 
@@ -100,7 +101,7 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 		return fmt.Errorf("load image: %w", err)
 	}
 	reader, writer := io.Pipe()
-	go func() { _ = writer.CloseWithError(tarball.Write(tag, image, writer)) }()
+	go func() { _ = writer.CloseWithError(tarball.Write(tag, readable{image}, writer)) }()
 	c := command{path: p.path, arguments: []string{"load", "--quiet"}, stdin: reader}
 	err = p.runWithFolder(ctx, c)
 	_ = reader.Close() // ends the writer where the engine did not read all
@@ -110,7 +111,9 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 	return nil
 }
 
-func (p *program) Save(ctx context.Context, name, dir string, progress func(bytes int64)) (v1.Image, error) {
+func (p *program) Save(
+	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
+) (v1.Image, error) {
 	arguments := []string{"save"}
 	if p.name == Podman {
 		arguments = append(arguments, "--format", "docker-archive")
@@ -126,7 +129,7 @@ func (p *program) Save(ctx context.Context, name, dir string, progress func(byte
 		_ = writer.Close()
 		done <- err
 	}()
-	image, err := readArchive(ctx, &countedReader{Reader: reader, progress: progress}, dir)
+	image, err := readArchive(ctx, &countedReader{Reader: reader, progress: progress}, dir, format)
 	_ = reader.Close() // ends an engine that still writes
 	if saveErr := <-done; saveErr != nil && err != nil {
 		err = saveErr // the reader's error only follows from it

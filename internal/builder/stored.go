@@ -17,8 +17,10 @@ import (
 
 // saveStored takes an image out of a store as Engine.Save says. Layers that are
 // gzip already are linked, not copied.
-func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) (v1.Image, error) {
-	saved := &savedImage{}
+func saveStored(
+	ctx context.Context, store imagelayout.Store, name, dir string, format compression.Format,
+) (v1.Image, error) {
+	saved, pool := &savedImage{}, compression.NewPool(ctx, format)
 	err := store.View(ctx, name, func(image v1.Image) (err error) {
 		if saved.config, err = image.RawConfigFile(); err != nil {
 			return err
@@ -28,7 +30,7 @@ func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) 
 			return err
 		}
 		for _, stored := range layers {
-			l, err := saveStoredLayer(ctx, store, stored, dir)
+			l, err := saveStoredLayer(store, stored, dir, pool)
 			if err != nil {
 				return err
 			}
@@ -45,7 +47,7 @@ func saveStored(ctx context.Context, store imagelayout.Store, name, dir string) 
 	return partial.CompressedToImage(saved)
 }
 
-func saveStoredLayer(ctx context.Context, store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
+func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string, pool *compression.Pool) (*layer, error) {
 	mediaType, err := stored.MediaType()
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func saveStoredLayer(ctx context.Context, store imagelayout.Store, stored v1.Lay
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir, compression.NewPool(ctx))
+	l, err := writeLayer(content, dir, pool)
 	return l, errors.Join(err, content.Close())
 }
 
@@ -71,7 +73,9 @@ func linkLayer(store imagelayout.Store, stored v1.Layer, dir string) (*layer, er
 	if err := errors.Join(digestErr, diffErr, sizeErr); err != nil {
 		return nil, err
 	}
-	l := &layer{path: filepath.Join(dir, digest.Hex), digest: digest, diffID: diffID, size: size}
+	l := &layer{
+		path: filepath.Join(dir, digest.Hex), digest: digest, diffID: diffID, size: size, format: compression.Gzip,
+	}
 	err := os.Link(store.Blob(digest), l.path)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err

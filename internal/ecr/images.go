@@ -80,6 +80,7 @@ type Images struct {
 	api    imagesAPI
 	http   awssdk.HTTPClient
 	clock  clock.PassiveClock
+	pushed clock.PassiveClock // AWS' clock, for images that are published now
 	facts  *factCache
 	recent *recentCache
 	lookup *batcher
@@ -89,7 +90,7 @@ type Images struct {
 // NewImages returns the Images of a target.
 func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
 	images := &Images{
-		api: clients.ECR, http: clients.HTTP, clock: clock, facts: newFactCache(factBytes),
+		api: clients.ECR, http: clients.HTTP, clock: clock, pushed: clients.Clock(clock), facts: newFactCache(factBytes),
 		recent: newRecentCache(recentBytes),
 	}
 	images.lookup = newBatcher(images.findAll)

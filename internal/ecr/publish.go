@@ -59,7 +59,7 @@ func (i *Images) Put(ctx context.Context, repository, tag string, manifest []byt
 	i.recent.put(
 		repository,
 		publication.Stored{
-			Digest: ocidigest.FromBytes(manifest).String(), PushedAt: i.clock.Now(), Origin: publication.OriginIn(manifest),
+			Digest: ocidigest.FromBytes(manifest).String(), PushedAt: i.pushed.Now(), Origin: publication.OriginIn(manifest),
 		},
 	)
 	return nil

@@ -26,6 +26,10 @@ const (
 	Inputs = "dev.imagecache.inputs"
 	// Platform is the platform that the image was asked for, as linux/amd64.
 	Platform = "dev.imagecache.platform"
+	// UncompressedBytes is how many bytes a layer has when it is decompressed, a decimal number. It is an annotation of
+	// the layer, and the only one of ours that a report may have: only the runner knows the number. A wrong number fails
+	// a pull, and the digest of the decompressed layer is in the configuration.
+	UncompressedBytes = "dev.imagecache.uncompressed-bytes"
 	// Provenance is the signed statement about the image: a DSSE envelope as JSON. It decides what is a hit.
 	Provenance = "dev.imagecache.provenance"
 	// Prefix begins all of our labels and annotations.

@@ -14,7 +14,8 @@ var (
 	// login is a user, or a user and a password, in an address.
 	login = regexp.MustCompile(`(?i)(\bhttps?:\\?/\\?/)[^\s"'<>/?#@]+@`)
 	// parameter is a part of a signature without its address, as in a line that was cut.
-	parameter = regexp.MustCompile(`(?i)\b((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|key-pair-id)=)[^\s"'<>&\\]+`)
+	parameter = regexp.MustCompile(
+		`(?i)\b((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|key-pair-id)=)[^\s"'<>&\\]+`)
 )
 
 // Redact removes from a text what gives access: queries and logins in addresses, and parts of signatures. An address

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	ocidigest "github.com/opencontainers/go-digest"
+
+	"imagecache.dev/internal/imagelabel"
 )
 
 const (
@@ -34,6 +36,9 @@ func TestPublishedManifestIsOCI(t *testing.T) {
 		"reported in OCI's format":               {asOCI, ociLayer + "+gzip"},
 		"reported with a layer in zstd":          {withLayer(ociLayer + "+zstd"), ociLayer + "+zstd"},
 		"reported with an annotated description": {func(m object) { m["config"].(object)["annotations"] = object{"a": "b"} }, ociLayer + "+gzip"},
+		"reported with sizes": {func(m object) {
+			m["layers"].([]object)[0]["annotations"] = object{imagelabel.UncompressedBytes: "2000"}
+		}, ociLayer + "+gzip"},
 		"reported as a referrer": {func(m object) {
 			m["subject"] = object{"mediaType": ociManifest, "digest": layerDigest, "size": 2}
 		}, ociLayer + "+gzip"},
@@ -53,6 +58,16 @@ func TestPublishedManifestIsOCI(t *testing.T) {
 				"config": object{"mediaType": ociConfig, "digest": ocidigest.FromBytes(report.Config).String(), "size": len(report.Config)},
 				"layers": []object{{"mediaType": test.layer, "digest": layerDigest, "size": 1000}},
 			})
+			if name == "reported with sizes" {
+				want = marshal(t, object{
+					"schemaVersion": 2, "mediaType": ociManifest,
+					"config": object{"mediaType": ociConfig, "digest": ocidigest.FromBytes(report.Config).String(), "size": len(report.Config)},
+					"layers": []object{{
+						"mediaType": test.layer, "digest": layerDigest, "size": 1000,
+						"annotations": object{imagelabel.UncompressedBytes: "2000"},
+					}},
+				})
+			}
 			if diff := cmp.Diff(decoded(t, want), decoded(t, published.Manifest)); diff != "" {
 				t.Error(diff)
 			}

@@ -25,6 +25,8 @@ const (
 	MaxConfigBytes   = 128 << 10
 	MaxLayers        = 127
 	MaxLayerBytes    = 52000 << 20
+	// MaxUncompressedBytes is more than a disk of an environment has.
+	MaxUncompressedBytes = 16 << 40
 )
 
 // Report is what a runner reports about its build.
@@ -213,8 +215,26 @@ func checkLayers(manifest *v1.Manifest) *Rejection {
 		if layer.Digest.Algorithm != "sha256" {
 			return reject(ManifestInvalid, "layer %d has the digest %s; only sha256 is supported", i+1, layer.Digest)
 		}
+		if rejection := checkLayerAnnotations(i+1, layer.Annotations); rejection != nil {
+			return rejection
+		}
 		if layer.Size < 0 || layer.Size > MaxLayerBytes {
 			return reject(TooLarge, "layer %d has %d bytes; the limit is %d", i+1, layer.Size, int64(MaxLayerBytes))
+		}
+	}
+	return nil
+}
+
+// checkLayerAnnotations rejects annotations of a layer under our prefix, except for the one that the runner writes.
+func checkLayerAnnotations(number int, annotations map[string]string) *Rejection {
+	for name, value := range annotations {
+		if !strings.HasPrefix(name, imagelabel.Prefix) {
+			continue
+		}
+		bytes, err := strconv.ParseInt(value, 10, 64)
+		if name != imagelabel.UncompressedBytes || err != nil || bytes < 0 || bytes > MaxUncompressedBytes {
+			return reject(ManifestInvalid, "layer %d has the annotation %q with the value %q, which the cache does not accept",
+				number, name, value)
 		}
 	}
 	return nil

@@ -135,6 +135,15 @@ func TestCheckRejects(t *testing.T) {
 		"annotation of the cache's": {reportOf(t, nil, func(m object) {
 			m["annotations"] = object{"org.example": "", imagelabel.Inputs: "[]"}
 		}), ManifestInvalid},
+		"layer with an annotation of the cache's": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{"org.example": "", imagelabel.Inputs: "[]"}
+		})), ManifestInvalid},
+		"layer with a negative size": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{imagelabel.UncompressedBytes: "-1"}
+		})), ManifestInvalid},
+		"layer with a size that is no number": {reportOf(t, nil, layer(func(l object) {
+			l["annotations"] = object{imagelabel.UncompressedBytes: "1e3"}
+		})), ManifestInvalid},
 		"manifest over its bound": {reportOf(t, nil, func(m object) { m["padding"] = strings.Repeat("x", MaxManifestBytes) }), TooLarge},
 		"config over its bound":   {reportOf(t, func(c object) { c["padding"] = strings.Repeat("x", MaxConfigBytes) }, nil), TooLarge},
 	} {

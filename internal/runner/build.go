@@ -9,7 +9,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/tempfolder"
@@ -116,6 +118,15 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
+// formatOf returns how layers are compressed for a project. An image that is not published goes into another store of
+// this machine, and every engine reads gzip.
+func formatOf(layers v1alpha1.LayerCompression) compression.Format {
+	if layers == v1alpha1.LayerCompressionZstd {
+		return compression.Zstd
+	}
+	return compression.Gzip
+}
+
 // savedImage is an image that the engine wrote to files.
 type savedImage struct {
 	v1.Image
@@ -133,7 +144,7 @@ func (p *preparation) save(ctx context.Context) (v1.Image, error) {
 	}
 	step := p.steps.start("Save", "Saving layers")
 	image, err := p.engine.Save(
-		ctx, cmp.Or(p.imageID, p.localName), folder.Path, func(bytes int64) { step.progress(bytes, 0) },
+		ctx, cmp.Or(p.imageID, p.localName), folder.Path, formatOf(p.layers), func(bytes int64) { step.progress(bytes, 0) },
 	)
 	if err != nil {
 		step.failed("Saving the layers failed")

@@ -28,6 +28,7 @@ type Publication struct {
 	HashVersion int                       `json:"hashVersion"`
 	Platform    string                    `json:"platform"`
 	Coverage    v1alpha1.BuildKeyCoverage `json:"coverage"`
+	Layers      v1alpha1.LayerCompression `json:"layers,omitempty"`
 
 	// Engine is the name of the engine that built the image. Image is the image's name for the environment, ImageID its ID
 	// in the engine's store, and KeptName a name that keeps it there until it is published.
@@ -60,6 +61,7 @@ func (p *preparation) handOver(ctx context.Context, image *v1alpha1.Devcontainer
 		Namespace: image.Namespace, Request: image.Name, UID: image.UID,
 		Project: p.result.Project, Environment: p.request.Environment,
 		Hash: p.subject.key.Hash, HashVersion: p.subject.key.Version, Platform: p.subject.key.Platform, Coverage: p.coverage,
+		Layers: p.layers,
 		Engine: p.engine.Name(), Image: p.localName, ImageID: p.imageID, KeptName: keptName(image.Name),
 		Took: took, CachedSteps: p.cachedSteps, Timeout: p.request.PublishTimeout,
 	}
@@ -138,8 +140,8 @@ func (r *Runner) publishing(publication Publication) *preparation {
 		},
 		// The image's own name may be that of a later build.
 		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps,
-		coverage: publication.Coverage,
-		report:   cluster.NewReporter(r.Client, publication.key()),
+		coverage: publication.Coverage, layers: publication.Layers,
+		report: cluster.NewReporter(r.Client, publication.key()),
 	}
 }
 

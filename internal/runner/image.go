@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	ocidigest "github.com/opencontainers/go-digest"
@@ -21,6 +22,13 @@ type candidate struct {
 	manifest []byte
 	config   []byte
 	blobs    map[string]v1.Layer // by digest, including the configuration
+}
+
+// publishedTypes are the media types of layers in a published manifest, by those that an engine or its store names.
+var publishedTypes = map[types.MediaType]types.MediaType{
+	types.DockerLayer:  types.OCILayer,
+	types.OCILayer:     types.OCILayer,
+	types.OCILayerZStd: types.OCILayerZStd,
 }
 
 // labels are what a published image's labels record.
@@ -63,22 +71,21 @@ func newCandidate(image v1.Image, labels map[string]string, platform string) (*c
 		Layers: []v1.Descriptor{},
 	}
 	for _, layer := range layers {
-		digest, err := layer.Digest()
+		described, err := partial.Descriptor(layer)
 		if err != nil {
 			return nil, fmt.Errorf("read built image: %w", err)
 		}
-		size, err := layer.Size()
-		if err != nil {
-			return nil, fmt.Errorf("read built image: %w", err)
+		mediaType, known := publishedTypes[described.MediaType]
+		if !known {
+			return nil, fmt.Errorf(
+				"the built image has a layer of media type %s, which can't be published", described.MediaType,
+			)
 		}
-		mediaType, err := layer.MediaType()
-		if err != nil {
-			return nil, fmt.Errorf("read built image: %w", err)
+		added := c.add(layer, described.Digest.String(), described.Size, mediaType)
+		if bytes := described.Annotations[imagelabel.UncompressedBytes]; bytes != "" {
+			added.Annotations = map[string]string{imagelabel.UncompressedBytes: bytes}
 		}
-		if mediaType != types.DockerLayer && mediaType != types.OCILayer {
-			return nil, fmt.Errorf("the built image has a layer of media type %s, which can't be published", mediaType)
-		}
-		manifest.Layers = append(manifest.Layers, c.add(layer, digest.String(), size, types.OCILayer))
+		manifest.Layers = append(manifest.Layers, added)
 	}
 	if c.manifest, err = json.Marshal(manifest); err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)

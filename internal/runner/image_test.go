@@ -2,13 +2,16 @@ package runner
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -75,6 +78,49 @@ func TestCandidateIsWhatTheControllerAccepts(t *testing.T) {
 	if len(built.blobs) != 4 {
 		t.Errorf("%d blobs, want the configuration and three layers", len(built.blobs))
 	}
+}
+
+func TestCandidateKeepsCompressionAndSizeOfALayer(t *testing.T) {
+	layer, err := random.Layer(500, types.OCILayerZStd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := mutate.AppendLayers(empty.Image, describedLayer{layer, map[string]string{
+		imagelabel.UncompressedBytes: "1536", "org.example": "of another",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := newCandidate(image, labels(wanted, "env-1", time.Second), wanted.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := built.check(wanted); err != nil {
+		t.Error(err)
+	}
+	var manifest v1.Manifest
+	if err := json.Unmarshal(built.manifest, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	got := manifest.Layers[0]
+	if got.MediaType != types.OCILayerZStd || !maps.Equal(got.Annotations, map[string]string{imagelabel.UncompressedBytes: "1536"}) {
+		t.Errorf("the layer is %s with %v", got.MediaType, got.Annotations)
+	}
+}
+
+// describedLayer is a layer with annotations.
+type describedLayer struct {
+	v1.Layer
+	annotations map[string]string
+}
+
+func (l describedLayer) Descriptor() (*v1.Descriptor, error) {
+	described, err := partial.Descriptor(l.Layer)
+	if err != nil {
+		return nil, err
+	}
+	described.Annotations = l.annotations
+	return described, nil
 }
 
 func TestCandidatePlatform(t *testing.T) {

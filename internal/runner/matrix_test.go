@@ -21,6 +21,7 @@ import (
 	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/transfer"
@@ -144,7 +145,7 @@ func (m *matrix) publish(t *testing.T, kind engine.Kind) {
 	if err != nil {
 		t.Fatalf("Build: %v\n%s", err, logs.String())
 	}
-	saved, err := found.Save(t.Context(), built, t.TempDir(), nil)
+	saved, err := found.Save(t.Context(), built, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func (m *matrix) use(t *testing.T, puller, publisher engine.Kind) {
 		}
 	}
 	step = "save"
-	if _, err := found.Save(t.Context(), wanted.name, t.TempDir(), nil); err != nil {
+	if _, err := found.Save(t.Context(), wanted.name, t.TempDir(), compression.Gzip, nil); err != nil {
 		t.Error(err)
 	}
 	step = "build FROM"

@@ -65,8 +65,9 @@ type preparation struct {
 	localName   string
 	imageID     string // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
-	took        time.Duration // of the build
-	cachedSteps int           // of the build, from the engine's layer cache
+	layers      v1alpha1.LayerCompression // of the published image; empty without a project
+	took        time.Duration             // of the build
+	cachedSteps int                       // of the build, from the engine's layer cache
 	saved       *savedImage
 	refused     error // why the built image must not be published
 
@@ -78,20 +79,12 @@ type preparation struct {
 // it is one sentence. A UsageError is a request that can't be carried out. ErrInterrupted is the cause of a context
 // that ended.
 func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) {
-	if request.LookupTimeout <= 0 {
-		request.LookupTimeout = DefaultLookupTimeout
-	}
-	if request.PublishTimeout <= 0 {
-		request.PublishTimeout = DefaultPublishTimeout
-	}
+	request.setDefaults()
 	if err := request.Validate(); err != nil {
 		return nil, err
 	}
 	tempfolder.RemoveAbandoned()
-	p := &preparation{
-		runner: r, request: &request, steps: steps{r.Events}, began: time.Now(),
-		result: &Result{Environment: request.Environment, Project: request.Project},
-	}
+	p := r.newPreparation(&request)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer p.removeSaved()
@@ -101,6 +94,13 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	}
 	result.Seconds.Total = seconds(time.Since(p.began))
 	return result, nil
+}
+
+func (r *Runner) newPreparation(request *Request) *preparation {
+	return &preparation{
+		runner: r, request: request, steps: steps{r.Events}, began: time.Now(),
+		result: &Result{Environment: request.Environment, Project: request.Project},
+	}
 }
 
 func (p *preparation) run(ctx context.Context) (*Result, error) {
@@ -172,7 +172,7 @@ func (p *preparation) read(ctx context.Context) error {
 }
 
 // findStore finds the engine, and the image's destination. Without an engine, an image can only go to a folder, and
-// only on a hit.
+// only on a hit. A prebuild needs no engine on a hit either.
 func (p *preparation) findStore(ctx context.Context) error {
 	engine, err := p.runner.FindEngine(ctx)
 	if err == nil {
@@ -184,6 +184,10 @@ func (p *preparation) findStore(ctx context.Context) error {
 	}
 	if p.runner.FindStore == nil {
 		p.store = EngineStore{engine}
+		if p.request.isPrebuild() {
+			p.engineErr = err
+			return nil
+		}
 		return err
 	}
 	p.engineErr = err
@@ -209,7 +213,7 @@ func (p *preparation) findProject(ctx context.Context) error {
 func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) {
 	p.hashOptions = hash.Options{Platform: p.request.Platform}
 	if project != nil {
-		p.result.Project = project.Name
+		p.result.Project, p.layers = project.Name, project.Spec.Compression
 		for _, input := range project.Spec.KeyInputs {
 			p.hashOptions.Inputs = append(p.hashOptions.Inputs, string(input))
 		}
@@ -290,7 +294,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 		image, deleted := p.watch.State()
 		next := decide(image)
 		if deleted {
-			next = decision{stepBuild, "the request was deleted, so the image is built here"}
+			next = decision{stepBuild, "the request was deleted" + builtHere}
 		}
 		switch {
 		case next.Step == stepAwaitBuilder && !p.request.Wait:

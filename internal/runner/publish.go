@@ -59,7 +59,7 @@ func (p *preparation) publishBuilt(
 	if err != nil {
 		p.result.Reason = message.Redact(err.Error())
 		p.notice("the image was built but not published: " + err.Error())
-		return p.result, nil //nolint:nilerr // the environment has its image
+		return p.result, nil // the environment has its image
 	}
 	p.result.Outcome = outcome
 	return p.result, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/test/testimage"
 	"imagecache.dev/test/testregistry"
@@ -99,7 +100,7 @@ func TestAPullIntoAnEngineTellsHowFarItIs(t *testing.T) {
 	if names := namesIn(t, folder); len(names) != 1 || names[0] != wanted.name {
 		t.Errorf("names %q, want that of the request alone", names)
 	}
-	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir(), nil)
+	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

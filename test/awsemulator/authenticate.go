@@ -51,8 +51,7 @@ func (s *Server) authenticate(r *http.Request, body []byte, svc service, a *sigv
 	if !svc.global && a.Region != s.options.Region {
 		return nil, authError("InvalidSignatureException", "SignatureDoesNotMatch", "Credential should be scoped to a valid region: this emulator is %s, not %s.", s.options.Region, a.Region)
 	}
-	// The machine's time, not the emulator's: clients sign with theirs, whatever a test does to the clock.
-	if err := a.Verify(r, body, secret, time.Now()); err != nil {
+	if err := a.Verify(r, body, secret, s.answerTime()); err != nil {
 		return nil, signatureError(err)
 	}
 	c := s.caller(r, session)
@@ -60,6 +59,14 @@ func (s *Server) authenticate(r *http.Request, body []byte, svc service, a *sigv
 		return nil, authError("ExpiredTokenException", "ExpiredToken", "The security token included in the request is expired")
 	}
 	return c, nil
+}
+
+// answerTime is the time of signatures and answers.
+func (s *Server) answerTime() time.Time {
+	if s.options.OneClock {
+		return s.options.Clock.Now()
+	}
+	return time.Now()
 }
 
 func signatureError(err error) error {

@@ -26,6 +26,9 @@ const maxBody = 64 << 20
 
 // ServeHTTP tells control surface, layer downloads, registry and API apart.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.options.OneClock {
+		w.Header().Set("Date", s.answerTime().UTC().Format(http.TimeFormat))
+	}
 	path := r.URL.Path
 	switch {
 	case strings.HasPrefix(path, controlPrefix):

@@ -28,6 +28,9 @@ type (
 	Rate = faults.Rate
 )
 
+// ClockAhead returns a clock that runs with the machine's and is by d ahead of it, or behind where d is negative.
+func ClockAhead(d time.Duration) *Clock { return clock.Ahead(d) }
+
 // FrozenClock returns a clock that stands at t and moves by Advance alone.
 func FrozenClock(t time.Time) *Clock { return clock.Frozen(t) }
 
@@ -50,8 +53,11 @@ type Options struct {
 	Region, AccountID            string // default us-east-1, 123456789012
 	AccessKeyID, SecretAccessKey string // of the root user
 
-	Clock *Clock    // nil: the machine's
-	Log   io.Writer // one line a call; nil: none
+	Clock *Clock // nil: the machine's
+	// OneClock makes signatures and the header Date follow Clock, as they follow AWS' clock. Without it they follow the
+	// machine's, so that clients need not notice that a test moves Clock.
+	OneClock bool
+	Log      io.Writer // one line a call; nil: none
 
 	// RootMayAssumeRoles lets root keys assume roles. AWS refuses that; the demo starts from root keys all the same.
 	RootMayAssumeRoles bool
@@ -78,7 +84,7 @@ type Options struct {
 
 var accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
 
-var regionPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 func (o Options) withDefaults() (Options, error) {
 	for _, d := range []struct {

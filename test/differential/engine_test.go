@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
 	"imagecache.dev/test/containerenv"
@@ -195,7 +196,7 @@ func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*ima
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
-	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir(), nil)
+	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir(), compression.Gzip, nil)
 	if err != nil {
 		return nil, err
 	}

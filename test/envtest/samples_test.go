@@ -174,6 +174,7 @@ func TestExplainIsEnough(t *testing.T) {
 		"dci.status.cacheResult":        {"Hit", "Miss", "Bypassed", "never changes"},
 		"pic.spec.retentionDays":        {"1 to 365", "by default 30"},
 		"pic.spec.keyInputs":            {"BuildContext", "BaseImages", "Features", "LocalEnv"},
+		"pic.spec.compression":          {"Zstd", "Gzip", "before 23.0", "stay as they are"},
 		"ric.spec.tier":                 {"set-tier", "Free", "Core", "Enterprise"},
 		"ric.spec.cache":                {"Disabled", "tier Core or Enterprise"},
 		"ric.status.observedGeneration": {"-1 until"},

@@ -232,6 +232,8 @@ var rules = map[string][]rule{
 		},
 		{name: "keyCoverage is a known one", accepts: fields{"keyCoverage": "RequireComplete"}, refuses: fields{"keyCoverage": "Some"},
 			says: `spec.keyCoverage: Unsupported value: "Some": supported values: "Warn", "RequireComplete"`},
+		{name: "compression is a known one", accepts: fields{"compression": "Gzip"}, refuses: fields{"compression": "gzip"},
+			says: `spec.compression: Unsupported value: "gzip": supported values: "Zstd", "Gzip"`},
 		{name: "readers are roles or users", accepts: fields{"readers": []any{someRole, "arn:aws:iam::123456789012:user/name"}}, refuses: fields{"readers": []any{"arn:aws:iam::123456789012:root"}},
 			says: `spec.readers[0]: Invalid value: "arn:aws:iam::123456789012:root": must be the ARN of one IAM role or user, such as arn:aws:iam::123456789012:role/name, without wildcards or variables`},
 		{name: "readers are single ones", refuses: fields{"readers": []any{"arn:aws:iam::123456789012:role/scan*"}},
@@ -334,7 +336,9 @@ var rules = map[string][]rule{
 		{name: "trigger is there", refuses: fields{"trigger": nil},
 			says: `spec.trigger: Required value`},
 		{name: "trigger is a known one", accepts: fields{"trigger": "Rebuild"}, refuses: fields{"trigger": "Whim"},
-			says: `spec.trigger: Unsupported value: "Whim": supported values: "EnvironmentCreated", "Rebuild"`},
+			says: `spec.trigger: Unsupported value: "Whim": supported values: "EnvironmentCreated", "Rebuild", "Prebuild"`},
+		{name: "a prebuild has a project", accepts: fields{"trigger": "Prebuild"}, refuses: fields{"trigger": "Prebuild", "projectRef": nil},
+			says: `spec: Invalid value: a prebuild publishes to a project's cache; set projectRef`},
 		{name: "platform has its form", accepts: fields{"platform": "linux/arm/v7"}, refuses: fields{"platform": "linux"},
 			says: `spec.platform: Invalid value: "linux": must read os/architecture or os/architecture/variant, such as linux/amd64`},
 		{name: "platform is lowercase", accepts: fields{"platform": "linux/arm64"}, refuses: fields{"platform": "Linux/amd64"},
@@ -760,7 +764,7 @@ func TestDefaults(t *testing.T) {
 		},
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
-			"retentionDays": int64(30), "keyCoverage": "Warn", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
+			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
 			"provenance": "None",
 		},
 		"DevcontainerImage": {

@@ -16,6 +16,9 @@ type Clock struct {
 // Frozen returns a clock that stands at t and moves by Advance alone.
 func Frozen(t time.Time) *Clock { return &Clock{frozen: t} }
 
+// Ahead returns a clock that runs with the machine's and is by d ahead of it, or behind where d is negative.
+func Ahead(d time.Duration) *Clock { return &Clock{offset: d} }
+
 // Now is never before an earlier Now, as long as the machine's clock behaves.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()

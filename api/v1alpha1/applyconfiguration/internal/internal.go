@@ -294,6 +294,8 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: dev.imagecache.api.v1alpha1.KeyInputKind
   scalar: string
+- name: dev.imagecache.api.v1alpha1.LayerCompression
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.ProjectImageCache
   map:
     fields:
@@ -321,6 +323,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.AdoptionPolicy
       default: Never
+    - name: compression
+      type:
+        namedType: dev.imagecache.api.v1alpha1.LayerCompression
+      default: Zstd
     - name: deletionPolicy
       type:
         namedType: dev.imagecache.api.v1alpha1.DeletionPolicy

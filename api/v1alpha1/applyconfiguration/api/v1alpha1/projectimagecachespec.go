@@ -31,6 +31,11 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// keyCoverage tells what happens if a build reads more than its key covers: Warn (the default) publishes the
 	// image with a warning, and RequireComplete keeps the image where it was built (KeyIncomplete).
 	KeyCoverage *apiv1alpha1.KeyCoverage `json:"keyCoverage,omitempty"`
+	// compression is how the layers of newly published images are compressed: Zstd (the default), which engines unpack
+	// in less time, or Gzip. imagecache pulls both into every engine, also into engines that can't read zstd. Choose Gzip
+	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
+	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
+	Compression *apiv1alpha1.LayerCompression `json:"compression,omitempty"`
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	Readers []string `json:"readers,omitempty"`
@@ -105,6 +110,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithKeyInputs(values ...apiv1a
 // If called multiple times, the KeyCoverage field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithKeyCoverage(value apiv1alpha1.KeyCoverage) *ProjectImageCacheSpecApplyConfiguration {
 	b.KeyCoverage = &value
+	return b
+}
+
+// WithCompression sets the Compression field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Compression field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithCompression(value apiv1alpha1.LayerCompression) *ProjectImageCacheSpecApplyConfiguration {
+	b.Compression = &value
 	return b
 }
 
