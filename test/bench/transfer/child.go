@@ -136,6 +136,9 @@ func (o order) publish(ctx context.Context, e builder.Engine) (*done, error) {
 	}
 	saving := time.Since(began)
 	bytes, err := transfer.Upload(ctx, repository, authn.Anonymous, layers, nil)
+	if err == nil {
+		err = builder.Prove(ctx, saved)
+	}
 	return &done{Seconds: time.Since(began).Seconds(), Saving: saving.Seconds(), Bytes: bytes}, err
 }
 
