@@ -31,6 +31,8 @@ type runnerFacts struct {
 	// stackLater is set if the stack is due and must wait for its turn. What was known of it stays.
 	stackLater *aws.LaterError
 	rolesErr   error
+	// formerTags are the keys of tags that the roles may have from an earlier state of the stack.
+	formerTags map[string]bool
 	projects   int32
 }
 

@@ -222,6 +222,7 @@ func (l *life) mendRoles(ctx context.Context) error {
 	otherwise.Policy = sessionpolicy.Nothing()
 	otherwise.Tags = map[string]string{"imagecache.dev/owner": "o", "stray": "yes"}
 	wanted := l.pull
+	wanted.Former = []string{"stray"}
 	if !l.boundary {
 		otherwise.BoundaryARN = l.world.boundaryARN
 	}
@@ -441,6 +442,29 @@ func TestTemplateHasThePolicy(t *testing.T) {
 	inAccount := strings.NewReplacer("arn:aws:ecr:*:*:", "arn:aws:ecr:*:"+w.AccountID()+":", "arn:aws:iam::*:", "arn:aws:iam::"+w.AccountID()+":").Replace(policy)
 	if got := unescaped(*out.PolicyDocument); !sessionpolicy.Equal(got, inAccount) {
 		t.Errorf("controller.yaml has the policy\n%s\nand controller-policy.json\n%s", got, inAccount)
+	}
+}
+
+// A role that trusts a service of AWS must say for which account the service acts:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+func TestPodIdentityIsTrustedForThisAccountAlone(t *testing.T) {
+	w := newWorld(t, false)
+	w.deploy(t, "by-pods", "controller.yaml", map[string]string{"RoleName": "by-pods"})
+	out, err := w.iam.GetRole(t.Context(), &awsiam.GetRoleInput{RoleName: awssdk.String("by-pods")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},` +
+		`"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:SourceAccount":"` + w.AccountID() + `"}}}]}`
+	if got := unescaped(*out.Role.AssumeRolePolicyDocument); !sessionpolicy.Equal(got, want) {
+		t.Errorf("the role trusts %s, want %s", got, want)
+	}
+	named, err := w.iam.GetRole(t.Context(), &awsiam.GetRoleInput{RoleName: awssdk.String(controllerName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unescaped(*named.Role.AssumeRolePolicyDocument); strings.Contains(got, "Condition") {
+		t.Errorf("a role for a principal by name has a condition: %s", got)
 	}
 }
 
