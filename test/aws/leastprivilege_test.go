@@ -48,6 +48,7 @@ type world struct {
 	*awsemulator.Server
 	iam         *awsiam.Client
 	stacks      *awscloudformation.Client
+	sts         *awssts.Client
 	boundaryARN string
 	runs        int
 }
@@ -71,19 +72,26 @@ func newWorld(t *testing.T, bounded bool) *world {
 		parameters["BoundaryArn"] = w.boundaryARN
 	}
 	role := w.deploy(t, "controller", "controller.yaml", parameters)["ControllerRoleArn"]
-	session, err := awssts.NewFromConfig(root).AssumeRole(t.Context(), &awssts.AssumeRoleInput{RoleArn: &role, RoleSessionName: awssdk.String("controller")})
+	w.sts = awssts.NewFromConfig(root)
+	w.actAs(t, role)
+	return w
+}
+
+// actAs points the SDK's settings to a role.
+func (w *world) actAs(t *testing.T, role string) {
+	t.Helper()
+	session, err := w.sts.AssumeRole(t.Context(), &awssts.AssumeRoleInput{RoleArn: &role, RoleSessionName: awssdk.String("controller")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for variable, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ENDPOINT_URL": w.URL(), "AWS_REGION": w.Region(), "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 		"AWS_ACCESS_KEY_ID": *session.Credentials.AccessKeyId, "AWS_SECRET_ACCESS_KEY": *session.Credentials.SecretAccessKey,
 		"AWS_SESSION_TOKEN": *session.Credentials.SessionToken,
 	} {
 		t.Setenv(variable, value)
 	}
-	return w
 }
 
 // deploy makes a stack of a template of config/aws and returns its outputs.
@@ -481,6 +489,30 @@ func TestPolicySufficesWithABoundary(t *testing.T) {
 	w := newWorld(t, true)
 	if err := w.live(t.Context(), true); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Each runner's stack has a boundary of its own.
+func TestBoundariesOfTwoRunnersStacks(t *testing.T) {
+	w := newWorld(t, false)
+	first := w.boundaryARN
+	second := w.deploy(t, "runner-2", "runner-stack.yaml", nil)["ImageCacheBoundaryArn"]
+	if first == second {
+		t.Fatalf("both stacks have the boundary %s", first)
+	}
+	role := w.deploy(t, "bounded", "controller.yaml", map[string]string{
+		"RoleName": "bounded", "BoundaryArn": first + "," + second, "TrustedPrincipalArn": "arn:aws:iam::" + w.AccountID() + ":root",
+	})["ControllerRoleArn"]
+	w.actAs(t, role)
+	for _, boundary := range []string{first, second} {
+		w.boundaryARN = boundary
+		if err := w.live(t.Context(), true); err != nil {
+			t.Errorf("with boundary %s: %v", boundary, err)
+		}
+	}
+	w.boundaryARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+	if err := w.live(t.Context(), true); aws.ClassOf(err) != aws.ClassAccessDenied || !strings.Contains(err.Error(), "CreateRole") {
+		t.Errorf("with another boundary it ends in %v, want CreateRole to be denied", err)
 	}
 }
 
