@@ -58,6 +58,9 @@ const (
 	// ReasonWaitingForProject: the ProjectImageCache that this object names does not exist or is not ready. Apply it,
 	// or look at its conditions.
 	ReasonWaitingForProject = "WaitingForProject"
+	// ReasonNothingToWaitFor: the request ended, because its project or its runner did not exist for six hours. Apply the
+	// object that the message names, and create another request.
+	ReasonNothingToWaitFor = "NothingToWaitFor"
 	// ReasonAccessDenied: AWS refused a call. Give the controller's role the action that the message names
 	// (config/aws holds a policy with all of them). The controller retries within a minute.
 	ReasonAccessDenied = "AccessDenied"

@@ -49,6 +49,18 @@ const (
 	CacheDisabled CacheMode = "Disabled"
 )
 
+// Scanning names a scanner of AWS that may read a runner's images.
+// +kubebuilder:validation:Enum=None;AmazonInspector
+type Scanning string
+
+// Scanners.
+const (
+	// No scanner of AWS reads the images. A project's readers may name others.
+	ScanningNone Scanning = "None"
+	// The service-linked role of Amazon Inspector in the runner's account reads the images, for enhanced scanning.
+	ScanningAmazonInspector Scanning = "AmazonInspector"
+)
+
 // RolesType tells who creates a runner's two IAM roles.
 // +kubebuilder:validation:Enum=Managed;Provided
 type RolesType string
@@ -150,6 +162,13 @@ type RunnerImageCacheSpec struct {
 	// +optional
 	// +default="Enabled"
 	Cache CacheMode `json:"cache,omitempty"`
+
+	// scanning is None (the default) or AmazonInspector. With AmazonInspector, the repository policies let the
+	// service-linked role of Amazon Inspector in the runner's account read all images of the runner. Switch enhanced
+	// scanning on in the registry's settings yourself. It does not matter whether the role exists yet.
+	// +optional
+	// +default="None"
+	Scanning Scanning `json:"scanning,omitempty"`
 
 	// assumeRoleARN is the ARN of the role that the controller assumes to reach the runner's account, if that is not
 	// the controller's own account. The manager's settings list the roles that each namespace may name.

@@ -40,21 +40,35 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) (ending, error) {
 	key := types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}
 	if err := r.Client.Get(ctx, key, project); err != nil {
 		if apierrors.IsNotFound(err) {
-			return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForProject, 0,
-				"project %s does not exist; apply a ProjectImageCache of that name", key.Name)
+			return p.awaitObject(v1alpha1.ReasonWaitingForProject,
+				fmt.Sprintf("project %s does not exist; apply a ProjectImageCache of that name", key.Name))
 		}
 		return ending{}, fmt.Errorf("get project: %w", err)
 	}
 	key.Name = project.Spec.RunnerRef.Name
 	if err := r.Client.Get(ctx, key, runner); err != nil {
 		if apierrors.IsNotFound(err) {
-			return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0,
-				"runner %s of project %s does not exist; apply a RunnerImageCache of that name", key.Name, project.Name)
+			return p.awaitObject(v1alpha1.ReasonWaitingForRunner, fmt.Sprintf(
+				"runner %s of project %s does not exist; apply a RunnerImageCache of that name", key.Name, project.Name))
 		}
 		return ending{}, fmt.Errorf("get runner: %w", err)
 	}
 	p.project, p.runner = project, runner
 	return ending{}, nil
+}
+
+// objectPatience is how long after its creation a request waits for a project or a runner that does not exist. Environments
+// wait for seconds; without an end, requests for a wrong name would stay for ever.
+const objectPatience = 6 * time.Hour
+
+// awaitObject waits for an object, or ends a request that has waited too long.
+func (p *pass) awaitObject(reason, message string) (ending, error) {
+	left := p.image.CreationTimestamp.Add(objectPatience).Sub(p.now)
+	if left > 0 {
+		return ending{}, outcome.Waitingf(reason, left, "%s", message)
+	}
+	return failed(v1alpha1.ReasonNothingToWaitFor,
+		fmt.Sprintf("gave up after %d hours: %s, and create another request", int(objectPatience.Hours()), message)), nil
 }
 
 // images returns the ECR client of the request's runner. Its error tells why ECR must not be called now.

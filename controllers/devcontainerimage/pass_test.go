@@ -111,6 +111,42 @@ func reportedBuilder(build *v1alpha1.BuildReport) (
 	return image, lease, []client.Object{project, fixture.Runner()}
 }
 
+// Requests for a project that never comes would stay for ever otherwise.
+func TestRequestForAProjectThatNeverComesEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		age      time.Duration
+		want     map[string]string
+		finished bool
+	}{
+		"waits": {5 * time.Hour, map[string]string{
+			"LookedUp": "False/WaitingForProject", "Ready": "False/WaitingForProject", "Reconciling": "True/WaitingForProject",
+		}, false},
+		"ends": {6 * time.Hour, map[string]string{
+			"LookedUp": "False/NothingToWaitFor", "Ready": "False/NothingToWaitFor", "Stalled": "True/NothingToWaitFor",
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := missed(v1alpha1.TriggerEnvironmentCreated)
+			image.Status = v1alpha1.DevcontainerImageStatus{}
+			image.CreationTimestamp = metav1.NewTime(fixture.Noon.Add(-test.age))
+			r := reconcilerWith(t, interceptor.Funcs{}, image)
+			after, result, err := r.passOver(t, image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, summaryOf(after.Status)); diff != "" {
+				t.Error(diff)
+			}
+			if (after.Status.FinishedAt != nil) != test.finished {
+				t.Errorf("finished at %v", after.Status.FinishedAt)
+			}
+			if !test.finished && (result.RequeueAfter <= 0 || result.RequeueAfter > time.Hour) {
+				t.Errorf("looked at again after %s, want an hour", result.RequeueAfter)
+			}
+		})
+	}
+}
+
 // An error ended the pass after the answer, and the project is gone before the next pass assigns a role.
 func TestProjectThatVanishesBetweenAnswerAndRole(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -130,6 +166,7 @@ func TestProjectThatVanishesBetweenAnswerAndRole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := missed(test.trigger)
+			image.CreationTimestamp = metav1.NewTime(fixture.Noon)
 			r := reconcilerWith(t, interceptor.Funcs{}, image)
 			after, _, err := r.passOver(t, image)
 			if err != nil {

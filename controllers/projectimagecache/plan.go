@@ -60,9 +60,18 @@ func desiredFor(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImag
 		lifecycle: ecr.LifecyclePolicy(project.Spec.RetentionInDays()),
 		policy: sessionpolicy.Repository(sessionpolicy.RepositoryAccess{
 			Partition: partition, AccountID: runner.Status.AccountID, ControllerARN: runner.Status.ControllerARN,
-			ProjectID: project.Spec.ProjectID, PullRoleARN: pullRole, Readers: project.Spec.Readers,
+			ProjectID: project.Spec.ProjectID, PullRoleARN: pullRole, Readers: readersOf(project, runner, partition),
 		}),
 	}
+}
+
+// readersOf returns the principals that pull besides the project's own sessions.
+func readersOf(project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache, partition string) []string {
+	inspector := sessionpolicy.InspectorRoleARN(partition, runner.Status.AccountID)
+	if runner.Spec.Scanning != v1alpha1.ScanningAmazonInspector || slices.Contains(project.Spec.Readers, inspector) {
+		return project.Spec.Readers
+	}
+	return append(slices.Clone(project.Spec.Readers), inspector)
 }
 
 func partitionOf(arn string) string {

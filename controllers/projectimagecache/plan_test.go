@@ -2,6 +2,7 @@ package projectimagecache
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,12 +231,36 @@ func TestDesiredFollowsRunnerAndProject(t *testing.T) {
 		"readers": desiredFor(testProject(func(p *v1alpha1.ProjectImageCache) {
 			p.Spec.Readers = []string{"arn:aws:iam::123456789012:role/scanner"}
 		}), fixture.Runner(), "cluster-1"),
+		"scanning": desiredFor(testProject(), fixture.Runner(func(r *v1alpha1.RunnerImageCache) {
+			r.Spec.Scanning = v1alpha1.ScanningAmazonInspector
+		}), "cluster-1"),
 		"the switch":            desiredFor(testProject(), fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Spec.Cache = v1alpha1.CacheDisabled }), "cluster-1"),
 		"the stack's tags":      desiredFor(testProject(), fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Status.StackTags = nil }), "cluster-1"),
 		"the controller's role": desiredFor(testProject(), fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Status.ControllerARN += "2" }), "cluster-1"),
 	} {
 		if changed.hash() == base.hash() {
 			t.Errorf("%s changes, and what is applied would not be looked at again", name)
+		}
+	}
+}
+
+func TestInspectorReadsWhereItIsAskedFor(t *testing.T) {
+	const inspector = `role/aws-service-role/inspector2.amazonaws.com/AWSServiceRoleForAmazonInspector2"`
+	scanned := fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Spec.Scanning = v1alpha1.ScanningAmazonInspector })
+	policy := desiredFor(testProject(), scanned, "cluster-1").policy
+	if found := strings.Count(policy, inspector); found != 1 || !strings.Contains(policy, "arn:aws:iam::"+scanned.Status.AccountID+":"+inspector[:5]) {
+		t.Errorf("Inspector is named %d times, want once, as a reader: %s", found, policy)
+	}
+	named := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Spec.Readers = []string{sessionpolicy.InspectorRoleARN("aws", scanned.Status.AccountID)}
+	})
+	if again := desiredFor(named, scanned, "cluster-1").policy; again != policy {
+		t.Errorf("a reader that is named twice: %s", again)
+	}
+	for _, other := range []v1alpha1.Scanning{"", v1alpha1.ScanningNone} {
+		runner := fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Spec.Scanning = other })
+		if policy := desiredFor(testProject(), runner, "cluster-1").policy; strings.Contains(policy, "inspector2") {
+			t.Errorf("scanning %q: %s", other, policy)
 		}
 	}
 }

@@ -50,6 +50,8 @@ type runnerVisits struct {
 	stack, roles visit
 	// read is the stack as it was read last, for a pass that could not write its status.
 	read *cloudformation.Stack
+	// formerTags are the keys of the stack's tags since the roles were last in order.
+	formerTags map[string]bool
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=runnerimagecaches,verbs=get;list;watch;patch;update

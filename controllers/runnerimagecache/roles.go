@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,12 +33,21 @@ func (r *Reconciler) lookAtRoles(ctx context.Context, runner *v1alpha1.RunnerIma
 		facts.rolesErr = outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "the controller creates the roles after the stack's problem is fixed; see TagsReady")
 		return
 	}
+	for key := range awstag.OfStack(runner) {
+		if visits.formerTags == nil {
+			visits.formerTags = map[string]bool{}
+		}
+		visits.formerTags[key] = true
+	}
 	tagsChanged := facts.stack != nil && !sameTags(runner.Status.StackTags, stackTagList(facts.stack.Tags))
 	if !tagsChanged && !visits.roles.due(runner.Generation, facts.now, r.Intervals.Roles) {
 		facts.rolesErr = visits.roles.err
 		return
 	}
-	facts.rolesErr = r.keepRoles(ctx, runner, facts)
+	facts.formerTags = visits.formerTags
+	if facts.rolesErr = r.keepRoles(ctx, runner, facts); facts.rolesErr == nil {
+		visits.formerTags = nil
+	}
 	visits.roles = visit{generation: runner.Generation, at: facts.now, err: facts.rolesErr}
 }
 
@@ -50,6 +61,7 @@ func (r *Reconciler) keepRoles(ctx context.Context, runner *v1alpha1.RunnerImage
 		owner := awstag.OwnerOf(r.ClusterUID, runner.Namespace, runner.Name)
 		var failed []error
 		for _, role := range desiredRoles(runner, *facts.identity, taken, owner) {
+			role.Former = slices.Sorted(maps.Keys(facts.formerTags))
 			failed = append(failed, r.keepRole(ctx, runner, role, owner))
 		}
 		if err := outcome.First(failed...); err != nil {
@@ -125,7 +137,16 @@ func (r *Reconciler) removeRoles(ctx context.Context, runner *v1alpha1.RunnerIma
 		if seen == nil || roleClaim(role.Name, seen, owner) != nil {
 			continue
 		}
-		if err := roles.Delete(ctx, role.Name); err != nil {
+		err = roles.Delete(ctx, role.Name)
+		var inUse *iam.InUseError
+		if errors.As(err, &inUse) {
+			// What others attached is theirs. The role has no right of the cache any more, and nothing waits for it.
+			log.FromContext(ctx).Info("Left role", "role", role.Name, "reason", inUse.Error())
+			r.Recorder.Eventf(runner, nil, corev1.EventTypeWarning, "RoleLeft", "Delete",
+				"%s; the cache's own policy is removed; detach the rest and delete the role, if nobody needs it", inUse.Error())
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("remove the runner's roles: %w", err)
 		}
 		log.FromContext(ctx).Info("Deleted role", "role", role.Name)

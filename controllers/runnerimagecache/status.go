@@ -32,6 +32,8 @@ type runnerFacts struct {
 	// stackLater is set if the stack is due and must wait for its turn. What was known of it stays.
 	stackLater *aws.LaterError
 	rolesErr   error
+	// formerTags are the keys of tags that the roles may have from an earlier state of the stack.
+	formerTags map[string]bool
 	// keys are the signing keys that are in use, or nil. keysErr tells why they can't be read now.
 	keys     *signingkeys.Set
 	keysErr  error

@@ -47,6 +47,7 @@ var checks = []check{
 	{name: "push age after a retag", belief: "another tag for an image does not renew its push time", run: pushAgeAfterRetag},
 	{name: "layers that no image names", belief: "GetDownloadUrlForLayer hands out layers that an image names, and no others", run: unreferencedLayers},
 	{name: "delete, then put", belief: "BatchDeleteImage frees an immutable tag for another image at once", run: deleteThenPut},
+	{name: "the repository policy without force", belief: "ECR takes the policy of a project's repository without force, every action in it, and returns it", run: policyWithoutForce},
 	{name: "how long policy changes take", belief: "a change of a repository's policy acts on registry passwords within two minutes", run: policyChanges},
 	{name: "a password beyond its session", belief: "without a deadline it may live on for its 12 hours, or not; with one it ends either way", slow: true, run: passwordBeyondSession},
 }
@@ -234,6 +235,25 @@ func deadlineThroughPassword(ctx context.Context, w *world) (string, error) {
 		return "", err
 	}
 	return "read before the deadline, refused after it", refuses("reading after the deadline", w.pullManifest(ctx, w.own, reader, "deadline"))
+}
+
+// policyWithoutForce sets the policy twice: the first must not shut out who sets the second.
+func policyWithoutForce(ctx context.Context, w *world) (string, error) {
+	for range 2 {
+		if err := w.protect(ctx, w.own, w.pull); err != nil {
+			return "", err
+		}
+	}
+	out, err := w.clients.ECR.GetRepositoryPolicy(ctx, &ecr.GetRepositoryPolicyInput{RepositoryName: &w.own.name})
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("read the policy: %w", err), w.open(ctx, w.own))
+	}
+	for _, action := range []string{"ecr:PutImage", "ecr:UpdateImageStorageClass", "ecr:SetRepositoryPolicy", "ecr:TagResource", "ecr:BatchGetImage"} {
+		if !strings.Contains(awssdk.ToString(out.PolicyText), action) {
+			return "", errors.Join(fmt.Errorf("the policy that ECR returns lacks %s", action), w.open(ctx, w.own))
+		}
+	}
+	return "taken twice and returned", w.open(ctx, w.own)
 }
 
 func tagImmutability(ctx context.Context, w *world) (string, error) {

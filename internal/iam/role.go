@@ -32,6 +32,9 @@ type Role struct {
 	Policy      string
 	BoundaryARN string
 	Tags        map[string]string
+	// Former are the keys of a desired role's tags that were set earlier, and are removed if they are no longer desired.
+	// Tags of others stay.
+	Former []string
 }
 
 // Plan is what to do with a role. The zero value means nothing.
@@ -52,8 +55,7 @@ func (p Plan) Empty() bool {
 		len(p.Untag) == 0
 }
 
-// PlanRole compares the desired with the observed state; seen is nil if the role does not exist. The role's owner
-// does not share it, so it decides on all tags except those of AWS.
+// PlanRole compares the desired with the observed state; seen is nil if the role does not exist.
 func PlanRole(desired Role, seen *Role) Plan {
 	if seen == nil {
 		return Plan{Create: true, PutPolicy: true}
@@ -73,7 +75,7 @@ func PlanRole(desired Role, seen *Role) Plan {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(seen.Tags)) {
-		if _, ok := desired.Tags[key]; !ok {
+		if _, ok := desired.Tags[key]; !ok && slices.Contains(desired.Former, key) {
 			plan.Untag = append(plan.Untag, key)
 		}
 	}
@@ -196,8 +198,21 @@ func (r *Roles) create(ctx context.Context, desired Role) error {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
 const revocationName = "AWSRevokeOlderSessions"
 
-// Delete deletes a role, its policy, and a revocation of its sessions. It succeeds for those that do not exist. Check
-// first who owns the role.
+// InUseError reports that a role can't be deleted, because others attached something to it. The cache's own policies
+// are removed from it: its sessions have no right of the cache any more.
+type InUseError struct {
+	Role string
+	err  error
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("role %s can't be deleted, because others attached something to it: %s", e.Role, aws.Message(e.err))
+}
+
+func (e *InUseError) Unwrap() error { return e.err }
+
+// Delete deletes a role, its policy, and a revocation of its sessions. It succeeds for those that do not exist, and
+// returns *InUseError if others attached policies or an instance profile. Check first who owns the role.
 func (r *Roles) Delete(ctx context.Context, name string) error {
 	for _, policy := range []string{policyName, revocationName} {
 		_, err := r.api.DeleteRolePolicy(
@@ -208,6 +223,9 @@ func (r *Roles) Delete(ctx context.Context, name string) error {
 		}
 	}
 	_, err := r.api.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: &name})
+	if aws.Code(err) == "DeleteConflict" {
+		return &InUseError{Role: name, err: err}
+	}
 	if err != nil && aws.ClassOf(err) != aws.ClassNotFound {
 		return fmt.Errorf("delete role %s: %w", name, err)
 	}

@@ -30,7 +30,9 @@ func TestPlanRole(t *testing.T) {
 		"boundary other":      {role(func(r *Role) { r.BoundaryARN = "b" }), found(func(r *Role) { r.BoundaryARN = "c" }), Plan{PutBoundary: true}},
 		"boundary unwanted":   {role(), found(func(r *Role) { r.BoundaryARN = "c" }), Plan{DropBoundary: true}},
 		"tags": {role(), found(func(r *Role) { r.Tags = map[string]string{"owner": "x", "stray": "1"} }),
-			Plan{Tag: map[string]string{"owner": "o"}, Untag: []string{"stray"}}},
+			Plan{Tag: map[string]string{"owner": "o"}}},
+		"a tag that is no longer wanted": {role(func(r *Role) { r.Former = []string{"gone", "left"} }),
+			found(func(r *Role) { r.Tags = map[string]string{"owner": "o", "stray": "1", "left": "2"} }), Plan{Untag: []string{"left"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := PlanRole(test.desired, test.seen)

@@ -44,6 +44,15 @@ func RoleName(runnerID, region string, purpose Purpose) string {
 	return name[:maxRoleName-len(tail)] + tail
 }
 
+// InspectorRoleARN returns the ARN of Amazon Inspector's service-linked role, which is the same in every partition but for
+// that: https://docs.aws.amazon.com/inspector/latest/user/using-service-linked-roles.html
+func InspectorRoleARN(partition, accountID string) string {
+	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/AWSServiceRoleForAmazonInspector2",
+		partition, accountID, inspectorPrincipal)
+}
+
+const inspectorPrincipal = "inspector2.amazonaws.com"
+
 // RoleARN returns the ARN of a managed role.
 func RoleARN(partition, accountID, name string) string {
 	return fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, accountID, name)

@@ -50,6 +50,7 @@ type world struct {
 	*awsemulator.Server
 	iam         *awsiam.Client
 	stacks      *awscloudformation.Client
+	sts         *awssts.Client
 	boundaryARN string
 	keyARN      string // of a KMS key for repositories
 	runs        int
@@ -79,19 +80,26 @@ func newWorld(t *testing.T, bounded bool) *world {
 		parameters["BoundaryArn"] = w.boundaryARN
 	}
 	role := w.deploy(t, "controller", "controller.yaml", parameters)["ControllerRoleArn"]
-	session, err := awssts.NewFromConfig(root).AssumeRole(t.Context(), &awssts.AssumeRoleInput{RoleArn: &role, RoleSessionName: awssdk.String("controller")})
+	w.sts = awssts.NewFromConfig(root)
+	w.actAs(t, role)
+	return w
+}
+
+// actAs points the SDK's settings to a role.
+func (w *world) actAs(t *testing.T, role string) {
+	t.Helper()
+	session, err := w.sts.AssumeRole(t.Context(), &awssts.AssumeRoleInput{RoleArn: &role, RoleSessionName: awssdk.String("controller")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for variable, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ENDPOINT_URL": w.URL(), "AWS_REGION": w.Region(), "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 		"AWS_ACCESS_KEY_ID": *session.Credentials.AccessKeyId, "AWS_SECRET_ACCESS_KEY": *session.Credentials.SecretAccessKey,
 		"AWS_SESSION_TOKEN": *session.Credentials.SessionToken,
 	} {
 		t.Setenv(variable, value)
 	}
-	return w
 }
 
 // deploy makes a stack of a template of config/aws and returns its outputs.
@@ -230,6 +238,7 @@ func (l *life) mendRoles(ctx context.Context) error {
 	otherwise.Policy = sessionpolicy.Nothing()
 	otherwise.Tags = map[string]string{"imagecache.dev/owner": "o", "stray": "yes"}
 	wanted := l.pull
+	wanted.Former = []string{"stray"}
 	if !l.boundary {
 		otherwise.BoundaryARN = l.world.boundaryARN
 	}
@@ -480,6 +489,29 @@ func TestTemplateHasThePolicy(t *testing.T) {
 	}
 }
 
+// A role that trusts a service of AWS must say for which account the service acts:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+func TestPodIdentityIsTrustedForThisAccountAlone(t *testing.T) {
+	w := newWorld(t, false)
+	w.deploy(t, "by-pods", "controller.yaml", map[string]string{"RoleName": "by-pods"})
+	out, err := w.iam.GetRole(t.Context(), &awsiam.GetRoleInput{RoleName: awssdk.String("by-pods")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},` +
+		`"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:SourceAccount":"` + w.AccountID() + `"}}}]}`
+	if got := unescaped(*out.Role.AssumeRolePolicyDocument); !sessionpolicy.Equal(got, want) {
+		t.Errorf("the role trusts %s, want %s", got, want)
+	}
+	named, err := w.iam.GetRole(t.Context(), &awsiam.GetRoleInput{RoleName: awssdk.String(controllerName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unescaped(*named.Role.AssumeRolePolicyDocument); strings.Contains(got, "Condition") {
+		t.Errorf("a role for a principal by name has a condition: %s", got)
+	}
+}
+
 func TestPolicySufficesForAProjectsWholeLife(t *testing.T) {
 	policy, _ := readPolicy(t)
 	w := newWorld(t, false)
@@ -493,6 +525,30 @@ func TestPolicySufficesWithABoundary(t *testing.T) {
 	w := newWorld(t, true)
 	if err := w.live(t.Context(), true); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Each runner's stack has a boundary of its own.
+func TestBoundariesOfTwoRunnersStacks(t *testing.T) {
+	w := newWorld(t, false)
+	first := w.boundaryARN
+	second := w.deploy(t, "runner-2", "runner-stack.yaml", nil)["ImageCacheBoundaryArn"]
+	if first == second {
+		t.Fatalf("both stacks have the boundary %s", first)
+	}
+	role := w.deploy(t, "bounded", "controller.yaml", map[string]string{
+		"RoleName": "bounded", "BoundaryArn": first + "," + second, "TrustedPrincipalArn": "arn:aws:iam::" + w.AccountID() + ":root",
+	})["ControllerRoleArn"]
+	w.actAs(t, role)
+	for _, boundary := range []string{first, second} {
+		w.boundaryARN = boundary
+		if err := w.live(t.Context(), true); err != nil {
+			t.Errorf("with boundary %s: %v", boundary, err)
+		}
+	}
+	w.boundaryARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+	if err := w.live(t.Context(), true); aws.ClassOf(err) != aws.ClassAccessDenied || !strings.Contains(err.Error(), "CreateRole") {
+		t.Errorf("with another boundary it ends in %v, want CreateRole to be denied", err)
 	}
 }
 

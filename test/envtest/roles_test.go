@@ -76,10 +76,6 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 			_, err := h.aws.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
 		},
-		"tags existed that are no longer wanted: stray": func(ctx context.Context) error {
-			_, err := h.aws.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("stray"), Value: ptrTo("yes")}}})
-			return err
-		},
 	} {
 		h.Expect(drift(t.Context())).To(Succeed(), told)
 		h.Expect(h.aws.roleAsText(name)).NotTo(Equal(asItShouldBe), told)
@@ -93,6 +89,32 @@ func TestRolesThatDriftArePutRight(t *testing.T) {
 
 	h.aws.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
 	h.Eventually(func() string { return h.aws.roleAsText(name) }, soon, tick).Should(ContainSubstring("team:edge"))
+}
+
+// TestToolsOfTheAccountMayTagRolesAndAttachPolicies has what tools of an account do to every role.
+func TestToolsOfTheAccountMayTagRolesAndAttachPolicies(t *testing.T) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
+	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core", "old": "yes"})
+	h.settings.Intervals = controllers.Intervals{Roles: 500 * time.Millisecond, Stack: 500 * time.Millisecond, StackCalls: 10000}
+	h.startManager()
+	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	name := "imagecache-r1-us-east-1-pull"
+	_, err := h.aws.iam.TagRole(t.Context(), &iam.TagRoleInput{RoleName: &name, Tags: []iamtypes.Tag{{Key: ptrTo("scanned"), Value: ptrTo("yes")}}})
+	h.Expect(err).NotTo(HaveOccurred())
+	_, err = h.aws.iam.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: &name, PolicyArn: ptrTo("arn:aws:iam::aws:policy/ReadOnlyAccess")})
+	h.Expect(err).NotTo(HaveOccurred())
+
+	h.aws.updateStack(t, "runner-stack", "1", map[string]string{"team": "edge"})
+	h.Eventually(func() string { return h.aws.roleAsText(name) }, soon, tick).
+		Should(And(ContainSubstring("team:edge"), ContainSubstring("scanned:yes"), Not(ContainSubstring("old:yes"))))
+
+	h.Expect(kube.Delete(t.Context(), runner)).To(Succeed())
+	h.Eventually(func() error { return kube.Get(context.Background(), keyOf(runner), runner) }, soon, tick).ShouldNot(Succeed())
+	h.Eventually(func() []string { return notes(h.namespace, "RoleLeft") }, soon, tick).
+		Should(ContainElement(ContainSubstring("role " + name + " can't be deleted, because others attached something to it")))
+	_, err = h.aws.iam.GetRolePolicy(t.Context(), &iam.GetRolePolicyInput{RoleName: &name, PolicyName: ptrTo("imagecache")})
+	h.Expect(err).To(MatchError(ContainSubstring("NoSuchEntity")), "the cache's rights are gone from it")
 }
 
 func TestRoleOfSomebodyElseIsLeftAlone(t *testing.T) {

@@ -123,6 +123,8 @@ var rules = map[string][]rule{
 			says: `spec.tier: Unsupported value: "Gold": supported values: "Free", "Core", "Enterprise"`},
 		{name: "cache is a known mode", accepts: fields{"cache": "Enabled"}, refuses: fields{"cache": "Off"},
 			says: `spec.cache: Unsupported value: "Off": supported values: "Enabled", "Disabled"`},
+		{name: "scanning is a known one", accepts: fields{"scanning": "AmazonInspector"}, refuses: fields{"scanning": "Trivy"},
+			says: `spec.scanning: Unsupported value: "Trivy": supported values: "None", "AmazonInspector"`},
 		{name: "Disabled needs a tier", accepts: fields{"cache": "Disabled", "tier": "Core"}, refuses: fields{"cache": "Disabled", "tier": "Free"},
 			says: `spec.cache: Invalid value: the cache can be Disabled on the tiers Core and Enterprise only; set cache to Enabled, or change the tier`},
 		{name: "Disabled does not go with the default tier", accepts: fields{"cache": "Disabled", "tier": "Enterprise"}, refuses: fields{"cache": "Disabled"},

@@ -529,6 +529,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: runnerID
       type:
         scalar: string
+    - name: scanning
+      type:
+        namedType: dev.imagecache.api.v1alpha1.Scanning
+      default: None
     - name: stackName
       type:
         scalar: string
@@ -609,6 +613,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.RolesType
       default: Managed
+- name: dev.imagecache.api.v1alpha1.Scanning
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.SigningKey
   map:
     fields:

@@ -34,6 +34,10 @@ type RunnerImageCacheSpecApplyConfiguration struct {
 	// cache is Enabled (the default) or Disabled, which needs the tier Core or Enterprise. While it is Disabled,
 	// environments publish and pull nothing, and cached images stay until they expire.
 	Cache *apiv1alpha1.CacheMode `json:"cache,omitempty"`
+	// scanning is None (the default) or AmazonInspector. With AmazonInspector, the repository policies let the
+	// service-linked role of Amazon Inspector in the runner's account read all images of the runner. Switch enhanced
+	// scanning on in the registry's settings yourself. It does not matter whether the role exists yet.
+	Scanning *apiv1alpha1.Scanning `json:"scanning,omitempty"`
 	// assumeRoleARN is the ARN of the role that the controller assumes to reach the runner's account, if that is not
 	// the controller's own account. The manager's settings list the roles that each namespace may name.
 	AssumeRoleARN *string `json:"assumeRoleARN,omitempty"`
@@ -103,6 +107,14 @@ func (b *RunnerImageCacheSpecApplyConfiguration) WithTier(value apiv1alpha1.Tier
 // If called multiple times, the Cache field is set to the value of the last call.
 func (b *RunnerImageCacheSpecApplyConfiguration) WithCache(value apiv1alpha1.CacheMode) *RunnerImageCacheSpecApplyConfiguration {
 	b.Cache = &value
+	return b
+}
+
+// WithScanning sets the Scanning field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Scanning field is set to the value of the last call.
+func (b *RunnerImageCacheSpecApplyConfiguration) WithScanning(value apiv1alpha1.Scanning) *RunnerImageCacheSpecApplyConfiguration {
+	b.Scanning = &value
 	return b
 }
 
