@@ -49,7 +49,7 @@ func (l *layer) MediaType() (types.MediaType, error) {
 	return types.OCILayer, nil
 }
 
-// Descriptor describes the layer in a manifest: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/partial#Descriptor
+// Descriptor describes the layer in a manifest.
 func (l *layer) Descriptor() (*v1.Descriptor, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {

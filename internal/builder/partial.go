@@ -14,8 +14,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is only asked of
-// Docker's graph drivers, which find a layer by its diff ID and those below it when an image is loaded, but not when it is
+// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It asks Docker's
+// graph drivers only: they find a layer by its diff ID and those below it when an image is loaded, but not when it is
 // pulled.
 func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 	p, ok := engine.(*program)

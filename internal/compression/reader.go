@@ -27,8 +27,8 @@ const (
 // read and the one that is being taken, both compressed and not.
 const ReaderBytes = (framesAhead + 2) * 2 * zstdFrameBytes
 
-// NewReader decompresses a stream. It takes the frames of zstd on several cores if each has a size, as ours have. ctx ends
-// it early; callers must call Close, which leaves compressed open.
+// NewReader decompresses a stream. It takes the frames of zstd on several cores if each has a size, as ours have. ctx
+// ends it early; callers must call Close, which leaves compressed open.
 func NewReader(ctx context.Context, compressed io.Reader, format Format) (io.ReadCloser, error) {
 	if format == Gzip {
 		return gzip.NewReader(bufio.NewReaderSize(compressed, readerBytes))
@@ -79,7 +79,9 @@ func (r *frameReader) run(compressed *bufio.Reader) {
 		whole, err := readFrame(compressed)
 		switch {
 		case errors.Is(err, errNoSize):
-			rest, err := zstd.NewReader(compressed, zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderLowmem(true))
+			rest, err := zstd.NewReader(
+				compressed, zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderLowmem(true),
+			)
 			if err != nil {
 				result <- frame{err: err}
 				return

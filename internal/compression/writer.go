@@ -1,5 +1,6 @@
-// Package compression compresses layers with several goroutines. The same bytes in always give the same bytes out, so
-// that a layer keeps its digest: docs/adr/0021-our-own-parallel-gzip.md, docs/adr/0023-oci-manifests-and-zstd-layers.md.
+// Package compression compresses layers with several goroutines, and decompresses them. The same bytes in always give
+// the same bytes out, so that a layer keeps its digest: docs/adr/0021-our-own-parallel-gzip.md and
+// docs/adr/0023-oci-manifests-and-zstd-layers.md.
 package compression
 
 import (

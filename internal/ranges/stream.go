@@ -22,8 +22,8 @@ const StreamBytes = (window + 2) * partBytes
 
 var buffers = sync.Pool{New: func() any { return new([partBytes]byte) }}
 
-// Stream reads a blob from an offset on. It begins to fetch at once, and goes on until its window is full. One goroutine
-// at a time may read. Close ends all transfers.
+// Stream reads a blob from an offset on. It begins to fetch at once, and goes on until its window is full. One
+// goroutine at a time may read. Close ends all transfers.
 type Stream struct {
 	source *Source
 	digest string

@@ -38,15 +38,20 @@ func (a *ahead) take(ctx context.Context, place int) *ranges.Stream {
 	} else {
 		context.AfterFunc(ctx, func() { _ = stream.Close() })
 	}
-	for next := place + 1; next < len(a.relay.offer.blobs) && place > 0; next++ {
-		if len(a.waiting) >= layersAhead || a.closed {
-			break
-		}
-		if a.relay.places[a.relay.offer.blobs[next].served.Digest.String()] == next && !a.asked[next] && a.waiting[next] == nil {
+	if place > 0 && !a.closed { // the configuration tells nothing about layers
+		a.readAfter(place)
+	}
+	return stream
+}
+
+// readAfter begins to read the layers that follow a place. The caller holds mu.
+func (a *ahead) readAfter(place int) {
+	for next := place + 1; next < len(a.relay.offer.blobs) && len(a.waiting) < layersAhead; next++ {
+		first := a.relay.places[a.relay.offer.blobs[next].served.Digest.String()] == next
+		if first && !a.asked[next] && a.waiting[next] == nil {
 			a.waiting[next] = a.relay.stream(a.ctx, next, 0)
 		}
 	}
-	return stream
 }
 
 // close ends the streams that no client requested.

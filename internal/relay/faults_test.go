@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +26,6 @@ import (
 
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/imagelabel"
-	"imagecache.dev/internal/ranges"
 )
 
 // fault answers a request of a registry's storage, or leaves it to the storage.
@@ -480,35 +478,6 @@ func TestAClientThatGoesAwayEndsItsTransfers(t *testing.T) {
 		if err := p.take(t, r, 0); err != nil {
 			t.Errorf("store %q: %v", store, err)
 		}
-	}
-}
-
-// TestAClientThatTakesItsTimeBoundsWhatIsRead holds the memory: what is read ahead is what a window holds, and nothing is
-// written to a disk.
-func TestAClientThatTakesItsTimeBoundsWhatIsRead(t *testing.T) {
-	p := publish(t)
-	folder := t.TempDir()
-	t.Setenv("TMPDIR", folder)
-	r := startFor(t, p.reference, UnknownStore, Watch{})
-	before := p.sent.Load()
-	answer := get(t, r, r.path(0), nil)
-	if _, err := io.CopyN(io.Discard, answer.Body, 1000); err != nil {
-		t.Fatal(err)
-	}
-	settled := func() int64 { // until nothing more is read for a while
-		last := int64(-1)
-		for now := p.sent.Load(); now != last; now = p.sent.Load() {
-			last = now
-			time.Sleep(200 * time.Millisecond)
-		}
-		return last - before
-	}
-	const sockets = 8 << 20 // what waits in the sockets between relay and client
-	if read := settled(); read > (1+layersAhead)*ranges.StreamBytes+sockets {
-		t.Errorf("%d bytes were read for a client that takes none", read)
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-		t.Errorf("%d files, %v", len(left), err)
 	}
 }
 

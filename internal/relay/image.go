@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Image returns the image as clients get it, for loading what an engine did not take. It reads until ctx ends, also after
-// Close.
+// Image returns the image as clients get it, for loading what an engine did not take. It reads until ctx ends, also
+// after Close.
 func (r *Relay) Image(ctx context.Context) (v1.Image, error) {
 	return partial.CompressedToImage(&image{relay: r, ctx: ctx})
 }

@@ -54,8 +54,8 @@ type offer struct {
 	blobs     []blob // in the order of the manifest, the configuration first
 }
 
-// plan decides how each layer of an image is handed out. Without diff IDs, or without the size of a layer, it is handed out
-// as it was published. The manifest changes only if a layer does.
+// plan decides how each layer of an image is handed out. Without diff IDs, or without the size of a layer, it is handed
+// out as it was published. The manifest changes only if a layer does.
 func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store) (*offer, error) {
 	o := &offer{manifest: raw, mediaType: manifest.MediaType}
 	o.blobs = append(o.blobs, blob{published: manifest.Config, served: manifest.Config})

@@ -1,4 +1,5 @@
-// Package relay lets a container engine pull one image through this process, which makes that faster and counts the bytes.
+// Package relay lets a container engine pull one image through this process, which makes that faster and counts the
+// bytes.
 //
 // Engines read each layer over one connection, many decompress it in one thread, and they report the progress of a pull
 // only to a terminal, each in its own way. A relay is a registry on loopback with a single image. It reads blobs in
@@ -72,8 +73,8 @@ type Relay struct {
 // idleAfter is how long no blob is transferred before the pull counts as idle.
 const idleAfter = time.Second
 
-// Watch receives how far a pull is, one call at a time: bytes of the published image that were passed on, and the total. Its
-// functions may be nil. None is called after Close.
+// Watch receives how far a pull is, one call at a time: bytes of the published image that were passed on, and the total.
+// Its functions may be nil. None is called after Close.
 type Watch struct {
 	// Progress is called when bytes were passed on.
 	Progress func(done, total int64)
@@ -82,8 +83,8 @@ type Watch struct {
 	Idle func(done, total int64)
 }
 
-// Start reads the manifest of an image, and serves the image until Close, for an engine with a store. ctx applies to all
-// requests to the image's registry.
+// Start reads the manifest of an image, and serves the image until Close, for an engine with a store. ctx applies to
+// all requests to the image's registry.
 func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, store Store, watch Watch) (*Relay, error) {
 	r := &Relay{
 		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},

@@ -59,8 +59,8 @@ func (r *Relay) serveManifest(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// serveBlob answers with a blob, or with the rest of it from an offset on. If the transfer fails, the client's connection
-// ends too, and the client requests the rest.
+// serveBlob answers with a blob, or with the rest of it from an offset on. If the transfer fails, the client's
+// connection ends too, and the client requests the rest.
 func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, place int) {
 	served := r.offer.blobs[place].served
 	offset, length := rangeOf(request.Header.Get("Range"), served.Size)

@@ -17,7 +17,8 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// candidate is an image to report and upload: an OCI manifest, the image's configuration with our labels, and its blobs.
+// candidate is an image to report and upload: an OCI manifest, the image's configuration with our labels, and its
+// blobs.
 type candidate struct {
 	manifest []byte
 	config   []byte

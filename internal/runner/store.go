@@ -112,8 +112,9 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 	return group.Wait()
 }
 
-// loadAbove loads the image above the layers that a graph driver's store has, if it has some: pulling, Docker knows a
-// layer only by the compressed digest that it had when it was pulled before. It reports whether the store has the image.
+// loadAbove loads the image above the layers that a graph driver's store has, if it has some: pulling, Docker knows
+// a layer only by the compressed digest that it had when it was pulled before. It reports whether the store has the
+// image.
 func (s EngineStore) loadAbove(ctx context.Context, p *pull, through *relay.Relay) bool {
 	held, err := builder.Held(ctx, s.Engine, through.DiffIDs())
 	if err != nil || held == 0 || !through.Uncompressed(held) {
