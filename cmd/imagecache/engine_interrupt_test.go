@@ -27,6 +27,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/intake"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -210,6 +211,9 @@ func (r *engineRun) endEarly(t *testing.T, phase enginePhase, signals []syscall.
 	if left := r.leftFiles(t); len(left) > 0 {
 		t.Errorf("the next run leaves temporary files: %q", left)
 	}
+	if left := r.engine.Run(t, "image", "ls", "--quiet", "--filter", "reference="+intake.Pattern); left != "" {
+		t.Errorf("names of pushes are left: %s", left)
+	}
 	if got := r.engine.Run(t, "run", "--rm", r.image, "cat", "/mark"); got != r.mark {
 		t.Errorf("the image of the next run says %q, want %q", got, r.mark)
 	}
@@ -269,7 +273,7 @@ func stopInBuild(t *testing.T, r *engineRun) (reached func() bool, goOn func()) 
 func stopInSave(t *testing.T, r *engineRun) (reached func() bool, goOn func()) {
 	t.Helper()
 	program := r.engine.Command(t.Context()).Path
-	script := "#!/bin/sh\n" + `if [ "$1" = save ]; then "` + program + `" "$@" | { head -c 4096; echo >"$READY"; sleep 600; }; exit 1; fi` +
+	script := "#!/bin/sh\n" + `if [ "$1" = push ]; then "` + program + `" "$@"; echo >"$READY"; sleep 600; exit 1; fi` +
 		"\n" + `exec "` + program + `" "$@"` + "\n"
 	file := filepath.Join(r.programs, r.engine.Kind.Program())
 	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
