@@ -233,6 +233,21 @@ func TestLayersThatWereWrittenBeforeStayInTheEngine(t *testing.T) {
 	}
 }
 
+func TestAWrittenLayerMustBeTheConfigurations(t *testing.T) {
+	wrong := layer{"wrong", "something else", types.OCIUncompressedLayer}
+	for _, naming := range []outgoing.Naming{outgoing.ByDiffID, outgoing.ByStoredBlob} {
+		s := &store{image: imageOf(t, wrong)}
+		e := s.engine(t, naming)
+		_, err := e.Take(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "the configuration says") || s.writes != 1 {
+			t.Errorf("%d: %v after %d writes", naming, err, s.writes)
+		}
+		if known := e.Record.Read(); len(known) != 0 {
+			t.Errorf("%d: recorded %v", naming, known)
+		}
+	}
+}
+
 // A record that is wrong must not bring another content under a digest that was reported.
 func TestAWrongRecordIsDropped(t *testing.T) {
 	s := &store{image: imageOf(t, named("base"))}
