@@ -62,6 +62,10 @@ type Image struct {
 	stored []*storedBlob
 }
 
+// ErrMostlyUnknown means that the record lacks most of an image whose engine compresses what it pushes. An archive of the
+// image takes less time.
+var ErrMostlyUnknown = errors.New("most of the image was never published here")
+
 // Part is what the engine sends in a push.
 type Part int
 
@@ -75,8 +79,10 @@ const (
 // Engine is what Take needs of an engine.
 type Engine struct {
 	Naming Naming
-	// ConfigDigest is the digest of the image's configuration, if Naming is ByDiffID.
+	// ConfigDigest is the digest of the image's configuration, and PlainSize the size of its layers without compression, if
+	// Naming is ByDiffID.
 	ConfigDigest v1.Hash
+	PlainSize    int64
 	// Push makes the engine push a part of the image under a reference, with a Docker configuration that has the login.
 	Push func(ctx context.Context, part Part, reference string, login []byte) error
 	// Write writes a layer, compressed or not, into a file, and compresses it where it is not. Several goroutines call it
@@ -110,6 +116,9 @@ func (e *Engine) Take(ctx context.Context) (*Image, error) {
 		return !e.Keeps(l.MediaType)
 	})}
 	if e.Naming == ByDiffID && !r.knowsAll(config.RootFS.DiffIDs) {
+		if !r.knowsMost(config.RootFS.DiffIDs) {
+			return nil, ErrMostlyUnknown
+		}
 		all.has = r.knows
 		if manifest, err = e.push(ctx, Layers, all); err != nil {
 			return nil, err

@@ -68,7 +68,7 @@ func (s *store) write(content io.Reader) (*outgoing.Written, error) {
 	layer := static.NewLayer(all, types.OCIUncompressedLayer)
 	digest, _ := layer.Digest()
 	return &outgoing.Written{
-		DiffID: digest, Digest: digest, Size: int64(len(all)), MediaType: string(types.OCILayer), File: all,
+		DiffID: digest, Digest: digest, Size: int64(len(all)), PlainSize: int64(len(all)), MediaType: string(types.OCILayer), File: all,
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(all)), nil },
 	}, nil
 }
@@ -245,6 +245,24 @@ func TestAWrittenLayerMustBeTheConfigurations(t *testing.T) {
 		if known := e.Record.Read(); len(known) != 0 {
 			t.Errorf("%d: recorded %v", naming, known)
 		}
+	}
+}
+
+func TestAnImageThatIsMostlyUnknownIsNotPushed(t *testing.T) {
+	s := &store{image: imageOf(t, named("base"))}
+	e := s.engine(t, outgoing.ByDiffID)
+	if _, err := e.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.image = imageOf(t, named("base"), named("fourteen bytes"))
+	e.ConfigDigest, _ = s.image.ConfigName()
+	e.PlainSize = 4 + 14
+	if _, err := e.Take(t.Context()); !errors.Is(err, outgoing.ErrMostlyUnknown) || s.writes != 1 {
+		t.Errorf("%v after %d writes, want ErrMostlyUnknown", err, s.writes)
+	}
+	e.PlainSize = 4 + 4
+	if _, err := e.Take(t.Context()); err != nil || s.writes != 2 {
+		t.Errorf("%v after %d writes, want one more", err, s.writes)
 	}
 }
 
