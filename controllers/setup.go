@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"imagecache.dev/controllers/attachment"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/devcontainerimage"
@@ -119,6 +120,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		&pullcredentials.Reconciler{
 			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: awsClock, Targets: targets,
 		},
+		&attachment.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock, Targets: targets, Keys: keys},
 		&eviction.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Targets: targets},
 		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,

@@ -193,6 +193,11 @@ type DevcontainerImageStatus struct {
 	// +optional
 	Builder *BuilderReference `json:"builder,omitempty"`
 
+	// layersFrom is the cached image whose layers the builder may take over for steps that are unchanged. Absent where
+	// the project's layerReuse allows none, or no similar image is cached.
+	// +optional
+	LayersFrom *LayerSource `json:"layersFrom,omitempty"`
+
 	// repositoryURI is the URI of the repository that holds the image, or will hold it after the upload.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

@@ -80,6 +80,7 @@ func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 	published, err := r.publishedMeanwhile(ctx, p, repository)
 	if err == nil && !published {
 		p.status.Role = v1alpha1.RoleBuilder
+		r.offerLayers(ctx, p)
 	}
 	return err
 }

@@ -44,9 +44,16 @@ const (
 	// OutcomeSucceeded and OutcomeFailed are outcomes of an attempt.
 	OutcomeSucceeded = "Succeeded"
 	OutcomeFailed    = "Failed"
+	// OutcomeAbandoned is the outcome of attempts that are not repeated any more.
+	OutcomeAbandoned = "Abandoned"
 	// DriftRole is the kind of drift of an IAM role. The other kinds are the actions of events about repositories.
 	DriftRole = "EnsureRole"
 )
+
+// Attachments counts statements about published images.
+var Attachments = counter("imagecache_attachments_total",
+	"Attempts to attach the signed statement about an image to the image, by outcome (Succeeded, Failed, Abandoned: not tried any more). Only projects with spec.provenance Attach.",
+	LabelRunner, "outcome")
 
 // Answers.
 var (

@@ -42,6 +42,7 @@ type Reconciler struct {
 
 	mu     sync.Mutex
 	visits map[types.UID]*runnerVisits
+	stacks map[aws.Target]*cloudformation.Reader
 }
 
 // runnerVisits are when the parts of a runner that cost calls were last checked.
@@ -79,7 +80,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 		return outcome.Result(ctx, err, 0)
 	}
 	r.announce(runner, before)
-	return outcome.Settled(ctx, facts.err(), schedule.Jittered(r.nextLook(runner), runner.UID))
+	next := schedule.Jittered(r.nextLook(runner), runner.UID)
+	if facts.stackLater != nil {
+		next = schedule.Soonest(facts.stackLater.After, next)
+	}
+	return outcome.Settled(ctx, facts.err(), next)
 }
 
 // observe collects the facts of a pass in the order of their dependencies. It returns errors of the cluster; errors
@@ -116,12 +121,17 @@ func (r *Reconciler) lookAtStack(ctx context.Context, runner *v1alpha1.RunnerIma
 	if name == "" {
 		return
 	}
-	if !visits.stack.due(runner.Generation, facts.now, r.Intervals.Stack) {
+	if !visits.stack.due(runner.Generation, facts.now, stackInterval(visits.stack, r.Intervals)) {
 		facts.stack, facts.stackErr = visits.read, visits.stack.err
 		return
 	}
-	stack, err := cloudformation.Read(ctx, r.AWS.Clients(awstarget.AddressOf(runner)), name)
+	stack, err := r.stacksOf(awstarget.AddressOf(runner)).Read(ctx, name, maxStackAge(runner, visits.stack, r.Intervals))
+	var later *aws.LaterError
 	switch {
+	case errors.As(err, &later) && knowsStack(runner, visits.stack):
+		// What the status shows stays until the stack is read.
+		facts.stack, facts.stackErr, facts.stackLater = visits.read, visits.stack.err, later
+		return
 	case errors.Is(err, cloudformation.ErrNotFound):
 		err = outcome.Terminalf(v1alpha1.ReasonStackNotFound, "stack %[2]s does not exist in region %[1]s; correct spec.stackName", runner.Spec.Region, name)
 	case err == nil:
@@ -160,10 +170,23 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.visits, uid)
 }
 
+// stacksOf returns what reads the stacks of an account and region.
+func (r *Reconciler) stacksOf(target aws.Target) *cloudformation.Reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stacks == nil {
+		r.stacks = map[aws.Target]*cloudformation.Reader{}
+	}
+	if r.stacks[target] == nil {
+		r.stacks[target] = cloudformation.NewReader(r.AWS.Clients(target), r.Clock, r.Intervals.StackCalls)
+	}
+	return r.stacks[target]
+}
+
 // nextLook returns when a runner is checked again although nothing in the cluster changed.
 func (r *Reconciler) nextLook(runner *v1alpha1.RunnerImageCache) time.Duration {
 	if runner.Spec.StackName == "" {
 		return r.Intervals.Roles
 	}
-	return r.Intervals.Stack
+	return stackInterval(r.visitsOf(runner.UID).stack, r.Intervals)
 }

@@ -1,6 +1,7 @@
 package runnerimagecache
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -13,12 +14,12 @@ import (
 	"imagecache.dev/test/fixture"
 )
 
-// A change of the stack's tags is on the repositories within a minute: the runner's stack is read often enough for that,
-// and once for all of its projects.
-func TestStacksAreReadTwiceAMinute(t *testing.T) {
+// A change of the stack's tags is on the repositories within ten minutes, and a stack that something is wrong with is looked
+// at again after a minute.
+func TestStacksAreReadEveryFewMinutes(t *testing.T) {
 	r := &Reconciler{Intervals: schedule.Intervals{}.WithDefaults()}
 	runner := fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Spec.StackName = "stack" })
-	if every := r.nextLook(runner); every > 30*time.Second {
+	if every := r.nextLook(runner); every != 5*time.Minute {
 		t.Errorf("the stack is read every %s", every)
 	}
 	for n := range 1000 {
@@ -27,7 +28,32 @@ func TestStacksAreReadTwiceAMinute(t *testing.T) {
 			t.Fatalf("the look after %s does not read the stack", next.Sub(fixture.Noon))
 		}
 	}
+	r.visitsOf(runner.UID).stack = visit{at: fixture.Noon, err: errors.New("outdated")}
+	if every := r.nextLook(runner); every != time.Minute {
+		t.Errorf("a faulty stack is read every %s", every)
+	}
 	if outcome.AccessDeniedRetry > 30*time.Second {
 		t.Errorf("a permission that arrives acts after %s", outcome.AccessDeniedRetry)
+	}
+}
+
+func TestHowOldAStackMayBe(t *testing.T) {
+	intervals := schedule.Intervals{}.WithDefaults()
+	for name, test := range map[string]struct {
+		observed int64
+		last     visit
+		want     time.Duration
+	}{
+		"a new object":            {0, visit{}, 0},
+		"a spec that changed":     {0, visit{generation: 1, at: fixture.Noon}, 0},
+		"changed, status written": {2, visit{generation: 1, at: fixture.Noon}, 0},
+		"a new manager":           {2, visit{}, 30 * time.Second},
+		"a stack that is faulty":  {2, visit{generation: 2, at: fixture.Noon, err: errors.New("outdated")}, 30 * time.Second},
+		"an interval has gone by": {2, visit{generation: 2, at: fixture.Noon}, 150 * time.Second},
+	} {
+		runner := fixture.Runner(func(r *v1alpha1.RunnerImageCache) { r.Generation, r.Status.ObservedGeneration = 2, test.observed })
+		if got := maxStackAge(runner, test.last, intervals); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
 	}
 }

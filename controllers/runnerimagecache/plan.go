@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstag"
 	"imagecache.dev/controllers/awstarget"
@@ -173,4 +175,33 @@ const partRetry = 2 * time.Second
 func (v visit) due(generation int64, now time.Time, interval time.Duration) bool {
 	elapsed := now.Sub(v.at)
 	return v.at.IsZero() || v.generation != generation || elapsed >= interval-interval/schedule.JitterShare || (v.err != nil && elapsed >= partRetry)
+}
+
+// stackInterval returns how often a stack is read. A stack that something is wrong with is about to be corrected.
+func stackInterval(last visit, intervals schedule.Intervals) time.Duration {
+	if last.err != nil {
+		return min(intervals.Stack, intervals.FaultyStack)
+	}
+	return intervals.Stack
+}
+
+// maxStackAge returns how old an observation of a runner's stack may be: those who read for other runners may have made it.
+// It is zero for a spec that is new.
+func maxStackAge(runner *v1alpha1.RunnerImageCache, last visit, intervals schedule.Intervals) time.Duration {
+	switch {
+	case !awstarget.Observed(runner), !last.at.IsZero() && last.generation != runner.Generation:
+		return 0
+	case last.at.IsZero(), last.err != nil:
+		return min(intervals.Stack, intervals.FaultyStack) / 2
+	}
+	return intervals.Stack / 2
+}
+
+// knowsStack reports whether the stack's state is known for the runner's present spec: from a pass, or from the status
+// that an earlier manager wrote.
+func knowsStack(runner *v1alpha1.RunnerImageCache, last visit) bool {
+	if !last.at.IsZero() {
+		return last.generation == runner.Generation
+	}
+	return awstarget.Observed(runner) && meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionTagsReady)
 }

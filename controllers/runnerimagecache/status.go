@@ -29,7 +29,9 @@ type runnerFacts struct {
 	// stack.
 	stack    *cloudformation.Stack
 	stackErr error
-	rolesErr error
+	// stackLater is set if the stack is due and must wait for its turn. What was known of it stays.
+	stackLater *aws.LaterError
+	rolesErr   error
 	// keys are the signing keys that are in use, or nil. keysErr tells why they can't be read now.
 	keys     *signingkeys.Set
 	keysErr  error
@@ -38,7 +40,7 @@ type runnerFacts struct {
 
 // err returns what holds the runner up: the error of the first part that failed.
 func (f *runnerFacts) err() error {
-	return outcome.First(f.refused, f.keysErr, f.accountErr, f.stackErr, f.rolesErr)
+	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr, f.keysErr)
 }
 
 // runnerStatus computes the status from the facts.

@@ -7,8 +7,13 @@ import (
 
 // Intervals are how often AWS is read although nothing in the cluster changed. Zero means the default interval.
 type Intervals struct {
-	// Stack is how often a runner's stack is read: by default every 30 s.
+	// Stack is how often a runner's stack is read: by default every 5 min.
 	Stack time.Duration
+	// FaultyStack is the same for a stack that something is wrong with: by default every minute.
+	FaultyStack time.Duration
+	// StackCalls is how many calls a minute read stacks in one account and region at most: by default 20. AWS answers
+	// about five a second to the whole account.
+	StackCalls int
 	// Roles is how often a runner's roles are checked: by default every 10 min.
 	Roles time.Duration
 	// Drift is how often all repositories are compared with their desired state: by default every 5 min.
@@ -22,15 +27,19 @@ type Intervals struct {
 // WithDefaults returns the intervals with defaults in place of zeros.
 func (i Intervals) WithDefaults() Intervals {
 	for interval, usual := range map[*time.Duration]time.Duration{
-		&i.Stack:      30 * time.Second,
-		&i.Roles:      10 * time.Minute,
-		&i.Drift:      5 * time.Minute,
-		&i.Sweep:      24 * time.Hour,
-		&i.Statistics: time.Minute,
+		&i.Stack:       5 * time.Minute,
+		&i.FaultyStack: time.Minute,
+		&i.Roles:       10 * time.Minute,
+		&i.Drift:       5 * time.Minute,
+		&i.Sweep:       24 * time.Hour,
+		&i.Statistics:  time.Minute,
 	} {
 		if *interval == 0 {
 			*interval = usual
 		}
+	}
+	if i.StackCalls == 0 {
+		i.StackCalls = 20
 	}
 	return i
 }

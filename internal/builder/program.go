@@ -176,6 +176,9 @@ func (p *program) hasBuildKit(ctx context.Context) bool {
 	return err == nil
 }
 
+// TakesLayers reports whether the engine builds with BuildKit.
+func (p *program) TakesLayers(ctx context.Context) bool { return p.hasBuildKit(ctx) }
+
 // store names the engine's image store, for a lock.
 func (p *program) store(ctx context.Context) (string, error) {
 	format := "{{.Store.GraphRoot}}"

@@ -4,11 +4,9 @@ package cloudformation
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	awscloudformation "github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"k8s.io/utils/clock"
 
 	"imagecache.dev/internal/aws"
 )
@@ -34,29 +32,11 @@ type Stack struct {
 
 // Read reads a stack in one call.
 func Read(ctx context.Context, clients *aws.Clients, name string) (*Stack, error) {
-	out, err := clients.CloudFormation.DescribeStacks(ctx, &awscloudformation.DescribeStacksInput{StackName: &name})
-	if isMissing(err) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read stack %s: %w", name, err)
-	}
-	if len(out.Stacks) == 0 {
-		return nil, ErrNotFound
-	}
-	found := out.Stacks[0]
-	stack := &Stack{Tags: make(map[string]string, len(found.Tags)), Outputs: make(map[string]string, len(found.Outputs))}
-	for _, tag := range found.Tags {
-		if key := awssdk.ToString(tag.Key); !strings.HasPrefix(strings.ToLower(key), reservedPrefix) {
-			stack.Tags[key] = awssdk.ToString(tag.Value)
-		}
-	}
-	for _, output := range found.Outputs {
-		stack.Outputs[awssdk.ToString(output.OutputKey)] = awssdk.ToString(output.OutputValue)
-	}
-	stack.Version = stack.Outputs[VersionOutput]
-	return stack, nil
+	reader := newReader(clients.CloudFormation.DescribeStacks, clock.RealClock{}, 2)
+	return reader.Read(ctx, name, 0)
 }
+
+func isReserved(key string) bool { return strings.HasPrefix(strings.ToLower(key), reservedPrefix) }
 
 // isMissing reports whether CloudFormation's error means that a stack does not exist: a ValidationError with a
 // sentence.

@@ -24,6 +24,8 @@ const (
 const (
 	// Inputs are the inputs of the hash with their digests: a JSON list of objects with name and digest.
 	Inputs = "dev.imagecache.inputs"
+	// Trigger is the trigger of the request that the image was built for.
+	Trigger = "dev.imagecache.trigger"
 	// Platform is the platform that the image was asked for, as linux/amd64.
 	Platform = "dev.imagecache.platform"
 	// UncompressedBytes is how many bytes a layer has when it is decompressed, a decimal number. It is an annotation of

@@ -36,6 +36,8 @@ type Build struct {
 	Namespace string `json:"namespace,omitempty"`
 	Project   string `json:"project,omitempty"`
 	Request   string `json:"request,omitempty"`
+	// Trigger is the request's trigger. Admission allows Prebuild only to those who have the verb prebuild.
+	Trigger string `json:"trigger,omitempty"`
 	// StartedAt is when the manager gave the build lease to the request, and FinishedAt when it had checked the
 	// reported image.
 	StartedAt  time.Time `json:"startedAt,omitzero"`

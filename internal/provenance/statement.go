@@ -67,6 +67,7 @@ type internalParameters struct {
 	Namespace      string       `json:"namespace,omitempty"`
 	Project        string       `json:"project,omitempty"`
 	Request        string       `json:"request,omitempty"`
+	Trigger        string       `json:"trigger,omitempty"`
 	Checked        []string     `json:"checkedByManager"`
 	StatedByRunner statedInside `json:"statedByRunner"`
 }
@@ -133,7 +134,7 @@ func definitionOf(record *Record) buildDefinition {
 		},
 		InternalParameters: internalParameters{
 			RequestUID: record.RequestUID, Cluster: record.Cluster, Namespace: record.Namespace, Project: record.Project,
-			Request: record.Request, Checked: checked,
+			Request: record.Request, Trigger: record.Trigger, Checked: checked,
 			StatedByRunner: statedInside{
 				Environment: stated.Environment, KeyCoverage: stated.KeyCoverage, BuildSeconds: stated.BuildSeconds,
 			},
@@ -201,7 +202,7 @@ func decode(content []byte) (*Record, error) {
 		},
 		Build: Build{
 			Version: details.Builder.Version["manager"], Cluster: inside.Cluster, Namespace: inside.Namespace,
-			Project: inside.Project, Request: inside.Request,
+			Project: inside.Project, Request: inside.Request, Trigger: inside.Trigger,
 			StartedAt: atTime(details.Metadata.StartedOn), FinishedAt: atTime(details.Metadata.FinishedOn),
 			Stated: Stated{
 				Environment: inside.StatedByRunner.Environment, KeyCoverage: inside.StatedByRunner.KeyCoverage,

@@ -59,5 +59,24 @@ func (l *layer) Size() (int64, error)                { return l.served().Size, n
 func (l *layer) MediaType() (types.MediaType, error) { return l.served().MediaType, nil }
 
 func (l *layer) Compressed() (io.ReadCloser, error) {
-	return l.image.relay.content(l.image.ctx, l.place, 0)
+	content, err := l.image.relay.content(l.image.ctx, l.place, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &countedContent{ReadCloser: content, relay: l.image.relay, place: l.place}, nil
+}
+
+// countedContent counts what is read for loading, as what a client reads.
+type countedContent struct {
+	io.ReadCloser
+	relay *Relay
+	place int
+}
+
+func (c *countedContent) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if n > 0 {
+		c.relay.count(c.place, int64(n))
+	}
+	return n, err
 }

@@ -18,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,8 @@ type Relay struct {
 	password string
 	watch    Watch
 
-	manifest []byte // as its registry has it
+	manifest []byte    // as its registry has it
+	diffIDs  []v1.Hash // nil if the store does not need them
 	offer    *offer
 	digest   v1.Hash        // of the offered manifest
 	places   map[string]int // of the blobs in the offer, by the digests that clients know
@@ -129,11 +131,10 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store)
 	if manifest.MediaType == "" {
 		manifest.MediaType = found.MediaType
 	}
-	diffIDs, err := r.readDiffIDs(ctx, manifest, store)
-	if err != nil {
+	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, store); err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if r.offer, err = plan(found.Manifest, manifest, diffIDs, store); err != nil {
+	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, store); err != nil {
 		return err
 	}
 	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
@@ -180,6 +181,17 @@ func (r *Relay) Reference() string {
 
 // Manifest returns the image's own manifest, whose digest is that of the image. Callers must not change it.
 func (r *Relay) Manifest() []byte { return r.manifest }
+
+// DiffIDs returns the diff IDs of the image's layers, for a store that gets layers without compression.
+func (r *Relay) DiffIDs() []v1.Hash { return r.diffIDs }
+
+// Uncompressed reports whether clients get no layer compressed, from one on.
+func (r *Relay) Uncompressed(from int) bool {
+	return !slices.ContainsFunc(r.offer.blobs[1+from:], func(b blob) bool {
+		_, compressed := formats[b.served.MediaType]
+		return compressed
+	})
+}
 
 // Digest returns the digest of the manifest that clients get.
 func (r *Relay) Digest() string { return r.digest.String() }

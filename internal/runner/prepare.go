@@ -63,7 +63,8 @@ type preparation struct {
 	engineErr   error // why there is no engine, if a hit needs none
 	store       Store
 	localName   string
-	imageID     string // of the built image; empty where the engine does not tell it
+	layersFrom  *v1alpha1.LayerSource // that the cache offers to the build
+	imageID     string                // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
 	layers      v1alpha1.LayerCompression // of the published image; empty without a project
 	took        time.Duration             // of the build

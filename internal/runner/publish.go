@@ -27,6 +27,7 @@ import (
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	lease := cluster.Renew(ctx, p.runner.Client, image)
 	defer lease.Stop()
+	p.layersFrom = image.Status.LayersFrom
 	p.refused = p.pullBases(ctx)
 	took, err := p.buildImage(ctx)
 	if err != nil {

@@ -91,6 +91,9 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 	if err := p.trust.check(through.Manifest(), image.DigestStr()); err != nil {
 		return err
 	}
+	if s.loadAbove(ctx, p, through) {
+		return nil
+	}
 	login, err := through.DockerConfig()
 	if err != nil {
 		return &relayError{err}
@@ -107,6 +110,25 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 		return s.complete(both, p, pulled{digest: through.Digest(), passed: through.Passed, image: through.Image})
 	})
 	return group.Wait()
+}
+
+// loadAbove loads the image above the layers that a graph driver's store has, if it has some: pulling, Docker knows a
+// layer only by the compressed digest that it had when it was pulled before. It reports whether the store has the image.
+func (s EngineStore) loadAbove(ctx context.Context, p *pull, through *relay.Relay) bool {
+	held, err := builder.Held(ctx, s.Engine, through.DiffIDs())
+	if err != nil || held == 0 || !through.Uncompressed(held) {
+		return false
+	}
+	image, err := through.Image(ctx)
+	if err != nil {
+		return false
+	}
+	if err := builder.LoadAbove(ctx, s.Engine, image, p.name, held); err != nil {
+		_, _ = fmt.Fprintf(p.output, "Can't load the layers above those that exist here, so all are pulled: %v\n", err)
+		return false
+	}
+	p.done, p.total = through.Bytes()
+	return true
 }
 
 // pullAs pulls with a login and tags the image with a name.

@@ -146,6 +146,7 @@ var scenarios = []struct {
 	{"sign with a revoked key", signWithRevokedKey},
 	{"create the repository before the project, with its tag and images", repositoryMadeBefore},
 	{"push between the creation of a repository and its policy", pushBeforePolicy},
+	{"replicate an image from another region", replicatedImage},
 	{"pull while the runner's cache is off", pullWhileDisabled},
 	{"upload after the deadline, with a password that lives on", uploadAfterDeadline},
 	{"pull with a password beyond its session", pullBeyondSession},

@@ -66,7 +66,7 @@ func notesOf(object client.Object, reason string) []string {
 func TestDriftIsPutRightAndTold(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
-	h.settings.Intervals = controllers.Intervals{Drift: 500 * time.Millisecond, Sweep: time.Second, Stack: time.Second}
+	h.settings.Intervals = controllers.Intervals{Drift: 500 * time.Millisecond, Sweep: time.Second, Stack: time.Second, StackCalls: 10000}
 	h.startManager()
 	create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 
@@ -177,7 +177,7 @@ func TestSweepFindsThatTheRepositoryIsGone(t *testing.T) {
 func TestTagsFollowTheStackAndForeignTagsStay(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core", "stage": "prod"})
-	h.settings.Intervals = controllers.Intervals{Stack: time.Second}
+	h.settings.Intervals = controllers.Intervals{Stack: time.Second, StackCalls: 10000}
 	h.startManager()
 	create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	project := create(t, projectObject(h.namespace, "p1", "r1"))

@@ -1,6 +1,8 @@
 package envtest
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -111,6 +113,33 @@ func TestPrebuildPublishesForEnvironments(t *testing.T) {
 	h.ask("shop", "e-9", hashOf("b")).answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound) // the old one stays meanwhile
 	refresh.publish()
 	h.Expect(refresh.request.Status.Image.Digest).NotTo(Equal(second.request.Status.Image.Digest))
+}
+
+func TestBuilderIsOfferedTheLayersOfAPrebuild(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	with := func(digests ...string) func(*v1alpha1.DevcontainerImageSpec) {
+		return func(s *v1alpha1.DevcontainerImageSpec) {
+			for i, digest := range digests {
+				s.Inputs = append(s.Inputs, v1alpha1.KeyInput{Name: fmt.Sprint("input-", i), Digest: "sha256:" + strings.Repeat(digest, 64)})
+			}
+		}
+	}
+	prebuild := func(s *v1alpha1.DevcontainerImageSpec) { s.Trigger = v1alpha1.TriggerPrebuild }
+	h.ask("shop", "ci", hashOf("far"), prebuild, with("1", "2")).publish()
+	near := h.ask("shop", "ci", hashOf("near"), prebuild, with("1", "3"))
+	near.publish()
+	h.ask("shop", "e-0", hashOf("nearest"), with("4", "3")).publish() // an environment's build
+
+	asked := h.ask("shop", "e-1", hashOf("asked"), with("4", "3"))
+	asked.role(v1alpha1.RoleBuilder)
+	h.Expect(asked.request.Status.LayersFrom).To(Equal(&v1alpha1.LayerSource{
+		Reference: near.request.Status.Image.Reference, ConfigHash: near.request.Status.ConfigHash, SecretName: "shop-pull",
+	}))
+	refresh := h.ask("shop", "e-2", hashOf("near"), with("1", "3"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
+	refresh.role(v1alpha1.RoleBuilder)
+	h.Expect(refresh.request.Status.LayersFrom).To(BeNil(), "a refresh builds every step")
 }
 
 func TestWaiterGetsTheBuildersImage(t *testing.T) {

@@ -51,7 +51,7 @@ func (c *cloud) roleAsText(name string) string {
 func TestRolesThatDriftArePutRight(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
-	h.settings.Intervals = controllers.Intervals{Roles: 500 * time.Millisecond, Stack: 500 * time.Millisecond}
+	h.settings.Intervals = controllers.Intervals{Roles: 500 * time.Millisecond, Stack: 500 * time.Millisecond, StackCalls: 10000}
 	h.startManager()
 	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	h.Eventually(func(g Gomega) { g.Expect(reason(g, runner, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())

@@ -49,7 +49,7 @@ func reason(g Gomega, object client.Object, condition string) string {
 func TestRunnerReadsItsStackAndMakesItsRoles(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{IAMDelay: 2 * time.Second}, leastPrivilege(t)))
 	h.aws.stack(t, "runner-stack", "1", map[string]string{"team": "core", "cost-center": "42"})
-	h.settings.Intervals = controllers.Intervals{Stack: time.Second}
+	h.settings.Intervals = controllers.Intervals{Stack: time.Second, StackCalls: 10000}
 	h.startManager()
 	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 
@@ -114,7 +114,7 @@ func warnings(namespace string) []string {
 func TestOutdatedStackIsToldAndNothingIsMadeUntilItIsUpdated(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	h.aws.stack(t, "runner-stack", "", map[string]string{"team": "core"})
-	h.settings.Intervals = controllers.Intervals{Stack: 500 * time.Millisecond}
+	h.settings.Intervals = controllers.Intervals{Stack: 500 * time.Millisecond, StackCalls: 10000}
 	h.startManager()
 	runner := create(t, runnerObject(h.namespace, "r1", func(s *v1alpha1.RunnerImageCacheSpec) { s.StackName = "runner-stack" }))
 	project := create(t, projectObject(h.namespace, "p1", "r1"))

@@ -30,6 +30,18 @@ func (h *harness) keySecret() *corev1.Secret {
 	return secret
 }
 
+// installKeysRole gives a service account of the test's namespace what config/rbac gives the manager in its own.
+func (h *harness) installKeysRole(account string) {
+	h.t.Helper()
+	for _, object := range decodeFile(h.t, configPath("rbac/signing_keys.yaml")) {
+		object.SetNamespace(h.namespace)
+		if object.GetKind() == "RoleBinding" {
+			object.Object["subjects"] = []any{map[string]any{"kind": "ServiceAccount", "name": account, "namespace": h.namespace}}
+		}
+		h.Expect(kube.Create(h.ctx, object)).To(Succeed())
+	}
+}
+
 // signer is the key that the manager signs with.
 func (h *harness) signer() provenance.Signer {
 	h.t.Helper()
@@ -211,4 +223,48 @@ func TestPublicationThatBrokeOffIsRecognised(t *testing.T) {
 	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
 	h.Expect(e.request.Status.Image.Digest).To(Equal(digest), "the image that was put, and not a second one")
 	h.Expect(h.tags(e.repositoryName())).To(Equal(map[string]string{hashOf("a"): digest}))
+}
+
+// TestSigningKeysInAStatus has keys that the API accepts and keys that it refuses.
+func TestSigningKeysInAStatus(t *testing.T) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, asRoot))
+	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: "demo"}, Spec: v1alpha1.RunnerImageCacheSpec{RunnerID: "demo", Region: h.aws.Region()}}
+	h.create(runner)
+	key := func(edit func(*v1alpha1.SigningKey)) v1alpha1.SigningKey {
+		generated, err := provenance.GenerateKey()
+		h.Expect(err).NotTo(HaveOccurred())
+		k := v1alpha1.SigningKey{ID: generated.Key().ID, Use: v1alpha1.KeyVerifies, PublicKey: generated.Key().PEM()}
+		if edit != nil {
+			edit(&k)
+		}
+		return k
+	}
+	var most []v1alpha1.SigningKey
+	for range provenance.MaxKeys + 1 { // those of a Secret, and one of KMS
+		most = append(most, key(nil))
+	}
+	for name, test := range map[string]struct {
+		keys    []v1alpha1.SigningKey
+		refused string
+	}{
+		"one that signs": {[]v1alpha1.SigningKey{key(func(k *v1alpha1.SigningKey) { k.Use = v1alpha1.KeySigns }), key(nil)}, ""},
+		"the most":       {most, ""},
+		"one too many":   {append(most, key(nil)), "status.signingKeys: Too many"},
+		"another use":    {[]v1alpha1.SigningKey{key(func(k *v1alpha1.SigningKey) { k.Use = "Encrypt" })}, "status.signingKeys[0].use: Unsupported value"},
+		"a short ID":     {[]v1alpha1.SigningKey{key(func(k *v1alpha1.SigningKey) { k.ID = "4f3c" })}, "status.signingKeys[0].id"},
+		"no key":         {[]v1alpha1.SigningKey{key(func(k *v1alpha1.SigningKey) { k.PublicKey = "" })}, "status.signingKeys[0].publicKey: Required value"},
+		"one twice":      {[]v1alpha1.SigningKey{most[0], most[0]}, "Duplicate value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := h.in(t)
+			h.Expect(h.refresh(runner)).To(Succeed())
+			runner.Status = v1alpha1.RunnerImageCacheStatus{ObservedGeneration: 1, SigningKeys: test.keys}
+			err := kube.Status().Update(h.ctx, runner)
+			if test.refused == "" {
+				h.Expect(err).NotTo(HaveOccurred())
+				return
+			}
+			h.Expect(err).To(MatchError(ContainSubstring(test.refused)))
+		})
+	}
 }

@@ -232,6 +232,8 @@ var rules = map[string][]rule{
 		},
 		{name: "keyCoverage is a known one", accepts: fields{"keyCoverage": "RequireComplete"}, refuses: fields{"keyCoverage": "Some"},
 			says: `spec.keyCoverage: Unsupported value: "Some": supported values: "Warn", "RequireComplete"`},
+		{name: "layerReuse is a known one", accepts: fields{"layerReuse": "Any"}, refuses: fields{"layerReuse": "All"},
+			says: `spec.layerReuse: Unsupported value: "All": supported values: "Prebuilds", "Off", "Any"`},
 		{name: "compression is a known one", accepts: fields{"compression": "Gzip"}, refuses: fields{"compression": "gzip"},
 			says: `spec.compression: Unsupported value: "gzip": supported values: "Zstd", "Gzip"`},
 		{name: "readers are roles or users", accepts: fields{"readers": []any{someRole, "arn:aws:iam::123456789012:user/name"}}, refuses: fields{"readers": []any{"arn:aws:iam::123456789012:root"}},
@@ -254,6 +256,8 @@ var rules = map[string][]rule{
 		},
 		{name: "adoptionPolicy is a known one", accepts: fields{"adoptionPolicy": "IfUntagged"}, refuses: fields{"adoptionPolicy": "Sometimes"},
 			says: `spec.adoptionPolicy: Unsupported value: "Sometimes": supported values: "Never", "IfUntagged", "Always"`},
+		{name: "provenance is a known policy", accepts: fields{"provenance": "Attach"}, refuses: fields{"provenance": "Publish"},
+			says: `spec.provenance: Unsupported value: "Publish": supported values: "None", "Attach"`},
 		{name: "encryption is of a known type", accepts: fields{"encryption": fields{"type": "AES256"}}, refuses: fields{"encryption": fields{"type": "ROT13"}},
 			says: `spec.encryption.type: Unsupported value: "ROT13": supported values: "AES256", "KMS"`},
 		{name: "KMS has a key", accepts: fields{"encryption": fields{"type": "KMS", "kmsKeyARN": someKey}}, refuses: fields{"encryption": fields{"type": "KMS"}},
@@ -762,7 +766,8 @@ func TestDefaults(t *testing.T) {
 		},
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
-			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
+			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "layerReuse": "Prebuilds", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
+			"provenance": "None",
 		},
 		"DevcontainerImage": {
 			"projectRef": fields{"name": "shop"}, "environmentID": "e-1", "trigger": "EnvironmentCreated", "configurationType": "Image", "configHash": someHash,

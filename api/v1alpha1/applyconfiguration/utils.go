@@ -40,6 +40,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.InlineConfigurationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyInput"):
 		return &apiv1alpha1.KeyInputApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LayerSource"):
+		return &apiv1alpha1.LayerSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProjectImageCache"):
 		return &apiv1alpha1.ProjectImageCacheApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProjectImageCacheSpec"):
