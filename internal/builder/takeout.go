@@ -85,8 +85,8 @@ type takenImage struct {
 	taken *outgoing.Image
 }
 
-// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not be
-// published before.
+// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not
+// be published before.
 func Prove(ctx context.Context, saved v1.Image) error {
 	if image, ok := saved.(takenImage); ok {
 		return image.taken.Prove(ctx)
@@ -109,8 +109,8 @@ func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outg
 	}, nil
 }
 
-// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest that
-// it has elsewhere, and one in zstd where the project has that format.
+// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest
+// that it has elsewhere, and one in zstd where the project has that format.
 func keeps(mediaType string, format compression.Format) bool {
 	switch types.MediaType(mediaType) {
 	case types.DockerLayer, types.OCILayer:
@@ -170,7 +170,8 @@ func recordArchive(ctx context.Context, image v1.Image) {
 	_ = record.Add(ctx, written)
 }
 
-// push lets the engine push an image to a registry on loopback. docker can push a name alone, which is removed afterwards.
+// push lets the engine push an image to a registry on loopback. docker can push a name alone, which is removed
+// afterwards.
 func (p *program) push(ctx context.Context, image string, part outgoing.Part, target string, login []byte) error {
 	folder, err := dockerconfig.Private(login, p.name != Podman)
 	if err != nil {
@@ -202,7 +203,9 @@ func (p *program) push(ctx context.Context, image string, part outgoing.Part, ta
 
 // removePushed removes the names of pushes that were killed: nobody listens where they were pushed to.
 func (p *program) removePushed(ctx context.Context) {
-	printed, err := p.output(ctx, "image", "ls", "--filter", "reference="+intake.Pattern, "--format", "{{.Repository}}:{{.Tag}}")
+	printed, err := p.output(
+		ctx, "image", "ls", "--filter", "reference="+intake.Pattern, "--format", "{{.Repository}}:{{.Tag}}",
+	)
 	if err != nil {
 		return
 	}

@@ -103,8 +103,8 @@ func (p *passing) Took(digest v1.Hash, blob any) {
 	}
 }
 
-// pass copies the blob, and fails if its diff ID is another one. Its digest is compared by the registry on loopback, and by
-// the one that it is uploaded to.
+// pass copies the blob, and fails if its diff ID is another one. Its digest is compared by the registry on loopback,
+// and by the one that it is uploaded to.
 func (b *storedBlob) pass(out io.Writer, content io.Reader) (plainSize int64, err error) {
 	plain := sha256.New()
 	packed, inflating := newQueue()
@@ -158,8 +158,8 @@ type writtenAgain struct {
 	written *Written
 }
 
-// open lets the engine push the layer, and writes it once more. It must come out as it did before: the blob's digest was
-// reported.
+// open lets the engine push the layer, and writes it once more. It must come out as it did before: the blob's digest
+// was reported.
 func (w *writtenAgain) open() (io.ReadCloser, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 // queued is how many writes may wait in a queue, each of 32 KiB as io.Copy makes them: 2 MiB.
 const queued = 64
 
-// queueReader and queueWriter are two ends of a queue between two goroutines. Unlike with a pipe, the writer does not wait
-// for the reader until the queue is full.
+// queueReader and queueWriter are two ends of a queue between two goroutines. Unlike with a pipe, the writer does not
+// wait for the reader until the queue is full.
 type queueReader struct {
 	chunks  <-chan []byte
 	rest    []byte
