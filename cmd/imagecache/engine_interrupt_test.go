@@ -27,6 +27,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/intake"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -98,6 +99,9 @@ func TestRunWithAnEngineThatEndsEarlyLeavesNothing(t *testing.T) {
 				}
 			})
 			noContainers(t, e)
+			if left := e.Run(t, "image", "ls", "--quiet", "--filter", "reference="+intake.Pattern); left != "" {
+				t.Errorf("names of pushes are left: %s", left)
+			}
 		})
 	}
 }
@@ -111,6 +115,7 @@ type engineRun struct {
 	// mark is in the command lines of processes in containers, and in the environment of all other processes.
 	mark                           string
 	workspace, programs, temporary string
+	state                          string // has no record of what was published before
 	ready                          string // a file that exists when a run has stopped
 	image                          string // the name that the image gets
 }
@@ -120,7 +125,7 @@ func newEngineRun(t *testing.T, e *engine.Engine, registry *stallRegistry, contr
 	mark := fmt.Sprintf("%s-%s-%d", e.Kind, phase, os.Getpid())
 	r := &engineRun{
 		engine: e, registry: registry, controller: controller, environment: mark, mark: mark,
-		workspace: t.TempDir(), programs: t.TempDir(), temporary: filepath.Join(t.TempDir(), mark),
+		workspace: t.TempDir(), programs: t.TempDir(), state: t.TempDir(), temporary: filepath.Join(t.TempDir(), mark),
 		ready: filepath.Join(t.TempDir(), "ready"), image: "imagecache.local/interrupt:" + strings.ToLower(mark),
 	}
 	if err := os.Mkdir(r.temporary, 0o700); err != nil {
@@ -158,7 +163,8 @@ func (r *engineRun) command(t *testing.T) (*exec.Cmd, *safeBuffer) {
 	if path == r.programs {
 		path += ":" + os.Getenv("PATH")
 	}
-	cmd.Env = append(cmd.Env, programVariable+"=1", "PATH="+path, "TMPDIR="+r.temporary, "READY="+r.ready)
+	cmd.Env = append(cmd.Env, programVariable+"=1", "PATH="+path, "TMPDIR="+r.temporary, "READY="+r.ready,
+		"XDG_STATE_HOME="+r.state)
 	output := &safeBuffer{}
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd, output
@@ -269,8 +275,12 @@ func stopInBuild(t *testing.T, r *engineRun) (reached func() bool, goOn func()) 
 func stopInSave(t *testing.T, r *engineRun) (reached func() bool, goOn func()) {
 	t.Helper()
 	program := r.engine.Command(t.Context()).Path
-	script := "#!/bin/sh\n" + `if [ "$1" = save ]; then "` + program + `" "$@" | { head -c 4096; echo >"$READY"; sleep 600; }; exit 1; fi` +
-		"\n" + `exec "` + program + `" "$@"` + "\n"
+	// containerd's store is read by pushes, podman's by an archive where nothing of the image was published before.
+	stop := `if [ "$1" = push ]; then "` + program + `" "$@"; echo >"$READY"; sleep 600; exit 1; fi`
+	if r.engine.Kind == engine.Podman {
+		stop = `if [ "$1" = save ]; then "` + program + `" "$@" | { head -c 4096; echo >"$READY"; sleep 600; }; exit 1; fi`
+	}
+	script := "#!/bin/sh\n" + stop + "\n" + `exec "` + program + `" "$@"` + "\n"
 	file := filepath.Join(r.programs, r.engine.Kind.Program())
 	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/layerrecord"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
 )
@@ -57,15 +59,30 @@ func TestARealBuild(t *testing.T) {
 func testARealBuild(kind engine.Kind) func(t *testing.T) {
 	return func(t *testing.T) {
 		e := enginetest.StartKind(t, kind)
-		t.Run("goes to a registry and back", func(t *testing.T) { goesToARegistryAndBack(t, e) })
+		t.Run("goes to a registry and back", func(t *testing.T) { goesToARegistryAndBack(t, e, kind) })
 		t.Run("says in one line why it failed", func(t *testing.T) { saysWhyItFailed(t, e) })
 		t.Run("ends with its context, and all its processes", func(t *testing.T) { endsWithItsContext(t, e) })
 		t.Run("keeps builds with Features apart", func(t *testing.T) { keepsBuildsWithFeaturesApart(t, e) })
 	}
 }
 
-func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
+// layersOf returns the digests of an image's layers.
+func layersOf(t *testing.T, image v1.Image) (digests []string) {
 	t.Helper()
+	manifest, err := image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range manifest.Layers {
+		digests = append(digests, layer.Digest.String())
+	}
+	return digests
+}
+
+func goesToARegistryAndBack(t *testing.T, e enginetest.Environment, kind engine.Kind) {
+	t.Helper()
+	state := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", state)
 	ctx := t.Context()
 	workspace := workspaceOf(t, map[string]string{
 		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}, "remoteUser": "root"}`,
@@ -88,6 +105,15 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 	if err := validate.Image(image); err != nil {
 		t.Errorf("Save: %v", err)
 	}
+	if err := builder.Prove(ctx, image); err != nil {
+		t.Errorf("Prove: %v", err)
+	}
+	// An image that left the store by a push is recorded, one that was saved is not.
+	graphDriver := slices.Contains([]engine.Kind{engine.Docker20, engine.Docker20Buildx, engine.Docker28Overlay}, kind)
+	recorded := layerrecord.File{Path: filepath.Join(state, "imagecache", "layers.json")}.Read()
+	if (len(recorded) == 0) != graphDriver {
+		t.Errorf("%d layers are recorded", len(recorded))
+	}
 	if got := metadataOf(t, image); !strings.Contains(got, `"remoteUser":"root"`) {
 		t.Errorf("metadata %q, want the remote user", got)
 	}
@@ -96,8 +122,8 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 		t.Fatal(err)
 	}
 	digest, _ := image.Digest()
-	if other, _ := again.Digest(); other != digest {
-		t.Errorf("saved again: %s, want %s", other, digest)
+	if got, want := layersOf(t, again), layersOf(t, image); !slices.Equal(got, want) {
+		t.Errorf("saved again: %s, want %s", got, want)
 	}
 
 	reference, err := name.NewTag(e.Registry + "/pushed:1")

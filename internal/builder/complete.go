@@ -27,6 +27,7 @@ var (
 type storedImage struct {
 	ID     string `json:"Id"`
 	OS     string `json:"Os"`
+	Size   int64  // of the layers, without compression
 	Config *struct{}
 	RootFS struct{ Layers []string }
 }

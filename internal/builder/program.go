@@ -111,9 +111,10 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 	return nil
 }
 
-// Save lets the engine push the image, or writes an archive of it where that does not work: an engine on another machine
-// does not reach this one's loopback. Docker's graph drivers compress what they push with one core a layer, which takes
-// longer than an archive.
+// Save lets the engine push the image, or writes an archive of it where that does not work: an engine on another
+// machine does not reach this one's loopback. Docker's graph drivers compress what they push with one core a layer, and
+// podman computes several digests of it: both take longer than an archive, unless podman can leave most of the image
+// out.
 func (p *program) Save(
 	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
 ) (v1.Image, error) {
@@ -123,7 +124,11 @@ func (p *program) Save(
 			return image, err
 		}
 	}
-	return p.saveArchive(ctx, name, dir, format, progress)
+	image, err := p.saveArchive(ctx, name, dir, format, progress)
+	if err == nil && p.name == Podman {
+		recordArchive(ctx, image)
+	}
+	return image, err
 }
 
 func (p *program) saveArchive(

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/intake"
 	"imagecache.dev/internal/layerrecord"
 	"imagecache.dev/internal/outgoing"
@@ -44,7 +46,7 @@ func (p *program) takeOut(
 	}
 	if p.name == Podman {
 		engine.Naming = outgoing.ByDiffID
-		if engine.ConfigDigest, err = p.configDigest(ctx, name); err != nil {
+		if engine.ConfigDigest, engine.PlainSize, err = p.configDigest(ctx, name); err != nil {
 			return nil, err
 		}
 	}
@@ -83,8 +85,8 @@ type takenImage struct {
 	taken *outgoing.Image
 }
 
-// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not be
-// published before.
+// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not
+// be published before.
 func Prove(ctx context.Context, saved v1.Image) error {
 	if image, ok := saved.(takenImage); ok {
 		return image.taken.Prove(ctx)
@@ -107,8 +109,8 @@ func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outg
 	}, nil
 }
 
-// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest that
-// it has elsewhere, and one in zstd where the project has that format.
+// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest
+// that it has elsewhere, and one in zstd where the project has that format.
 func keeps(mediaType string, format compression.Format) bool {
 	switch types.MediaType(mediaType) {
 	case types.DockerLayer, types.OCILayer:
@@ -126,20 +128,50 @@ func formatOf(mediaType string) compression.Format {
 	return compression.Gzip
 }
 
-// configDigest returns the ID of an image in podman's store.
-func (p *program) configDigest(ctx context.Context, name string) (v1.Hash, error) {
+// configDigest returns the ID of an image in podman's store, and the size of its layers.
+func (p *program) configDigest(ctx context.Context, name string) (id v1.Hash, plainSize int64, err error) {
 	image, err := p.inspect(ctx, name)
 	if err != nil {
-		return v1.Hash{}, err
+		return id, 0, err
 	}
-	id, err := v1.NewHash("sha256:" + strings.TrimPrefix(image.ID, "sha256:"))
-	if err != nil {
-		return v1.Hash{}, fmt.Errorf("inspect image %s: %w", name, err)
+	if id, err = v1.NewHash("sha256:" + strings.TrimPrefix(image.ID, "sha256:")); err != nil {
+		return id, 0, fmt.Errorf("inspect image %s: %w", name, err)
 	}
-	return id, nil
+	return id, image.Size, nil
 }
 
-// push lets the engine push an image to a registry on loopback. docker can push a name alone, which is removed afterwards.
+// recordArchive notes the layers of an archive of podman, which names them by their diff IDs: the next publication of
+// nearly the same image then leaves them in the store. Without the note it takes longer, so an error changes nothing.
+func recordArchive(ctx context.Context, image v1.Image) {
+	record, err := layerrecord.UserFile()
+	if err != nil {
+		return
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return
+	}
+	var written []layerrecord.Layer
+	for _, l := range layers {
+		described, err := partial.Descriptor(l)
+		if err != nil {
+			return
+		}
+		diffID, err := l.DiffID()
+		if err != nil {
+			return
+		}
+		plainSize, _ := strconv.ParseInt(described.Annotations[imagelabel.UncompressedBytes], 10, 64)
+		written = append(written, layerrecord.Layer{
+			DiffID: diffID, Digest: described.Digest, Size: described.Size, MediaType: string(described.MediaType),
+			PlainSize: plainSize, Pushed: diffID, Used: time.Now().UTC().Truncate(time.Second),
+		})
+	}
+	_ = record.Add(ctx, written)
+}
+
+// push lets the engine push an image to a registry on loopback. docker can push a name alone, which is removed
+// afterwards.
 func (p *program) push(ctx context.Context, image string, part outgoing.Part, target string, login []byte) error {
 	folder, err := dockerconfig.Private(login, p.name != Podman)
 	if err != nil {
@@ -171,7 +203,9 @@ func (p *program) push(ctx context.Context, image string, part outgoing.Part, ta
 
 // removePushed removes the names of pushes that were killed: nobody listens where they were pushed to.
 func (p *program) removePushed(ctx context.Context) {
-	printed, err := p.output(ctx, "image", "ls", "--filter", "reference="+intake.Pattern, "--format", "{{.Repository}}:{{.Tag}}")
+	printed, err := p.output(
+		ctx, "image", "ls", "--filter", "reference="+intake.Pattern, "--format", "{{.Repository}}:{{.Tag}}",
+	)
 	if err != nil {
 		return
 	}

@@ -1,5 +1,5 @@
-// Package intake is a registry on loopback into which an engine pushes one image. It takes the blobs that its owner wants,
-// and tells the engine that it has all others.
+// Package intake is a registry on loopback into which an engine pushes one image. It takes the blobs that its owner
+// wants, and tells the engine that it has all others.
 package intake
 
 import (
@@ -31,7 +31,8 @@ const (
 	// headerTimeout bounds how long a client may take for the headers of a request.
 	headerTimeout = 10 * time.Second
 	// maxManifests and maxManifestBytes bound what is kept in memory: an index, an image for each platform and what is
-	// attached to it. ECR takes no larger manifests: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+	// attached to it. ECR takes no larger manifests:
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
 	maxManifests     = 128
 	maxManifestBytes = 4 << 20
 )
@@ -43,8 +44,8 @@ const Pattern = "127.0.0.1:*/" + repository
 type Owner interface {
 	// Has reports the size of a blob that the engine need not push.
 	Has(digest v1.Hash) (size int64, has bool)
-	// Take reads a blob that the engine pushes, to its end. An error fails the push. What Take read is not known to be the
-	// content of a digest until Took is called.
+	// Take reads a blob that the engine pushes, to its end. An error fails the push. What Take read is not known to be
+	// the content of a digest until Took is called.
 	Take(content io.Reader) (blob any, err error)
 	// Took tells the digest of a blob that was taken, after its bytes were compared with it.
 	Took(digest v1.Hash, blob any)
@@ -164,7 +165,9 @@ func (i *Intake) backend() ociregistry.Interface {
 		PushBlobChunkedResume_: func(_ context.Context, _, id string, offset int64, _ int) (ociregistry.BlobWriter, error) {
 			return i.resume(id, offset)
 		},
-		PushManifest_: func(_ context.Context, repo, tag string, content []byte, mediaType string) (ociregistry.Descriptor, error) {
+		PushManifest_: func(
+			_ context.Context, repo, tag string, content []byte, mediaType string,
+		) (ociregistry.Descriptor, error) {
 			return i.putManifest(repo, tag, content, mediaType)
 		},
 	}

@@ -1,5 +1,6 @@
-// Package layerrecord keeps which blob this machine made of a layer, so that a layer that was published need not be taken
-// out of an engine again. It is a note, and no proof: whoever uses it has the registry confirm that it has the blob.
+// Package layerrecord keeps which blob this machine made of a layer, so that a layer that was published need not be
+// taken out of an engine again. It is a note, and no proof: whoever uses it has the registry confirm that it has the
+// blob.
 package layerrecord
 
 import (
@@ -25,8 +26,8 @@ const maxLayers = 2000
 // Layer is a layer whose blob was made here, of content that was compared with the diff ID.
 type Layer struct {
 	DiffID v1.Hash `json:"diffID"`
-	// Digest, Size and MediaType are those of the published blob. PlainSize is its size when it is decompressed, 0 if that
-	// is not known.
+	// Digest, Size and MediaType are those of the published blob. PlainSize is its size when it is decompressed, 0 if
+	// that is not known.
 	Digest    v1.Hash `json:"digest"`
 	Size      int64   `json:"size"`
 	MediaType string  `json:"mediaType"`

@@ -21,8 +21,8 @@ type pushed struct {
 	all    []intake.Manifest
 }
 
-// image returns the manifest of the image: the one under the tag, or of an index the only image, or else the one for this
-// machine. What BuildKit attaches to an image, as its provenance, is no image.
+// image returns the manifest of the image: the one under the tag, or of an index the only image, or else the one for
+// this machine. What BuildKit attaches to an image, as its provenance, is no image.
 func (p pushed) image() (*v1.Manifest, error) {
 	if !types.MediaType(p.tagged.MediaType).IsIndex() {
 		return parse(p.tagged)
@@ -71,8 +71,8 @@ func (e *Engine) mustWrite(manifest *v1.Manifest, digest v1.Hash) bool {
 	return false
 }
 
-// readSmall returns the content of a blob that is a JSON document, and else nil and a reader of all of the blob. No layer
-// is one: it begins with a magic number or with a tar header, which has zero bytes.
+// readSmall returns the content of a blob that is a JSON document, and else nil and a reader of all of the blob. No
+// layer is one: it begins with a magic number or with a tar header, which has zero bytes.
 func readSmall(content io.Reader) (small []byte, all io.Reader, err error) {
 	buffered := bufio.NewReaderSize(content, 256<<10)
 	first, err := buffered.Peek(1)

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"imagecache.dev/internal/layerrecord"
+	"imagecache.dev/internal/priority"
 )
 
 // storedBlob is a compressed blob in the engine's store.
@@ -102,13 +103,13 @@ func (p *passing) Took(digest v1.Hash, blob any) {
 	}
 }
 
-// pass copies the blob, and fails if its diff ID is another one. Its digest is compared by the registry on loopback, and by
-// the one that it is uploaded to.
+// pass copies the blob, and fails if its diff ID is another one. Its digest is compared by the registry on loopback,
+// and by the one that it is uploaded to.
 func (b *storedBlob) pass(out io.Writer, content io.Reader) (plainSize int64, err error) {
 	plain := sha256.New()
-	packed, inflating := io.Pipe()
+	packed, inflating := newQueue()
 	inflated := make(chan error, 1)
-	go func() {
+	priority.Go(b.ctx, func() {
 		reader, err := decompress(packed, b.mediaType)
 		if err == nil {
 			plainSize, err = io.Copy(plain, reader)
@@ -117,11 +118,11 @@ func (b *storedBlob) pass(out io.Writer, content io.Reader) (plainSize int64, er
 		if err == nil {
 			_, err = io.Copy(io.Discard, packed) // what is after the end of the compressed stream
 		}
-		_ = packed.CloseWithError(err) // fails the copy below, unless it has ended
+		packed.fail(err) // ends the copy below, unless it has ended
 		inflated <- err
-	}()
+	})
 	_, err = io.Copy(io.MultiWriter(out, inflating), content)
-	_ = inflating.CloseWithError(err)
+	inflating.close(err)
 	if inflateErr := <-inflated; err == nil {
 		err = inflateErr
 	}
@@ -157,8 +158,8 @@ type writtenAgain struct {
 	written *Written
 }
 
-// open lets the engine push the layer, and writes it once more. It must come out as it did before: the blob's digest was
-// reported.
+// open lets the engine push the layer, and writes it once more. It must come out as it did before: the blob's digest
+// was reported.
 func (w *writtenAgain) open() (io.ReadCloser, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

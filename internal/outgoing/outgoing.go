@@ -1,5 +1,5 @@
-// Package outgoing takes an image out of an engine's store by letting the engine push it into a registry on loopback. The
-// engine sends only the layers that are needed, several at once, and no archive of the whole image is written.
+// Package outgoing takes an image out of an engine's store by letting the engine push it into a registry on loopback.
+// The engine sends only the layers that are needed, several at once, and no archive of the whole image is written.
 package outgoing
 
 import (
@@ -37,8 +37,8 @@ type Layer struct {
 	PlainSize int64
 	// Written is what Engine.Write returned; nil for a layer whose content is still in the engine's store.
 	Written any
-	// Open reads the blob of a layer that is in the engine's store. A blob that is not what Digest and DiffID say ends with
-	// an error in place of its end. It works until the context of Take ends.
+	// Open reads the blob of a layer that is in the engine's store. A blob that is not what Digest and DiffID say ends
+	// with an error in place of its end. It works until the context of Take ends.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -62,6 +62,10 @@ type Image struct {
 	stored []*storedBlob
 }
 
+// ErrMostlyUnknown means that the record lacks most of an image whose engine compresses what it pushes. An archive of
+// the image takes less time.
+var ErrMostlyUnknown = errors.New("most of the image was never published here")
+
 // Part is what the engine sends in a push.
 type Part int
 
@@ -75,8 +79,10 @@ const (
 // Engine is what Take needs of an engine.
 type Engine struct {
 	Naming Naming
-	// ConfigDigest is the digest of the image's configuration, if Naming is ByDiffID.
+	// ConfigDigest is the digest of the image's configuration, and PlainSize the size of its layers without compression,
+	// if Naming is ByDiffID.
 	ConfigDigest v1.Hash
+	PlainSize    int64
 	// Push makes the engine push a part of the image under a reference, with a Docker configuration that has the login.
 	Push func(ctx context.Context, part Part, reference string, login []byte) error
 	// Write writes a layer, compressed or not, into a file, and compresses it where it is not. Several goroutines call it
@@ -90,8 +96,8 @@ type Engine struct {
 	Progress func(bytes int64)
 }
 
-// Take takes the image out of the store. Layers that the store has compressed, and those of which the record has a blob,
-// stay there until they are opened.
+// Take takes the image out of the store. Layers that the store has compressed, and those of which the record has a
+// blob, stay there until they are opened.
 func (e *Engine) Take(ctx context.Context) (*Image, error) {
 	all := &collector{write: e.Write, progress: e.Progress}
 	manifest, err := e.describe(ctx, all)
@@ -110,13 +116,18 @@ func (e *Engine) Take(ctx context.Context) (*Image, error) {
 		return !e.Keeps(l.MediaType)
 	})}
 	if e.Naming == ByDiffID && !r.knowsAll(config.RootFS.DiffIDs) {
+		if !r.knowsMost(config.RootFS.DiffIDs) {
+			return nil, ErrMostlyUnknown
+		}
 		all.has = r.knows
 		if manifest, err = e.push(ctx, Layers, all); err != nil {
 			return nil, err
 		}
 	}
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
-		return nil, fmt.Errorf("configuration names %d layers, the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
+		return nil, fmt.Errorf(
+			"configuration names %d layers, the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers),
+		)
 	}
 	r.written = all.written
 	for n, described := range manifest.Layers {
@@ -130,8 +141,8 @@ func (e *Engine) Take(ctx context.Context) (*Image, error) {
 	return image, e.record(ctx, r.used)
 }
 
-// describe has the engine push manifest and configuration, and those layers of a store with blobs that can't stay as they
-// are.
+// describe has the engine push manifest and configuration, and those layers of a store with blobs that can't stay as
+// they are.
 func (e *Engine) describe(ctx context.Context, all *collector) (*v1.Manifest, error) {
 	if e.Naming == ByDiffID {
 		all.has = func(digest v1.Hash) bool { return digest != e.ConfigDigest }
@@ -147,8 +158,8 @@ func (e *Engine) describe(ctx context.Context, all *collector) (*v1.Manifest, er
 	return e.push(ctx, Description, all)
 }
 
-// Prove compares those layers with their diff IDs that were not compared while they were read, and records them. The image
-// must not be published before.
+// Prove compares those layers with their diff IDs that were not compared while they were read, and records them. The
+// image must not be published before.
 func (i *Image) Prove(ctx context.Context) error {
 	var proved []layerrecord.Layer
 	for _, blob := range i.stored {

@@ -30,6 +30,17 @@ func (r *resolver) knowsAll(diffIDs []v1.Hash) bool {
 	return !slices.ContainsFunc(diffIDs, func(diffID v1.Hash) bool { return !r.knows(diffID) })
 }
 
+// knowsMost reports whether the record has at least half of the bytes of these layers.
+func (r *resolver) knowsMost(diffIDs []v1.Hash) bool {
+	known := int64(0)
+	for _, l := range r.known {
+		if l.Pushed == l.DiffID && slices.Contains(diffIDs, l.DiffID) {
+			known += l.PlainSize
+		}
+	}
+	return 2*known >= r.engine.PlainSize
+}
+
 // resolve finds a layer of the configuration with what the manifest says of it. A layer that was written must have the
 // configuration's diff ID: what a registry has under a digest is what was written, or what the record says was written
 // here before.

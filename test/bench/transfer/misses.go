@@ -12,9 +12,10 @@ import (
 )
 
 // missGoals are for the time from the end of a build to the published image, against the engine's own push of the same
-// image in full.
+// image in full. Saving all of it and compressing with gzip took 0.83 of that with podman, and 0.68 with overlay2; the
+// goals are 0.8 of these.
 var missGoals = map[engine.Kind]float64{
-	engine.Docker28Containerd: 0.4, engine.Docker29: 0.4,
+	engine.Docker28Containerd: 0.4, engine.Docker29: 0.4, engine.Podman: 0.66, engine.Docker28Overlay: 0.54,
 }
 
 // againGoal is for publishing again with one small layer changed, against the first publication.
