@@ -764,7 +764,7 @@ func TestDefaults(t *testing.T) {
 	for kind, want := range map[string]fields{
 		"RunnerImageCache": {
 			"runnerID": "demo", "region": "us-east-1",
-			"provider": "AWSEC2", "tier": "Free", "cache": "Enabled", "roles": fields{"type": "Managed"},
+			"provider": "AWSEC2", "tier": "Free", "cache": "Enabled", "roles": fields{"type": "Managed"}, "scanning": "None",
 		},
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
