@@ -60,7 +60,9 @@ func (i *Images) Referrers(ctx context.Context, repository, digest, artifactType
 
 // Manifest returns an image's manifest and its media type by its digest, or nil without an error if it does not exist.
 // ECR counts that as a pull.
-func (i *Images) Manifest(ctx context.Context, repository, digest string) (manifest []byte, mediaType string, err error) {
+func (i *Images) Manifest(
+	ctx context.Context, repository, digest string,
+) (manifest []byte, mediaType string, err error) {
 	out, err := i.api.BatchGetImage(ctx, &awsecr.BatchGetImageInput{
 		RepositoryName: &repository, ImageIds: []types.ImageIdentifier{{ImageDigest: &digest}},
 		AcceptedMediaTypes: acceptedMediaTypes,
@@ -70,7 +72,9 @@ func (i *Images) Manifest(ctx context.Context, repository, digest string) (manif
 	}
 	for _, failure := range out.Failures {
 		if failure.FailureCode != types.ImageFailureCodeImageNotFound {
-			return nil, "", fmt.Errorf("read the manifest: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason))
+			return nil, "", fmt.Errorf(
+				"read the manifest: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason),
+			)
 		}
 	}
 	if len(out.Images) == 0 {
