@@ -98,7 +98,7 @@ test-long: test-env ## Run everything at length, fuzzing for ten minutes a targe
 	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS) -timeout 4h" $(REAP) hack/test.sh unit envtest e2e
 
 .PHONY: test-clients
-test-clients: build ## Drive the emulator with aws, skopeo, podman, crane, oras and docker-credential-ecr-login.
+test-clients: build ## Drive the emulator with aws, skopeo, podman, crane, oras and docker-credential-ecr-login; verify attached statements with cosign.
 	@$(REAP) hack/test-clients/run
 
 .PHONY: fuzz

@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"imagecache.dev/controllers/attachment"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/devcontainerimage"
@@ -22,7 +25,10 @@ import (
 	"imagecache.dev/controllers/pullcredentials"
 	"imagecache.dev/controllers/runnerimagecache"
 	"imagecache.dev/controllers/schedule"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/kms"
+	"imagecache.dev/internal/provenance"
 	"imagecache.dev/internal/sts"
 )
 
@@ -45,6 +51,12 @@ type Settings struct {
 	AssumeRoles []string
 	// BuildLease is how long a builder keeps its lease without renewing it. Zero means 45 s.
 	BuildLease time.Duration
+	// Namespace is the manager's own namespace, which holds the Secret of the signing keys. By default it is the pod's,
+	// and outside of a pod imagecache-system.
+	Namespace string
+	// SigningKey is the address of a key of AWS KMS that signs images, as awskms:///KEY. Empty means a key in the
+	// Secret.
+	SigningKey string
 	// Clock is the source of time for all decisions. Nil means the real clock.
 	Clock clock.PassiveClock
 	// Intervals are how often AWS is read.
@@ -56,6 +68,8 @@ func (s *Settings) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.ClusterUID, "cluster-uid", "", "name of this cluster in the owner tag of repositories; by default the UID of the namespace kube-system")
 	flags.Float64Var(&s.PricePerGBMonth, "price-per-gb-month", 0.10, "ECR's storage price in US dollars, for the estimated cost of a project")
 	flags.DurationVar(&s.BuildLease, "build-lease", devcontainerimage.DefaultBuildLease, "how long a builder may go without renewing its lease before another environment builds")
+	flags.StringVar(&s.Namespace, "namespace", "", "the manager's own namespace, which holds the Secret of the signing keys; by default the pod's, and outside of a pod imagecache-system")
+	flags.StringVar(&s.SigningKey, "signing-key", "", "key of AWS KMS that signs images, as awskms:///KEY, where KEY is an ID, an ARN or alias/NAME; by default a key that the manager creates in the Secret imagecache-signing-keys")
 	flags.StringSliceVar(&s.AssumeRoles, "allow-assume-role", nil, "role that the runners of a namespace may name in assumeRoleARN, as NAMESPACE=ARN; the namespace * stands for any namespace; can be repeated")
 }
 
@@ -89,11 +103,15 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	}
 	census.Serve(mgr.Elected(), s.PricePerGBMonth)
 	awsClock := provider.Clock(s.Clock)
+	keys, err := setupKeys(mgr, provider, s)
+	if err != nil {
+		return err
+	}
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&runnerimagecache.Reconciler{
 			Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals,
+			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals, Keys: keys,
 		},
 		&projectimagecache.Reconciler{
 			Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock,
@@ -102,10 +120,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		&pullcredentials.Reconciler{
 			Client: mgr.GetClient(), Granter: granter, Recorder: recorder, Clock: awsClock, Targets: targets,
 		},
+		&attachment.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock, Targets: targets, Keys: keys},
 		&eviction.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Targets: targets},
 		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
-			AWSClock: awsClock, BuildLease: s.BuildLease, Targets: targets, Census: census,
+			AWSClock: awsClock, BuildLease: s.BuildLease, Targets: targets, Census: census, Keys: keys, ClusterUID: s.ClusterUID,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {
@@ -113,6 +132,35 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		}
 	}
 	return nil
+}
+
+// setupKeys registers what keeps the signing keys.
+func setupKeys(mgr ctrl.Manager, provider *aws.Provider, s Settings) (*signingkeys.Keys, error) {
+	reconciler := &signingkeys.Reconciler{Client: mgr.GetClient(), Namespace: s.Namespace, Keys: signingkeys.New(nil)}
+	if reconciler.Namespace == "" {
+		reconciler.Namespace = ownNamespace()
+	}
+	if s.SigningKey != "" {
+		key, err := kms.ParseKey(s.SigningKey)
+		if err != nil {
+			return nil, fmt.Errorf("--signing-key: %w", err)
+		}
+		clients := provider.Clients(aws.Target{Region: key.Region})
+		reconciler.Remote = func(ctx context.Context) (provenance.Signer, error) { return kms.NewSigner(ctx, clients, key) }
+	}
+	return reconciler.Keys, reconciler.SetupWithManager(mgr)
+}
+
+// namespaceFile is where Kubernetes writes a pod's namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// ownNamespace returns the pod's namespace, or outside of a pod the namespace of config/default, so that a manager on a
+// developer's machine has the keys of the cluster's manager.
+func ownNamespace() string {
+	if content, err := os.ReadFile(namespaceFile); err == nil && len(content) > 0 {
+		return strings.TrimSpace(string(content))
+	}
+	return "imagecache-system"
 }
 
 // clusterUID returns the UID of the namespace kube-system, which identifies this cluster.

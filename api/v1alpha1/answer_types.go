@@ -66,6 +66,28 @@ type CachedImage struct {
 	BuildSeconds *int64 `json:"buildSeconds,omitempty"`
 }
 
+// LayerSource is a cached image of other inputs, some of whose layers a build may take over.
+type LayerSource struct {
+	// reference is the reference of the image: repository@digest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reference string `json:"reference,omitempty"`
+
+	// configHash is the hash of the image, 64 lowercase hex characters.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	ConfigHash string `json:"configHash,omitempty"`
+
+	// secretName is the name of the Secret with the credentials to pull from the repository. The controller may write
+	// it a moment after this answer.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+}
+
 // BuilderReference names the environment that builds the image of a hash.
 type BuilderReference struct {
 	// name is the name of the builder's DevcontainerImage.

@@ -11,6 +11,9 @@ const (
 	// ConditionStalled is True when only a person can help. Read the reason and change what it names.
 	ConditionStalled = "Stalled"
 
+	// ConditionSigningKeysReady (RunnerImageCache) reports whether the controller has read the keys that sign and
+	// verify images.
+	ConditionSigningKeysReady = "SigningKeysReady"
 	// ConditionAccountReady (RunnerImageCache) reports whether the controller reaches the runner's AWS account.
 	ConditionAccountReady = "AccountReady"
 	// ConditionTagsReady (RunnerImageCache, ProjectImageCache) reports whether the requested tags are read and set.
@@ -78,6 +81,10 @@ const (
 
 // Reasons of a RunnerImageCache.
 const (
+	// ReasonSigningKeysNotReady: the controller can't read or create the keys that sign images; the message names what
+	// is wrong. Correct the Secret imagecache-signing-keys in the manager's namespace, or the key of --signing-key, as
+	// docs/provenance.md describes. Without any key, lookups wait; keys that were read before stay in use.
+	ReasonSigningKeysNotReady = "SigningKeysNotReady"
 	// ReasonAccountMismatch: the credentials belong to another AWS account than spec.accountID, or than the account
 	// that holds the runner's roles and repositories. Correct the credentials, or spec.accountID.
 	ReasonAccountMismatch = "AccountMismatch"
@@ -144,8 +151,10 @@ const (
 	// ReasonPlatformMismatch: the image stored under this hash is for another platform. Nothing to do: a new image
 	// replaces it. If it happens again, find the runner that builds for another platform than it requests.
 	ReasonPlatformMismatch = "PlatformMismatch"
-	// ReasonNotVerified: the image stored under this hash was not published by this controller, or is damaged. A new
-	// image replaces it. Find out which other principals may write to the repository.
+	// ReasonNotVerified: the image stored under this hash was not published by this controller: no key that is known
+	// signed it for this hash, repository and platform. Or it is damaged. Images of versions without signatures, and of
+	// a revoked key, count the same. A new image replaces it. If the explanation names none of these, find out which
+	// other principals may write to the repository.
 	ReasonNotVerified = "NotVerified"
 	// ReasonArchived: ECR has archived the image, so it can't be pulled. A new image replaces it. Remove the
 	// archiving rule from the registry's settings.

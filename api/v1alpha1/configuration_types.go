@@ -86,3 +86,17 @@ const (
 	// The image is not published and is used where it was built.
 	KeyCoverageRequireComplete KeyCoverage = "RequireComplete"
 )
+
+// LayerReuse tells which cached images a miss may take layers over from.
+// +kubebuilder:validation:Enum=Prebuilds;Off;Any
+type LayerReuse string
+
+// Ways to reuse layers.
+const (
+	// Images that a prebuild published.
+	LayerReusePrebuilds LayerReuse = "Prebuilds"
+	// No image.
+	LayerReuseOff LayerReuse = "Off"
+	// All images of the project: a build of any environment can then decide what layers of others contain.
+	LayerReuseAny LayerReuse = "Any"
+)

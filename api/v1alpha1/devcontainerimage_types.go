@@ -4,16 +4,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Trigger is why an environment asks for an image.
-// +kubebuilder:validation:Enum=EnvironmentCreated;Rebuild
+// Trigger is why a request asks for an image.
+// +kubebuilder:validation:Enum=EnvironmentCreated;Rebuild;Prebuild
 type Trigger string
 
-// Triggers. Only TriggerEnvironmentCreated may publish.
+// Triggers. TriggerEnvironmentCreated and TriggerPrebuild may publish.
 const (
 	// The first build of an environment, which may publish.
 	TriggerEnvironmentCreated Trigger = "EnvironmentCreated"
 	// A rebuild of an environment that exists, which may pull and never publishes.
 	TriggerRebuild Trigger = "Rebuild"
+	// A build that no environment waits for, by CI or a schedule, which may publish.
+	TriggerPrebuild Trigger = "Prebuild"
 )
 
 // CachePolicy tells whether a request accepts a cached image.
@@ -32,6 +34,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!(has(self.configHash) && has(self.configuration))",message="give configHash or configuration, not both: the controller computes the hash of a configuration itself"
 // +kubebuilder:validation:XValidation:rule="has(self.configHash) || has(self.configuration) || self.configurationType == 'Compose' || !has(self.projectRef)",message="give configHash, or configuration with the contents, so that an image can be looked up"
 // +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || (!has(self.configHash) && !has(self.configuration))",message="Compose configurations are not cached; remove configHash and configuration"
+// +kubebuilder:validation:XValidation:rule="self.trigger != 'Prebuild' || has(self.projectRef)",message="a prebuild publishes to a project's cache; set projectRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.inputs) || has(self.configHash)",fieldPath=".inputs",message="inputs explain configHash; give configHash too, or remove inputs"
 // +kubebuilder:validation:XValidation:rule="!has(self.uploadAttempt) || (has(self.build) && self.build.outcome == 'Succeeded')",fieldPath=".uploadAttempt",message="uploadAttempt follows a build that Succeeded; report the build first"
 // +kubebuilder:validation:XValidation:rule="!has(self.configuration) || self.configurationType != 'Dockerfile' || has(self.configuration.dockerfile)",message="a configuration of type Dockerfile needs configuration.dockerfile, the Dockerfile's contents"
@@ -55,15 +58,17 @@ type DevcontainerImageSpec struct {
 	// +optional
 	ProjectRef *ProjectReference `json:"projectRef,omitempty"`
 
-	// environmentID names the environment that asks, 1 to 128 characters. Immutable.
+	// environmentID names the environment that asks, 1 to 128 characters. A prebuild, which belongs to no environment,
+	// sets a name for itself. Immutable.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",message="must be letters, digits, dots, underscores and hyphens, beginning and ending with a letter or digit"
 	EnvironmentID string `json:"environmentID,omitempty"`
 
-	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (a rebuild of
-	// an existing environment, which may only pull). Immutable.
+	// trigger is EnvironmentCreated (the first build of an environment, which may publish), Rebuild (a rebuild of an
+	// existing environment, which may only pull) or Prebuild (a build by CI or a schedule, which may publish; creating
+	// an object with it needs the verb prebuild on projectimagecaches). Immutable.
 	// +required
 	Trigger Trigger `json:"trigger,omitempty"`
 
@@ -102,7 +107,7 @@ type DevcontainerImageSpec struct {
 	Inputs []KeyInput `json:"inputs,omitempty"`
 
 	// cachePolicy is UseCached (the default) or Refresh, which replaces the cached image. Creating an object with
-	// Refresh needs the verb refresh on projectimagecaches. Immutable.
+	// Refresh needs the verb refresh on projectimagecaches, or prebuild if trigger is Prebuild. Immutable.
 	// +optional
 	// +default="UseCached"
 	CachePolicy CachePolicy `json:"cachePolicy,omitempty"`
@@ -187,6 +192,11 @@ type DevcontainerImageStatus struct {
 	// builder is the environment that builds this hash: this environment itself, or the one that a waiter waits for.
 	// +optional
 	Builder *BuilderReference `json:"builder,omitempty"`
+
+	// layersFrom is the cached image whose layers the builder may take over for steps that are unchanged. Absent where
+	// the project's layerReuse allows none, or no similar image is cached.
+	// +optional
+	LayersFrom *LayerSource `json:"layersFrom,omitempty"`
 
 	// repositoryURI is the URI of the repository that holds the image, or will hold it after the upload.
 	// +optional

@@ -26,6 +26,11 @@ const (
 	// evict` writes it.
 	AnnotationEvict = "imagecache.dev/evict"
 
+	// AnnotationRotate on the Secret of the signing keys makes the controller create a new key that signs, keep the
+	// earlier one to verify, and remove the annotation. The value is free text, such as the name of the person who
+	// decided it.
+	AnnotationRotate = "imagecache.dev/rotate"
+
 	// Finalizer keeps an object until the controller has removed or released what it created in AWS, as the object
 	// asks. It keeps a DevcontainerImage until its upload rights are removed and its build lease is released.
 	Finalizer = "imagecache.dev/aws"

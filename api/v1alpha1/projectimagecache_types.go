@@ -54,6 +54,14 @@ type ProjectImageCacheSpec struct {
 	// +default="Zstd"
 	Compression LayerCompression `json:"compression,omitempty"`
 
+	// layerReuse tells from which cached images a miss takes the layers of unchanged steps over: Prebuilds (the
+	// default; images that a prebuild published), Off, or Any (all images of the project). A build can prepare layers
+	// that differ from what its steps say, so with Any, whoever opens an environment decides about layers of others:
+	// docs/security.md. Needs a builder with BuildKit. The hash alone decides what is a hit, whatever is set here.
+	// +optional
+	// +default="Prebuilds"
+	LayerReuse LayerReuse `json:"layerReuse,omitempty"`
+
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	// +optional
@@ -79,6 +87,15 @@ type ProjectImageCacheSpec struct {
 	// +optional
 	// +default={"type": "AES256"}
 	Encryption Encryption `json:"encryption,omitempty,omitzero"`
+
+	// provenance tells what others can check with their own tools: None (the default) or Attach, which attaches the
+	// signed statement about each image that is published from now on to the image, where cosign verify-attestation
+	// and oras discover find it. The manager attaches after the publication, within minutes as a rule; if it can't
+	// within an hour, the image stays without. The statement in the image's own manifest, which decides what is a hit,
+	// is there in either case.
+	// +optional
+	// +default="None"
+	Provenance ProvenancePolicy `json:"provenance,omitempty"`
 
 	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
 	// stack's tag wins. Up to 45, each key once.

@@ -20,6 +20,18 @@ const (
 	AdoptAlways AdoptionPolicy = "Always"
 )
 
+// ProvenancePolicy tells whether signed statements are attached to images.
+// +kubebuilder:validation:Enum=None;Attach
+type ProvenancePolicy string
+
+// Provenance policies.
+const (
+	// Nothing is attached.
+	ProvenanceNone ProvenancePolicy = "None"
+	// The statement about an image is attached to it, as a referrer in the form of a Sigstore bundle.
+	ProvenanceAttach ProvenancePolicy = "Attach"
+)
+
 // DeletionPolicy tells what happens to a repository when its object is deleted.
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string

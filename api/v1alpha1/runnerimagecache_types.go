@@ -227,10 +227,42 @@ type StackTag struct {
 	Value *string `json:"value,omitempty"`
 }
 
+// SigningKeyUse tells what a key is used for.
+// +kubebuilder:validation:Enum=Sign;Verify
+type SigningKeyUse string
+
+// Uses of a key.
+const (
+	// The controller signs new images with the key, and accepts its signatures.
+	KeySigns SigningKeyUse = "Sign"
+	// The controller accepts the key's signatures on images that were published before.
+	KeyVerifies SigningKeyUse = "Verify"
+)
+
+// SigningKey is a public key whose signatures the cache accepts.
+type SigningKey struct {
+	// id is the SHA-256 of the public key in DER form, 64 hex characters. Signatures name it.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id,omitempty"`
+
+	// use is Sign for the key that signs new images, and Verify for the others.
+	// +required
+	Use SigningKeyUse `json:"use,omitempty"`
+
+	// publicKey is the key in PEM form: ECDSA on the curve P-256.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	PublicKey string `json:"publicKey,omitempty"`
+}
+
 // RunnerImageCacheStatus is the observed state of a runner's cache.
 // +kubebuilder:validation:MinProperties=1
 type RunnerImageCacheStatus struct {
-	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, SigningKeysReady, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while
+	// they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -286,6 +318,15 @@ type RunnerImageCacheStatus struct {
 	// stackTagsReadAt is when the controller first read the stack's tags, or last found them changed.
 	// +optional
 	StackTagsReadAt *metav1.Time `json:"stackTagsReadAt,omitempty"`
+
+	// signingKeys are the public keys whose signatures the cache accepts, the one that signs first. An image that none
+	// of them signed is no hit, and `imagecache prepare` does not pull it. All runners of a manager have the same keys.
+	// Empty: the controller has not read its keys yet, or it is of a version that signs nothing.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=17
+	SigningKeys []SigningKey `json:"signingKeys,omitempty"`
 
 	// projects is the number of ProjectImageCaches that name this runner.
 	// +optional

@@ -170,6 +170,9 @@ func (p *prepare) complete(workspace string) error {
 	p.request.Workspace = workspace
 	p.request.Trigger = v1alpha1.Trigger(p.trigger)
 	p.request.Wait = p.request.Wait && !p.noWait
+	if p.request.Trigger == v1alpha1.TriggerPrebuild {
+		return cli.UsageError("--trigger must be EnvironmentCreated or Rebuild; to build an image ahead, use imagecache prebuild")
+	}
 	switch p.publish {
 	case "", publishWait, publishBackground:
 	default:

@@ -54,9 +54,9 @@ it.`,
 		return cli.SetFromEnvironment(command.Flags())
 	}
 	root.AddCommand(
-		newUp(streams), newPrepare(streams), cache.NewHash(streams), cache.NewImages(streams), cache.NewProjects(streams),
-		cache.NewExplain(streams), cache.NewEvict(streams), cache.NewDoctor(streams), newCredentials(streams),
-		newPublications(streams), newVersion(streams), newDocs(),
+		newUp(streams), newPrepare(streams), newPrebuild(streams), cache.NewHash(streams), cache.NewImages(streams),
+		cache.NewProjects(streams), cache.NewExplain(streams), cache.NewVerify(streams), cache.NewEvict(streams),
+		cache.NewDoctor(streams), newCredentials(streams), newPublications(streams), newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
 		cli.DescribeEnvironment(command.LocalNonPersistentFlags())

@@ -26,7 +26,9 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 		metric.CredentialSeconds.WithLabelValues(v1alpha1.CredentialsPush).Observe(after.PushCredentials.ExpiresAt.Sub(r.AWSClock.Now()).Seconds())
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "UploadGranted", "Grant", "upload rights exist until %s", after.PushCredentials.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	if before.FinishedAt == nil && after.FinishedAt != nil && after.Role == v1alpha1.RoleWaiter && after.Image != nil {
+	if ended := before.FinishedAt == nil && after.FinishedAt != nil; ended && isPrebuild(image) {
+		metric.Prebuilds.WithLabelValues(image.Namespace, prebuildOutcome(after)).Inc()
+	} else if ended && after.Role == v1alpha1.RoleWaiter && after.Image != nil {
 		metric.Coalesced.WithLabelValues(image.Namespace).Inc()
 	}
 	if hasFate(after) && !hasFate(before) {
@@ -48,11 +50,25 @@ func (r *Reconciler) announceAnswer(image *v1alpha1.DevcontainerImage, before *v
 	if before.CacheResult != "" || after.CacheResult == "" {
 		return
 	}
-	metric.Lookups.WithLabelValues(image.Namespace, string(after.CacheResult), after.Reason).Inc()
+	if !isPrebuild(image) {
+		metric.Lookups.WithLabelValues(image.Namespace, string(after.CacheResult), after.Reason).Inc()
+	}
 	// Only the status shows hits and waiters: an event would be one more write for each environment.
 	if after.CacheResult == v1alpha1.CacheMiss && after.Role != v1alpha1.RoleWaiter {
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, string(after.CacheResult), "LookUp", "%s", after.Explanation)
 	}
+}
+
+// prebuildOutcome returns what a finished prebuild came to.
+func prebuildOutcome(status *v1alpha1.DevcontainerImageStatus) string {
+	published := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPublished)
+	switch {
+	case status.Image == nil:
+		return metric.PrebuildFailed
+	case published != nil && published.Status == metav1.ConditionTrue:
+		return metric.PrebuildPublished
+	}
+	return metric.PrebuildPresent
 }
 
 // unknownReason returns why a request's lookup failed. It returns "" if the lookup did not fail: the request has an

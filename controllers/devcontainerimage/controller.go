@@ -20,6 +20,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/controllers/persist"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/sts"
 )
 
@@ -37,9 +38,12 @@ type Reconciler struct {
 	BuildLease time.Duration
 
 	Targets *awstarget.Targets
-	leases  *buildLeases
-	writes  *ownwrites.Writes
-	Census  *census.Census
+	// Keys sign and verify images. ClusterUID is this cluster's name in what they sign.
+	Keys       *signingkeys.Keys
+	ClusterUID string
+	leases     *buildLeases
+	writes     *ownwrites.Writes
+	Census     *census.Census
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=devcontainerimages,verbs=get;list;watch;patch;update;delete

@@ -42,8 +42,11 @@ func (e ending) with(f fate) ending {
 	return e
 }
 
-// handOver ends a request that has an image when credentials to pull it exist.
+// handOver ends a request that has an image when credentials to pull it exist. A prebuild pulls nothing.
 func (p *pass) handOver(reason, message string) (ending, error) {
+	if isPrebuild(p.image) {
+		return finished(reason, message), nil
+	}
 	credentials := projects.UsablePullCredentials(p.project, p.awsNow)
 	if credentials == nil {
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonProgressing, 0,
@@ -52,4 +55,9 @@ func (p *pass) handOver(reason, message string) (ending, error) {
 	p.status.PullCredentials = credentials
 	p.status.SavedSeconds = savedSeconds(p.status.Image, p.image.Spec.Pull)
 	return finished(reason, message), nil
+}
+
+// isPrebuild reports whether no environment waits for the answer.
+func isPrebuild(image *v1alpha1.DevcontainerImage) bool {
+	return image.Spec.Trigger == v1alpha1.TriggerPrebuild
 }

@@ -195,7 +195,7 @@ func published(request *v1alpha1.DevcontainerImage) bool {
 func imageOrigin(request *v1alpha1.DevcontainerImage, computed []publication.Input) publication.Origin {
 	origin := publication.Origin{
 		Hash: request.Status.ConfigHash, HashVersion: hash.Version, Platform: request.Spec.Platform,
-		Environment: request.Spec.EnvironmentID, Inputs: computed,
+		Environment: request.Spec.EnvironmentID, Trigger: string(request.Spec.Trigger), Inputs: computed,
 	}
 	if len(request.Spec.Inputs) > 0 {
 		origin.Inputs = make([]publication.Input, 0, len(request.Spec.Inputs))

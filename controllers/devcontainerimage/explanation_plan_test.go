@@ -116,7 +116,7 @@ func TestRequestsTellTheInputsOfImagesWithoutAny(t *testing.T) {
 	want := []publication.Stored{
 		own,
 		{Digest: "without", PushedAt: fixture.Noon, Origin: publication.Origin{
-			Hash: "told", HashVersion: 1, Platform: published.Spec.Platform, Environment: "e-old", Inputs: inputs("Dockerfile", "2"),
+			Hash: "told", HashVersion: 1, Platform: published.Spec.Platform, Environment: "e-old", Trigger: "EnvironmentCreated", Inputs: inputs("Dockerfile", "2"),
 		}},
 		{Digest: "unknown"},
 	}

@@ -47,11 +47,15 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
+	keys, err := r.Keys.Current()
+	if err != nil {
+		return ending{}, err
+	}
 	found, err := r.find(ctx, p, repository)
 	if err != nil {
 		return ending{}, err
 	}
-	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), cachedOf(found), p.awsNow)
+	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), keys.Verifier, cachedOf(found), p.awsNow)
 	if decided.reason == v1alpha1.ReasonImageNotFound {
 		if err := r.explain(ctx, p, &decided); err != nil {
 			return ending{}, err
@@ -151,12 +155,16 @@ func (r *Reconciler) requestsOf(ctx context.Context, image *v1alpha1.Devcontaine
 
 // expectation returns what an image of the request's hash must be.
 func (p *pass) expectation() publication.Expectation {
-	return publication.Expectation{
+	want := publication.Expectation{
 		Hash:        p.status.ConfigHash,
 		HashVersion: hash.Version,
 		UID:         string(p.image.UID),
 		Platform:    p.image.Spec.Platform,
 	}
+	if repository := p.project.Status.Repository; repository != nil {
+		want.RepositoryARN = repository.ARN
+	}
+	return want
 }
 
 // cachedImage returns the status's description of an image of the repository.
@@ -178,5 +186,5 @@ func cachedOf(found *ecr.Image) *publication.Cached {
 	if found == nil {
 		return nil
 	}
-	return &publication.Cached{Digest: found.Digest, Config: found.Config, PushedAt: found.PushedAt, Archived: found.Archived}
+	return &publication.Cached{Digest: found.Digest, Manifest: found.Manifest, Config: found.Config, PushedAt: found.PushedAt, Archived: found.Archived}
 }

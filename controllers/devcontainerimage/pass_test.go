@@ -25,6 +25,7 @@ import (
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/test/fixture"
 )
 
@@ -56,6 +57,7 @@ func reconcilerWith(t *testing.T, funcs interceptor.Funcs, objects ...client.Obj
 	c, clock := builder.Build(), testclock.NewFakePassiveClock(fixture.Noon)
 	return &Reconciler{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10), Clock: clock, AWSClock: clock, Census: census.New(clock),
+		Keys:   signingkeys.New(signingkeys.NewSet(newKey(t))),
 		leases: newBuildLeases(c, c, clock, 0), writes: ownwrites.New(clock),
 	}
 }

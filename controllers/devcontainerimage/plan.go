@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/provenance"
 	"imagecache.dev/internal/publication"
 )
 
@@ -39,7 +40,9 @@ type answer struct {
 }
 
 // answerFor decides hit or miss from the image of the hash. found is nil if the repository has none.
-func answerFor(spec *v1alpha1.DevcontainerImageSpec, want publication.Expectation, policy publication.Policy, found *publication.Cached, now time.Time) answer {
+func answerFor(
+	spec *v1alpha1.DevcontainerImageSpec, want publication.Expectation, policy publication.Policy, keys *provenance.Verifier, found *publication.Cached, now time.Time,
+) answer {
 	if found == nil {
 		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonImageNotFound, explanation: "no image with this configuration is cached"}
 	}
@@ -47,16 +50,18 @@ func answerFor(spec *v1alpha1.DevcontainerImageSpec, want publication.Expectatio
 		return answer{result: v1alpha1.CacheMiss, reason: v1alpha1.ReasonRefresh, replaces: found.Digest,
 			explanation: fmt.Sprintf("the request asks for a new image instead of the image of %s", ago(found.PushedAt, now))}
 	}
-	unusable, about := publication.Judge(*found, want, policy, now)
+	unusable, about := publication.Judge(*found, want, policy, keys, now)
 	if unusable == publication.Usable {
 		return answer{result: v1alpha1.CacheHit, reason: v1alpha1.ReasonImageFound, about: about,
 			explanation: fmt.Sprintf("found the image of %s", madeBy(about, found.PushedAt, now))}
 	}
 	return answer{result: v1alpha1.CacheMiss, reason: string(unusable), replaces: found.Digest, about: about,
-		explanation: unusableSentence(unusable, found, policy, want, now)}
+		explanation: unusableSentence(unusable, about, found, policy, want, now)}
 }
 
-func unusableSentence(why publication.Unusable, found *publication.Cached, policy publication.Policy, want publication.Expectation, now time.Time) string {
+func unusableSentence(
+	why publication.Unusable, about publication.About, found *publication.Cached, policy publication.Policy, want publication.Expectation, now time.Time,
+) string {
 	switch why {
 	case publication.Expired:
 		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(found.PushedAt, now), int(policy.Retention.Hours()/24))
@@ -67,6 +72,9 @@ func unusableSentence(why publication.Unusable, found *publication.Cached, polic
 	case publication.Archived:
 		return "ECR has archived the image, so it can't be pulled"
 	default:
+		if about.Problem != nil {
+			return "the image under this hash is not used: " + about.Problem.Error()
+		}
 		return "the image under this hash was not published by this cache, or is damaged"
 	}
 }
@@ -80,10 +88,15 @@ func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
 	return policy
 }
 
-// mayPublish reports whether a request may ever become a builder. It must be the initial build of a new environment,
-// and not the environment's second request of that kind. others must contain all requests of the environment.
+// mayPublish reports whether a request may ever become a builder: a prebuild, which admission allowed, or the initial
+// build of a new environment that is not the environment's second request of that kind. others must contain all
+// requests of the environment.
 func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
-	if image.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated {
+	switch image.Spec.Trigger {
+	case v1alpha1.TriggerPrebuild:
+		return "", true
+	case v1alpha1.TriggerEnvironmentCreated:
+	default:
 		return "a rebuild never publishes", false
 	}
 	for i := range others {

@@ -1,19 +1,23 @@
 package devcontainerimage
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocidigest "github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/provenance"
 	"imagecache.dev/internal/publication"
 	"imagecache.dev/test/fixture"
+	"imagecache.dev/test/signedimage"
+	"imagecache.dev/test/testimage"
 )
 
 func TestBypassNamesWhyTheCacheDoesNotApply(t *testing.T) {
@@ -47,18 +51,43 @@ func TestBypassNamesWhyTheCacheDoesNotApply(t *testing.T) {
 }
 
 func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
-	want := publication.Expectation{Hash: "h1", HashVersion: 1, UID: "u9", Platform: "linux/amd64"}
+	const repository = "arn:aws:ecr:eu-central-1:123456789012:repository/shop"
+	want := publication.Expectation{RepositoryARN: repository, Hash: "h1", HashVersion: 1, UID: "u9", Platform: "linux/amd64"}
+	key, revoked := newKey(t), newKey(t)
 	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
-	image := func(edit func(*publication.Cached, map[string]string, map[string]any)) *publication.Cached {
-		cached := &publication.Cached{Digest: "sha256:old", PushedAt: fixture.Noon.Add(-3 * time.Hour)}
-		labels := map[string]string{imagelabel.Hash: "h1", imagelabel.Version: "1", imagelabel.UID: "u1", imagelabel.Environment: "e-17", imagelabel.BuildSeconds: "225"}
-		config := map[string]any{"os": "linux", "architecture": "amd64"}
-		edit(cached, labels, config)
-		config["config"] = map[string]any{"Labels": labels}
-		if cached.Config == nil {
-			cached.Config, _ = json.Marshal(config)
+	// image is signed before its manifest or push time change, and after its configuration does.
+	image := func(edit func(*publication.Cached, *v1.ConfigFile), sign ...func(*provenance.Claims) provenance.Signer) *publication.Cached {
+		cached := &publication.Cached{PushedAt: fixture.Noon.Add(-3 * time.Hour)}
+		made := testimage.Random(t, 100, 2, func(config *v1.ConfigFile) {
+			config.Config.Labels = map[string]string{imagelabel.Hash: "h1", imagelabel.Version: "1", imagelabel.UID: "u1", imagelabel.Environment: "e-17", imagelabel.BuildSeconds: "225"}
+			edit(&publication.Cached{}, config)
+		})
+		claims, err := signedimage.Claims(made, repository)
+		if err != nil {
+			t.Fatal(err)
 		}
+		signer := provenance.Signer(key)
+		for _, s := range sign {
+			signer = s(&claims)
+		}
+		if signer != nil {
+			if made, err = signedimage.Sign(t.Context(), made, signer, claims); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cached.Manifest, err = made.RawManifest(); err != nil {
+			t.Fatal(err)
+		}
+		if cached.Config, err = made.RawConfigFile(); err != nil {
+			t.Fatal(err)
+		}
+		cached.Digest = ocidigest.FromBytes(cached.Manifest).String()
+		edit(cached, &v1.ConfigFile{Config: v1.Config{Labels: map[string]string{}}})
 		return cached
+	}
+	unchanged := func(*publication.Cached, *v1.ConfigFile) {}
+	claiming := func(change func(*provenance.Claims)) *publication.Cached {
+		return image(unchanged, func(c *provenance.Claims) provenance.Signer { change(c); return key })
 	}
 	for name, test := range map[string]struct {
 		found   *publication.Cached
@@ -69,43 +98,62 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		because string
 	}{
 		"nothing": {nil, "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound, "no image with this configuration is cached"},
-		"usable": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", time.Time{},
+		"usable": {image(unchanged), "", time.Time{},
 			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
-		"refresh": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "Refresh", time.Time{},
+		"refresh": {image(unchanged), "Refresh", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonRefresh, "the request asks for a new image instead of the image of 3 h ago"},
-		"an hour and a second left": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) {
+		"an hour and a second left": {image(func(c *publication.Cached, _ *v1.ConfigFile) {
 			c.PushedAt = fixture.Noon.Add(-30*24*time.Hour + time.Hour + time.Second)
 		}), "", time.Time{}, v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 29 days ago (environment e-17)"},
-		"an hour left": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) {
+		"an hour left": {image(func(c *publication.Cached, _ *v1.ConfigFile) {
 			c.PushedAt = fixture.Noon.Add(-30*24*time.Hour + time.Hour)
 		}), "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 29 days ago has reached its retention of 30 days"},
-		"invalidated": {image(func(*publication.Cached, map[string]string, map[string]any) {}), "", fixture.Noon.Add(-time.Hour),
+		"invalidated": {image(unchanged), "", fixture.Noon.Add(-time.Hour),
 			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago is older than invalidatePushedBefore, 2026-03-14T11:00:00Z"},
-		"other platform": {image(func(_ *publication.Cached, _ map[string]string, config map[string]any) {
-			config["architecture"] = "arm64"
+		"other platform": {image(func(_ *publication.Cached, config *v1.ConfigFile) {
+			config.Architecture = "arm64"
 		}), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonPlatformMismatch, "the image under this hash is not for linux/amd64"},
-		"label of another hash": {image(func(_ *publication.Cached, labels map[string]string, _ map[string]any) {
-			labels[imagelabel.Hash] = "h2"
+		"label of another hash": {image(func(_ *publication.Cached, config *v1.ConfigFile) {
+			config.Config.Labels[imagelabel.Hash] = "h2"
 		}), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
-		"no configuration": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Config = []byte{} }), "", time.Time{},
+		"no configuration": {image(func(c *publication.Cached, _ *v1.ConfigFile) { c.Config = []byte{} }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
-		"archived": {image(func(c *publication.Cached, _ map[string]string, _ map[string]any) { c.Archived = true }), "", time.Time{},
+		"unsigned": {image(unchanged, func(*provenance.Claims) provenance.Signer { return nil }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash is not used: the image has no signature"},
+		"signed by a revoked key": {image(unchanged, func(*provenance.Claims) provenance.Signer { return revoked }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash is not used: the image's signature is not from a key that is known"},
+		"signed for another hash": {claiming(func(c *provenance.Claims) { c.Hash = "h2" }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its hash is "h2", not "h1"`},
+		"signed for another repository": {claiming(func(c *provenance.Claims) { c.RepositoryARN = "other" }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its repository is "other", not "` + repository + `"`},
+		"signed for another request": {claiming(func(c *provenance.Claims) { c.RequestUID = "u2" }), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its request is "u2", not "u1"`},
+		"archived": {image(func(c *publication.Cached, _ *v1.ConfigFile) { c.Archived = true }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so it can't be pulled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy := policy
 			policy.InvalidatePushedBefore = test.before
-			got := answerFor(&v1alpha1.DevcontainerImageSpec{CachePolicy: test.policy}, want, policy, test.found, fixture.Noon)
+			got := answerFor(&v1alpha1.DevcontainerImageSpec{CachePolicy: test.policy}, want, policy, provenance.NewVerifier(key.Key()), test.found, fixture.Noon)
 			if got.result != test.result || got.reason != test.reason || got.explanation != test.because {
 				t.Errorf("answerFor = %s, %s, %q; want %s, %s, %q", got.result, got.reason, got.explanation, test.result, test.reason, test.because)
 			}
-			if replaces := test.found != nil && test.result == v1alpha1.CacheMiss; replaces != (got.replaces == "sha256:old") {
+			if replaces := test.found != nil && test.result == v1alpha1.CacheMiss; replaces != (got.replaces != "") || replaces && got.replaces != test.found.Digest {
 				t.Errorf("replaces = %q", got.replaces)
 			}
 		})
 	}
+}
+
+func newKey(t *testing.T) *provenance.PrivateKey {
+	t.Helper()
+	key, err := provenance.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func request(name string, age time.Duration, edit func(*v1alpha1.DevcontainerImage)) v1alpha1.DevcontainerImage {
@@ -135,6 +183,13 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	rebuild := request("c", 0, func(i *v1alpha1.DevcontainerImage) { i.Spec.Trigger = v1alpha1.TriggerRebuild })
 	if _, may := mayPublish(&rebuild, nil); may {
 		t.Error("a rebuild may publish")
+	}
+	prebuild := request("p", time.Minute, func(i *v1alpha1.DevcontainerImage) { i.Spec.Trigger = v1alpha1.TriggerPrebuild })
+	if why, may := mayPublish(&prebuild, both); !may {
+		t.Errorf("a prebuild may not publish: %s", why)
+	}
+	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{prebuild}); !may {
+		t.Error("a prebuild keeps the creation from publishing")
 	}
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{rebuild}); !may {
 		t.Error("a rebuild keeps the creation from publishing")

@@ -84,14 +84,18 @@ func (r *Reconciler) timeOut(ctx context.Context, p *pass) (ending, error) {
 	return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonUploadTimedOut, message: message})
 }
 
-// put publishes the image by one PutImage with the hash that the controller knows as its tag. The first image wins,
+// put signs the image and publishes it by one PutImage with the hash that the controller knows as its tag. The first image wins,
 // and an unusable image is replaced. Each step can be repeated.
 func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
 	images, err := r.images(ctx, p)
 	if err != nil {
 		return ending{}, err
 	}
-	err = images.Put(ctx, repository.Name, p.status.ConfigHash, built.Manifest, built.MediaType)
+	signed, err := r.sign(ctx, p, repository, built)
+	if err != nil {
+		return ending{}, err
+	}
+	err = images.Put(ctx, repository.Name, p.status.ConfigHash, signed.Manifest, signed.MediaType)
 	var missing *ecr.LayersMissingError
 	var rejected *ecr.ManifestRejectedError
 	switch {
@@ -100,11 +104,11 @@ func (r *Reconciler) put(ctx context.Context, p *pass, repository *v1alpha1.Repo
 	case errors.As(err, &rejected):
 		return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonManifestRejected, message: rejected.Error()})
 	case errors.Is(err, ecr.ErrTagTaken):
-		return r.taken(ctx, p, repository, built)
+		return r.taken(ctx, p, repository, signed)
 	case err != nil:
 		return ending{}, fmt.Errorf("publish image: %w", err)
 	}
-	return r.publishedAs(ctx, p, built)
+	return r.publishedAs(ctx, p, signed)
 }
 
 // askAgain asks for layers that ECR lost between the check and the publication.
@@ -122,8 +126,12 @@ func (r *Reconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1
 
 // taken handles a tag that exists already: the image is this build's, or must be replaced, or another's image was
 // first.
-func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (ending, error) {
+func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, signed *publication.Image) (ending, error) {
 	images, err := r.images(ctx, p)
+	if err != nil {
+		return ending{}, err
+	}
+	keys, err := r.Keys.Current()
 	if err != nil {
 		return ending{}, err
 	}
@@ -135,11 +143,17 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
 			"ECR reports that the tag exists, but returns no image for it")
 	}
-	if current.Digest == built.Digest {
-		return r.publishedAs(ctx, p, built)
+	if current.Digest == signed.Digest {
+		return r.publishedAs(ctx, p, signed)
 	}
 	if current.Digest != p.status.ReplacesDigest {
-		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), p.awsNow)
+		unusable, about := publication.Judge(*cachedOf(current), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
+		if unusable == publication.Usable && about.UID == string(p.image.UID) {
+			// An earlier pass has put this build, and no two signatures are equal.
+			earlier := *signed
+			earlier.Digest = current.Digest
+			return r.publishedAs(ctx, p, &earlier)
+		}
 		if unusable == publication.Usable {
 			p.status.Image = p.cachedImage(current, about.BuildSeconds)
 			message := "environment " + about.Environment + " published an image first; that image is used"

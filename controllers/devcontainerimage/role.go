@@ -80,6 +80,7 @@ func (r *Reconciler) contend(ctx context.Context, p *pass) error {
 	published, err := r.publishedMeanwhile(ctx, p, repository)
 	if err == nil && !published {
 		p.status.Role = v1alpha1.RoleBuilder
+		r.offerLayers(ctx, p)
 	}
 	return err
 }
@@ -105,7 +106,11 @@ func (r *Reconciler) publishedMeanwhile(ctx context.Context, p *pass, repository
 	if err != nil || found == nil || found.Digest == p.status.ReplacesDigest {
 		return false, err
 	}
-	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), p.awsNow)
+	keys, err := r.Keys.Current()
+	if err != nil {
+		return false, err
+	}
+	unusable, about := publication.Judge(*cachedOf(found), p.expectation(), policyOf(p.project), keys.Verifier, p.awsNow)
 	if unusable != publication.Usable {
 		p.status.ReplacesDigest = found.Digest
 		return false, nil

@@ -42,7 +42,7 @@ func statusFor(p *pass) v1alpha1.DevcontainerImageStatus {
 func lateStatus(image *v1alpha1.DevcontainerImage) v1alpha1.DevcontainerImageStatus {
 	status := *image.Status.DeepCopy()
 	status.ObservedGeneration = image.Generation
-	if status.CacheResult == v1alpha1.CacheHit || status.Role == v1alpha1.RoleWaiter {
+	if !isPrebuild(image) && (status.CacheResult == v1alpha1.CacheHit || status.Role == v1alpha1.RoleWaiter) {
 		status.SavedSeconds = savedSeconds(status.Image, image.Spec.Pull)
 	}
 	if pull := image.Spec.Pull; pull != nil {

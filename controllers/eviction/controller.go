@@ -73,7 +73,7 @@ func (r *Reconciler) evict(ctx context.Context, project *v1alpha1.ProjectImageCa
 		if found == nil {
 			continue
 		}
-		if err := target.Images.Delete(ctx, repository.Name, found.Digest); err != nil {
+		if err := target.Images.Remove(ctx, repository.Name, found.Digest); err != nil {
 			return fmt.Errorf("evict image: %w", err)
 		}
 		metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedEvicted).Inc()

@@ -42,7 +42,7 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 			return when(o, IsOpen, func(image *v1alpha1.DevcontainerImage) string { return image.Status.ConfigHash })
 		}},
 		{&v1alpha1.DevcontainerImage{}, PublishedProject, func(o client.Object) string {
-			return when(o, hasPublished, projectName)
+			return when(o, HasPublished, projectName)
 		}},
 		{&v1alpha1.ProjectImageCache{}, ProjectRunner, func(o client.Object) string {
 			return o.(*v1alpha1.ProjectImageCache).Spec.RunnerRef.Name

@@ -24,8 +24,8 @@ func IsAtRest(image *v1alpha1.DevcontainerImage) bool {
 		len(image.Finalizers) == 0 && image.DeletionTimestamp.IsZero()
 }
 
-// hasPublished reports whether a request ended as a builder whose image is in the repository.
-func hasPublished(image *v1alpha1.DevcontainerImage) bool {
+// HasPublished reports whether a request ended as a builder whose image is in the repository.
+func HasPublished(image *v1alpha1.DevcontainerImage) bool {
 	return image.Status.Role == v1alpha1.RoleBuilder && image.Status.FinishedAt != nil && image.Status.Image != nil
 }
 

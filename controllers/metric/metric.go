@@ -36,17 +36,29 @@ const (
 	RemovedEvicted     = "Evicted"
 	RemovedInvalidated = "Invalidated"
 	RemovedReplaced    = "Replaced"
+	// PrebuildPublished, PrebuildPresent and PrebuildFailed are outcomes of a prebuild: it published an image, the cache
+	// had one (or another request built it meanwhile), or neither.
+	PrebuildPublished = "Published"
+	PrebuildPresent   = "Present"
+	PrebuildFailed    = "Failed"
 	// OutcomeSucceeded and OutcomeFailed are outcomes of an attempt.
 	OutcomeSucceeded = "Succeeded"
 	OutcomeFailed    = "Failed"
+	// OutcomeAbandoned is the outcome of attempts that are not repeated any more.
+	OutcomeAbandoned = "Abandoned"
 	// DriftRole is the kind of drift of an IAM role. The other kinds are the actions of events about repositories.
 	DriftRole = "EnsureRole"
 )
 
+// Attachments counts statements about published images.
+var Attachments = counter("imagecache_attachments_total",
+	"Attempts to attach the signed statement about an image to the image, by outcome (Succeeded, Failed, Abandoned: not tried any more). Only projects with spec.provenance Attach.",
+	LabelRunner, "outcome")
+
 // Answers.
 var (
 	Lookups = counter("imagecache_lookups_total",
-		"Answers to environments, by result (Hit, Miss, Bypassed) and reason.",
+		"Answers to environments, by result (Hit, Miss, Bypassed) and reason. Prebuilds don't count.",
 		LabelRunner, "result", "reason")
 
 	UnknownLookups = counter("imagecache_unknown_lookups_total",
@@ -71,6 +83,10 @@ var (
 	BuildSeconds = histogram("imagecache_build_duration_seconds",
 		"Duration of builds, as their runners reported it, by outcome (Succeeded, Failed).",
 		[]float64{1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600}, "outcome")
+
+	Prebuilds = counter("imagecache_prebuilds_total",
+		"Prebuilds that ended, by outcome (Published, Present, Failed).",
+		LabelRunner, "outcome")
 
 	Coalesced = counter("imagecache_coalesced_builds_total",
 		"Builds that were avoided: environments that waited for another environment's build of the same hash and got its image.",

@@ -69,14 +69,19 @@ func (r *Reconciler) countLater(
 	return retry
 }
 
-// removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore.
-func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, repository string) (stay []ecr.Image, removed []string, err error) {
+// removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore, with
+// their referrers.
+func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, repository string) (stay, removed []ecr.Image, err error) {
 	images, err := target.Images.List(ctx, repository)
 	if err != nil {
 		return nil, nil, err
 	}
 	stay, removed = splitInvalidated(project, images)
-	return stay, removed, target.Images.Delete(ctx, repository, removed...)
+	var digests []string
+	for _, image := range removed {
+		digests = append(append(digests, image.Digest), image.Referrers...)
+	}
+	return stay, removed, target.Images.Delete(ctx, repository, digests...)
 }
 
 // countedBefore are the figures of an earlier pass that could not write its status.

@@ -52,12 +52,12 @@ func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 	return known.OldestExpiresAt.AddDate(0, 0, -int(project.Spec.RetentionInDays())).Before(before.Time)
 }
 
-// splitInvalidated returns the images that a project keeps, and the digests of those that were published before
+// splitInvalidated returns the images that a project keeps, and those that were published before
 // invalidatePushedBefore.
-func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay []ecr.Image, invalidated []string) {
+func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay, invalidated []ecr.Image) {
 	for _, image := range images {
 		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
-			invalidated = append(invalidated, image.Digest)
+			invalidated = append(invalidated, image)
 			continue
 		}
 		stay = append(stay, image)

@@ -20,6 +20,7 @@ import (
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/schedule"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/cloudformation"
 	"imagecache.dev/internal/sts"
@@ -34,6 +35,8 @@ type Reconciler struct {
 	Clock      clock.PassiveClock
 	ClusterUID string
 	Intervals  schedule.Intervals
+	// Keys are the keys that sign and verify images.
+	Keys *signingkeys.Keys
 	// AllowedRoles are, by namespace, the values that spec.assumeRoleARN may have there.
 	AllowedRoles map[string][]string
 
@@ -70,6 +73,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 		return outcome.Result(ctx, err, 0)
 	}
 	facts := &runnerFacts{now: r.Clock.Now(), projects: projects}
+	facts.keys, facts.keysErr = r.Keys.Latest()
 	if err := r.observe(ctx, runner, facts); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}

@@ -12,6 +12,7 @@ import (
 	"imagecache.dev/controllers/awstag"
 	"imagecache.dev/controllers/conditions"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/cloudformation"
 )
@@ -33,12 +34,15 @@ type runnerFacts struct {
 	rolesErr   error
 	// formerTags are the keys of tags that the roles may have from an earlier state of the stack.
 	formerTags map[string]bool
-	projects   int32
+	// keys are the signing keys that are in use, or nil. keysErr tells why they can't be read now.
+	keys     *signingkeys.Set
+	keysErr  error
+	projects int32
 }
 
 // err returns what holds the runner up: the error of the first part that failed.
 func (f *runnerFacts) err() error {
-	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr)
+	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr, f.keysErr)
 }
 
 // runnerStatus computes the status from the facts.
@@ -46,6 +50,9 @@ func runnerStatus(runner *v1alpha1.RunnerImageCache, f *runnerFacts) v1alpha1.Ru
 	status := *runner.Status.DeepCopy()
 	status.ObservedGeneration = runner.Generation
 	status.Projects = &f.projects
+	if f.keys != nil {
+		status.SigningKeys = f.keys.Published()
+	}
 	if f.identity != nil {
 		status.AccountID, status.ControllerARN = f.identity.AccountID, f.identity.PrincipalARN
 		status.PullRoleARN, status.PushRoleARN = roleARNs(runner, *f.identity)
@@ -68,6 +75,7 @@ func runnerStatus(runner *v1alpha1.RunnerImageCache, f *runnerFacts) v1alpha1.Ru
 func runnerConditions(runner *v1alpha1.RunnerImageCache, f *runnerFacts) *conditions.Facts {
 	conditions := conditions.For(runner.Generation)
 	if f.refused == nil {
+		conditions.Part(v1alpha1.ConditionSigningKeysReady, f.keysErr, "the controller has the keys that sign and verify images")
 		account := ""
 		if f.identity != nil {
 			account = fmt.Sprintf("the controller reaches account %s as %s", f.identity.AccountID, f.identity.PrincipalARN)

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/indexes"
@@ -30,6 +31,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, watch.DeletionStarted()))).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.runnersOfSameID), builder.WithPredicates(watch.RemovedOnly())).
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(runnerOfProject), builder.WithPredicates(comeAndGone())).
+		WatchesRawSource(source.Channel(r.Keys.Changed(), handler.EnqueueRequestsFromMapFunc(r.allRunners))).
 		WithOptions(outcome.Options(runnerWorkers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
@@ -42,6 +44,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 func (r *Reconciler) runnersOfSameID(ctx context.Context, object client.Object) []reconcile.Request {
 	id := object.(*v1alpha1.RunnerImageCache).Spec.RunnerID
 	return watch.Wake(ctx, r.Client, &v1alpha1.RunnerImageCacheList{}, object, client.MatchingFields{indexes.RunnerID: id})
+}
+
+// allRunners returns every runner: their statuses hold the signing keys.
+func (r *Reconciler) allRunners(ctx context.Context, _ client.Object) []reconcile.Request {
+	return watch.Wake(ctx, r.Client, &v1alpha1.RunnerImageCacheList{}, nil)
 }
 
 func runnerOfProject(_ context.Context, object client.Object) []reconcile.Request {

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
@@ -101,6 +102,7 @@ type Clients struct {
 	Region         string
 	ECR            *ecr.Client
 	IAM            *iam.Client
+	KMS            *kms.Client
 	STS            *sts.Client
 	CloudFormation *cloudformation.Client
 	Tagging        *resourcegroupstaggingapi.Client
@@ -141,6 +143,7 @@ func (p *Provider) Clients(target Target) *Clients {
 		Region:         cfg.Region,
 		ECR:            ecr.NewFromConfig(cfg),
 		IAM:            iam.NewFromConfig(cfg),
+		KMS:            kms.NewFromConfig(cfg),
 		STS:            sts.NewFromConfig(cfg),
 		CloudFormation: cloudformation.NewFromConfig(cfg),
 		Tagging:        resourcegroupstaggingapi.NewFromConfig(cfg, withoutFIPS),

@@ -78,7 +78,7 @@ func (p *program) build(
 	// BuildKit would otherwise make an index with a provenance attestation:
 	// https://docs.docker.com/build/metadata/attestations/#build-attestations
 	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1", "LC_ALL=C")
-	if buildKit && r.DockerConfigDir == "" {
+	if buildKit {
 		environment = append(environment, buildxState(temporary.Path)...)
 	}
 	var out bytes.Buffer
@@ -145,6 +145,8 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 	}
 	if r.NoCache {
 		arguments = append(arguments, "--no-cache")
+	} else if buildKit && r.LayersFrom != "" {
+		arguments = append(arguments, "--cache-from", r.LayersFrom)
 	}
 	return arguments
 }

@@ -126,7 +126,7 @@ func goesToARegistryAndBack(t *testing.T, e enginetest.Environment) {
 		t.Errorf("pulled metadata %q", got)
 	}
 	const loaded = "localhost/imagecache-test/loaded:1"
-	if err := e.Engine.Load(ctx, image, loaded); err != nil {
+	if err := e.Engine.Load(ctx, back, loaded); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -54,6 +54,13 @@ func (p *program) Complete(ctx context.Context, name, digest string) error {
 	return p.hasBlobs(ctx, name, digest)
 }
 
+// GraphDriver reports whether an engine's store is one of Docker's graph drivers, such as overlay2. It may wait for the
+// engine's answer.
+func GraphDriver(engine Engine) bool {
+	p, ok := engine.(*program)
+	return ok && p.whole != nil && p.whole()
+}
+
 // snapshotter is what the status of the driver says where containerd keeps the images.
 const snapshotter = "io.containerd.snapshotter"
 

@@ -75,6 +75,12 @@ type Engine interface {
 	Remove(ctx context.Context, name string) error
 }
 
+// LayerTaker is an engine whose builds may take layers over from an image in a registry.
+type LayerTaker interface {
+	// TakesLayers reports whether they do: only BuildKit can.
+	TakesLayers(ctx context.Context) bool
+}
+
 // Request is one build.
 type Request struct {
 	// Workspace is the folder.
@@ -89,6 +95,9 @@ type Request struct {
 	NoCache bool
 	// Logs gets what the builder says, as it says it. May be nil.
 	Logs io.Writer
+	// LayersFrom is the reference of an image whose layers a LayerTaker may take over for steps that are unchanged; ""
+	// for none.
+	LayersFrom string
 	// DockerConfigDir is a folder with a config.json that has the credentials
 	// for base images and Features; "" for the user's own.
 	DockerConfigDir string

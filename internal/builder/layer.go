@@ -27,13 +27,20 @@ type layer struct {
 	diffID v1.Hash
 	size   int64
 	format compression.Format
-	plain  int64 // size when it is decompressed, 0 if that is not known
+	plain  int64                         // size when it is decompressed, 0 if that is not known
+	open   func() (io.ReadCloser, error) // of a layer that is not in a file
 }
 
-func (l *layer) Digest() (v1.Hash, error)           { return l.digest, nil }
-func (l *layer) DiffID() (v1.Hash, error)           { return l.diffID, nil }
-func (l *layer) Size() (int64, error)               { return l.size, nil }
-func (l *layer) Compressed() (io.ReadCloser, error) { return os.Open(l.path) }
+func (l *layer) Digest() (v1.Hash, error) { return l.digest, nil }
+func (l *layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+func (l *layer) Size() (int64, error)     { return l.size, nil }
+
+func (l *layer) Compressed() (io.ReadCloser, error) {
+	if l.open != nil {
+		return l.open()
+	}
+	return os.Open(l.path)
+}
 
 func (l *layer) MediaType() (types.MediaType, error) {
 	if l.format == compression.Zstd {

@@ -131,6 +131,11 @@ func (w layoutWriter) blob(content []byte) error {
 }
 
 func (w layoutWriter) layer(digest v1.Hash, layer v1.Layer) error {
+	return w.content(imagelayout.BlobPath(digest), layer)
+}
+
+// content writes a layer, as it is compressed, into a file.
+func (w layoutWriter) content(name string, layer v1.Layer) error {
 	size, err := layer.Size()
 	if err != nil {
 		return err
@@ -140,7 +145,7 @@ func (w layoutWriter) layer(digest v1.Hash, layer v1.Layer) error {
 		return err
 	}
 	defer func() { _ = content.Close() }()
-	if err := w.header(imagelayout.BlobPath(digest), size); err != nil {
+	if err := w.header(name, size); err != nil {
 		return err
 	}
 	_, err = io.Copy(w, content)

@@ -111,7 +111,22 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 	return nil
 }
 
+// Save lets the engine push the image, or writes an archive of it where that does not work: an engine on another machine
+// does not reach this one's loopback. Docker's graph drivers compress what they push with one core a layer, which takes
+// longer than an archive.
 func (p *program) Save(
+	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
+) (v1.Image, error) {
+	if p.whole == nil || !p.whole() {
+		image, err := p.takeOut(ctx, name, dir, format, progress)
+		if err == nil || ctx.Err() != nil {
+			return image, err
+		}
+	}
+	return p.saveArchive(ctx, name, dir, format, progress)
+}
+
+func (p *program) saveArchive(
 	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
 ) (v1.Image, error) {
 	arguments := []string{"save"}
@@ -156,6 +171,9 @@ func (p *program) hasBuildKit(ctx context.Context) bool {
 	_, err := p.output(ctx, "buildx", "version")
 	return err == nil
 }
+
+// TakesLayers reports whether the engine builds with BuildKit.
+func (p *program) TakesLayers(ctx context.Context) bool { return p.hasBuildKit(ctx) }
 
 // store names the engine's image store, for a lock.
 func (p *program) store(ctx context.Context) (string, error) {

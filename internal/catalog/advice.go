@@ -8,7 +8,7 @@ var advice = map[string]string{
 	v1alpha1.ReasonImageNotFound:          "Nothing: the first environment with a configuration builds its image. If you expected an image of another environment, compare the two configurations with imagecache hash --diff.",
 	v1alpha1.ReasonExpired:                "Nothing: this build replaces the image. A longer spec.retentionDays of the project keeps images for longer.",
 	v1alpha1.ReasonPlatformMismatch:       "Build for the platform of the environments: set --platform of imagecache prepare.",
-	v1alpha1.ReasonNotVerified:            "Find out which other principals write to the repository: the cache did not publish the image under this hash.",
+	v1alpha1.ReasonNotVerified:            "Nothing after an upgrade to a version that signs images, or after a key was revoked: the image is replaced. Otherwise find out which other principals write to the repository.",
 	v1alpha1.ReasonNonProjectEnvironment:  "Create the environment from a project, and name the project with --project.",
 	v1alpha1.ReasonComposeNotSupported:    "Nothing: Docker Compose configurations are not cached.",
 	v1alpha1.ReasonUnsupportedRunner:      "Use an AWS EC2 runner.",

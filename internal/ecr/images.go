@@ -35,21 +35,34 @@ type imagesAPI interface {
 	BatchCheckLayerAvailability(
 		context.Context, *awsecr.BatchCheckLayerAvailabilityInput, ...func(*awsecr.Options),
 	) (*awsecr.BatchCheckLayerAvailabilityOutput, error)
+	CompleteLayerUpload(
+		context.Context, *awsecr.CompleteLayerUploadInput, ...func(*awsecr.Options),
+	) (*awsecr.CompleteLayerUploadOutput, error)
 	DescribeImages(
 		context.Context, *awsecr.DescribeImagesInput, ...func(*awsecr.Options),
 	) (*awsecr.DescribeImagesOutput, error)
 	GetDownloadUrlForLayer(
 		context.Context, *awsecr.GetDownloadUrlForLayerInput, ...func(*awsecr.Options),
 	) (*awsecr.GetDownloadUrlForLayerOutput, error)
+	InitiateLayerUpload(
+		context.Context, *awsecr.InitiateLayerUploadInput, ...func(*awsecr.Options),
+	) (*awsecr.InitiateLayerUploadOutput, error)
+	ListImageReferrers(
+		context.Context, *awsecr.ListImageReferrersInput, ...func(*awsecr.Options),
+	) (*awsecr.ListImageReferrersOutput, error)
 	PutImage(context.Context, *awsecr.PutImageInput, ...func(*awsecr.Options)) (*awsecr.PutImageOutput, error)
+	UploadLayerPart(
+		context.Context, *awsecr.UploadLayerPartInput, ...func(*awsecr.Options),
+	) (*awsecr.UploadLayerPartOutput, error)
 }
 
 // Image is an image in a repository.
 type Image struct {
 	Digest    string
 	MediaType string
-	// Only List sets Tags.
-	Tags []string
+	// Only List sets Tags and Referrers. Referrers are the digests of the images that name this one as their subject.
+	Tags      []string
+	Referrers []string
 	// Manifest and Config are the bytes of the manifest and the configuration. Their SHA-256 were compared with the
 	// digests that name them. Config is empty for an index, and if ConfigErr tells why it could not be read.
 	Manifest  []byte
@@ -148,9 +161,11 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 	return nil
 }
 
-// List returns all images of the repository, without manifests and configurations, 1,000 per call.
+// List returns all images of the repository, without manifests and configurations, 1,000 per call. What names another
+// image as its subject, such as a signature, is not listed itself.
 func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 	var images []Image
+	referrers := map[string][]string{}
 	pages := awsecr.NewDescribeImagesPaginator(i.api, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		MaxResults:     awssdk.Int32(maxPage),
@@ -162,8 +177,15 @@ func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 			return nil, fmt.Errorf("list the images: %w", err)
 		}
 		for _, detail := range out.ImageDetails {
+			if subject := awssdk.ToString(detail.SubjectManifestDigest); subject != "" {
+				referrers[subject] = append(referrers[subject], awssdk.ToString(detail.ImageDigest))
+				continue
+			}
 			images = append(images, imageOf(detail))
 		}
+	}
+	for n := range images {
+		images[n].Referrers = referrers[images[n].Digest]
 	}
 	return images, nil
 }

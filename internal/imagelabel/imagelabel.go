@@ -18,18 +18,22 @@ const (
 	Environment = "dev.imagecache.environment"
 )
 
-// Annotations of a published image's manifest, for explaining other environments' misses: Hash, Version, BuildSeconds
-// and Environment, as above, and these. The controller writes them when it publishes, from the builder's request; a
-// report that has one of them is refused.
+// Annotations of a published image's manifest: the signed statement, and for explaining other environments' misses Hash,
+// Version, BuildSeconds and Environment, as above, and Inputs and Platform. The controller writes them when it publishes,
+// from the builder's request; a report that has one of them is refused.
 const (
 	// Inputs are the inputs of the hash with their digests: a JSON list of objects with name and digest.
 	Inputs = "dev.imagecache.inputs"
+	// Trigger is the trigger of the request that the image was built for.
+	Trigger = "dev.imagecache.trigger"
 	// Platform is the platform that the image was asked for, as linux/amd64.
 	Platform = "dev.imagecache.platform"
 	// UncompressedBytes is how many bytes a layer has when it is decompressed, a decimal number. It is an annotation of
 	// the layer, and the only one of ours that a report may have: only the runner knows the number. A wrong number fails
 	// a pull, and the digest of the decompressed layer is in the configuration.
 	UncompressedBytes = "dev.imagecache.uncompressed-bytes"
+	// Provenance is the signed statement about the image: a DSSE envelope as JSON. It decides what is a hit.
+	Provenance = "dev.imagecache.provenance"
 	// Prefix begins all of our labels and annotations.
 	Prefix = "dev.imagecache."
 )

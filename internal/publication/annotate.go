@@ -75,6 +75,7 @@ func addOrigin(manifest *v1.Manifest, origin Origin) error {
 		imagelabel.Version:      strconv.Itoa(origin.HashVersion),
 		imagelabel.Platform:     origin.Platform,
 		imagelabel.Environment:  origin.Environment,
+		imagelabel.Trigger:      origin.Trigger,
 		imagelabel.BuildSeconds: strconv.FormatInt(origin.BuildSeconds, 10),
 		imagelabel.Inputs:       string(inputs),
 	})

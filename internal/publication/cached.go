@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/provenance"
 )
 
 // ExpiryMargin is how long before its expiry an image is no longer handed out, so that no image disappears between
@@ -17,6 +18,7 @@ const ExpiryMargin = time.Hour
 // Cached is an image as the repository returns it for a hash.
 type Cached struct {
 	Digest   string
+	Manifest []byte
 	Config   []byte
 	PushedAt time.Time
 	Archived bool
@@ -41,9 +43,11 @@ const (
 	Archived         Unusable = "Archived"
 )
 
-// Judge returns whether a cached image may be used for a hash and platform at a time, and what its labels tell about
-// it.
-func Judge(image Cached, want Expectation, policy Policy, now time.Time) (Unusable, About) {
+// Judge returns whether a cached image may be used for a hash and platform at a time, and what is known about it. The
+// labels of an image are claims of the party that made it; the signature of a known key decides.
+func Judge(
+	image Cached, want Expectation, policy Policy, keys *provenance.Verifier, now time.Time,
+) (Unusable, About) {
 	config, err := v1.ParseConfigFile(bytes.NewReader(image.Config))
 	if err != nil {
 		return NotVerified, About{}
@@ -56,6 +60,13 @@ func Judge(image Cached, want Expectation, policy Policy, now time.Time) (Unusab
 		return NotVerified, about
 	case CheckPlatform(config, want.Platform) != nil:
 		return PlatformMismatch, about
+	}
+	// The request's UID is in the configuration, whose digest the statement names too.
+	if _, err := keys.Verify(image.Manifest, image.Digest, ClaimsFor(want, about.UID)); err != nil {
+		about.Problem = err
+		return NotVerified, about
+	}
+	switch {
 	case !now.Before(image.PushedAt.Add(policy.Retention - ExpiryMargin)):
 		return Expired, about
 	case image.PushedAt.Before(policy.InvalidatePushedBefore):
@@ -70,6 +81,8 @@ type About struct {
 	UID          string
 	Environment  string
 	BuildSeconds int64
+	// Problem is why the image's signature does not count, if it is that.
+	Problem error
 
 	version string
 }

@@ -37,21 +37,25 @@ type Report struct {
 
 // Expectation is what the image must be.
 type Expectation struct {
-	Hash        string // 64 hex characters
-	HashVersion int
-	UID         string // of the DevcontainerImage
-	Platform    string // os/architecture[/variant]
+	// RepositoryARN is the repository of a cached image. A report is not in a repository yet.
+	RepositoryARN string
+	Hash          string // 64 hex characters
+	HashVersion   int
+	UID           string // of the DevcontainerImage
+	Platform      string // os/architecture[/variant]
 }
 
 // Image is a checked report.
 type Image struct {
 	Digest string
-	// Manifest is the reported manifest; after Annotate, the one to publish.
+	// Manifest is the reported manifest; after Annotate and Sign, the one to publish.
 	Manifest     []byte
 	MediaType    string
 	ConfigDigest string
 	// Blobs are the digests of the configuration and of all layers, each once.
-	Blobs        []string
+	Blobs []string
+	// Layers are the digests of the layers, in their order.
+	Layers       []string
 	SizeBytes    int64
 	BuildSeconds int64
 }
@@ -284,6 +288,7 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 	image.Blobs = append(image.Blobs, image.ConfigDigest)
 	for _, layer := range manifest.Layers {
 		image.SizeBytes += layer.Size
+		image.Layers = append(image.Layers, layer.Digest.String())
 		if digest := layer.Digest.String(); !seen[digest] {
 			seen[digest] = true
 			image.Blobs = append(image.Blobs, digest)

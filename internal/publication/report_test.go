@@ -67,7 +67,7 @@ func TestCheckDescribesAnImage(t *testing.T) {
 	}
 	want := &Image{
 		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
-		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
+		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, Layers: []string{layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
 	if diff := cmp.Diff(want, image); diff != "" {
 		t.Error(diff)
@@ -85,7 +85,7 @@ func TestCheckNamesABlobOnce(t *testing.T) {
 	if rejection != nil {
 		t.Fatal(rejection)
 	}
-	if len(image.Blobs) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
+	if len(image.Blobs) != 2 || len(image.Layers) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
 		t.Errorf("blobs %v, %d bytes", image.Blobs, image.SizeBytes)
 	}
 }

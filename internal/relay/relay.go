@@ -1,9 +1,11 @@
-// Package relay lets a container engine pull one image through this process, which counts the bytes.
+// Package relay lets a container engine pull one image through this process, which makes that faster and counts the bytes.
 //
-// Engines report the progress of a pull only to a terminal, each in its own way. A relay is a registry on loopback
-// with a single image. It holds the manifest, and passes blobs on from their registry when a client requests them, so
-// an engine skips the layers that it has. It accepts only one login, which it creates itself, so no other user of the
-// machine can read the image, and the engine never gets the registry's own credentials.
+// Engines read each layer over one connection, many decompress it in one thread, and they report the progress of a pull
+// only to a terminal, each in its own way. A relay is a registry on loopback with a single image. It reads blobs in
+// several ranges at once, ahead of the engine, and hands layers out without their compression where that helps the
+// engine. It reads only what a client requests, and what follows it, so an engine skips the layers that it has. It
+// accepts only one login, which it creates itself, so no other user of the machine can read the image, and the engine
+// never gets the registry's own credentials.
 package relay
 
 import (
@@ -16,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +30,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/ranges"
 )
 
 // user is the user name of the relay's login.
@@ -35,25 +39,31 @@ const user = "imagecache"
 // headerTimeout limits how long a client may take to send a request's headers.
 const headerTimeout = 10 * time.Second
 
+// maxConfigBytes limits the configuration that the relay reads. Published ones are much smaller.
+const maxConfigBytes = 1 << 20
+
 // Relay serves one image. Close ends it.
 type Relay struct {
 	image    name.Digest
 	password string
 	watch    Watch
 
-	mediaType string
-	manifest  []byte
-	sizes     map[string]int64 // of the blobs, by digest
-	total     int64
-	// upstream makes authenticated requests to the image's registry.
-	upstream *http.Client
+	manifest []byte    // as its registry has it
+	diffIDs  []v1.Hash // nil if the store does not need them
+	offer    *offer
+	digest   v1.Hash        // of the offered manifest
+	places   map[string]int // of the blobs in the offer, by the digests that clients know
+	total    int64
+	source   *ranges.Source
+	ahead    ahead
+	slots    chan struct{} // bounds the blobs that clients read at once
 
 	listener net.Listener
 	server   *http.Server
 	done     atomic.Int64
 	telling  sync.Mutex
 	// telling guards what follows, and makes the calls of watch one at a time.
-	passed map[string]int64 // bytes of each blob that a client took
+	passed map[string]int64 // bytes of each blob that a client took, by the digest that it knows
 	open   int              // transfers of blobs that go on
 	idle   *time.Timer      // nil before the first blob
 	closed bool
@@ -62,8 +72,8 @@ type Relay struct {
 // idleAfter is how long no blob is transferred before the pull counts as idle.
 const idleAfter = time.Second
 
-// Watch receives how far a pull is, one call at a time: bytes that were passed on, and the total. Its functions may be
-// nil. None is called after Close.
+// Watch receives how far a pull is, one call at a time: bytes of the published image that were passed on, and the total. Its
+// functions may be nil. None is called after Close.
 type Watch struct {
 	// Progress is called when bytes were passed on.
 	Progress func(done, total int64)
@@ -72,11 +82,14 @@ type Watch struct {
 	Idle func(done, total int64)
 }
 
-// Start reads the manifest of an image, and serves the image until Close. ctx applies to all requests to the image's
-// registry.
-func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, watch Watch) (*Relay, error) {
-	r := &Relay{image: image, password: rand.Text(), watch: watch, sizes: map[string]int64{}, passed: map[string]int64{}}
-	if err := r.read(ctx, auth); err != nil {
+// Start reads the manifest of an image, and serves the image until Close, for an engine with a store. ctx applies to all
+// requests to the image's registry.
+func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, store Store, watch Watch) (*Relay, error) {
+	r := &Relay{
+		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},
+		slots: make(chan struct{}, maxTransfers),
+	}
+	if err := r.read(ctx, auth, store); err != nil {
 		return nil, fmt.Errorf("relay %s: %w", image, err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -94,15 +107,15 @@ func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, wat
 	return r, nil
 }
 
-// read reads the manifest, and the sizes of the blobs that it names.
-func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
+// read reads the manifest, and decides what clients get.
+func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store) error {
 	repository := r.image.Context()
 	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth,
 		transport.NewRetry(remote.DefaultTransport), []string{repository.Scope(transport.PullScope)})
 	if err != nil {
 		return err
 	}
-	r.upstream = &http.Client{Transport: authenticated}
+	r.source = ranges.NewSource(repository, &http.Client{Transport: authenticated})
 	found, err := remote.Get(r.image, remote.WithContext(ctx), remote.WithTransport(authenticated))
 	if err != nil {
 		return err
@@ -110,24 +123,78 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator) error {
 	if !found.MediaType.IsImage() {
 		return fmt.Errorf("it is not an image but %s", found.MediaType)
 	}
+	r.manifest = found.Manifest
 	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
 	}
-	r.mediaType, r.manifest = string(found.MediaType), found.Manifest
-	for _, blob := range append(manifest.Layers, manifest.Config) {
-		if _, twice := r.sizes[blob.Digest.String()]; !twice {
-			r.sizes[blob.Digest.String()] = blob.Size
-			r.total += blob.Size
+	if manifest.MediaType == "" {
+		manifest.MediaType = found.MediaType
+	}
+	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, store); err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, store); err != nil {
+		return err
+	}
+	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
+		return err
+	}
+	for place, blob := range r.offer.blobs {
+		if _, twice := r.places[blob.served.Digest.String()]; !twice {
+			r.places[blob.served.Digest.String()] = place
+			r.total += blob.published.Size
 		}
 	}
+	r.ahead = ahead{ctx: ctx, relay: r, waiting: map[int]*ranges.Stream{}, asked: map[int]bool{}}
 	return nil
+}
+
+// readDiffIDs reads the diff IDs of the layers, if the store gets layers by them.
+func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, store Store) ([]v1.Hash, error) {
+	if store != PodmanStore && store != GraphStore {
+		return nil, nil
+	}
+	if manifest.Config.Size > maxConfigBytes {
+		return nil, fmt.Errorf("it has %d bytes; the limit is %d", manifest.Config.Size, maxConfigBytes)
+	}
+	stream := r.source.Stream(ctx, manifest.Config.Digest.String(), 0, manifest.Config.Size)
+	defer func() { _ = stream.Close() }()
+	content, err := io.ReadAll(stream)
+	if err != nil {
+		return nil, err
+	}
+	if digest, _, err := v1.SHA256(bytes.NewReader(content)); err != nil || digest != manifest.Config.Digest {
+		return nil, fmt.Errorf("its digest is %s, not %s", digest, manifest.Config.Digest)
+	}
+	config, err := v1.ParseConfigFile(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return config.RootFS.DiffIDs, nil
 }
 
 // Reference returns the image's name for an engine on this machine.
 func (r *Relay) Reference() string {
-	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.image.DigestStr())
+	return fmt.Sprintf("%s/%s@%s", r.listener.Addr(), r.image.Context().RepositoryStr(), r.digest)
 }
+
+// Manifest returns the image's own manifest, whose digest is that of the image. Callers must not change it.
+func (r *Relay) Manifest() []byte { return r.manifest }
+
+// DiffIDs returns the diff IDs of the image's layers, for a store that gets layers without compression.
+func (r *Relay) DiffIDs() []v1.Hash { return r.diffIDs }
+
+// Uncompressed reports whether clients get no layer compressed, from one on.
+func (r *Relay) Uncompressed(from int) bool {
+	return !slices.ContainsFunc(r.offer.blobs[1+from:], func(b blob) bool {
+		_, compressed := formats[b.served.MediaType]
+		return compressed
+	})
+}
+
+// Digest returns the digest of the manifest that clients get.
+func (r *Relay) Digest() string { return r.digest.String() }
 
 // DockerConfig returns a Docker configuration with the login.
 func (r *Relay) DockerConfig() ([]byte, error) {
@@ -136,15 +203,16 @@ func (r *Relay) DockerConfig() ([]byte, error) {
 	)
 }
 
-// Bytes returns how many bytes have been passed on, and how many the image has.
+// Bytes returns how many bytes of the published image have been passed on, and how many it has.
 func (r *Relay) Bytes() (done, total int64) { return r.done.Load(), r.total }
 
-// Passed reports whether a client read all bytes of a blob. It is false of a blob that no client requested.
+// Passed reports whether a client read all bytes of a blob, named by the digest in the manifest that clients get. It is
+// false of a blob that no client requested.
 func (r *Relay) Passed(digest string) bool {
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	size, known := r.sizes[digest]
-	return known && r.passed[digest] >= size
+	place, known := r.places[digest]
+	return known && r.passed[digest] >= r.offer.blobs[place].served.Size
 }
 
 // Close ends the relay and all its transfers.
@@ -155,6 +223,7 @@ func (r *Relay) Close() error {
 	}
 	r.closed = true
 	r.telling.Unlock()
+	r.ahead.close()
 	if err := r.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("end relay: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -47,6 +46,12 @@ func source(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (a
 		t.Fatal(err)
 	}
 	image = mutate.MediaType(image, types.DockerManifestSchema2)
+	return image, write(t, server, image)
+}
+
+// write puts an image into a registry.
+func write(t *testing.T, server *httptest.Server, image v1.Image) name.Digest {
+	t.Helper()
 	repository, err := name.NewRepository(strings.TrimPrefix(server.URL, "http://") + "/projects/web/image-build")
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +63,17 @@ func source(t *testing.T, before func(w http.ResponseWriter, r *http.Request) (a
 	if err != nil {
 		t.Fatal(err)
 	}
-	return image, repository.Digest(digest.String())
+	return repository.Digest(digest.String())
 }
 
 func start(t *testing.T, image name.Digest, progress func(done, total int64)) *Relay {
 	t.Helper()
-	r, err := Start(t.Context(), image, login, Watch{Progress: progress})
+	return startFor(t, image, UnknownStore, Watch{Progress: progress})
+}
+
+func startFor(t *testing.T, image name.Digest, store Store, watch Watch) *Relay {
+	t.Helper()
+	r, err := Start(t.Context(), image, login, store, watch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,38 +213,9 @@ func TestOnlyItsOwnPullIsServed(t *testing.T) {
 	}
 }
 
-func TestARestIsPassedOnWhereABlobBrokeOff(t *testing.T) {
-	var broken atomic.Bool
-	image, reference := source(t, func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") || broken.Swap(true) {
-			return false
-		}
-		w.Header().Set("Content-Length", "300000")
-		_, _ = w.Write(make([]byte, 100_000))
-		_ = http.NewResponseController(w).Flush() // else it never began
-		panic(http.ErrAbortHandler)
-	})
-	r := start(t, reference, nil)
-	layers, err := image.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, _ := layers[0].Digest()
-	size, _ := layers[0].Size()
-	path := "/v2/projects/web/image-build/blobs/" + digest.String()
-	if _, err := io.ReadAll(get(t, r, path, nil).Body); err == nil {
-		t.Error("a blob that broke off has to look so")
-	}
-	rest := get(t, r, path, http.Header{"Range": {fmt.Sprintf("bytes=1000-%d", size-1)}})
-	content, err := io.ReadAll(rest.Body)
-	if rest.StatusCode != http.StatusPartialContent || int64(len(content)) != size-1000 || err != nil {
-		t.Errorf("status %d, %d bytes, %v; want the other %d", rest.StatusCode, len(content), err, size-1000)
-	}
-}
-
 func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 	_, reference := source(t, nil)
-	if r, err := Start(context.Background(), reference, authn.Anonymous, Watch{}); err == nil {
+	if r, err := Start(context.Background(), reference, authn.Anonymous, UnknownStore, Watch{}); err == nil {
 		_ = r.Close()
 		t.Error("want an error")
 	}
@@ -243,7 +224,7 @@ func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 func TestAClientThatTakesNothingIsIdleUntilClose(t *testing.T) {
 	image, reference := source(t, nil)
 	idle := make(chan [2]int64, 100)
-	r, err := Start(t.Context(), reference, login, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
+	r, err := Start(t.Context(), reference, login, UnknownStore, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
 	if err != nil {
 		t.Fatal(err)
 	}

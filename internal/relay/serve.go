@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/subtle"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -36,91 +37,138 @@ func (r *Relay) serve(w http.ResponseWriter, request *http.Request) {
 		http.NotFound(w, request)
 		return
 	}
-	if wanted == "manifests/"+r.image.DigestStr() {
+	if wanted == "manifests/"+r.digest.String() {
 		r.serveManifest(w, request)
 		return
 	}
 	digest, isBlob := strings.CutPrefix(wanted, "blobs/")
-	if _, known := r.sizes[digest]; !isBlob || !known {
+	place, known := r.places[digest]
+	if !isBlob || !known {
 		http.NotFound(w, request)
 		return
 	}
-	r.serveBlob(w, request, digest)
+	r.serveBlob(w, request, place)
 }
 
 func (r *Relay) serveManifest(w http.ResponseWriter, request *http.Request) {
-	w.Header().Set("Content-Type", r.mediaType)
-	w.Header().Set("Docker-Content-Digest", r.image.DigestStr())
-	w.Header().Set("Content-Length", strconv.Itoa(len(r.manifest)))
+	w.Header().Set("Content-Type", string(r.offer.mediaType))
+	w.Header().Set("Docker-Content-Digest", r.digest.String())
+	w.Header().Set("Content-Length", strconv.Itoa(len(r.offer.manifest)))
 	if request.Method == http.MethodGet {
-		_, _ = w.Write(r.manifest)
+		_, _ = w.Write(r.offer.manifest)
 	}
 }
 
-// passedOn are the headers of a blob's request and answer that both sides receive.
-var (
-	passedOnRequest = []string{"Range", "If-Range"}
-	passedOnAnswer  = []string{"Content-Length", "Content-Range", "Content-Type", "Accept-Ranges", "Etag"}
-)
-
-// serveBlob passes a blob on. If the transfer fails, the client's connection ends too, and the client requests the
-// rest.
-func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, digest string) {
-	repository := r.image.Context()
-	address := repository.Scheme() + "://" + repository.RegistryStr() +
-		"/v2/" + repository.RepositoryStr() + "/blobs/" + digest
-	wanted, err := http.NewRequestWithContext(request.Context(), request.Method, address, nil)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+// serveBlob answers with a blob, or with the rest of it from an offset on. If the transfer fails, the client's connection
+// ends too, and the client requests the rest.
+func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, place int) {
+	served := r.offer.blobs[place].served
+	offset, length := rangeOf(request.Header.Get("Range"), served.Size)
+	status := http.StatusOK
+	if length < served.Size {
+		status = http.StatusPartialContent
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, offset+length-1, served.Size))
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
+	w.Header().Set("Docker-Content-Digest", served.Digest.String())
+	if request.Method == http.MethodHead {
+		w.WriteHeader(status)
 		return
 	}
-	copyHeaders(wanted.Header, request.Header, passedOnRequest)
-	answer, err := r.upstream.Do(wanted)
-	if err != nil {
-		http.Error(w, message.Redact(err.Error()), http.StatusBadGateway) // engines log it
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-request.Context().Done():
 		return
 	}
-	defer func() { _ = answer.Body.Close() }()
-	copyHeaders(w.Header(), answer.Header, passedOnAnswer)
-	w.WriteHeader(answer.StatusCode)
 	defer r.begin()()
-	out := io.Writer(w)
-	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusPartialContent {
-		out = &meter{out: w, relay: r, digest: digest}
+	content, err := r.content(request.Context(), place, offset)
+	if err != nil {
+		refuse(w, err)
+		return
 	}
-	// The wrapper hides ReadFrom and WriteTo, which would bypass the buffer.
-	if _, err := io.CopyBuffer(out, struct{ io.Reader }{answer.Body}, make([]byte, copyBuffer)); err != nil {
-		panic(http.ErrAbortHandler)
-	}
+	defer func() { _ = content.Close() }()
+	r.copy(w, content, place, status, length)
 }
 
-func copyHeaders(to, from http.Header, names []string) {
-	for _, name := range names {
-		if value := from.Get(name); value != "" {
-			to.Set(name, value)
+// refuse answers that the registry failed. The error holds no address of the registry's storage.
+func refuse(w http.ResponseWriter, err error) {
+	for _, name := range []string{"Content-Length", "Content-Range", "Docker-Content-Digest"} {
+		w.Header().Del(name)
+	}
+	http.Error(w, message.Redact(err.Error()), http.StatusBadGateway) // engines log it
+}
+
+// copy answers with the content. The status waits for its first bytes.
+func (r *Relay) copy(w http.ResponseWriter, content io.Reader, place, status int, length int64) {
+	buffer := make([]byte, min(copyBuffer, max(length, 1)))
+	began := false
+	for length > 0 {
+		n, err := content.Read(buffer[:min(int64(len(buffer)), length)])
+		if n > 0 {
+			if !began {
+				w.WriteHeader(status)
+				began = true
+			}
+			written, writeErr := w.Write(buffer[:n])
+			r.count(place, int64(written))
+			length -= int64(written)
+			if writeErr != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		switch {
+		case err == nil || length == 0:
+		case began:
+			panic(http.ErrAbortHandler)
+		default:
+			refuse(w, err)
+			return
 		}
 	}
+	if !began {
+		w.WriteHeader(status)
+	}
 }
 
-// meter counts the bytes that a client has read.
-type meter struct {
-	out    io.Writer
-	relay  *Relay
-	digest string
+// rangeOf returns the part of a blob that a header asks for. All that clients send to continue a transfer is one range;
+// any other header, as RFC 9110 allows, gets the whole blob.
+func rangeOf(header string, size int64) (offset, length int64) {
+	first, last, isRange := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
+	from, err := strconv.ParseInt(first, 10, 64)
+	if !isRange || err != nil || from < 0 || from >= size || !strings.HasPrefix(header, "bytes=") {
+		return 0, size
+	}
+	if last == "" {
+		return from, size - from
+	}
+	to, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || to < from {
+		return 0, size
+	}
+	return from, min(to+1, size) - from
 }
 
-func (m *meter) Write(p []byte) (int, error) {
-	n, err := m.out.Write(p)
-	m.relay.count(m.digest, int64(n))
-	return n, err
-}
-
-// count reports the progress of the pull. A part that is requested again does not raise the count above the total.
-func (r *Relay) count(digest string, bytes int64) {
+// count reports the progress of the pull in bytes of the published image. A part that is requested again does not raise
+// the count above the total.
+func (r *Relay) count(place int, bytes int64) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	blob := r.offer.blobs[place]
+	digest := blob.served.Digest.String()
+	before := r.passed[digest]
 	r.passed[digest] += bytes
-	done := min(r.done.Load()+bytes, r.total)
+	gain := bytes
+	if blob.format != "" { // in proportion; bytes below 2^44, so the product needs floating point
+		share := float64(blob.published.Size) / float64(blob.served.Size)
+		gain = int64(float64(before+bytes)*share) - int64(float64(before)*share)
+		if before+bytes == blob.served.Size {
+			gain = blob.published.Size - int64(float64(before)*share)
+		}
+	}
+	done := min(r.done.Load()+gain, r.total)
 	r.done.Store(done)
 	if r.watch.Progress != nil && !r.closed {
 		r.watch.Progress(done, r.total)

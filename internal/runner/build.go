@@ -46,16 +46,20 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the build took longer than %s", span(limit)))
 		defer cancel()
 	}
+	lent := p.borrow(ctx)
+	defer lent.end()
 	step := p.steps.start("Build", "Building with "+p.engine.Name())
 	output := &outputLines{events: p.steps.events, step: step.name}
-	built, err := p.engine.Build(ctx, builder.Request{
+	request := builder.Request{
 		Workspace:  p.subject.configuration.Workspace,
 		ConfigPath: p.subject.configuration.Path,
 		ImageName:  p.localName,
 		Platform:   p.subject.key.Platform,
 		NoCache:    p.request.Refresh,
 		Logs:       output,
-	})
+	}
+	lent.request(&request)
+	built, err := p.engine.Build(ctx, request)
 	output.flush()
 	if err == nil {
 		step.finished("Built " + p.localName + cachedText(built.CachedSteps))

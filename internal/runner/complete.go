@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/transfer"
@@ -15,27 +14,31 @@ import (
 // nothing is passed where the bytes of a pull were not seen.
 func nothing(string) bool { return false }
 
-// complete proves that the engine's store has all of a pulled image, and loads what it lacks. passed reports which
-// blobs the engine took. An image that stays incomplete loses its name, so that nothing uses it.
-func (s EngineStore) complete(ctx context.Context, p *pull, passed func(digest string) bool) error {
-	image, auth, err := p.source()
-	if err != nil {
-		return err
-	}
-	proved := s.Engine.Complete(ctx, p.name, image.DigestStr())
+// pulled is what an engine pulled: the image in its registry, or as a relay hands it out.
+type pulled struct {
+	digest string // of the manifest
+	// passed reports which blobs the engine took, by their digest in the manifest.
+	passed func(digest string) bool
+	image  func(ctx context.Context) (v1.Image, error)
+}
+
+// complete proves that the engine's store has all of a pulled image, and loads what it lacks. An image that stays
+// incomplete loses its name, so that nothing uses it.
+func (s EngineStore) complete(ctx context.Context, p *pull, got pulled) error {
+	proved := s.Engine.Complete(ctx, p.name, got.digest)
 	// What the engine took and did not keep is loaded the second time.
-	for _, known := range []func(digest string) bool{passed, nothing} {
+	for _, known := range []func(digest string) bool{got.passed, nothing} {
 		if !errors.Is(proved, builder.ErrIncomplete) && !errors.Is(proved, builder.ErrNotTold) {
 			break
 		}
-		published, err := remote.Image(image, remote.WithContext(ctx), remote.WithAuth(auth))
+		published, err := got.image(ctx)
 		if err != nil {
 			return s.incomplete(ctx, p, fmt.Errorf("pull image: %w", err))
 		}
 		if err := s.load(ctx, p, published, known); err != nil {
 			return s.incomplete(ctx, p, err)
 		}
-		proved = s.Engine.Complete(ctx, p.name, image.DigestStr())
+		proved = s.Engine.Complete(ctx, p.name, got.digest)
 		if errors.Is(proved, builder.ErrNotTold) {
 			return nil // it was given every blob
 		}

@@ -247,7 +247,10 @@ func TestAnIncompleteImageIsLoadedOrLosesItsName(t *testing.T) {
 				taken = append(taken, digest.String())
 			}
 			store := &forgetful{Engine: embedded, reports: test.reports}
-			err = EngineStore{store}.complete(t.Context(), wanted, func(digest string) bool { return slices.Contains(taken, digest) })
+			err = EngineStore{store}.complete(t.Context(), wanted, pulled{
+				digest: digestIn(t, wanted), passed: func(digest string) bool { return slices.Contains(taken, digest) },
+				image: func(context.Context) (v1.Image, error) { return image, nil },
+			})
 			if !errors.Is(err, test.want) {
 				t.Errorf("error %v, want %v", err, test.want)
 			}
@@ -259,4 +262,13 @@ func TestAnIncompleteImageIsLoadedOrLosesItsName(t *testing.T) {
 			}
 		})
 	}
+}
+
+func digestIn(t *testing.T, p *pull) string {
+	t.Helper()
+	digest, _, err := p.source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.DigestStr()
 }

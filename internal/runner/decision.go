@@ -22,7 +22,7 @@ const (
 	stepAwaitImage step = "AwaitImage"
 	// stepAwaitBuilder: another environment builds the image.
 	stepAwaitBuilder step = "AwaitBuilder"
-	// stepPull: pull the cached image.
+	// stepPull: pull the cached image. A prebuild has nothing more to do.
 	stepPull step = "Pull"
 	// stepBuildAndPublish: build the image, hold the Lease meanwhile, and publish.
 	stepBuildAndPublish step = "BuildAndPublish"
@@ -87,7 +87,8 @@ func decideImage(image *v1alpha1.DevcontainerImage, wait step) decision {
 		}
 		return decision{wait, explained(ready.Reason, ready.Message, "")}
 	}
-	if image.Status.Image == nil || image.Status.PullCredentials == nil {
+	pulls := image.Spec.Trigger != v1alpha1.TriggerPrebuild
+	if image.Status.Image == nil || pulls && image.Status.PullCredentials == nil {
 		if image.Status.FinishedAt != nil {
 			return decision{stepBuild, explained(ready.Reason, ready.Message, "the cache ended without an image")}
 		}
@@ -121,7 +122,7 @@ var pendingReasons = []string{
 	v1alpha1.ReasonProgressing, v1alpha1.ReasonBuilding, v1alpha1.ReasonUploading, v1alpha1.ReasonGranted,
 	v1alpha1.ReasonWaitingForRunner, v1alpha1.ReasonWaitingForProject, v1alpha1.ReasonWaitingForBuilder,
 	v1alpha1.ReasonAccessDenied, v1alpha1.ReasonThrottled, v1alpha1.ReasonAWSError, v1alpha1.ReasonLookupFailed,
-	v1alpha1.ReasonRoleNotAssumable,
+	v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonSigningKeysNotReady,
 }
 
 // decidePublish returns what the status asks of a runner that has reported its build and made attempt uploads.

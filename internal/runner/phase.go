@@ -64,15 +64,19 @@ func (p *phase) giveUp(why string) decision {
 	return decision{stepBuild, why}
 }
 
+// builtHere ends a sentence about an answer that did not come. A prebuild, which builds nothing for itself, leaves it
+// out.
+const builtHere = ", so the image is built here"
+
 // lateText describes what did not arrive in time.
 func (p *phase) lateText(next decision) string {
 	waited := span(time.Since(p.step.began))
-	text := fmt.Sprintf("the cache did not answer within %s, so the image is built here", waited)
+	text := fmt.Sprintf("the cache did not answer within %s"+builtHere, waited)
 	switch {
 	case p.waiting:
-		return fmt.Sprintf("the builder did not publish its image within %s, so the image is built here", waited)
+		return fmt.Sprintf("the builder did not publish its image within %s"+builtHere, waited)
 	case next.Step == stepAwaitImage:
-		text = fmt.Sprintf("the cached image was not available within %s, so the image is built here", waited)
+		text = fmt.Sprintf("the cached image was not available within %s"+builtHere, waited)
 	}
 	if next.Why != "" {
 		text += " (" + next.Why + ")"

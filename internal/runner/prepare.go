@@ -63,7 +63,8 @@ type preparation struct {
 	engineErr   error // why there is no engine, if a hit needs none
 	store       Store
 	localName   string
-	imageID     string // of the built image; empty where the engine does not tell it
+	layersFrom  *v1alpha1.LayerSource // that the cache offers to the build
+	imageID     string                // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
 	layers      v1alpha1.LayerCompression // of the published image; empty without a project
 	took        time.Duration             // of the build
@@ -79,20 +80,12 @@ type preparation struct {
 // it is one sentence. A UsageError is a request that can't be carried out. ErrInterrupted is the cause of a context
 // that ended.
 func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) {
-	if request.LookupTimeout <= 0 {
-		request.LookupTimeout = DefaultLookupTimeout
-	}
-	if request.PublishTimeout <= 0 {
-		request.PublishTimeout = DefaultPublishTimeout
-	}
+	request.setDefaults()
 	if err := request.Validate(); err != nil {
 		return nil, err
 	}
 	tempfolder.RemoveAbandoned()
-	p := &preparation{
-		runner: r, request: &request, steps: steps{r.Events}, began: time.Now(),
-		result: &Result{Environment: request.Environment, Project: request.Project},
-	}
+	p := r.newPreparation(&request)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer p.removeSaved()
@@ -102,6 +95,13 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	}
 	result.Seconds.Total = seconds(time.Since(p.began))
 	return result, nil
+}
+
+func (r *Runner) newPreparation(request *Request) *preparation {
+	return &preparation{
+		runner: r, request: request, steps: steps{r.Events}, began: time.Now(),
+		result: &Result{Environment: request.Environment, Project: request.Project},
+	}
 }
 
 func (p *preparation) run(ctx context.Context) (*Result, error) {
@@ -173,7 +173,7 @@ func (p *preparation) read(ctx context.Context) error {
 }
 
 // findStore finds the engine, and the image's destination. Without an engine, an image can only go to a folder, and
-// only on a hit.
+// only on a hit. A prebuild needs no engine on a hit either.
 func (p *preparation) findStore(ctx context.Context) error {
 	engine, err := p.runner.FindEngine(ctx)
 	if err == nil {
@@ -185,6 +185,10 @@ func (p *preparation) findStore(ctx context.Context) error {
 	}
 	if p.runner.FindStore == nil {
 		p.store = EngineStore{engine}
+		if p.request.isPrebuild() {
+			p.engineErr = err
+			return nil
+		}
 		return err
 	}
 	p.engineErr = err
@@ -291,7 +295,7 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 		image, deleted := p.watch.State()
 		next := decide(image)
 		if deleted {
-			next = decision{stepBuild, "the request was deleted, so the image is built here"}
+			next = decision{stepBuild, "the request was deleted" + builtHere}
 		}
 		switch {
 		case next.Step == stepAwaitBuilder && !p.request.Wait:

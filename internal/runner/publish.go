@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/dockerconfig"
@@ -26,6 +27,7 @@ import (
 func (p *preparation) buildAndPublish(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	lease := cluster.Renew(ctx, p.runner.Client, image)
 	defer lease.Stop()
+	p.layersFrom = image.Status.LayersFrom
 	p.refused = p.pullBases(ctx)
 	took, err := p.buildImage(ctx)
 	if err != nil {
@@ -230,6 +232,9 @@ func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.Devcont
 	}
 	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
 	bytes, err := transfer.Upload(ctx, repository, auth, blobs, step.progress)
+	if err == nil {
+		err = builder.Prove(ctx, p.saved.Image)
+	}
 	if err != nil {
 		step.failed(causeOr(ctx, err).Error())
 		return err

@@ -2,12 +2,14 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cluster"
@@ -35,8 +37,12 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	if err != nil {
 		step.failed(err.Error())
 		p.tell(ctx, p.report.Pull(ctx, pullReport(v1alpha1.PullFailed, took, err.Error())))
-		p.notice("can't pull the cached image, so the image is built here: " + err.Error())
-		return p.buildOnly(ctx, OutcomeBuilt, "PullFailed: "+err.Error())
+		reason, problem := v1alpha1.ReasonPullFailed, "can't pull the cached image, so the image is built here: "
+		if untrusted := (*untrustedError)(nil); errors.As(err, &untrusted) {
+			reason, problem = v1alpha1.ReasonNotVerified, "the cached image is not trusted, so the image is built here: "
+		}
+		p.notice(problem + err.Error())
+		return p.buildOnly(ctx, OutcomeBuilt, reason+": "+err.Error())
 	}
 	step.finished(got.text(image.Status.Image.SizeBytes))
 	built := int64(0)
@@ -47,6 +53,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	p.result.Image = p.store.shown(p.localName)
 	p.result.Reference = image.Status.Image.Reference
 	p.result.Reason = image.Status.Reason
+	p.result.SignedBy = got.trust.signedBy
 	p.result.SavedSeconds = wholeSeconds(time.Duration(built)*time.Second - took)
 	p.result.Seconds.Pull = seconds(took)
 	p.steps.events.Emit(Event{Kind: EventSaved, Text: savedLine(built, took)})
@@ -59,6 +66,7 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 type pull struct {
 	reference, name string
 	secret          []byte // a Docker configuration with our credentials
+	trust           *trust // nil trusts every image
 	output          io.Writer
 	progress        func(done, total int64)
 	extracting      func(done, total int64) // instead of progress, while the engine takes no bytes
@@ -91,14 +99,24 @@ func (p *pull) text(sizeBytes *int64) string {
 }
 
 func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.DevcontainerImage, step *running) (*pull, error) {
-	secret, err := cluster.CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
-	if err != nil {
+	var secret []byte
+	var trusted *trust
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		secret, err = cluster.CredentialSecret(both, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
+		return err
+	})
+	group.Go(func() (err error) {
+		trusted, err = p.readTrust(both)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	output := &outputLines{events: p.steps.events, step: step.name}
 	defer output.flush()
 	got := &pull{
-		reference: image.Status.Image.Reference, name: p.localName, secret: secret, output: output,
+		reference: image.Status.Image.Reference, name: p.localName, secret: secret, trust: trusted, output: output,
 		progress: step.progress, extracting: step.extracting,
 	}
 	return got, p.store.pull(ctx, got)

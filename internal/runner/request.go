@@ -50,6 +50,14 @@ const (
 	DefaultPublishTimeout = 15 * time.Minute
 )
 
+// triggers are all triggers of the API.
+var triggers = []v1alpha1.Trigger{
+	v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild, v1alpha1.TriggerPrebuild,
+}
+
+// isPrebuild reports whether no environment waits for the image: it is built only to be published.
+func (r *Request) isPrebuild() bool { return r.Trigger == v1alpha1.TriggerPrebuild }
+
 // environmentPattern is what the API accepts as an environment's ID.
 var environmentPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
@@ -57,6 +65,16 @@ var environmentPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z
 type UsageError struct{ Message string }
 
 func (e *UsageError) Error() string { return e.Message }
+
+// setDefaults sets the durations that are zero and need a value.
+func (r *Request) setDefaults() {
+	if r.LookupTimeout <= 0 {
+		r.LookupTimeout = DefaultLookupTimeout
+	}
+	if r.PublishTimeout <= 0 {
+		r.PublishTimeout = DefaultPublishTimeout
+	}
+}
 
 // Validate checks what the API would reject, before anything is done.
 func (r *Request) Validate() error {
@@ -70,12 +88,14 @@ func (r *Request) Validate() error {
 				r.Environment,
 			),
 		}
-	case r.Trigger != v1alpha1.TriggerEnvironmentCreated && r.Trigger != v1alpha1.TriggerRebuild:
+	case !slices.Contains(triggers, r.Trigger):
 		return &UsageError{
 			fmt.Sprintf(
 				"trigger %q is not known; use %s or %s", r.Trigger, v1alpha1.TriggerEnvironmentCreated, v1alpha1.TriggerRebuild,
 			),
 		}
+	case r.isPrebuild() && r.Project == "":
+		return &UsageError{"a prebuild needs a project: set --project"}
 	}
 	if err := hash.CheckPlatform(r.Platform); err != nil {
 		return &UsageError{err.Error()}

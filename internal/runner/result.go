@@ -11,7 +11,8 @@ import (
 // Outcome is what an environment got.
 type Outcome string
 
-// Outcomes. All come with an image, except OutcomeBypassed for a Compose configuration.
+// Outcomes of Prepare and Prebuild. Those of Prepare come with an image, except OutcomeBypassed for a Compose
+// configuration.
 const (
 	// OutcomeHit: a cached image was pulled.
 	OutcomeHit Outcome = "Hit"
@@ -23,6 +24,8 @@ const (
 	OutcomeBuilt Outcome = "Built"
 	// OutcomeBypassed: the cache does not apply; the image was built here, unless Docker Compose is configured.
 	OutcomeBypassed Outcome = "Bypassed"
+	// OutcomePresent: the cache has the image, and a prebuild has nothing to do.
+	OutcomePresent Outcome = "Present"
 )
 
 // Result is the result of a request. Its JSON form is what `imagecache prepare -o json` prints.
@@ -32,6 +35,10 @@ type Result struct {
 	Image string `json:"image,omitempty"`
 	// Reference is the image in the cache, repository@digest, if the cache has it.
 	Reference string `json:"reference,omitempty"`
+	// SignedBy is the ID of the key that signed a pulled image. It is empty if the controller signs nothing.
+	SignedBy string `json:"signedBy,omitempty"`
+	// ExpiresAt is when the image in the cache expires. Only prebuilds show it.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	// Reason tells why the request was not a hit, or why the image was not published.
 	Reason string `json:"reason,omitempty"`
 

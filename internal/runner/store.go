@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,45 +34,101 @@ type EngineStore struct{ Engine builder.Engine }
 // engine is on another machine, the engine pulls directly. The store then has all of the image, or pull returns an
 // error.
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
-	through, err := s.pullRelayed(ctx, p)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
+	err := s.pullRelayed(ctx, p)
+	var failed *relayError
+	if !errors.As(err, &failed) || ctx.Err() != nil {
 		return err
-	default:
-		if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
-			return err
-		}
-		p.done, p.total = 0, 0 // the number of bytes is unknown
-		return s.complete(ctx, p, nothing)
 	}
+	if err := p.checkBefore(ctx); err != nil {
+		return err
+	}
+	p.done, p.total = 0, 0 // the number of bytes is unknown
+	image, auth, err := p.source()
+	if err != nil {
+		return err
+	}
+	if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
+		return err
+	}
+	return s.complete(ctx, p, pulled{
+		digest: image.DigestStr(), passed: nothing,
+		image: func(ctx context.Context) (v1.Image, error) {
+			return remote.Image(image, remote.WithContext(ctx), remote.WithAuth(auth))
+		},
+	})
+}
+
+// relayError is why a pull through a relay failed. The engine may still be able to pull directly.
+type relayError struct{ error }
+
+func (e *relayError) Unwrap() error { return e.error }
+
+// relayStore returns how an engine stores layers.
+func relayStore(engine builder.Engine) relay.Store {
+	switch {
+	case engine.Name() == builder.Podman:
+		return relay.PodmanStore
+	case engine.Name() != builder.Docker:
+		return relay.UnknownStore
+	case builder.GraphDriver(engine):
+		return relay.GraphStore
+	}
+	return relay.ContainerdStore
+}
+
+// pullRelayed pulls through a relay, which has ended afterwards. The error is a *relayError if nothing was pulled.
+func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
+	image, auth, err := p.source()
+	if err != nil {
+		return err
+	}
+	watch := relay.Watch{Progress: p.progress, Idle: p.extracting}
+	through, err := relay.Start(ctx, image, auth, relayStore(s.Engine), watch)
+	if err != nil {
+		return &relayError{err}
+	}
+	defer func() { _ = through.Close() }()
+	if err := p.trust.check(through.Manifest(), image.DigestStr()); err != nil {
+		return err
+	}
+	if s.loadAbove(ctx, p, through) {
+		return nil
+	}
+	login, err := through.DockerConfig()
+	if err != nil {
+		return &relayError{err}
+	}
+	if err := s.pullAs(ctx, through.Reference(), p.name, login, nil); err != nil {
+		return &relayError{err}
+	}
+	p.done, p.total = through.Bytes()
+	_ = through.Close() // it tells no progress any more; complete does
 	group, both := errgroup.WithContext(ctx)
 	// The image keeps the name that it was given.
 	group.Go(func() error { return s.Engine.Remove(both, through.Reference()) })
-	group.Go(func() error { return s.complete(both, p, through.Passed) })
+	group.Go(func() error {
+		return s.complete(both, p, pulled{digest: through.Digest(), passed: through.Passed, image: through.Image})
+	})
 	return group.Wait()
 }
 
-// pullRelayed pulls through a relay, which has ended afterwards.
-func (s EngineStore) pullRelayed(ctx context.Context, p *pull) (*relay.Relay, error) {
-	image, auth, err := p.source()
-	if err != nil {
-		return nil, err
+// loadAbove loads the image above the layers that a graph driver's store has, if it has some: pulling, Docker knows a
+// layer only by the compressed digest that it had when it was pulled before. It reports whether the store has the image.
+func (s EngineStore) loadAbove(ctx context.Context, p *pull, through *relay.Relay) bool {
+	held, err := builder.Held(ctx, s.Engine, through.DiffIDs())
+	if err != nil || held == 0 || !through.Uncompressed(held) {
+		return false
 	}
-	through, err := relay.Start(ctx, image, auth, relay.Watch{Progress: p.progress, Idle: p.extracting})
+	image, err := through.Image(ctx)
 	if err != nil {
-		return nil, err
+		return false
 	}
-	defer func() { _ = through.Close() }()
-	login, err := through.DockerConfig()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.pullAs(ctx, through.Reference(), p.name, login, nil); err != nil {
-		return nil, err
+	if err := builder.LoadAbove(ctx, s.Engine, image, p.name, held); err != nil {
+		_, _ = fmt.Fprintf(p.output, "Can't load the layers above those that exist here, so all are pulled: %v\n", err)
+		return false
 	}
 	p.done, p.total = through.Bytes()
-	return through, nil
+	return true
 }
 
 // pullAs pulls with a login and tags the image with a name.
@@ -108,6 +165,9 @@ func (s LayoutStore) pull(ctx context.Context, p *pull) error {
 	image, err := remote.Image(digest, remote.WithContext(ctx), remote.WithAuth(auth))
 	if err != nil {
 		return fmt.Errorf("pull image: %w", err)
+	}
+	if err := p.trust.checkImage(image); err != nil {
+		return err
 	}
 	metered, err := transfer.Meter(image, p.progress)
 	if err != nil {

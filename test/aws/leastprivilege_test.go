@@ -19,6 +19,7 @@ import (
 	awscloudformation "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,6 +29,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"k8s.io/utils/clock"
 
+	"imagecache.dev/internal/attestation"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/cloudformation"
 	"imagecache.dev/internal/ecr"
@@ -50,6 +52,7 @@ type world struct {
 	stacks      *awscloudformation.Client
 	sts         *awssts.Client
 	boundaryARN string
+	keyARN      string // of a KMS key for repositories
 	runs        int
 }
 
@@ -65,6 +68,11 @@ func newWorld(t *testing.T, bounded bool) *world {
 		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKeyID(), server.SecretAccessKey(), ""),
 	}
 	w := &world{Server: server, iam: awsiam.NewFromConfig(root), stacks: awscloudformation.NewFromConfig(root)}
+	key, err := kms.NewFromConfig(root).CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keyARN = *key.KeyMetadata.Arn
 	outputs := w.deploy(t, runnerStack, "runner-stack.yaml", nil)
 	w.boundaryARN = outputs["ImageCacheBoundaryArn"]
 	parameters := map[string]string{"TrustedPrincipalArn": "arn:aws:iam::" + server.AccountID() + ":root"}
@@ -256,7 +264,7 @@ func (l *life) mendRoles(ctx context.Context) error {
 func (l *life) makeRepository(ctx context.Context) (err error) {
 	repositories := ecr.NewRepositories(l.clients)
 	tags := map[string]string{"imagecache.dev/owner": "o", sessionpolicy.ProjectTag: project}
-	if l.repository, err = repositories.Create(ctx, sessionpolicy.RepositoryName(l.runnerID, project), "", tags); err != nil {
+	if l.repository, err = repositories.Create(ctx, sessionpolicy.RepositoryName(l.runnerID, project), l.world.keyARN, tags); err != nil {
 		return err
 	}
 	if err := repositories.PutLifecyclePolicy(ctx, l.repository.Name, ecr.LifecyclePolicy(30)); err != nil {
@@ -330,7 +338,35 @@ func (l *life) publish(ctx context.Context) error {
 	if err := l.pullImage(ctx, reference.Digest(found.Digest)); err != nil {
 		return err
 	}
-	return images.Delete(ctx, l.repository.Name, found.Digest)
+	if err := l.attach(ctx, images, found); err != nil {
+		return err
+	}
+	return images.Remove(ctx, l.repository.Name, found.Digest)
+}
+
+// attach attaches something to an image as the controller attaches statements.
+func (l *life) attach(ctx context.Context, images *ecr.Images, found *ecr.Image) error {
+	bundle, err := attestation.NewBundle([]byte(`{"payload":"eyJwcmVkaWNhdGVUeXBlIjoicCJ9","signatures":[{"keyid":"k"}]}`))
+	if err != nil {
+		return err
+	}
+	referrer, err := bundle.Referrer(attestation.Subject{MediaType: found.MediaType, Digest: found.Digest, SizeBytes: len(found.Manifest)}, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, blob := range [][]byte{attestation.Empty, bundle.Content} {
+		if _, err := images.Upload(ctx, l.repository.Name, blob); err != nil {
+			return err
+		}
+	}
+	if err := images.PutReferrer(ctx, l.repository.Name, referrer, attestation.ManifestType); err != nil {
+		return err
+	}
+	attached, err := images.Referrers(ctx, l.repository.Name, found.Digest, "")
+	if err != nil || len(attached) != 1 {
+		return fmt.Errorf("%d referrers: %w", len(attached), err)
+	}
+	return nil
 }
 
 func configErr(image *ecr.Image) error {

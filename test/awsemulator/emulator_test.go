@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -34,6 +35,7 @@ type clients struct {
 	sts    *sts.Client
 	cfn    *cloudformation.Client
 	tags   *resourcegroupstaggingapi.Client
+	kms    *kms.Client
 }
 
 func start(t *testing.T, o awsemulator.Options) *awsemulator.Server {
@@ -67,7 +69,7 @@ func connect(t *testing.T, s *awsemulator.Server, key, secret, token string) cli
 	}
 	return clients{
 		config: c, ecr: ecr.NewFromConfig(c), iam: iam.NewFromConfig(c), sts: sts.NewFromConfig(c),
-		cfn: cloudformation.NewFromConfig(c), tags: resourcegroupstaggingapi.NewFromConfig(c),
+		cfn: cloudformation.NewFromConfig(c), tags: resourcegroupstaggingapi.NewFromConfig(c), kms: kms.NewFromConfig(c),
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/google/go-cmp/cmp"
 
@@ -221,9 +220,9 @@ func TestWhatIsNotEmulatedSaysSo(t *testing.T) {
 	ctx := context.Background()
 	c := root(t, start(t, awsemulator.Options{}))
 	createRepository(t, c, "app")
-	_, errOperation := c.ecr.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &ecrtypes.ReplicationConfiguration{Rules: []ecrtypes.ReplicationRule{}}})
+	_, errOperation := c.ecr.GetSigningConfiguration(ctx, &ecr.GetSigningConfigurationInput{})
 	_, errIAM := c.iam.ListUsers(ctx, &iam.ListUsersInput{})
-	for name, err := range map[string]error{"ecr:PutReplicationConfiguration": errOperation, "iam:ListUsers": errIAM} {
+	for name, err := range map[string]error{"ecr:GetSigningConfiguration": errOperation, "iam:ListUsers": errIAM} {
 		wantCode(t, err, "NotEmulatedException")
 		if err == nil || !strings.Contains(err.Error(), name+" is not emulated") {
 			t.Errorf("%s: %v", name, err)

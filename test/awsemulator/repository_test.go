@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	taggingtypes "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi/types"
 	"github.com/google/go-cmp/cmp"
@@ -80,17 +81,18 @@ func TestCreateRepositoryKeepsEverySetting(t *testing.T) {
 	ctx := context.Background()
 	s := start(t, awsemulator.Options{Region: "eu-west-1", AccountID: "999999999999"})
 	c := root(t, s)
+	key := *must(c.kms.CreateKey(ctx, &kms.CreateKeyInput{})).KeyMetadata.Arn
 	out := must(c.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{
 		RepositoryName: aws.String("team/app"), ImageTagMutability: types.ImageTagMutabilityImmutable, Tags: ecrTags("owner", "me"),
 		ImageScanningConfiguration: &types.ImageScanningConfiguration{ScanOnPush: true},
-		EncryptionConfiguration:    &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms, KmsKey: aws.String("arn:aws:kms:eu-west-1:999999999999:key/1")},
+		EncryptionConfiguration:    &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms, KmsKey: &key},
 	}))
 	if want := "arn:aws:ecr:eu-west-1:999999999999:repository/team/app"; *out.Repository.RepositoryArn != want {
 		t.Errorf("ARN %s, want %s", *out.Repository.RepositoryArn, want)
 	}
 	seen := must(c.ecr.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RepositoryNames: []string{"team/app"}})).Repositories[0]
 	if seen.ImageTagMutability != types.ImageTagMutabilityImmutable || !seen.ImageScanningConfiguration.ScanOnPush ||
-		seen.EncryptionConfiguration.EncryptionType != types.EncryptionTypeKms || *seen.EncryptionConfiguration.KmsKey != "arn:aws:kms:eu-west-1:999999999999:key/1" {
+		seen.EncryptionConfiguration.EncryptionType != types.EncryptionTypeKms || *seen.EncryptionConfiguration.KmsKey != key {
 		t.Errorf("settings are not those of the creation: %+v", seen)
 	}
 	if d := seen.CreatedAt.Sub(s.Clock().Now()).Abs().Seconds(); d > 60 {

@@ -1,5 +1,5 @@
 // Package awsemulator is the part of AWS that a registry of images needs, on loopback: ECR with its registry, IAM, STS,
-// CloudFormation, Resource Groups Tagging. It speaks the real wire protocols, verifies signatures, enforces policies on the API and
+// KMS, CloudFormation, Resource Groups Tagging. It speaks the real wire protocols, verifies signatures, enforces policies on the API and
 // the registry alike, and can be made to fail. docs/emulator.md says what it does and what it does not.
 package awsemulator
 
@@ -18,6 +18,7 @@ import (
 	"imagecache.dev/test/awsemulator/internal/cloudformation"
 	"imagecache.dev/test/awsemulator/internal/ecr"
 	"imagecache.dev/test/awsemulator/internal/iam"
+	"imagecache.dev/test/awsemulator/internal/kms"
 	"imagecache.dev/test/awsemulator/internal/registry"
 	"imagecache.dev/test/awsemulator/internal/sts"
 	"imagecache.dev/test/awsemulator/internal/tagging"
@@ -71,7 +72,9 @@ func Start(o Options) (*Server, error) {
 	if o.AWSProxyEndpoint {
 		endpoint = "https://" + o.AccountID + ".dkr.ecr." + o.Region + ".amazonaws.com"
 	}
+	keys := kms.New(kms.Settings{Account: o.AccountID, Region: o.Region, Clock: o.Clock, Binder: s.directory})
 	s.registry = ecr.New(ecr.Settings{
+		Keys:    keys,
 		Account: o.AccountID, Region: o.Region, Host: s.host, URL: s.URL(), ProxyEndpoint: endpoint, Clock: o.Clock, Binder: s.directory, PolicyDelay: o.PolicyDelay,
 		ConsistencyDelay: o.ConsistencyDelay, LifecycleEvery: o.LifecycleEvery, PasswordOutlivesSession: o.PasswordOutlivesSession,
 	})
@@ -83,6 +86,7 @@ func Start(o Options) (*Server, error) {
 	s.services = map[string]service{}
 	for _, one := range []service{
 		{name: "ecr", target: ecr.TargetPrefix, operations: s.registry.Operations()},
+		{name: "kms", target: kms.TargetPrefix, operations: keys.Operations()},
 		{name: "tagging", target: tagging.TargetPrefix, operations: tagging.New(s.registry).Operations()},
 		{name: "iam", namespace: iam.Namespace, global: true, operations: s.directory.Operations()},
 		{name: "sts", namespace: sts.Namespace, global: true, operations: tokens.Operations()},
@@ -177,6 +181,18 @@ type ScanFinding = ecr.Finding
 // tag or digest, or all with "".
 func (s *Server) SetScanFindings(repository, reference string, findings []ScanFinding) (int, error) {
 	return s.registry.SetScanFindings(repository, reference, findings)
+}
+
+// Connect makes two emulators regions of one account, as far as ECR replicates images from one to the other: PutReplicationConfiguration
+// then takes the other's region as a destination. Everything else of the two stays apart, roles too.
+func (s *Server) Connect(other *Server) error {
+	if s.options.AccountID != other.options.AccountID || s.options.Region == other.options.Region {
+		return fmt.Errorf("connect emulators: %s in %s and %s in %s are not two regions of one account",
+			s.options.AccountID, s.options.Region, other.options.AccountID, other.options.Region)
+	}
+	s.registry.Connect(other.registry)
+	other.registry.Connect(s.registry)
+	return nil
 }
 
 // grace is how long Close waits for requests in flight. A connection on which no request has come yet would hold it for five seconds.

@@ -128,6 +128,12 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newMachineOf(t, kind)
+}
+
+// newMachineOf starts a machine with an engine of a kind.
+func newMachineOf(t *testing.T, kind engine.Kind) *machine {
+	t.Helper()
 	e, err := engine.Open(t.Context(), kind, engine.Options{
 		Registries: []string{cluster.RegistryHost()},
 		StandIns:   map[string]string{"busybox": strings.TrimSuffix(base, ":stable")},

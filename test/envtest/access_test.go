@@ -99,10 +99,10 @@ func may(t *testing.T, user, namespace string, r right) bool {
 }
 
 func TestAccessIsAsDocumented(t *testing.T) {
-	install(t, "rbac/runner_role.yaml", "rbac/admin_role.yaml", "rbac/viewer_role.yaml")
+	install(t, "rbac/runner_role.yaml", "rbac/prebuilder_role.yaml", "rbac/admin_role.yaml", "rbac/viewer_role.yaml")
 	namespace, other := ownNamespace(t), ownNamespace(t)
 	roles, rights := documentedRights(t)
-	if len(roles) != 4 || len(rights) < 40 {
+	if len(roles) != 5 || len(rights) < 40 {
 		t.Fatalf("the table has %d roles and %d rights", len(roles), len(rights))
 	}
 	for _, role := range roles {
@@ -129,7 +129,7 @@ func TestAccessIsAsDocumented(t *testing.T) {
 // TestEveryRightIsDocumented compares the other way round: a right that a role has and the table doesn't name fails it.
 func TestEveryRightIsDocumented(t *testing.T) {
 	_, rights := documentedRights(t)
-	for _, file := range []string{"runner_role.yaml", "admin_role.yaml", "viewer_role.yaml"} {
+	for _, file := range []string{"runner_role.yaml", "prebuilder_role.yaml", "admin_role.yaml", "viewer_role.yaml"} {
 		for _, object := range decodeFile(t, configPath("rbac", file)) {
 			role := &rbacv1.ClusterRole{}
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, role); err != nil {

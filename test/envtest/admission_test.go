@@ -20,7 +20,10 @@ import (
 const (
 	reportsSay = "build, pull and uploadAttempt are the runner's reports; writing them needs the verb report on devcontainerimages, which the role imagecache-runner has"
 	refreshSay = "cachePolicy Refresh replaces what the whole project uses; it needs the verb refresh on projectimagecaches, which the role imagecache-admin has"
-	tierSays   = "a tier other than Free, and any change of it, needs the verb set-tier on runnerimagecaches, which the role imagecache-tier-admin has"
+	// A prebuild is refused with these when it is made, and when its build is reported.
+	prebuildSay        = "trigger Prebuild publishes for the whole project, as often as it is asked to; it needs the verb prebuild on projectimagecaches, which the role imagecache-prebuilder has"
+	prebuildReportsSay = "build and uploadAttempt of a prebuild are its own reports; writing them needs the verb prebuild on projectimagecaches, which the role imagecache-prebuilder has"
+	tierSays           = "a tier other than Free, and any change of it, needs the verb set-tier on runnerimagecaches, which the role imagecache-tier-admin has"
 )
 
 const buildPatch = `{"spec":{"build":{"outcome":"Succeeded","manifest":"{}","config":"{}","durationSeconds":60}}}`
@@ -31,12 +34,14 @@ type people struct {
 	// runner is the service account of a runner, and editor somebody who may write all three kinds but has no verb of
 	// ours, such as a tool for backups.
 	runner, editor, admin, tierAdmin client.WithWatch
+	// prebuilder is the service account of CI.
+	prebuilder client.WithWatch
 }
 
 // newPeople installs roles and policies, and waits until they act.
 func newPeople(t *testing.T) people {
 	t.Helper()
-	install(t, "rbac/runner_role.yaml", "rbac/admin_role.yaml", "rbac/viewer_role.yaml", "admission/policies.yaml")
+	install(t, "rbac/runner_role.yaml", "rbac/prebuilder_role.yaml", "rbac/admin_role.yaml", "rbac/viewer_role.yaml", "admission/policies.yaml")
 	editor := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "editor-"},
 		Rules: []rbacv1.PolicyRule{{
@@ -50,16 +55,18 @@ func newPeople(t *testing.T) people {
 	}
 	namespace := ownNamespace(t)
 	bind(t, namespace, "imagecache-runner", serviceAccountUser(namespace, "runner"))
+	bind(t, namespace, "imagecache-prebuilder", serviceAccountUser(namespace, "ci"))
 	bind(t, namespace, editor.Name, "editor-of-"+namespace)
 	bind(t, namespace, "imagecache-admin", "admin-of-"+namespace)
 	bind(t, namespace, "imagecache-admin", "tier-admin-of-"+namespace)
 	bind(t, namespace, "imagecache-tier-admin", "tier-admin-of-"+namespace)
 	p := people{
-		namespace: namespace,
-		runner:    asServiceAccount(t, namespace, "runner"),
-		editor:    as(t, "editor-of-"+namespace),
-		admin:     as(t, "admin-of-"+namespace),
-		tierAdmin: as(t, "tier-admin-of-"+namespace),
+		namespace:  namespace,
+		runner:     asServiceAccount(t, namespace, "runner"),
+		prebuilder: asServiceAccount(t, namespace, "ci"),
+		editor:     as(t, "editor-of-"+namespace),
+		admin:      as(t, "admin-of-"+namespace),
+		tierAdmin:  as(t, "tier-admin-of-"+namespace),
 	}
 	p.await(t)
 	return p
@@ -86,6 +93,9 @@ func (p people) await(t *testing.T) {
 	refresh.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
 	eventually(t, dryRun(p.runner, reported))
 	eventually(t, dryRun(p.admin, refresh))
+	prebuild := prebuildFor(p.namespace, "await")
+	eventually(t, dryRun(p.prebuilder, prebuild))
+	eventually(t, refused(dryRun(p.editor, prebuild), prebuildSay))
 	eventually(t, dryRun(p.tierAdmin, p.runnerCache("await", v1alpha1.TierCore)))
 	eventually(t, refused(dryRun(p.editor, reported), reportsSay))
 	eventually(t, refused(dryRun(p.editor, refresh), refreshSay))
@@ -184,6 +194,40 @@ func TestRefreshNeedsItsVerb(t *testing.T) {
 	}
 	eventually(t, func(ctx context.Context) error { return p.runner.Create(ctx, refresh("e-2", "shop")) })
 	denied(t, "the runner refreshes another project", refreshSay, p.runner.Create(t.Context(), refresh("e-3", "payments")))
+}
+
+func prebuildFor(namespace, name string) *v1alpha1.DevcontainerImage {
+	prebuild := requestFor(namespace, name)
+	prebuild.Spec.Trigger = v1alpha1.TriggerPrebuild
+	return prebuild
+}
+
+func TestPrebuildNeedsItsVerb(t *testing.T) {
+	p := newPeople(t)
+	for who, c := range map[string]client.Client{"a runner": p.runner, "an editor": p.editor, "an admin": p.admin} {
+		denied(t, who+" prebuilds", prebuildSay, c.Create(t.Context(), prebuildFor(p.namespace, "p-1")))
+	}
+	refresh := prebuildFor(p.namespace, "p-0")
+	refresh.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
+	denied(t, "an admin prebuilds anew", prebuildSay, p.admin.Create(t.Context(), refresh.DeepCopy()))
+	allowed(t, "CI prebuilds anew", p.prebuilder.Create(t.Context(), refresh))
+
+	prebuild := prebuildFor(p.namespace, "p-1")
+	allowed(t, "CI prebuilds", p.prebuilder.Create(t.Context(), prebuild))
+	denied(t, "a runner reports CI's build", prebuildReportsSay, mergePatch(t, p.runner, prebuild.DeepCopy(), buildPatch))
+	allowed(t, "CI reports its build", mergePatch(t, p.prebuilder, prebuild, buildPatch))
+	allowed(t, "CI reports its upload", mergePatch(t, p.prebuilder, prebuild, `{"spec":{"uploadAttempt":1}}`))
+
+	// CI answers for no environment.
+	created := requestFor(p.namespace, "e-1")
+	allowed(t, "a runner makes a request", p.runner.Create(t.Context(), created))
+	denied(t, "CI reports an environment's build", reportsSay, mergePatch(t, p.prebuilder, created.DeepCopy(), buildPatch))
+	refresh = requestFor(p.namespace, "e-2")
+	refresh.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
+	denied(t, "CI refreshes as an environment", refreshSay, p.prebuilder.Create(t.Context(), refresh))
+	if err := mergePatch(t, p.prebuilder, created.DeepCopy(), `{"spec":{"trigger":"Prebuild"}}`); !apierrors.IsInvalid(err) {
+		t.Errorf("CI makes an environment's request its own: %v", err)
+	}
 }
 
 func TestTierNeedsItsVerb(t *testing.T) {

@@ -50,6 +50,7 @@ func newHarness(t *testing.T, edit ...func(*awsemulator.Options, *controllers.Se
 	}
 	h := newWorld(t, startCloud(t, options, asRoot))
 	h.settings = settings
+	h.settings.Namespace = h.namespace
 	h.startManager()
 	return h
 }
@@ -61,6 +62,7 @@ func newWorld(t *testing.T, account *cloud) *harness {
 		WithT: NewWithT(t), t: t, ctx: t.Context(), namespace: newNamespace(t), aws: account, stop: func() {},
 		settings: defaultSettings(), config: restConfig, logs: &logBuffer{},
 	}
+	h.settings.Namespace = h.namespace
 	h.SetDefaultEventuallyTimeout(patience)
 	h.SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	t.Cleanup(h.findNoCredentials)

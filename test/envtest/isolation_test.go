@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -197,7 +198,8 @@ type recorder struct {
 }
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Method == http.MethodGet && strings.Contains(request.URL.Path, "/secrets") {
+	ofKeys := strings.Contains(request.URL.RawQuery, "fieldSelector=metadata.name%3D"+signingkeys.SecretName)
+	if request.Method == http.MethodGet && strings.Contains(request.URL.Path, "/secrets") && !ofKeys {
 		r.mu.Lock()
 		r.reads = append(r.reads, request.Header.Get("Accept"))
 		r.mu.Unlock()
@@ -205,14 +207,15 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	return r.next.RoundTrip(request)
 }
 
-// TestManagerReadsOnlyMetadataOfSecrets takes an image from miss to hit with a manager that has no right but its role's,
-// and looks at how it reads Secrets.
+// TestManagerReadsOnlyMetadataOfSecrets takes an image from miss to hit and rotates the signing key with a manager that
+// has no right but its roles', and looks at how it reads Secrets. It reads the one Secret of the signing keys as a whole.
 func TestManagerReadsOnlyMetadataOfSecrets(t *testing.T) {
 	install(t, "rbac/role.yaml")
 	h := newHarness(t)
 	h.stop()
 	user := serviceAccountUser(h.namespace, "manager")
 	bind(t, h.namespace, "imagecache-manager", user)
+	h.installKeysRole("manager")
 	clusterWide := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "imagecache-manager"},
@@ -240,6 +243,8 @@ func TestManagerReadsOnlyMetadataOfSecrets(t *testing.T) {
 	hit := h.ask("shop", "e-2", hashOf("a"))
 	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	hit.pull()
+	runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: "demo"}}
+	h.editKeys(runner, 2, func(s *corev1.Secret) { s.Annotations = map[string]string{v1alpha1.AnnotationRotate: "Ada"} })
 	h.Expect(apierrors.IsForbidden(manager.Get(h.ctx, client.ObjectKey{Namespace: h.namespace, Name: project.Name + "-pull"}, &corev1.Secret{}))).To(BeTrue())
 	reads.mu.Lock()
 	defer reads.mu.Unlock()

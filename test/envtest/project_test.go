@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -93,7 +94,9 @@ func TestRepositoryIsEncryptedAsAsked(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, leastPrivilege(t)))
 	h.startManager()
 	create(t, runnerObject(h.namespace, "r1"))
-	const key = "arn:aws:kms:us-east-1:123456789012:key/0190f1a2-7b3c-7d4e-8f5a-6b7c8d9e0f1a"
+	made, err := kms.NewFromConfig(h.aws.config).CreateKey(t.Context(), &kms.CreateKeyInput{})
+	h.Expect(err).NotTo(HaveOccurred())
+	key := *made.KeyMetadata.Arn
 	project := create(t, projectObject(h.namespace, "p1", "r1", func(s *v1alpha1.ProjectImageCacheSpec) {
 		s.Encryption = v1alpha1.Encryption{Type: v1alpha1.EncryptionKMS, KMSKeyARN: key}
 	}))

@@ -1,6 +1,8 @@
 package envtest
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,11 +30,9 @@ func TestMissThenPublishThenHit(t *testing.T) {
 
 	second := h.ask("shop", "e-2", hashOf("a"))
 	second.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
-	want, err := first.image.Digest()
-	h.Expect(err).NotTo(HaveOccurred())
 	got, err := second.pull().Digest()
 	h.Expect(err).NotTo(HaveOccurred())
-	h.Expect(got).To(Equal(want))
+	h.Expect(got.String()).To(Equal(first.isPublished()))
 	h.Expect(*second.request.Status.SavedSeconds).To(BeEquivalentTo(225))
 
 	h.ask("shop", "e-3", hashOf("b")).answered(v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound)
@@ -76,6 +76,70 @@ func TestRebuildNeverPublishes(t *testing.T) {
 	h.ask("shop", "e-2", hashOf("a")).role(v1alpha1.RoleBuilder)
 	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero())
+}
+
+func TestPrebuildPublishesForEnvironments(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	prebuild := func(s *v1alpha1.DevcontainerImageSpec) { s.Trigger = v1alpha1.TriggerPrebuild }
+	first := h.ask("shop", "ci", hashOf("a"), prebuild)
+	first.role(v1alpha1.RoleBuilder)
+	waiter := h.ask("shop", "ci", hashOf("a"), prebuild)
+	waiter.role(v1alpha1.RoleWaiter)
+	first.publish()
+	waiter.ready(waiter.request)
+	second := h.ask("shop", "ci", hashOf("b"), prebuild) // as often as CI asks
+	second.role(v1alpha1.RoleBuilder)
+	second.publish()
+
+	present := h.ask("shop", "ci", hashOf("a"), prebuild)
+	present.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	present.ready(present.request)
+	for _, pulls := range []*environment{waiter, present} {
+		h.Expect(pulls.request.Status.Image.Digest).To(Equal(first.request.Status.Image.Digest))
+		h.Expect(pulls.request.Status.PullCredentials).To(BeNil(), "a prebuild pulls nothing")
+		h.Expect(pulls.request.Status.SavedSeconds).To(BeNil(), "nobody saved time")
+	}
+
+	environment := h.ask("shop", "e-1", hashOf("a"))
+	environment.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	environment.ready(environment.request)
+	h.Expect(environment.request.Status.PullCredentials).NotTo(BeNil())
+	h.ask("shop", "ci", hashOf("c")).role(v1alpha1.RoleBuilder) // a prebuild is no environment's first request
+
+	refresh := h.ask("shop", "ci", hashOf("b"), prebuild, func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
+	refresh.answered(v1alpha1.CacheMiss, v1alpha1.ReasonRefresh)
+	h.ask("shop", "e-9", hashOf("b")).answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound) // the old one stays meanwhile
+	refresh.publish()
+	h.Expect(refresh.request.Status.Image.Digest).NotTo(Equal(second.request.Status.Image.Digest))
+}
+
+func TestBuilderIsOfferedTheLayersOfAPrebuild(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	with := func(digests ...string) func(*v1alpha1.DevcontainerImageSpec) {
+		return func(s *v1alpha1.DevcontainerImageSpec) {
+			for i, digest := range digests {
+				s.Inputs = append(s.Inputs, v1alpha1.KeyInput{Name: fmt.Sprint("input-", i), Digest: "sha256:" + strings.Repeat(digest, 64)})
+			}
+		}
+	}
+	prebuild := func(s *v1alpha1.DevcontainerImageSpec) { s.Trigger = v1alpha1.TriggerPrebuild }
+	h.ask("shop", "ci", hashOf("far"), prebuild, with("1", "2")).publish()
+	near := h.ask("shop", "ci", hashOf("near"), prebuild, with("1", "3"))
+	near.publish()
+	h.ask("shop", "e-0", hashOf("nearest"), with("4", "3")).publish() // an environment's build
+
+	asked := h.ask("shop", "e-1", hashOf("asked"), with("4", "3"))
+	asked.role(v1alpha1.RoleBuilder)
+	h.Expect(asked.request.Status.LayersFrom).To(Equal(&v1alpha1.LayerSource{
+		Reference: near.request.Status.Image.Reference, ConfigHash: near.request.Status.ConfigHash, SecretName: "shop-pull",
+	}))
+	refresh := h.ask("shop", "e-2", hashOf("near"), with("1", "3"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
+	refresh.role(v1alpha1.RoleBuilder)
+	h.Expect(refresh.request.Status.LayersFrom).To(BeNil(), "a refresh builds every step")
 }
 
 func TestWaiterGetsTheBuildersImage(t *testing.T) {

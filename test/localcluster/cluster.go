@@ -116,7 +116,7 @@ func (c *Cluster) StartManager(ctx context.Context) error {
 	c.manager, err = start(c.dir, "manager", env, filepath.Join(c.options.Programs, "manager"),
 		"--metrics-bind-address", "127.0.0.1:"+ports[0], "--health-probe-bind-address", "127.0.0.1:"+ports[1],
 		"--leader-elect="+strconv.FormatBool(c.options.LeaderElection), "--leader-election-namespace", managerNamespace,
-		"--log-level", "debug")
+		"--namespace", managerNamespace, "--log-level", "debug")
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.InlineConfigurationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyInput"):
 		return &apiv1alpha1.KeyInputApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LayerSource"):
+		return &apiv1alpha1.LayerSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProjectImageCache"):
 		return &apiv1alpha1.ProjectImageCacheApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProjectImageCacheSpec"):
@@ -62,6 +64,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RunnerReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RunnerRoles"):
 		return &apiv1alpha1.RunnerRolesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SigningKey"):
+		return &apiv1alpha1.SigningKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StackTag"):
 		return &apiv1alpha1.StackTagApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Tag"):

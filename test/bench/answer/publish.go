@@ -22,12 +22,13 @@ import (
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/test/bench/world"
+	"imagecache.dev/test/signedimage"
 )
 
 // firstHit puts an image under the hash, asks once, and waits until everything that a first request brings about is
 // done: credentials made, facts known.
 func firstHit(ctx context.Context, w *world.World, project *v1alpha1.ProjectImageCache) (*v1alpha1.DevcontainerImage, error) {
-	if err := publish(ctx, w, project.Status.Repository.URI); err != nil {
+	if err := publish(ctx, w, project.Status.Repository); err != nil {
 		return nil, fmt.Errorf("publish image: %w", err)
 	}
 	hit := request(project.Namespace, "first")
@@ -47,8 +48,8 @@ func firstHit(ctx context.Context, w *world.World, project *v1alpha1.ProjectImag
 	return hit, nil
 }
 
-// publish puts an image into the repository as the controller's identity.
-func publish(ctx context.Context, w *world.World, uri string) error {
+// publish puts a signed image into the repository as the controller's identity.
+func publish(ctx context.Context, w *world.World, repository *v1alpha1.RepositoryStatus) error {
 	base, err := random.Image(1024, 3)
 	if err != nil {
 		return err
@@ -67,6 +68,9 @@ func publish(ctx context.Context, w *world.World, uri string) error {
 	if err != nil {
 		return err
 	}
+	if image, err = sign(ctx, w, image, repository.ARN); err != nil {
+		return err
+	}
 	token, err := ecr.New(ecr.Options{
 		Region: w.AWS.Region(), BaseEndpoint: awssdk.String(w.AWS.URL()),
 		Credentials: credentials.NewStaticCredentialsProvider(w.AWS.AccessKeyID(), w.AWS.SecretAccessKey(), ""),
@@ -74,7 +78,19 @@ func publish(ctx context.Context, w *world.World, uri string) error {
 	if err != nil || len(token.AuthorizationData) == 0 {
 		return errors.Join(errors.New("get registry password"), err)
 	}
-	return push(ctx, uri, image, awssdk.ToString(token.AuthorizationData[0].AuthorizationToken))
+	return push(ctx, repository.URI, image, awssdk.ToString(token.AuthorizationData[0].AuthorizationToken))
+}
+
+func sign(ctx context.Context, w *world.World, image v1.Image, repositoryARN string) (v1.Image, error) {
+	key, err := w.SigningKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := signedimage.Claims(image, repositoryARN)
+	if err != nil {
+		return nil, err
+	}
+	return signedimage.Sign(ctx, image, key, claims)
 }
 
 func push(ctx context.Context, uri string, image v1.Image, auth string) error {

@@ -32,7 +32,7 @@ func (w *World) StartManager(namespaces ...string) error {
 		return fmt.Errorf("make manager: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Settings{}); err != nil {
+	if err := controllers.Setup(ctx, mgr, controllers.Settings{Namespace: ManagerNamespace}); err != nil {
 		cancel()
 		return fmt.Errorf("set up controllers: %w", err)
 	}

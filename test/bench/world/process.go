@@ -25,7 +25,7 @@ type Process struct {
 
 // arguments are those of config/manager/deployment.yaml, with addresses and a namespace that exist here.
 var arguments = []string{
-	"--leader-elect", "--leader-election-namespace=default", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0",
+	"--leader-elect", "--leader-election-namespace=" + ManagerNamespace, "--namespace=" + ManagerNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0",
 }
 
 // StartProcess starts bin/manager against the world as it runs in production. folder takes its kubeconfig and its log.

@@ -23,8 +23,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/signingkeys"
+	"imagecache.dev/internal/provenance"
 	"imagecache.dev/test/awsemulator"
 )
+
+// ManagerNamespace is the manager's own namespace, which holds its signing keys.
+const ManagerNamespace = "default"
 
 // World is a running world. Close ends it.
 type World struct {
@@ -125,6 +130,23 @@ func (w *World) Namespace(ctx context.Context, name string) error {
 		return fmt.Errorf("make namespace: %w", err)
 	}
 	return nil
+}
+
+// SigningKey returns the key that signs images, once the manager has made it.
+func (w *World) SigningKey(ctx context.Context) (provenance.Signer, error) {
+	secret := &corev1.Secret{}
+	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := w.Client.Get(ctx, client.ObjectKey{Namespace: ManagerNamespace, Name: signingkeys.SecretName}, secret)
+		return err == nil, client.IgnoreNotFound(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wait for the signing key: %w", err)
+	}
+	keys, err := provenance.ParseKeySet(secret.Data)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	return keys.Signer, nil
 }
 
 // Project makes a runner and a project of it, and waits until both are ready.

@@ -91,6 +91,7 @@ manager:
   clusterUID: prod-1
   pricePerGBMonth: 0.12
   buildLease: 1m30s
+  signingKey: awskms:///alias/imagecache
   allowAssumeRoles: ["team-a=arn:aws:iam::111122223333:role/cache", "*=arn:aws:iam::111122223333:role/all"]
   extraArgs: [--metrics-secure=false]
   env: [{name: HTTPS_PROXY, value: "http://proxy:3128"}]
@@ -98,7 +99,7 @@ aws: {region: eu-central-1, useFIPSEndpoints: true, useDualStackEndpoints: true}
 `)[deploymentKey])
 	container := deployment.Spec.Template.Spec.Containers[0]
 	wantedArgs := append(append([]string{}, defaultArgs...), "--log-level=debug", "--log-format=console", "--cluster-uid=prod-1",
-		"--price-per-gb-month=0.12", "--build-lease=1m30s",
+		"--price-per-gb-month=0.12", "--build-lease=1m30s", "--signing-key=awskms:///alias/imagecache",
 		"--allow-assume-role=team-a=arn:aws:iam::111122223333:role/cache", "--allow-assume-role=*=arn:aws:iam::111122223333:role/all",
 		"--metrics-secure=false")
 	if diff := cmp.Diff(wantedArgs, container.Args); diff != "" {
@@ -197,6 +198,7 @@ func TestBadValueIsRefused(t *testing.T) {
 		"manager.logLevel=loud":                   "at '/manager/logLevel': value must be one of 'info', 'debug'",
 		"manager.allowAssumeRoles={team-a}":       "at '/manager/allowAssumeRoles/0': 'team-a' does not match pattern",
 		"manager.buildLease=soon":                 "at '/manager/buildLease': 'soon' does not match pattern",
+		"manager.signingKey=alias/imagecache":     "at '/manager/signingKey': 'alias/imagecache' does not match pattern",
 		"manager.pricePerGBMonth=-1":              "at '/manager/pricePerGBMonth': minimum: got -1, want 0",
 		"aws.region=Frankfurt":                    "at '/aws/region': 'Frankfurt' does not match pattern",
 		"image.digest=sha256:12":                  "at '/image/digest': 'sha256:12' does not match pattern",

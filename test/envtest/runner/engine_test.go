@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
 	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/runner"
 )
 
@@ -65,7 +66,7 @@ func (e *engine) Build(ctx context.Context, r builder.Request) (*builder.Result,
 	return &builder.Result{ImageName: r.ImageName, ImageID: e.id, Duration: 75 * time.Second}, nil
 }
 
-func (e *engine) Save(_ context.Context, name, _ string, _ func(int64)) (v1.Image, error) {
+func (e *engine) Save(_ context.Context, name, _ string, _ compression.Format, _ func(int64)) (v1.Image, error) {
 	e.mu.Lock()
 	e.saves = append(e.saves, name)
 	e.mu.Unlock()

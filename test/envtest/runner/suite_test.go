@@ -87,6 +87,9 @@ func newWorld(t *testing.T) *world {
 	if _, err := clientset.CoreV1().Namespaces().Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	w.create(&v1alpha1.RunnerImageCache{
+		ObjectMeta: metav1.ObjectMeta{Name: "runner"}, Spec: v1alpha1.RunnerImageCacheSpec{RunnerID: "r", Region: "eu-central-1"},
+	})
 	w.create(&v1alpha1.ProjectImageCache{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec:       v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: "runner"}, ProjectID: "web-id"},

@@ -209,6 +209,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: image
       type:
         namedType: dev.imagecache.api.v1alpha1.CachedImage
+    - name: layersFrom
+      type:
+        namedType: dev.imagecache.api.v1alpha1.LayerSource
     - name: missingLayers
       type:
         list:
@@ -296,6 +299,20 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: dev.imagecache.api.v1alpha1.LayerCompression
   scalar: string
+- name: dev.imagecache.api.v1alpha1.LayerReuse
+  scalar: string
+- name: dev.imagecache.api.v1alpha1.LayerSource
+  map:
+    fields:
+    - name: configHash
+      type:
+        scalar: string
+    - name: reference
+      type:
+        scalar: string
+    - name: secretName
+      type:
+        scalar: string
 - name: dev.imagecache.api.v1alpha1.ProjectImageCache
   map:
     fields:
@@ -349,9 +366,17 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: dev.imagecache.api.v1alpha1.KeyInputKind
           elementRelationship: associative
+    - name: layerReuse
+      type:
+        namedType: dev.imagecache.api.v1alpha1.LayerReuse
+      default: Prebuilds
     - name: projectID
       type:
         scalar: string
+    - name: provenance
+      type:
+        namedType: dev.imagecache.api.v1alpha1.ProvenancePolicy
+      default: None
     - name: readers
       type:
         list:
@@ -411,6 +436,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: dev.imagecache.api.v1alpha1.ProvenancePolicy
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.Provider
   scalar: string
 - name: dev.imagecache.api.v1alpha1.PullOutcome
@@ -542,6 +569,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pushRoleARN
       type:
         scalar: string
+    - name: signingKeys
+      type:
+        list:
+          elementType:
+            namedType: dev.imagecache.api.v1alpha1.SigningKey
+          elementRelationship: associative
+          keys:
+          - id
     - name: stackTags
       type:
         list:
@@ -579,6 +614,20 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: dev.imagecache.api.v1alpha1.RolesType
       default: Managed
 - name: dev.imagecache.api.v1alpha1.Scanning
+  scalar: string
+- name: dev.imagecache.api.v1alpha1.SigningKey
+  map:
+    fields:
+    - name: id
+      type:
+        scalar: string
+    - name: publicKey
+      type:
+        scalar: string
+    - name: use
+      type:
+        namedType: dev.imagecache.api.v1alpha1.SigningKeyUse
+- name: dev.imagecache.api.v1alpha1.SigningKeyUse
   scalar: string
 - name: dev.imagecache.api.v1alpha1.StackTag
   map:

@@ -148,6 +148,8 @@ type Access struct {
 	ResourcePolicy *policy.Document
 	// Trust: the resource policy is a role's trust policy, which must allow in any case.
 	Trust bool
+	// MustAllow: the resource policy must allow in any case, as a key's policy does.
+	MustAllow bool
 }
 
 // Authorize answers nil or an AccessDenied error that reads as AWS words it.
@@ -159,7 +161,7 @@ func (c *Caller) Authorize(a Access) error {
 	}
 	ctx := c.Context()
 	ctx.Merge(a.Context)
-	policies := policy.Policies{Resource: a.ResourcePolicy, ResourceMustAllow: a.Trust}
+	policies := policy.Policies{Resource: a.ResourcePolicy, ResourceMustAllow: a.Trust || a.MustAllow}
 	if c.Session != nil {
 		rights := &c.Rights
 		if rights.Gone {

@@ -69,9 +69,18 @@ func (r *Registry) putImage(c *caller.Caller, in *putImageIn) (*putImageOut, err
 	}}, nil
 }
 
-// push stores a manifest and, where id has a tag, moves the tag to it. again says that pushing what is there already is
-// no error, as in the distribution protocol of a repository whose tag may move.
+// push stores a manifest, and replicates it as the registry's configuration says.
 func (r *Registry) push(c *caller.Caller, registryID, name string, body []byte, mediaType string, id imageID, again bool) (*image, error) {
+	img, err := r.store(c, registryID, name, body, mediaType, id, again)
+	if err == nil {
+		r.replicate(name, img.digest, id.Tag)
+	}
+	return img, err
+}
+
+// store keeps a manifest and, where id has a tag, moves the tag to it. again says that pushing what is there already is
+// no error, as in the distribution protocol of a repository whose tag may move.
+func (r *Registry) store(c *caller.Caller, registryID, name string, body []byte, mediaType string, id imageID, again bool) (*image, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, err := r.open(c, "PutImage", registryID, name)
@@ -191,6 +200,7 @@ func (p *repository) remove(img *image) {
 		p.dropTag(t)
 	}
 	p.drop(img)
+	p.orphan(img.digest)
 	for _, d := range img.layers {
 		if l := p.layers[d]; l != nil {
 			l.refs--
@@ -484,11 +494,22 @@ type batchDeleteImageIn struct {
 type batchDeleteImageOut struct {
 	ImageIDs []imageID      `json:"imageIds"`
 	Failures []imageFailure `json:"failures"`
+
+	removed []imageID // a tag, or a digest with all its tags
 }
 
 // batchDeleteImage by tag removes the tag, and the image with its last tag; by digest the image with all its tags.
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
 func (r *Registry) batchDeleteImage(c *caller.Caller, in *batchDeleteImageIn) (*batchDeleteImageOut, error) {
+	out, err := r.removeImages(c, in)
+	if err == nil {
+		r.replicateDeletion(in.RepositoryName, out.removed)
+	}
+	return out, err
+}
+
+// removeImages also answers what a destination of replication removes.
+func (r *Registry) removeImages(c *caller.Caller, in *batchDeleteImageIn) (*batchDeleteImageOut, error) {
 	if err := checkIDs(len(in.ImageIDs)); err != nil {
 		return nil, err
 	}
@@ -513,7 +534,9 @@ func (r *Registry) batchDeleteImage(c *caller.Caller, in *batchDeleteImageIn) (*
 			p.dropTag(id.Tag)
 			img.untag(id.Tag)
 			out.ImageIDs = append(out.ImageIDs, imageID{img.digest, id.Tag})
+			out.removed = append(out.removed, imageID{img.digest, id.Tag})
 		default:
+			out.removed = append(out.removed, imageID{Digest: img.digest})
 			out.ImageIDs = append(out.ImageIDs, img.ids()...)
 			p.remove(img)
 		}

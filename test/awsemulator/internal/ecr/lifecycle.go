@@ -130,6 +130,7 @@ func (r *Registry) sweep(now time.Time) int {
 			n += p.applyLifecycle(now)
 			p.lifecycle.ran = now
 		}
+		n += p.removeOrphans()
 		r.vanish(p, now.Add(-day))
 	}
 	return n

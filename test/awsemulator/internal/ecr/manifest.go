@@ -32,6 +32,8 @@ type manifestJSON struct {
 	Layers        []descriptor `json:"layers"`
 	Manifests     []descriptor `json:"manifests"`
 	Subject       *descriptor  `json:"subject"`
+
+	Annotations map[string]string `json:"annotations"`
 }
 
 // parseManifest reads what ECR needs of a manifest. said is the media type that the request names, which must be the
@@ -54,7 +56,7 @@ func parseManifest(body []byte, said string) (*image, error) {
 	case said != "" && said != mediaType:
 		return nil, invalidManifest("the media type in the request is not that in the manifest")
 	}
-	img := &image{mediaType: mediaType, manifest: body, artifactType: m.ArtifactType}
+	img := &image{mediaType: mediaType, manifest: body, artifactType: m.ArtifactType, annotations: m.Annotations}
 	switch mediaType {
 	case "":
 		return nil, invalidManifest("mediaType is missing: give imageManifestMediaType")
@@ -87,6 +89,9 @@ func parseManifest(body []byte, said string) (*image, error) {
 		return nil, invalidManifest("media type " + mediaType + " is not supported")
 	}
 	if m.Subject != nil {
+		if !sha256Pattern.MatchString(m.Subject.Digest) {
+			return nil, invalidManifest("the subject's digest is not valid")
+		}
 		img.subject = m.Subject.Digest
 	}
 	return img, nil

@@ -21,18 +21,31 @@ func reference(ref string) imageID {
 }
 
 // PushManifest stores a manifest under a tag or digest. Putting the same bytes again is no error, but under an immutable tag it is.
-func (r *Registry) PushManifest(c *caller.Caller, name, ref, mediaType string, body []byte) (string, error) {
+// It also returns the digest of the manifest's subject, "" without one.
+func (r *Registry) PushManifest(c *caller.Caller, name, ref, mediaType string, body []byte) (digest, subject string, err error) {
 	id := reference(ref)
 	if id.Tag != "" {
 		if err := checkImageTag(id.Tag); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 	img, err := r.push(c, "", name, body, mediaType, id, true)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return img.digest, nil
+	return img.digest, img.subject, nil
+}
+
+// DeleteManifest removes an image by its digest, or a tag and with the last tag the image, as BatchDeleteImage does.
+func (r *Registry) DeleteManifest(c *caller.Caller, name, ref string) error {
+	out, err := r.batchDeleteImage(c, &batchDeleteImageIn{RepositoryName: name, ImageIDs: []imageID{reference(ref)}})
+	if err != nil || len(out.Failures) == 0 {
+		return err
+	}
+	if failure := out.Failures[0]; failure.Code != "ImageNotFound" {
+		return registryError(400, "UNSUPPORTED", failure.Code+"Exception", "%s", failure.Reason)
+	}
+	return imageNotFound(reference(ref).String(), name, r.settings.Account)
 }
 
 // Manifest finds a manifest by tag or digest; that counts as a pull.
@@ -78,28 +91,4 @@ func (r *Registry) TagNames(c *caller.Caller, name, after string, size int) (tag
 		tags = append(tags, tag)
 	}
 	return tags, false, nil
-}
-
-// Referrer is an image that names another as its subject.
-type Referrer struct {
-	Digest, MediaType, ArtifactType string
-	Size                            int
-}
-
-// Referrers lists the images whose subject is the digest.
-func (r *Registry) Referrers(c *caller.Caller, name, digest string) ([]Referrer, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	p, err := r.open(c, "BatchGetImage", "", name)
-	if err != nil {
-		return nil, err
-	}
-	out := []Referrer{}
-	r.from(c.Now, p, "", nil, func(img *image) bool {
-		if img.subject == digest {
-			out = append(out, Referrer{img.digest, img.mediaType, img.artifactType, len(img.manifest)})
-		}
-		return true
-	})
-	return out, nil
 }

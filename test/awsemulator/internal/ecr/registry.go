@@ -20,6 +20,11 @@ type Binder interface {
 	BindPrincipals(*policy.Document) (*policy.Document, error)
 }
 
+// Keys are the account's KMS keys. For lets a service use a key in the caller's name, and returns the key's ARN.
+type Keys interface {
+	For(c *caller.Caller, service, id string) (string, error)
+}
+
 // Settings are the registry's place and what a test may turn.
 type Settings struct {
 	Account, Region string
@@ -28,6 +33,7 @@ type Settings struct {
 	ProxyEndpoint   string // what GetAuthorizationToken says that a password is for
 	Clock           *clock.Clock
 	Binder          Binder
+	Keys            Keys
 
 	// PolicyDelay is how long a change of a repository policy takes to act.
 	PolicyDelay time.Duration
@@ -53,6 +59,9 @@ type Registry struct {
 	exclusions map[string]time.Time // role ARN → when registered
 	policyText string               // of the registry
 	mounting   bool                 // layers of other repositories
+
+	replication []replicationRule
+	peers       map[string]*Registry // of the account's other regions
 
 	passwords passwords
 }
@@ -105,6 +114,9 @@ type image struct {
 	layers         []string // digests that must be there, the configuration's too; sorted, each once
 	children       []string // of an index
 	subject        string
+	annotations    map[string]string
+	replicas       []replicaStatus
+	orphaned       bool      // its subject was removed, so it goes too
 	archived       time.Time // zero: active
 	activated      time.Time
 	scanned        time.Time // zero: never
@@ -119,7 +131,7 @@ func New(s Settings) *Registry {
 	}
 	return &Registry{
 		settings: s, blobs: blob.NewStore(), repos: map[string]*repository{}, uploads: map[string]*upload{}, downloads: map[string]download{},
-		swept: s.Clock.Now(), exclusions: map[string]time.Time{},
+		swept: s.Clock.Now(), exclusions: map[string]time.Time{}, peers: map[string]*Registry{},
 	}
 }
 
@@ -147,6 +159,7 @@ func (r *Registry) Operations() map[string]wire.Operation {
 		"BatchGetImage":                     wire.Op(r.batchGetImage),
 		"DescribeImages":                    wire.Op(r.describeImages),
 		"ListImages":                        wire.Op(r.listImages),
+		"ListImageReferrers":                wire.Op(r.listImageReferrers),
 		"BatchDeleteImage":                  wire.Op(r.batchDeleteImage),
 		"UpdateImageStorageClass":           wire.Op(r.updateImageStorageClass),
 		"BatchCheckLayerAvailability":       wire.Op(r.batchCheckLayerAvailability),
@@ -161,6 +174,9 @@ func (r *Registry) Operations() map[string]wire.Operation {
 		"StartLifecyclePolicyPreview":       wire.Op(r.startLifecyclePolicyPreview),
 		"GetLifecyclePolicyPreview":         wire.Op(r.getLifecyclePolicyPreview),
 		"DescribeRegistry":                  wire.Op(r.describeRegistry),
+		"PutReplicationConfiguration":       wire.Op(r.putReplicationConfiguration),
+		"DescribeImageReplicationStatus":    wire.Op(r.describeImageReplicationStatus),
+		"StartReplicationBackfill":          wire.Op(r.startReplicationBackfill),
 		"PutRegistryPolicy":                 wire.Op(r.putRegistryPolicy),
 		"GetRegistryPolicy":                 wire.Op(r.getRegistryPolicy),
 		"DeleteRegistryPolicy":              wire.Op(r.deleteRegistryPolicy),

@@ -12,23 +12,6 @@ func registryAction(c *caller.Caller, action string) error {
 	return c.Authorize(caller.Access{Action: "ecr:" + action, Resource: "*"})
 }
 
-type replication struct {
-	Rules []struct{} `json:"rules"`
-}
-
-type describeRegistryOut struct {
-	RegistryID  string      `json:"registryId"`
-	Replication replication `json:"replicationConfiguration"`
-}
-
-// describeRegistry: nothing is replicated.
-func (r *Registry) describeRegistry(c *caller.Caller, _ *wire.Empty) (*describeRegistryOut, error) {
-	if err := registryAction(c, "DescribeRegistry"); err != nil {
-		return nil, err
-	}
-	return &describeRegistryOut{r.settings.Account, replication{[]struct{}{}}}, nil
-}
-
 type registryPolicyIn struct {
 	PolicyText string `json:"policyText"`
 }

@@ -104,6 +104,9 @@ func (r *Registry) createRepository(c *caller.Caller, in *createRepositoryIn) (*
 	if len(r.repos) >= maxRepositories {
 		return nil, apierror.New("LimitExceededException", "The registry with id '%s' already has the maximum of %d repositories", r.settings.Account, maxRepositories)
 	}
+	if err := r.useKey(c, in.Encryption); err != nil {
+		return nil, err
+	}
 	p := &repository{
 		name: in.RepositoryName, arn: r.arn(in.RepositoryName), created: c.Now, mutability: in.ImageTagMutability, filters: in.Filters,
 		encryption: in.Encryption, scanOnPush: in.Scanning.ScanOnPush, tags: tags,
@@ -125,7 +128,7 @@ func (r *Registry) checkEncryption(e *encryption) error {
 		}
 	case "KMS", "KMS_DSSE":
 		if e.KmsKey == "" {
-			e.KmsKey = "arn:aws:kms:" + r.settings.Region + ":" + r.settings.Account + ":alias/aws/ecr"
+			e.KmsKey = r.ownKey()
 		}
 		if len(e.KmsKey) > 2048 {
 			return invalid("Invalid parameter at 'kmsKey' failed to satisfy constraint: 'must have length less than or equal to 2048'")
@@ -134,6 +137,26 @@ func (r *Registry) checkEncryption(e *encryption) error {
 		return invalid("Invalid parameter at 'encryptionType' failed to satisfy constraint: 'must be one of AES256, KMS, KMS_DSSE'")
 	}
 	return nil
+}
+
+// useKey asks KMS for the key of a repository, in the caller's name. The account's own key for ECR needs no rights.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+func (r *Registry) useKey(c *caller.Caller, e *encryption) error {
+	if e == nil || e.KmsKey == "" || e.KmsKey == r.ownKey() {
+		return nil
+	}
+	arn, err := r.settings.Keys.For(c, "ecr", e.KmsKey)
+	if err == nil {
+		e.KmsKey = arn
+		return nil
+	}
+	failed := apierror.New("KmsException", "The operation failed due to a KMS exception: %s", err)
+	failed.Fields = map[string]any{"kmsError": "Kms." + apierror.As(err).Code}
+	return failed
+}
+
+func (r *Registry) ownKey() string {
+	return "arn:aws:kms:" + r.settings.Region + ":" + r.settings.Account + ":alias/aws/ecr"
 }
 
 type describeRepositoriesIn struct {

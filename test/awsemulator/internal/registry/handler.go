@@ -70,6 +70,8 @@ func Parse(r *http.Request) (Request, error) {
 			http.MethodHead: {Operation: "ecr:BatchGetImage", serve: (*Handler).getManifest},
 			http.MethodGet:  {Operation: "ecr:BatchGetImage", serve: (*Handler).getManifest},
 			http.MethodPut:  {Operation: "ecr:PutImage", serve: (*Handler).putManifest},
+
+			http.MethodDelete: {Operation: "ecr:BatchDeleteImage", serve: (*Handler).deleteManifest},
 		}},
 		{"/tags/list", map[string]Request{
 			http.MethodGet: {Operation: "ecr:ListImages", serve: (*Handler).listTags},
@@ -84,7 +86,7 @@ func Parse(r *http.Request) (Request, error) {
 		}
 		req, ok := rt.methods[r.Method]
 		if !ok {
-			return Request{}, unsupported(r.Method + " is not emulated here; ECR deletes by BatchDeleteImage")
+			return Request{}, unsupported(r.Method + " is not emulated here")
 		}
 		req.Name = path[:i]
 		req.ref = strings.Trim(path[i+len(rt.middle):], "/")
@@ -141,13 +143,26 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, c *caller.
 		return fmt.Errorf("read manifest: %w", err)
 	}
 	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	digest, err := h.store.PushManifest(c, req.Name, req.ref, strings.TrimSpace(mediaType), body)
+	digest, subject, err := h.store.PushManifest(c, req.Name, req.ref, strings.TrimSpace(mediaType), body)
 	if err != nil {
 		return err
+	}
+	if subject != "" {
+		// Without it, clients take the registry for one without referrers, and keep a list of them under a tag.
+		// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject
+		w.Header().Set("OCI-Subject", subject)
 	}
 	w.Header().Set("Docker-Content-Digest", digest)
 	w.Header().Set("Location", Prefix+req.Name+"/manifests/"+digest)
 	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+func (h *Handler) deleteManifest(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	if err := h.store.DeleteManifest(c, req.Name, req.ref); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 
@@ -349,34 +364,6 @@ func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, c *caller.Cal
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
 	}{req.Name, tags})
-}
-
-func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, c *caller.Caller, req Request) error {
-	all, err := h.store.Referrers(c, req.Name, req.ref)
-	if err != nil {
-		return err
-	}
-	type descriptor struct {
-		MediaType    string `json:"mediaType"`
-		Digest       string `json:"digest"`
-		Size         int    `json:"size"`
-		ArtifactType string `json:"artifactType,omitempty"`
-	}
-	index := struct {
-		SchemaVersion int          `json:"schemaVersion"`
-		MediaType     string       `json:"mediaType"`
-		Manifests     []descriptor `json:"manifests"`
-	}{2, "application/vnd.oci.image.index.v1+json", []descriptor{}}
-	want := r.URL.Query().Get("artifactType")
-	for _, x := range all {
-		if want == "" || want == x.ArtifactType {
-			index.Manifests = append(index.Manifests, descriptor{x.MediaType, x.Digest, x.Size, x.ArtifactType})
-		}
-	}
-	if want != "" {
-		w.Header().Set("OCI-Filters-Applied", "artifactType")
-	}
-	return writeJSON(w, index.MediaType, index)
 }
 
 func writeJSON(w http.ResponseWriter, mediaType string, v any) error {

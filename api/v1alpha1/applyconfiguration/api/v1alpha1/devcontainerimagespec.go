@@ -16,10 +16,12 @@ type DevcontainerImageSpecApplyConfiguration struct {
 	// projectRef names the ProjectImageCache of the environment's project, in the same namespace. Absent: the
 	// environment has no project, and the answer is Bypassed. Immutable.
 	ProjectRef *ProjectReferenceApplyConfiguration `json:"projectRef,omitempty"`
-	// environmentID names the environment that asks, 1 to 128 characters. Immutable.
+	// environmentID names the environment that asks, 1 to 128 characters. A prebuild, which belongs to no environment,
+	// sets a name for itself. Immutable.
 	EnvironmentID *string `json:"environmentID,omitempty"`
-	// trigger is EnvironmentCreated (the first build of an environment, which may publish) or Rebuild (a rebuild of
-	// an existing environment, which may only pull). Immutable.
+	// trigger is EnvironmentCreated (the first build of an environment, which may publish), Rebuild (a rebuild of an
+	// existing environment, which may only pull) or Prebuild (a build by CI or a schedule, which may publish; creating
+	// an object with it needs the verb prebuild on projectimagecaches). Immutable.
 	Trigger *apiv1alpha1.Trigger `json:"trigger,omitempty"`
 	// platform is the image's operating system and architecture, by default linux/amd64. It is part of the hash.
 	// Immutable.
@@ -35,7 +37,7 @@ type DevcontainerImageSpecApplyConfiguration struct {
 	// inputs are the inputs of configHash, up to 32, each with its digest. They explain a miss. Immutable.
 	Inputs []KeyInputApplyConfiguration `json:"inputs,omitempty"`
 	// cachePolicy is UseCached (the default) or Refresh, which replaces the cached image. Creating an object with
-	// Refresh needs the verb refresh on projectimagecaches. Immutable.
+	// Refresh needs the verb refresh on projectimagecaches, or prebuild if trigger is Prebuild. Immutable.
 	CachePolicy *apiv1alpha1.CachePolicy `json:"cachePolicy,omitempty"`
 	// build is the runner's report of its build. The runner writes it once, by a merge patch, when status.role is
 	// Builder and the build is over. The controller checks it, lists status.missingLayers, and publishes the image

@@ -36,6 +36,9 @@ type DevcontainerImageStatusApplyConfiguration struct {
 	Role *apiv1alpha1.Role `json:"role,omitempty"`
 	// builder is the environment that builds this hash: this environment itself, or the one that a waiter waits for.
 	Builder *BuilderReferenceApplyConfiguration `json:"builder,omitempty"`
+	// layersFrom is the cached image whose layers the builder may take over for steps that are unchanged. Absent where
+	// the project's layerReuse allows none, or no similar image is cached.
+	LayersFrom *LayerSourceApplyConfiguration `json:"layersFrom,omitempty"`
 	// repositoryURI is the URI of the repository that holds the image, or will hold it after the upload.
 	RepositoryURI *string `json:"repositoryURI,omitempty"`
 	// replacesDigest is the digest of an unusable image that has this hash as its tag. It stays until publishing
@@ -132,6 +135,14 @@ func (b *DevcontainerImageStatusApplyConfiguration) WithRole(value apiv1alpha1.R
 // If called multiple times, the Builder field is set to the value of the last call.
 func (b *DevcontainerImageStatusApplyConfiguration) WithBuilder(value *BuilderReferenceApplyConfiguration) *DevcontainerImageStatusApplyConfiguration {
 	b.Builder = value
+	return b
+}
+
+// WithLayersFrom sets the LayersFrom field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LayersFrom field is set to the value of the last call.
+func (b *DevcontainerImageStatusApplyConfiguration) WithLayersFrom(value *LayerSourceApplyConfiguration) *DevcontainerImageStatusApplyConfiguration {
+	b.LayersFrom = value
 	return b
 }
 

@@ -36,6 +36,11 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
 	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
 	Compression *apiv1alpha1.LayerCompression `json:"compression,omitempty"`
+	// layerReuse tells from which cached images a miss takes the layers of unchanged steps over: Prebuilds (the
+	// default; images that a prebuild published), Off, or Any (all images of the project). A build can prepare layers
+	// that differ from what its steps say, so with Any, whoever opens an environment decides about layers of others:
+	// docs/security.md. Needs a builder with BuildKit. The hash alone decides what is a hit, whatever is set here.
+	LayerReuse *apiv1alpha1.LayerReuse `json:"layerReuse,omitempty"`
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	Readers []string `json:"readers,omitempty"`
@@ -48,6 +53,12 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// encryption is how the repository is encrypted at rest: AES256 (the default) or KMS with a key. Immutable, as in
 	// ECR.
 	Encryption *EncryptionApplyConfiguration `json:"encryption,omitempty"`
+	// provenance tells what others can check with their own tools: None (the default) or Attach, which attaches the
+	// signed statement about each image that is published from now on to the image, where cosign verify-attestation
+	// and oras discover find it. The manager attaches after the publication, within minutes as a rule; if it can't
+	// within an hour, the image stays without. The statement in the image's own manifest, which decides what is a hit,
+	// is there in either case.
+	Provenance *apiv1alpha1.ProvenancePolicy `json:"provenance,omitempty"`
 	// tags are set on the repository in addition to those inherited from the runner's stack. If both have a key, the
 	// stack's tag wins. Up to 45, each key once.
 	Tags []TagApplyConfiguration `json:"tags,omitempty"`
@@ -115,6 +126,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithCompression(value apiv1alp
 	return b
 }
 
+// WithLayerReuse sets the LayerReuse field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LayerReuse field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithLayerReuse(value apiv1alpha1.LayerReuse) *ProjectImageCacheSpecApplyConfiguration {
+	b.LayerReuse = &value
+	return b
+}
+
 // WithReaders adds the given value to the Readers field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Readers field.
@@ -138,6 +157,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithAdoptionPolicy(value apiv1
 // If called multiple times, the Encryption field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithEncryption(value *EncryptionApplyConfiguration) *ProjectImageCacheSpecApplyConfiguration {
 	b.Encryption = value
+	return b
+}
+
+// WithProvenance sets the Provenance field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Provenance field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithProvenance(value apiv1alpha1.ProvenancePolicy) *ProjectImageCacheSpecApplyConfiguration {
+	b.Provenance = &value
 	return b
 }
 

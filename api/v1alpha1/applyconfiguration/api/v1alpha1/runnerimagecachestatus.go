@@ -14,7 +14,8 @@ import (
 //
 // RunnerImageCacheStatus is the observed state of a runner's cache.
 type RunnerImageCacheStatusApplyConfiguration struct {
-	// conditions are Ready, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, SigningKeysReady, AccountReady, TagsReady and RolesReady, and Reconciling and Stalled while
+	// they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
 	// seen the object, so that clients don't take an object without conditions as ready.
@@ -34,6 +35,10 @@ type RunnerImageCacheStatusApplyConfiguration struct {
 	StackTags []StackTagApplyConfiguration `json:"stackTags,omitempty"`
 	// stackTagsReadAt is when the controller first read the stack's tags, or last found them changed.
 	StackTagsReadAt *metav1.Time `json:"stackTagsReadAt,omitempty"`
+	// signingKeys are the public keys whose signatures the cache accepts, the one that signs first. An image that none
+	// of them signed is no hit, and `imagecache prepare` does not pull it. All runners of a manager have the same keys.
+	// Empty: the controller has not read its keys yet, or it is of a version that signs nothing.
+	SigningKeys []SigningKeyApplyConfiguration `json:"signingKeys,omitempty"`
 	// projects is the number of ProjectImageCaches that name this runner.
 	Projects *int32 `json:"projects,omitempty"`
 }
@@ -123,6 +128,19 @@ func (b *RunnerImageCacheStatusApplyConfiguration) WithStackTags(values ...*Stac
 // If called multiple times, the StackTagsReadAt field is set to the value of the last call.
 func (b *RunnerImageCacheStatusApplyConfiguration) WithStackTagsReadAt(value metav1.Time) *RunnerImageCacheStatusApplyConfiguration {
 	b.StackTagsReadAt = &value
+	return b
+}
+
+// WithSigningKeys adds the given value to the SigningKeys field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the SigningKeys field.
+func (b *RunnerImageCacheStatusApplyConfiguration) WithSigningKeys(values ...*SigningKeyApplyConfiguration) *RunnerImageCacheStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSigningKeys")
+		}
+		b.SigningKeys = append(b.SigningKeys, *values[i])
+	}
 	return b
 }
 

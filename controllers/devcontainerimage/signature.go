@@ -1,0 +1,54 @@
+package devcontainerimage
+
+import (
+	"context"
+	"fmt"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/buildinfo"
+	"imagecache.dev/internal/hash"
+	"imagecache.dev/internal/provenance"
+	"imagecache.dev/internal/publication"
+)
+
+// sign adds the signed statement about a checked image to its manifest. Each call makes another signature, and so an
+// image with another digest.
+func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) (*publication.Image, error) {
+	keys, err := r.Keys.Current()
+	if err != nil {
+		return nil, err
+	}
+	statement, err := provenance.ForImage(r.recordOf(p, repository, built))
+	if err != nil {
+		return nil, fmt.Errorf("sign image: %w", err)
+	}
+	envelope, err := provenance.Sign(ctx, keys.Signer, statement)
+	if err != nil {
+		return nil, fmt.Errorf("sign image: %w", err)
+	}
+	return built.Sign(envelope)
+}
+
+// recordOf returns what the controller states about a checked image.
+func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) *provenance.Record {
+	record := &provenance.Record{
+		Claims: provenance.Claims{
+			RepositoryARN: repository.ARN, Hash: p.status.ConfigHash, HashVersion: hash.Version, Platform: p.image.Spec.Platform,
+			RequestUID: string(p.image.UID), Config: built.ConfigDigest, Layers: built.Layers,
+		},
+		Build: provenance.Build{
+			Version: buildinfo.Version(), Cluster: r.ClusterUID, Namespace: p.image.Namespace, Project: p.project.Name, Request: p.image.Name,
+			Trigger: string(p.image.Spec.Trigger), FinishedAt: p.now,
+			Stated: provenance.Stated{
+				Environment: p.image.Spec.EnvironmentID, KeyCoverage: string(p.image.Spec.Build.KeyCoverage), BuildSeconds: built.BuildSeconds,
+			},
+		},
+	}
+	if builder := p.status.Builder; builder != nil && builder.StartedAt != nil {
+		record.StartedAt = builder.StartedAt.Time
+	}
+	for _, input := range publication.OriginIn(built.Manifest).Inputs {
+		record.Stated.Inputs = append(record.Stated.Inputs, provenance.Input{Name: input.Name, Digest: input.Digest})
+	}
+	return record
+}

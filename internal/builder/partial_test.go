@@ -1,0 +1,96 @@
+package builder
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+)
+
+func TestSharedLayersAreTheLowest(t *testing.T) {
+	diffIDs := make([]v1.Hash, 3)
+	for n, digit := range []string{"a", "b", "c"} {
+		diffIDs[n] = v1.Hash{Algorithm: "sha256", Hex: digit}
+	}
+	for name, test := range map[string]struct {
+		layers []string
+		want   int
+	}{
+		"none":                   {nil, 0},
+		"another base":           {[]string{"sha256:x", "sha256:b"}, 0},
+		"the base":               {[]string{"sha256:a"}, 1},
+		"the base, then another": {[]string{"sha256:a", "sha256:x", "sha256:c"}, 1},
+		"all, and more":          {[]string{"sha256:a", "sha256:b", "sha256:c", "sha256:d"}, 3},
+		"the upper ones":         {[]string{"sha256:b", "sha256:c"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := sharedLayers(test.layers, diffIDs); got != test.want {
+				t.Errorf("%d layers, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// unread is a layer that must not be read.
+type unread struct{ v1.Layer }
+
+func (unread) Compressed() (io.ReadCloser, error) { return nil, errors.New("it is read") }
+
+type unreadImage struct {
+	v1.Image
+	held int
+}
+
+func (i unreadImage) Layers() ([]v1.Layer, error) {
+	layers, err := i.Image.Layers()
+	for n := range min(i.held, len(layers)) {
+		layers[n] = unread{layers[n]}
+	}
+	return layers, err
+}
+
+func TestArchiveLeavesOutTheLayersThatAStoreHas(t *testing.T) {
+	image, err := random.Image(1000, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := writeAbove(&out, unreadImage{image, 2}, "web:1", 2); err != nil {
+		t.Fatal(err)
+	}
+	config, _ := image.ConfigName()
+	var files []string
+	for reader := tar.NewReader(&out); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, header.Name)
+		if header.Name != "manifest.json" {
+			continue
+		}
+		var listed []struct {
+			Config           string
+			RepoTags, Layers []string
+		}
+		if err := json.NewDecoder(reader).Decode(&listed); err != nil {
+			t.Fatal(err)
+		}
+		if len(listed) != 1 || listed[0].Config != config.Hex+".json" || !slices.Equal(listed[0].RepoTags, []string{"web:1"}) ||
+			!slices.Equal(listed[0].Layers, []string{"0/layer.tar", "1/layer.tar", "2/layer.tar"}) {
+			t.Errorf("the archive lists %+v", listed)
+		}
+	}
+	if want := []string{"manifest.json", config.Hex + ".json", "2/layer.tar"}; !slices.Equal(files, want) {
+		t.Errorf("files %v, want %v", files, want)
+	}
+}

@@ -1,0 +1,194 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	reference "github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/intake"
+	"imagecache.dev/internal/layerrecord"
+	"imagecache.dev/internal/outgoing"
+	"imagecache.dev/internal/priority"
+)
+
+// takeOut takes an image out of the store by a push, as Engine.Save says.
+func (p *program) takeOut(
+	ctx context.Context, name, dir string, format compression.Format, progress func(bytes int64),
+) (v1.Image, error) {
+	record, err := layerrecord.UserFile()
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
+	pool := compression.NewPool(ctx, format)
+	engine := &outgoing.Engine{
+		Record: record, Progress: progress,
+		Keeps: func(layer string) bool { return keeps(layer, format) },
+		Push: func(ctx context.Context, part outgoing.Part, reference string, login []byte) error {
+			return p.push(ctx, name, part, reference, login)
+		},
+		Write: func(content io.Reader) (written *outgoing.Written, err error) {
+			priority.Do(ctx, func() { written, err = writeOutgoing(content, dir, pool) })
+			return written, err
+		},
+	}
+	if p.name == Podman {
+		engine.Naming = outgoing.ByDiffID
+		if engine.ConfigDigest, err = p.configDigest(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	var removed sync.WaitGroup
+	if p.name == Docker {
+		removed.Go(func() { p.removePushed(ctx) })
+	}
+	taken, err := engine.Take(ctx)
+	removed.Wait()
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
+	saved := &savedImage{config: taken.Config}
+	for _, l := range taken.Layers {
+		if file, ok := l.Written.(*layer); ok {
+			saved.layers = append(saved.layers, file)
+			continue
+		}
+		saved.layers = append(saved.layers, &layer{
+			digest: l.Digest, diffID: l.DiffID, size: l.Size, format: formatOf(l.MediaType), plain: l.PlainSize, open: l.Open,
+		})
+	}
+	if err := saved.seal(); err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
+	image, err := partial.CompressedToImage(saved)
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", name, err)
+	}
+	return takenImage{image, taken}, nil
+}
+
+// takenImage is an image with layers that are still in the engine's store.
+type takenImage struct {
+	v1.Image
+	taken *outgoing.Image
+}
+
+// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not be
+// published before.
+func Prove(ctx context.Context, saved v1.Image) error {
+	if image, ok := saved.(takenImage); ok {
+		return image.taken.Prove(ctx)
+	}
+	return nil
+}
+
+func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outgoing.Written, error) {
+	l, err := writeLayer(content, dir, pool)
+	if err != nil {
+		return nil, err
+	}
+	mediaType, err := l.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	return &outgoing.Written{
+		DiffID: l.diffID, Digest: l.digest, Size: l.size, PlainSize: l.plain, MediaType: string(mediaType),
+		File: l, Open: l.Compressed,
+	}, nil
+}
+
+// keeps reports whether a layer of a media type is published as it is: one in gzip always, so that it has the digest that
+// it has elsewhere, and one in zstd where the project has that format.
+func keeps(mediaType string, format compression.Format) bool {
+	switch types.MediaType(mediaType) {
+	case types.DockerLayer, types.OCILayer:
+		return true
+	case types.OCILayerZStd:
+		return format == compression.Zstd
+	}
+	return false
+}
+
+func formatOf(mediaType string) compression.Format {
+	if types.MediaType(mediaType) == types.OCILayerZStd {
+		return compression.Zstd
+	}
+	return compression.Gzip
+}
+
+// configDigest returns the ID of an image in podman's store.
+func (p *program) configDigest(ctx context.Context, name string) (v1.Hash, error) {
+	image, err := p.inspect(ctx, name)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	id, err := v1.NewHash("sha256:" + strings.TrimPrefix(image.ID, "sha256:"))
+	if err != nil {
+		return v1.Hash{}, fmt.Errorf("inspect image %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// push lets the engine push an image to a registry on loopback. docker can push a name alone, which is removed afterwards.
+func (p *program) push(ctx context.Context, image string, part outgoing.Part, target string, login []byte) error {
+	folder, err := dockerconfig.Private(login, p.name != Podman)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Remove() }()
+	c := command{path: p.path, environment: dockerconfig.Environment(folder.Path)}
+	if p.name == Podman {
+		c.arguments = []string{"push", "--quiet", "--tls-verify=false"}
+		if part == outgoing.Layers {
+			// podman can't send a layer without compressing it, and zstd is the fastest that it has. Only OCI manifests
+			// may name such layers.
+			c.arguments = append(c.arguments, "--format", "oci", "--compression-format", "zstd")
+		}
+		c.arguments = append(c.arguments, image, "docker://"+target)
+		return p.runWithFolder(ctx, c)
+	}
+	if err := p.Tag(ctx, image, target); err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+		defer cancel()
+		_ = p.Remove(ctx, target)
+	}()
+	c.arguments = []string{"push", "--quiet", target}
+	return p.runWithFolder(ctx, c)
+}
+
+// removePushed removes the names of pushes that were killed: nobody listens where they were pushed to.
+func (p *program) removePushed(ctx context.Context) {
+	printed, err := p.output(ctx, "image", "ls", "--filter", "reference="+intake.Pattern, "--format", "{{.Repository}}:{{.Tag}}")
+	if err != nil {
+		return
+	}
+	for _, name := range strings.Fields(printed) {
+		if parsed, err := reference.NewTag(name); err != nil || listens(ctx, parsed.RegistryStr()) {
+			continue
+		}
+		_ = p.Remove(ctx, name)
+	}
+}
+
+// listens reports whether a process of this machine accepts connections at an address on loopback.
+func listens(ctx context.Context, address string) bool {
+	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = connection.Close()
+	return true
+}

@@ -1,0 +1,227 @@
+package provenance
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Types of what is signed: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md,
+// https://slsa.dev/spec/v1.1/provenance.
+const (
+	payloadType   = "application/vnd.in-toto+json"
+	statementType = "https://in-toto.io/Statement/v1"
+	predicateType = "https://slsa.dev/provenance/v1"
+)
+
+// MaxStatementBytes limits a statement. The longest that the controller makes, with 127 layers and 32 inputs of the
+// longest names, is shorter.
+const MaxStatementBytes = 96 << 10
+
+// configName is the name of the subject that is the image's configuration.
+const configName = "config"
+
+// byRunner marks what the runner stated.
+const byRunner = "runner"
+
+// statement, and the types below, are the parts of in-toto's and SLSA's types that the controller writes. The types of
+// github.com/in-toto/attestation hold them in the tests: parsing with those takes many times as long, for each lookup.
+type statement struct {
+	Type          string       `json:"_type"`
+	Subject       []descriptor `json:"subject"`
+	PredicateType string       `json:"predicateType"`
+	Predicate     predicate    `json:"predicate"`
+}
+
+type descriptor struct {
+	Name        string            `json:"name,omitempty"`
+	Digest      map[string]string `json:"digest,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+type predicate struct {
+	BuildDefinition buildDefinition `json:"buildDefinition"`
+	RunDetails      runDetails      `json:"runDetails"`
+}
+
+type buildDefinition struct {
+	BuildType            string             `json:"buildType"`
+	ExternalParameters   externalParameters `json:"externalParameters"`
+	InternalParameters   internalParameters `json:"internalParameters"`
+	ResolvedDependencies []descriptor       `json:"resolvedDependencies,omitempty"`
+}
+
+// externalParameters are what a verifier compares.
+type externalParameters struct {
+	Repository  string `json:"repository"`
+	Hash        string `json:"hash"`
+	HashVersion int    `json:"hashVersion"`
+	Platform    string `json:"platform"`
+}
+
+type internalParameters struct {
+	RequestUID     string       `json:"requestUID"`
+	Cluster        string       `json:"cluster,omitempty"`
+	Namespace      string       `json:"namespace,omitempty"`
+	Project        string       `json:"project,omitempty"`
+	Request        string       `json:"request,omitempty"`
+	Trigger        string       `json:"trigger,omitempty"`
+	Checked        []string     `json:"checkedByManager"`
+	StatedByRunner statedInside `json:"statedByRunner"`
+}
+
+type statedInside struct {
+	Environment  string `json:"environment,omitempty"`
+	KeyCoverage  string `json:"keyCoverage,omitempty"`
+	BuildSeconds int64  `json:"buildSeconds"`
+}
+
+type runDetails struct {
+	Builder  builder  `json:"builder"`
+	Metadata metadata `json:"metadata"`
+}
+
+type builder struct {
+	ID      string            `json:"id"`
+	Version map[string]string `json:"version,omitempty"`
+}
+
+type metadata struct {
+	InvocationID string     `json:"invocationId"`
+	StartedOn    *time.Time `json:"startedOn,omitempty"`
+	FinishedOn   *time.Time `json:"finishedOn,omitempty"`
+}
+
+// ForImage returns the statement that goes into an image's own manifest. Its subjects are the configuration and the
+// layers: a manifest can't contain its own digest.
+func ForImage(record *Record) ([]byte, error) {
+	subjects := []descriptor{{Name: configName, Digest: digestSet(record.Config)}}
+	for n, layer := range record.Layers {
+		subjects = append(subjects, descriptor{Name: fmt.Sprintf("layer/%d", n+1), Digest: digestSet(layer)})
+	}
+	return encode(record, subjects)
+}
+
+// ForManifest returns the same statement about an image's manifest, for a referrer of the image. name is the image's
+// repository, as a client names it. A lookup never accepts such a statement.
+func ForManifest(record *Record, name, manifestDigest string) ([]byte, error) {
+	return encode(record, []descriptor{{Name: name, Digest: digestSet(manifestDigest)}})
+}
+
+func encode(record *Record, subjects []descriptor) ([]byte, error) {
+	s := statement{
+		Type: statementType, Subject: subjects, PredicateType: predicateType,
+		Predicate: predicate{BuildDefinition: definitionOf(record), RunDetails: detailsOf(record)},
+	}
+	content, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("write provenance: %w", err)
+	}
+	if len(content) > MaxStatementBytes {
+		return nil, fmt.Errorf("write provenance: it has %d bytes; the limit is %d", len(content), MaxStatementBytes)
+	}
+	return content, nil
+}
+
+func definitionOf(record *Record) buildDefinition {
+	stated := record.Stated
+	definition := buildDefinition{
+		BuildType: BuildType,
+		ExternalParameters: externalParameters{
+			Repository: record.RepositoryARN, Hash: record.Hash, HashVersion: record.HashVersion, Platform: record.Platform,
+		},
+		InternalParameters: internalParameters{
+			RequestUID: record.RequestUID, Cluster: record.Cluster, Namespace: record.Namespace, Project: record.Project,
+			Request: record.Request, Trigger: record.Trigger, Checked: checked,
+			StatedByRunner: statedInside{
+				Environment: stated.Environment, KeyCoverage: stated.KeyCoverage, BuildSeconds: stated.BuildSeconds,
+			},
+		},
+	}
+	for _, input := range stated.Inputs {
+		definition.ResolvedDependencies = append(definition.ResolvedDependencies, descriptor{
+			Name: input.Name, Digest: digestSet(input.Digest), Annotations: map[string]string{"statedBy": byRunner},
+		})
+	}
+	return definition
+}
+
+func detailsOf(record *Record) runDetails {
+	details := runDetails{
+		Builder:  builder{ID: BuilderID},
+		Metadata: metadata{InvocationID: record.RequestUID},
+	}
+	if record.Version != "" {
+		details.Builder.Version = map[string]string{"manager": record.Version}
+	}
+	details.Metadata.StartedOn, details.Metadata.FinishedOn = timeOf(record.StartedAt), timeOf(record.FinishedAt)
+	return details
+}
+
+func timeOf(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	whole := at.UTC().Truncate(time.Second)
+	return &whole
+}
+
+// digestSet returns in-toto's form of a digest, such as sha256:4f3c….
+func digestSet(digest string) map[string]string {
+	algorithm, value, _ := strings.Cut(digest, ":")
+	return map[string]string{algorithm: value}
+}
+
+func digestIn(set map[string]string) string {
+	for algorithm, value := range set {
+		return algorithm + ":" + value
+	}
+	return ""
+}
+
+var errNotOurs = errors.New("the signed statement is not one of the cache about an image")
+
+// decode reads a statement of ForImage. The caller has verified its signature.
+func decode(content []byte) (*Record, error) {
+	var s statement
+	if err := json.Unmarshal(content, &s); err != nil {
+		return nil, errNotOurs
+	}
+	definition, details := s.Predicate.BuildDefinition, s.Predicate.RunDetails
+	if s.Type != statementType || s.PredicateType != predicateType || definition.BuildType != BuildType ||
+		details.Builder.ID != BuilderID || len(s.Subject) == 0 || s.Subject[0].Name != configName {
+		return nil, errNotOurs
+	}
+	outside, inside := definition.ExternalParameters, definition.InternalParameters
+	record := &Record{
+		Claims: Claims{
+			RepositoryARN: outside.Repository, Hash: outside.Hash, HashVersion: outside.HashVersion,
+			Platform: outside.Platform, RequestUID: inside.RequestUID, Config: digestIn(s.Subject[0].Digest),
+		},
+		Build: Build{
+			Version: details.Builder.Version["manager"], Cluster: inside.Cluster, Namespace: inside.Namespace,
+			Project: inside.Project, Request: inside.Request, Trigger: inside.Trigger,
+			StartedAt: atTime(details.Metadata.StartedOn), FinishedAt: atTime(details.Metadata.FinishedOn),
+			Stated: Stated{
+				Environment: inside.StatedByRunner.Environment, KeyCoverage: inside.StatedByRunner.KeyCoverage,
+				BuildSeconds: inside.StatedByRunner.BuildSeconds,
+			},
+		},
+	}
+	for _, layer := range s.Subject[1:] {
+		record.Layers = append(record.Layers, digestIn(layer.Digest))
+	}
+	for _, input := range definition.ResolvedDependencies {
+		record.Stated.Inputs = append(record.Stated.Inputs, Input{Name: input.Name, Digest: digestIn(input.Digest)})
+	}
+	return record, nil
+}
+
+func atTime(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
+}

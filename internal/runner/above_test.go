@@ -1,0 +1,107 @@
+package runner
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
+	"imagecache.dev/test/testregistry"
+)
+
+// zstdLayer is a layer as it is published.
+type zstdLayer struct {
+	v1.Layer
+	diffID v1.Hash
+}
+
+func (l zstdLayer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+
+// inZstd returns an image with the layers as imagecache publishes them, and a label.
+func inZstd(t *testing.T, layers ...v1.Layer) v1.Image {
+	t.Helper()
+	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	for _, layer := range layers {
+		content, err := layer.Uncompressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		w := compression.NewWriter(&out, compression.NewPool(t.Context(), compression.Zstd))
+		size, err := io.Copy(w, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		diffID, err := layer.DiffID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err = mutate.Append(image, mutate.Addendum{
+			Layer: zstdLayer{static.NewLayer(out.Bytes(), types.OCILayerZStd), diffID}, MediaType: types.OCILayerZStd,
+			Annotations: map[string]string{imagelabel.UncompressedBytes: strconv.FormatInt(size, 10)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", "amd64"
+	config.Config = v1.Config{Cmd: []string{"sh"}, Labels: map[string]string{imagelabel.Hash: "of the hit"}}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// TestAHitDoesNotReadTheLayersThatTheEngineHas has a base image in the store, whose layers were published as other blobs.
+// containerd's store has to read them: it needs the published blobs.
+func TestAHitDoesNotReadTheLayersThatTheEngineHas(t *testing.T) {
+	for _, kind := range []engine.Kind{engine.Docker20, engine.Docker28Overlay, engine.Podman} {
+		t.Run(string(kind), func(t *testing.T) {
+			host := testregistry.Start(t, nil)
+			e, found := startEngine(t, kind, host)
+			base := enginetest.BaseImage(t)
+			e.Load(t, base, "localhost/base:1")
+			layers, err := base.Layers()
+			if err != nil {
+				t.Fatal(err)
+			}
+			above, err := random.Layer(3_000_000, types.DockerLayer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			image := inZstd(t, append(layers, above)...)
+			wanted := published(t, host, image)
+			if err := (EngineStore{found}).pull(t.Context(), wanted); err != nil {
+				t.Fatal(err)
+			}
+			manifest, err := image.Manifest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			most := manifest.Config.Size + manifest.Layers[len(manifest.Layers)-1].Size
+			if wanted.done > most || wanted.total < most {
+				t.Errorf("%d of %d bytes were read, want %d at most", wanted.done, wanted.total, most)
+			}
+			mustWork(t, e, wanted.name)
+		})
+	}
+}
