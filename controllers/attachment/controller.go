@@ -169,7 +169,7 @@ func (r *Reconciler) attach(ctx context.Context, image *v1alpha1.DevcontainerIma
 	verified, err := keys.Verifier.Read(manifest, digest)
 	if err != nil || verified.Record.RepositoryARN != repository.ARN {
 		log.FromContext(ctx).V(1).Info("The image has no statement to attach", "digest", digest)
-		return false, nil
+		return false, nil //nolint:nilerr // nothing to attach
 	}
 	referrers, err := target.Images.Referrers(ctx, repository.Name, digest, attestation.BundleType)
 	if err != nil || attachedBy(referrers, keys.Signer.Key().ID) {

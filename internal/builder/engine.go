@@ -46,8 +46,8 @@ type Engine interface {
 	// blocks until the build ends; ending ctx ends all processes of the build.
 	Build(ctx context.Context, r Request) (*Result, error)
 	// Save writes the store's image with a name or an ID into the folder dir and returns it. Each
-	// layer is compressed once, in this format unless it is in gzip already; the same layer gives the same bytes each time.
-	// A layer may stay in the store, if that has its compressed blob or this machine published the layer before.
+	// layer is compressed once, in this format unless it is in gzip already; the same layer gives the same bytes each
+	// time. A layer may stay in the store, if that has its compressed blob or this machine published the layer before.
 	// With a context of priority.Low it works at low priority, as far as it
 	// works in this process and its children. progress, which may be nil,
 	// receives from time to time how many bytes the engine has written: their total is not known.

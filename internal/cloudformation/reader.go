@@ -29,8 +29,8 @@ type describeStacks func(
 ) (*awscloudformation.DescribeStacksOutput, error)
 
 // Reader reads the stacks of one account and region for all who need them, with few calls: CloudFormation answers only
-// about five DescribeStacks a second to the whole account, the customer's own deployments included. It reads one stack by
-// its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
+// about five DescribeStacks a second to the whole account, the customer's own deployments included. It reads one stack
+// by its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
 type Reader struct {
 	call  describeStacks
 	clock clock.PassiveClock
@@ -79,8 +79,8 @@ func newReader(call describeStacks, clock clock.PassiveClock, callsPerMinute int
 }
 
 // Read returns a stack as it is, or as it was at most maxAge ago. It returns ErrNotFound, or *aws.LaterError where the
-// calls of this minute are spent: the stack is then read as soon as possible, for the caller that comes back. One caller
-// at a time makes a call, the others wait for its answer.
+// calls of this minute are spent: the stack is then read as soon as possible, for the caller that comes back. One
+// caller at a time makes a call, the others wait for its answer.
 func (r *Reader) Read(ctx context.Context, name string, maxAge time.Duration) (*Stack, error) {
 	select {
 	case r.turn <- struct{}{}:

@@ -105,8 +105,8 @@ func (r *frameReader) run(compressed *bufio.Reader) {
 // errNoSize reports a frame that is too large to be decompressed as a whole, or does not tell its size.
 var errNoSize = errors.New("the frame has no size")
 
-// readFrame reads one frame: https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1. It reads nothing of a frame without a
-// size. It returns io.EOF at the end of the stream.
+// readFrame reads one frame: https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1. It reads nothing of a frame without
+// a size. It returns io.EOF at the end of the stream.
 func readFrame(compressed *bufio.Reader) ([]byte, error) {
 	var header zstd.Header
 	for {

@@ -18,9 +18,9 @@ const (
 	Environment = "dev.imagecache.environment"
 )
 
-// Annotations of a published image's manifest: the signed statement, and for explaining other environments' misses Hash,
-// Version, BuildSeconds and Environment, as above, and Inputs and Platform. The controller writes them when it publishes,
-// from the builder's request; a report that has one of them is refused.
+// Annotations of a published image's manifest: the signed statement, and for explaining other environments' misses
+// Hash, Version, BuildSeconds and Environment, as above, and Inputs and Platform. The controller writes them when it
+// publishes, from the builder's request; a report that has one of them is refused.
 const (
 	// Inputs are the inputs of the hash with their digests: a JSON list of objects with name and digest.
 	Inputs = "dev.imagecache.inputs"

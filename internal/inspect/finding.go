@@ -41,7 +41,8 @@ type findings struct {
 }
 
 func (f *findings) add(check string, result Result, text, advice string) {
-	f.list = append(f.list, Finding{Area: f.area, Check: check, Result: result, Message: message.Redact(text), Advice: advice})
+	found := Finding{Area: f.area, Check: check, Result: result, Message: message.Redact(text), Advice: advice}
+	f.list = append(f.list, found)
 }
 
 func (f *findings) ok(check, message string) { f.add(check, ResultOK, message, "") }

@@ -112,7 +112,7 @@ func signatureAt(
 	verified, err := keys.Read(found.Manifest, digest)
 	if err != nil {
 		signature.Problem = err
-		return signature, nil
+		return signature, nil //nolint:nilerr // the result tells it
 	}
 	all := verified.Record.Claims
 	if want.RepositoryARN != "" {

@@ -22,9 +22,9 @@ import (
 type Naming int
 
 const (
-	// ByStoredBlob: the store has compressed blobs, and pushes them as they are.
+	// ByStoredBlob means that the store has compressed blobs, and pushes them as they are.
 	ByStoredBlob Naming = iota
-	// ByDiffID: the engine first asks for a blob with the diff ID, and compresses the layer if the registry has none.
+	// ByDiffID means that the engine first asks for a blob with the diff ID, and compresses the layer if the registry has none.
 	ByDiffID
 )
 

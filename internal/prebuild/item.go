@@ -56,8 +56,8 @@ func Items(workspace string, configs, platforms []string) ([]Item, error) {
 	return items, nil
 }
 
-// Name names an item for a person: the folder of its configuration below .devcontainer, or the path of a configuration in
-// one of the usual places, and the platform where one was asked for.
+// Name names an item for a person: the folder of its configuration below .devcontainer, or the path of a configuration
+// in one of the usual places, and the platform where one was asked for.
 func (i Item) Name() string {
 	name := i.Config
 	if folder := path.Dir(i.Config); path.Dir(folder) == ".devcontainer" {

@@ -21,7 +21,7 @@ func Run(
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				rows[i].Err = context.Cause(ctx)
-				return nil
+				return nil //nolint:nilerr // the row has it
 			}
 			rows[i].Result, rows[i].Err = build(ctx, item)
 			return nil

@@ -135,7 +135,7 @@ func (s *Source) request(ctx context.Context, digest, address string, from, to i
 		wanted = http.StatusPartialContent
 	}
 	watch := time.AfterFunc(s.stall, cancel)
-	answer, err := s.client.Do(request)
+	answer, err := s.client.Do(request) //nolint:bodyclose // body closes it
 	if err != nil {
 		watch.Stop()
 		cancel()

@@ -73,8 +73,8 @@ type Relay struct {
 // idleAfter is how long no blob is transferred before the pull counts as idle.
 const idleAfter = time.Second
 
-// Watch receives how far a pull is, one call at a time: bytes of the published image that were passed on, and the total.
-// Its functions may be nil. None is called after Close.
+// Watch receives how far a pull is, one call at a time: bytes of the published image that were passed on, and the
+// total. Its functions may be nil. None is called after Close.
 type Watch struct {
 	// Progress is called when bytes were passed on.
 	Progress func(done, total int64)

@@ -40,7 +40,8 @@ func (p *preparation) borrow(ctx context.Context) *lentLayers {
 	lent, err := p.lend(ctx, offered)
 	if err != nil {
 		if !interrupted(ctx) {
-			p.notice("every step is built, because the layers of a similar image are not available: " + message.Redact(err.Error()))
+			why := message.Redact(err.Error())
+			p.notice("every step is built, because the layers of a similar image are not available: " + why)
 		}
 		return nil
 	}
