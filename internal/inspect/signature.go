@@ -109,10 +109,9 @@ func signatureAt(
 	}
 	digest := found.Digest.String()
 	signature := &Signature{Image: reference.Context().Digest(digest).Name()}
-	verified, err := keys.Read(found.Manifest, digest)
-	if err != nil {
-		signature.Problem = err
-		return signature, nil //nolint:nilerr // the result tells it
+	verified, problem := keys.Read(found.Manifest, digest)
+	if signature.Problem = problem; problem != nil {
+		return signature, nil
 	}
 	all := verified.Record.Claims
 	if want.RepositoryARN != "" {
@@ -121,8 +120,6 @@ func signatureAt(
 	if want.Hash != "" {
 		all.Hash = want.Hash
 	}
-	if signature.Verified, err = keys.Verify(found.Manifest, digest, all); err != nil {
-		signature.Problem = err
-	}
+	signature.Verified, signature.Problem = keys.Verify(found.Manifest, digest, all)
 	return signature, nil
 }
