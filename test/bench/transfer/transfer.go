@@ -200,7 +200,7 @@ func (b *bench) pulls(ctx context.Context) (direct, relayed []time.Duration, err
 }
 
 func pullRelayed(ctx context.Context, engine builder.Engine, image name.Digest) error {
-	through, err := relay.Start(ctx, image, authn.Anonymous, relay.Watch{})
+	through, err := relay.Start(ctx, image, authn.Anonymous, relay.PodmanStore, relay.Watch{})
 	if err != nil {
 		return err
 	}
