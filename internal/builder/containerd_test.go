@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/savedimage"
 )
 
 // savedByContainerd is what "docker save" writes with the containerd image store: an OCI layout whose index has the image
@@ -95,7 +96,7 @@ func TestAnIndexWithAnAttestationIsUnwrapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	built = mutate.MediaType(built, types.OCIManifestSchema1)
-	saved, err := readArchive(t.Context(), bytes.NewReader(savedByContainerd(t, built)), t.TempDir(), compression.Gzip)
+	saved, err := savedimage.ReadArchive(t.Context(), bytes.NewReader(savedByContainerd(t, built)), t.TempDir(), compression.Gzip)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestArchiveThatBreaksOffIsAnError(t *testing.T) {
 	}
 	archive := savedByContainerd(t, built)
 	for _, part := range []int{1, 3} {
-		if _, err := readArchive(t.Context(), bytes.NewReader(archive[:len(archive)*part/4]), t.TempDir(), compression.Gzip); err == nil {
+		if _, err := savedimage.ReadArchive(t.Context(), bytes.NewReader(archive[:len(archive)*part/4]), t.TempDir(), compression.Gzip); err == nil {
 			t.Errorf("%s of an archive is read as all of it", fmt.Sprintf("%d/4", part))
 		}
 	}

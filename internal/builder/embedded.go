@@ -21,6 +21,7 @@ import (
 	"imagecache.dev/internal/imagelayout"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
+	"imagecache.dev/internal/savedimage"
 )
 
 // StoreVariable names the environment variable with the embedded builder's
@@ -150,7 +151,7 @@ func (e *embedded) Save(
 ) (v1.Image, error) {
 	var image v1.Image
 	var err error
-	priority.Do(ctx, func() { image, err = saveStored(ctx, e.store, name, dir, format) })
+	priority.Do(ctx, func() { image, err = savedimage.FromLayout(ctx, e.store, name, dir, format) })
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/savedimage"
 )
 
 // program is an engine that is reached by its command line, which docker and
@@ -101,7 +102,7 @@ func (p *program) Load(ctx context.Context, image v1.Image, imageName string) er
 		return fmt.Errorf("load image: %w", err)
 	}
 	reader, writer := io.Pipe()
-	go func() { _ = writer.CloseWithError(tarball.Write(tag, readable{image}, writer)) }()
+	go func() { _ = writer.CloseWithError(tarball.Write(tag, savedimage.Readable{Image: image}, writer)) }()
 	c := command{path: p.path, arguments: []string{"load", "--quiet"}, stdin: reader}
 	err = p.runWithFolder(ctx, c)
 	_ = reader.Close() // ends the writer where the engine did not read all
@@ -149,7 +150,7 @@ func (p *program) saveArchive(
 		_ = writer.Close()
 		done <- err
 	}()
-	image, err := readArchive(ctx, &countedReader{Reader: reader, progress: progress}, dir, format)
+	image, err := savedimage.ReadArchive(ctx, &countedReader{Reader: reader, progress: progress}, dir, format)
 	_ = reader.Close() // ends an engine that still writes
 	if saveErr := <-done; saveErr != nil && err != nil {
 		err = saveErr // the reader's error only follows from it

@@ -22,6 +22,7 @@ import (
 	"imagecache.dev/internal/layerrecord"
 	"imagecache.dev/internal/outgoing"
 	"imagecache.dev/internal/priority"
+	"imagecache.dev/internal/savedimage"
 )
 
 // takeOut takes an image out of the store by a push, as Engine.Save says.
@@ -59,20 +60,17 @@ func (p *program) takeOut(
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}
-	saved := &savedImage{config: taken.Config}
+	var layers []*savedimage.Layer
 	for _, l := range taken.Layers {
-		if file, ok := l.Written.(*layer); ok {
-			saved.layers = append(saved.layers, file)
+		if file, ok := l.Written.(*savedimage.Layer); ok {
+			layers = append(layers, file)
 			continue
 		}
-		saved.layers = append(saved.layers, &layer{
-			digest: l.Digest, diffID: l.DiffID, size: l.Size, format: formatOf(l.MediaType), plain: l.PlainSize, open: l.Open,
-		})
+		layers = append(layers, savedimage.NewLayer(savedimage.Content{
+			Digest: l.Digest, DiffID: l.DiffID, Size: l.Size, PlainSize: l.PlainSize, Format: formatOf(l.MediaType), Open: l.Open,
+		}))
 	}
-	if err := saved.seal(); err != nil {
-		return nil, fmt.Errorf("save image %s: %w", name, err)
-	}
-	image, err := partial.CompressedToImage(saved)
+	image, err := savedimage.New(taken.Config, layers)
 	if err != nil {
 		return nil, fmt.Errorf("save image %s: %w", name, err)
 	}
@@ -95,7 +93,7 @@ func Prove(ctx context.Context, saved v1.Image) error {
 }
 
 func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outgoing.Written, error) {
-	l, err := writeLayer(content, dir, pool)
+	l, err := savedimage.WriteLayer(content, dir, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +101,10 @@ func writeOutgoing(content io.Reader, dir string, pool *compression.Pool) (*outg
 	if err != nil {
 		return nil, err
 	}
+	c := l.Content()
 	return &outgoing.Written{
-		DiffID: l.diffID, Digest: l.digest, Size: l.size, PlainSize: l.plain, MediaType: string(mediaType),
-		File: l, Open: l.Compressed,
+		DiffID: c.DiffID, Digest: c.Digest, Size: c.Size, PlainSize: c.PlainSize, MediaType: string(mediaType),
+		File: l, Open: c.Open,
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"context"
@@ -8,21 +8,21 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/imagelayout"
 )
 
-// saveStored takes an image out of a store as Engine.Save says. Layers that are
-// gzip already are linked, not copied.
-func saveStored(
+// FromLayout takes an image out of a folder in the OCI image layout. Layers that are gzip already are linked, not copied.
+func FromLayout(
 	ctx context.Context, store imagelayout.Store, name, dir string, format compression.Format,
 ) (v1.Image, error) {
-	saved, pool := &savedImage{}, compression.NewPool(ctx, format)
+	pool := compression.NewPool(ctx, format)
+	var config []byte
+	var saved []*Layer
 	err := store.View(ctx, name, func(image v1.Image) (err error) {
-		if saved.config, err = image.RawConfigFile(); err != nil {
+		if config, err = image.RawConfigFile(); err != nil {
 			return err
 		}
 		layers, err := image.Layers()
@@ -34,20 +34,17 @@ func saveStored(
 			if err != nil {
 				return err
 			}
-			saved.layers = append(saved.layers, l)
+			saved = append(saved, l)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := saved.seal(); err != nil {
-		return nil, err
-	}
-	return partial.CompressedToImage(saved)
+	return New(config, saved)
 }
 
-func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string, pool *compression.Pool) (*layer, error) {
+func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string, pool *compression.Pool) (*Layer, error) {
 	mediaType, err := stored.MediaType()
 	if err != nil {
 		return nil, err
@@ -61,19 +58,19 @@ func saveStoredLayer(store imagelayout.Store, stored v1.Layer, dir string, pool 
 	if err != nil {
 		return nil, err
 	}
-	l, err := writeLayer(content, dir, pool)
+	l, err := WriteLayer(content, dir, pool)
 	return l, errors.Join(err, content.Close())
 }
 
 // linkLayer fails where the folders are on different file systems.
-func linkLayer(store imagelayout.Store, stored v1.Layer, dir string) (*layer, error) {
+func linkLayer(store imagelayout.Store, stored v1.Layer, dir string) (*Layer, error) {
 	digest, digestErr := stored.Digest()
 	diffID, diffErr := stored.DiffID()
 	size, sizeErr := stored.Size()
 	if err := errors.Join(digestErr, diffErr, sizeErr); err != nil {
 		return nil, err
 	}
-	l := &layer{
+	l := &Layer{
 		path: filepath.Join(dir, digest.Hex), digest: digest, diffID: diffID, size: size, format: compression.Gzip,
 	}
 	err := os.Link(store.Blob(digest), l.path)

@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"bufio"
@@ -20,8 +20,8 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// layer is a compressed layer in a file.
-type layer struct {
+// Layer is a compressed layer, in a file or where open finds it.
+type Layer struct {
 	path   string
 	digest v1.Hash
 	diffID v1.Hash
@@ -31,18 +31,46 @@ type layer struct {
 	open   func() (io.ReadCloser, error) // of a layer that is not in a file
 }
 
-func (l *layer) Digest() (v1.Hash, error) { return l.digest, nil }
-func (l *layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
-func (l *layer) Size() (int64, error)     { return l.size, nil }
+// Content describes a layer that is not in a file. Open opens it, compressed; PlainSize is its size when it is
+// decompressed, 0 if that is not known.
+type Content struct {
+	Digest, DiffID  v1.Hash
+	Size, PlainSize int64
+	Format          compression.Format
+	Open            func() (io.ReadCloser, error)
+}
 
-func (l *layer) Compressed() (io.ReadCloser, error) {
+// NewLayer returns a layer that is not in a file.
+func NewLayer(c Content) *Layer {
+	return &Layer{digest: c.Digest, diffID: c.DiffID, size: c.Size, plain: c.PlainSize, format: c.Format, open: c.Open}
+}
+
+// Content describes the layer.
+func (l *Layer) Content() Content {
+	return Content{
+		Digest: l.digest, DiffID: l.diffID, Size: l.size, PlainSize: l.plain, Format: l.format, Open: l.Compressed,
+	}
+}
+
+// Digest is the digest of the layer's blob.
+func (l *Layer) Digest() (v1.Hash, error) { return l.digest, nil }
+
+// DiffID is the digest of the layer without its compression.
+func (l *Layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+
+// Size is the size of the blob in bytes.
+func (l *Layer) Size() (int64, error) { return l.size, nil }
+
+// Compressed opens the blob.
+func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if l.open != nil {
 		return l.open()
 	}
 	return os.Open(l.path)
 }
 
-func (l *layer) MediaType() (types.MediaType, error) {
+// MediaType is the type of the blob in an OCI manifest.
+func (l *Layer) MediaType() (types.MediaType, error) {
 	if l.format == compression.Zstd {
 		return types.OCILayerZStd, nil
 	}
@@ -50,7 +78,7 @@ func (l *layer) MediaType() (types.MediaType, error) {
 }
 
 // Descriptor describes the layer in a manifest.
-func (l *layer) Descriptor() (*v1.Descriptor, error) {
+func (l *Layer) Descriptor() (*v1.Descriptor, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {
 		return nil, err
@@ -143,7 +171,7 @@ func (f *layerFile) keep(compressed io.Reader, decompress func(io.Reader) (io.Re
 }
 
 // finish waits until all that was read is written.
-func (f *layerFile) finish() (*layer, error) {
+func (f *layerFile) finish() (*Layer, error) {
 	if f.compressor != nil {
 		compressor := f.compressor
 		f.compressor = nil
@@ -156,7 +184,7 @@ func (f *layerFile) finish() (*layer, error) {
 		f.drop()
 		return nil, err
 	}
-	l := &layer{
+	l := &Layer{
 		digest: sumOf(f.compressed), diffID: sumOf(f.diff), size: f.out.written, format: f.format, plain: f.plain.written,
 	}
 	l.path = filepath.Join(filepath.Dir(f.file.Name()), l.digest.Hex)
@@ -172,8 +200,9 @@ func (f *layerFile) drop() {
 	_ = os.Remove(f.file.Name())
 }
 
-// writeLayer writes one layer as a compressed file into dir.
-func writeLayer(content io.Reader, dir string, pool *compression.Pool) (*layer, error) {
+// WriteLayer writes one layer as a compressed file into dir. One that is compressed already, in gzip or in the pool's
+// format, stays as it is.
+func WriteLayer(content io.Reader, dir string, pool *compression.Pool) (*Layer, error) {
 	file, err := newLayerFile(dir)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"bytes"
@@ -13,8 +13,18 @@ import (
 // savedImage is an image with an OCI manifest whose layers are files.
 type savedImage struct {
 	config   []byte // as the engine wrote it
-	layers   []*layer
+	layers   []*Layer
 	manifest []byte
+}
+
+// New returns an image with the configuration that an engine wrote and the layers that it names. The error is of layers
+// that are not those of the configuration.
+func New(config []byte, layers []*Layer) (v1.Image, error) {
+	saved := &savedImage{config: config, layers: layers}
+	if err := saved.seal(); err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(saved)
 }
 
 // seal writes the manifest and checks that the layers are those of the configuration.

@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"archive/tar"
@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/compression"
@@ -33,15 +32,16 @@ type archive struct {
 	ending errgroup.Group // layers that are read and not yet written
 
 	mu     sync.Mutex
-	layers map[string]*layer
+	layers map[string]*Layer
 }
 
-// readArchive reads an image out of an archive; its layers go into dir.
-func readArchive(
+// ReadArchive reads an image out of an archive of docker or podman. Its layers go into dir, each compressed once. With a
+// context of priority.Low it works at low priority.
+func ReadArchive(
 	ctx context.Context, content io.Reader, dir string, format compression.Format,
 ) (v1.Image, error) {
 	a := &archive{
-		dir: dir, small: map[string][]byte{}, layers: map[string]*layer{}, links: map[string]string{},
+		dir: dir, small: map[string][]byte{}, layers: map[string]*Layer{}, links: map[string]string{},
 		pool: compression.NewPool(ctx, format),
 	}
 	var err error
@@ -146,22 +146,19 @@ func (a *archive) image() (v1.Image, error) {
 	if config == nil {
 		return nil, fmt.Errorf("configuration %s is not there", manifests[0].Config)
 	}
-	core := &savedImage{config: config}
+	var layers []*Layer
 	for _, name := range manifests[0].Layers {
 		l := a.layer(path.Clean(name))
 		if l == nil {
 			return nil, fmt.Errorf("layer %s is not there", name)
 		}
-		core.layers = append(core.layers, l)
+		layers = append(layers, l)
 	}
-	if err := core.seal(); err != nil {
-		return nil, err
-	}
-	return partial.CompressedToImage(core)
+	return New(config, layers)
 }
 
 // layer follows the links by which older engines share layers.
-func (a *archive) layer(name string) *layer {
+func (a *archive) layer(name string) *Layer {
 	for range len(a.links) + 1 {
 		if l := a.layers[name]; l != nil {
 			return l

@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"bytes"
@@ -54,7 +54,7 @@ func TestLayerIsWrittenInTheFormatAskedFor(t *testing.T) {
 		"zstd where not read": {inZstd, compression.Gzip, types.OCILayer, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := writeLayer(bytes.NewReader(test.content), t.TempDir(), compression.NewPool(t.Context(), test.format))
+			l, err := WriteLayer(bytes.NewReader(test.content), t.TempDir(), compression.NewPool(t.Context(), test.format))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ func TestZstdIsDecompressedForAnArchive(t *testing.T) {
 	for i := range plain {
 		plain[i] = byte(random.IntN(5))
 	}
-	l, err := writeLayer(bytes.NewReader(plain), t.TempDir(), compression.NewPool(t.Context(), compression.Zstd))
+	l, err := WriteLayer(bytes.NewReader(plain), t.TempDir(), compression.NewPool(t.Context(), compression.Zstd))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestZstdIsDecompressedForAnArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	layers, err := readable{image}.Layers()
+	layers, err := Readable{image}.Layers()
 	if err != nil {
 		t.Fatal(err)
 	}

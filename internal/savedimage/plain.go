@@ -1,4 +1,4 @@
-package builder
+package savedimage
 
 import (
 	"io"
@@ -11,11 +11,12 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// readable is an image whose layers every engine reads out of an archive: those in zstd are decompressed. Docker before
+// Readable is an image whose layers every engine reads out of an archive: those in zstd are decompressed. Docker before
 // 23.0 and podman's archives know gzip only.
-type readable struct{ v1.Image }
+type Readable struct{ v1.Image }
 
-func (r readable) Layers() ([]v1.Layer, error) {
+// Layers are the layers as every engine reads them.
+func (r Readable) Layers() ([]v1.Layer, error) {
 	layers, err := r.Image.Layers()
 	if err != nil {
 		return nil, err
