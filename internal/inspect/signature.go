@@ -111,7 +111,7 @@ func signatureAt(
 	signature := &Signature{Image: reference.Context().Digest(digest).Name()}
 	verified, problem := keys.Read(found.Manifest, digest)
 	if signature.Problem = problem; problem != nil {
-		return signature, nil
+		return signature, nil //nolint:nilerr // the result tells it
 	}
 	all := verified.Record.Claims
 	if want.RepositoryARN != "" {

@@ -24,7 +24,8 @@ type Naming int
 const (
 	// ByStoredBlob means that the store has compressed blobs, and pushes them as they are.
 	ByStoredBlob Naming = iota
-	// ByDiffID means that the engine first asks for a blob with the diff ID, and compresses the layer if the registry has none.
+	// ByDiffID means that the engine first asks for a blob with the diff ID, and compresses the layer if the registry has
+	// none.
 	ByDiffID
 )
 

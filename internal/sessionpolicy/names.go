@@ -44,8 +44,8 @@ func RoleName(runnerID, region string, purpose Purpose) string {
 	return name[:maxRoleName-len(tail)] + tail
 }
 
-// InspectorRoleARN returns the ARN of Amazon Inspector's service-linked role, which is the same in every partition but for
-// that: https://docs.aws.amazon.com/inspector/latest/user/using-service-linked-roles.html
+// InspectorRoleARN returns the ARN of Amazon Inspector's service-linked role, which is the same in every partition but
+// for that: https://docs.aws.amazon.com/inspector/latest/user/using-service-linked-roles.html
 func InspectorRoleARN(partition, accountID string) string {
 	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/AWSServiceRoleForAmazonInspector2",
 		partition, accountID, inspectorPrincipal)
