@@ -565,8 +565,10 @@ func TestEveryActionOfThePolicyIsNeeded(t *testing.T) {
 	_, policy := readPolicy(t)
 	for _, statement := range policy.Statement {
 		for _, action := range statement["Action"].([]any) {
-			if statement["Sid"] == "EncryptedRepositories" {
-				continue // the emulator does not ask KMS
+			if action == "kms:RetireGrant" {
+				// AWS' documentation names it for repositories with a key; the emulator's ECR never asks for it:
+				// https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+				continue
 			}
 			t.Run(action.(string), func(t *testing.T) {
 				w.permit(t, without(t, action.(string)))
