@@ -16,6 +16,7 @@ import (
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
 	"imagecache.dev/internal/prebuild"
+	"imagecache.dev/internal/publication"
 	"imagecache.dev/internal/runner"
 )
 
@@ -24,8 +25,6 @@ const (
 	// prebuildEnvironment is what the label of an image says built it.
 	prebuildEnvironment = "prebuild"
 	prebuildParallel    = 2
-	// dueWithin is how long before its end an image is due.
-	dueWithin = 7 * 24 * time.Hour
 )
 
 // prebuilding holds the flags of prebuild.
@@ -165,7 +164,7 @@ func (p *prebuilding) run(ctx context.Context, workspace string) error {
 	log := console.NewLog(p.streams.Err, console.StyleOf(p.streams.Err, os.Getenv))
 	due := time.Duration(0)
 	if p.due {
-		due = dueWithin
+		due = publication.DueWithin
 	}
 	rows := prebuild.Run(ctx, items, p.parallel, func(ctx context.Context, item prebuild.Item) (*runner.Result, error) {
 		events := runner.Events(log)

@@ -53,8 +53,9 @@ func TestImagesFromTheRepository(t *testing.T) {
 	const month = 30 * 24 * time.Hour
 	stored := []Stored{
 		{Digest: "old", Tags: []string{"g"}, PushedAt: noon.Add(-time.Hour), SizeBytes: 5, Archived: true,
+			LastPulledAt: noon.Add(-time.Minute), Findings: map[string]int32{"HIGH": 2},
 			Origin: publication.Origin{Environment: "env-0", BuildSeconds: 7, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}}},
-		{Digest: "d", Tags: []string{"h"}, PushedAt: noon, SizeBytes: 10},
+		{Digest: "d", Tags: []string{"h"}, PushedAt: noon, SizeBytes: 10, LastPulledAt: noon.Add(time.Minute)},
 		{Digest: "untagged", PushedAt: noon},
 	}
 	want := []Image{
@@ -62,10 +63,29 @@ func TestImagesFromTheRepository(t *testing.T) {
 			LastPulledAt: ptr.To(noon.Add(2 * time.Hour)), BuildSeconds: ptr.To(int64(90)), Environment: "env-1", Pulls: 2,
 			Platform: "linux/amd64", Inputs: []publication.Input{{Name: "devcontainer.json", Digest: "sha256:1"}}},
 		{Hash: "g", Digest: "old", SizeBytes: ptr.To(int64(5)), PushedAt: ptr.To(noon.Add(-time.Hour)), ExpiresAt: ptr.To(noon.Add(month - time.Hour)),
+			LastPulledAt: ptr.To(noon.Add(-time.Minute)), Findings: map[string]int32{"HIGH": 2},
 			BuildSeconds: ptr.To(int64(7)), Environment: "env-0", Archived: true, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}},
 	}
 	if diff := cmp.Diff(want, Images(day, stored, month)); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnImageThatIsUsedAndSoonExpiresIsDue(t *testing.T) {
+	for name, test := range map[string]struct {
+		pulled  *time.Time
+		expires time.Duration
+		want    bool
+	}{
+		"used, in 6 days":   {ptr.To(noon), 6 * 24 * time.Hour, true},
+		"used, in 8 days":   {ptr.To(noon), 8 * 24 * time.Hour, false},
+		"used, expired":     {ptr.To(noon), -time.Hour, false},
+		"unused, in 6 days": {nil, 6 * 24 * time.Hour, false},
+	} {
+		image := Image{LastPulledAt: test.pulled, ExpiresAt: ptr.To(noon.Add(test.expires))}
+		if got := image.IsDue(noon); got != test.want {
+			t.Errorf("%s: due is %t, want %t", name, got, test.want)
+		}
 	}
 }
 

@@ -29,9 +29,18 @@ type Image struct {
 	Pulls int `json:"pulls"`
 	// Archived images can't be pulled.
 	Archived bool `json:"archived,omitempty"`
+	// Findings are the numbers of a scan's findings by their severity, as ECR names it; nil without a scan, or where the
+	// caller may not read it.
+	Findings map[string]int32 `json:"findings,omitempty"`
 	// Platform and Inputs are what the hash covers.
 	Platform string              `json:"platform,omitempty"`
 	Inputs   []publication.Input `json:"inputs,omitempty"`
+}
+
+// IsDue reports whether an image is used and soon expires: a prebuild with --due replaces it.
+func (i *Image) IsDue(now time.Time) bool {
+	return i.LastPulledAt != nil && i.ExpiresAt != nil && now.Before(*i.ExpiresAt) &&
+		i.ExpiresAt.Before(now.Add(publication.DueWithin))
 }
 
 // Stored is an image as the repository returns it.
@@ -41,6 +50,9 @@ type Stored struct {
 	PushedAt  time.Time
 	SizeBytes int64
 	Archived  bool
+	// LastPulledAt is when ECR last recorded a pull; zero if it recorded none.
+	LastPulledAt time.Time
+	Findings     map[string]int32
 	// Origin is what the image was built from, if it could be read.
 	Origin publication.Origin
 }
@@ -76,7 +88,10 @@ func imageOf(found Stored, hash string, retention time.Duration) Image {
 	image := Image{
 		Hash: hash, Digest: found.Digest, SizeBytes: &found.SizeBytes, PushedAt: &found.PushedAt, ExpiresAt: &expires,
 		Archived: found.Archived, Environment: found.Origin.Environment,
-		Platform: found.Origin.Platform, Inputs: found.Origin.Inputs,
+		Platform: found.Origin.Platform, Inputs: found.Origin.Inputs, Findings: found.Findings,
+	}
+	if !found.LastPulledAt.IsZero() {
+		image.LastPulledAt = &found.LastPulledAt
 	}
 	if seconds := found.Origin.BuildSeconds; seconds > 0 {
 		image.BuildSeconds = &seconds
@@ -88,7 +103,9 @@ func (i *Image) addRemembered(known *Image) {
 	i.Reference = known.Reference
 	i.Environment = cmp.Or(i.Environment, known.Environment)
 	i.BuildSeconds = cmp.Or(i.BuildSeconds, known.BuildSeconds)
-	i.LastPulledAt = known.LastPulledAt
+	if timeOf(known.LastPulledAt).After(timeOf(i.LastPulledAt)) {
+		i.LastPulledAt = known.LastPulledAt
+	}
 	i.Pulls = known.Pulls
 	i.Platform = cmp.Or(i.Platform, known.Platform)
 	if len(i.Inputs) == 0 {

@@ -72,6 +72,10 @@ type Image struct {
 	SizeBytes int64
 	// Archived images are listed but can't be pulled.
 	Archived bool
+	// Only List sets LastPulledAt and Findings. LastPulledAt is when ECR last recorded a pull, within a day; zero if it
+	// recorded none. Findings are the numbers of a scan's findings by their severity, nil without a scan.
+	LastPulledAt time.Time
+	Findings     map[string]int32
 }
 
 // Images looks up and publishes the images of one account and region. It is safe for concurrent use. Create one for
@@ -181,7 +185,12 @@ func (i *Images) List(ctx context.Context, repository string) ([]Image, error) {
 				referrers[subject] = append(referrers[subject], awssdk.ToString(detail.ImageDigest))
 				continue
 			}
-			images = append(images, imageOf(detail))
+			image := imageOf(detail)
+			image.LastPulledAt = awssdk.ToTime(detail.LastRecordedPullTime)
+			if scan := detail.ImageScanFindingsSummary; scan != nil {
+				image.Findings = scan.FindingSeverityCounts
+			}
+			images = append(images, image)
 		}
 	}
 	for n := range images {

@@ -74,7 +74,7 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 	for _, image := range found {
 		stored = append(stored, catalog.Stored{
 			Digest: image.Digest, Tags: image.Tags, PushedAt: image.PushedAt, SizeBytes: image.SizeBytes,
-			Archived: image.Archived,
+			Archived: image.Archived, LastPulledAt: image.LastPulledAt, Findings: image.Findings,
 		})
 	}
 	return stored, nil

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,10 +23,13 @@ func NewImages(streams cli.Streams) *cobra.Command {
 		Use:   "images PROJECT",
 		Short: "Show the images in a project's cache",
 		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
-of the build, and the environment that built the image. JSON also shows the inputs of the hash.
+of the build, and the environment that built the image. An image that was pulled and expires within 7 days is due:
+imagecache prebuild --due replaces it. With -o wide the table also has the findings of ECR's scan. JSON also shows the
+inputs of the hash.
 
 The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
-images of the requests that the cluster still has. The time of the last pull comes from these requests.`,
+images of the requests that the cluster still has. The time of the last pull is the later one of those that ECR recorded
+and the requests show; ECR also records what the manager reads, unless its role is excluded (docs/operating.md).`,
 		Example: `  # show the images of project web
   imagecache images web
 
@@ -84,6 +88,7 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		},
 		{Name: "Size"}, {Name: "Pushed"}, {Name: "Expires"}, {Name: "Last Pulled"}, {Name: "Pulls", Wide: true},
 		{Name: "Build"}, {Name: "Environment"}, {Name: "Digest", Wide: true},
+		{Name: "Findings", Wide: true},
 	}
 	var rows [][]any
 	for _, image := range images {
@@ -96,12 +101,15 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 			pulled = ageText(image.LastPulledAt, now)
 		}
 		expires := untilText(image.ExpiresAt, now)
-		if image.Archived {
+		switch {
+		case image.Archived:
 			expires = "archived"
+		case image.IsDue(now):
+			expires += ", due"
 		}
 		rows = append(rows, []any{
 			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
-			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest,
+			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest, findingsText(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)
@@ -109,3 +117,24 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 
 // shortHash is how many characters of a hash a table shows, and how many a prefix may have.
 const shortHash = 12
+
+// severities of findings, the worst first:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanFindingsSummary.html
+var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED"}
+
+// findingsText names the numbers of findings, as "2 critical, 1 low".
+func findingsText(findings map[string]int32) string {
+	if findings == nil {
+		return unknown
+	}
+	var parts []string
+	for _, severity := range severities {
+		if count := findings[severity]; count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(severity)))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
