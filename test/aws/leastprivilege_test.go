@@ -48,6 +48,7 @@ const (
 // world is an account with the two stacks of config/aws, and the SDK's settings pointed to the controller's role.
 type world struct {
 	*awsemulator.Server
+	root        awssdk.Config // of the account's root
 	iam         *awsiam.Client
 	stacks      *awscloudformation.Client
 	sts         *awssts.Client
@@ -67,7 +68,7 @@ func newWorld(t *testing.T, bounded bool) *world {
 		Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()),
 		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKeyID(), server.SecretAccessKey(), ""),
 	}
-	w := &world{Server: server, iam: awsiam.NewFromConfig(root), stacks: awscloudformation.NewFromConfig(root)}
+	w := &world{Server: server, root: root, iam: awsiam.NewFromConfig(root), stacks: awscloudformation.NewFromConfig(root)}
 	key, err := kms.NewFromConfig(root).CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
