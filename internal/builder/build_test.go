@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,6 +61,7 @@ func testARealBuild(kind engine.Kind) func(t *testing.T) {
 	return func(t *testing.T) {
 		e := enginetest.StartKind(t, kind)
 		t.Run("goes to a registry and back", func(t *testing.T) { goesToARegistryAndBack(t, e, kind) })
+		t.Run("comes out of the store as it did before", func(t *testing.T) { comesOutAsBefore(t, e) })
 		t.Run("says in one line why it failed", func(t *testing.T) { saysWhyItFailed(t, e) })
 		t.Run("ends with its context, and all its processes", func(t *testing.T) { endsWithItsContext(t, e) })
 		t.Run("keeps builds with Features apart", func(t *testing.T) { keepsBuildsWithFeaturesApart(t, e) })
@@ -77,6 +79,61 @@ func layersOf(t *testing.T, image v1.Image) (digests []string) {
 		digests = append(digests, layer.Digest.String())
 	}
 	return digests
+}
+
+// comesOutAsBefore takes an image out of the store for registries that have nothing, in turn in both formats: what was
+// recorded of one must not be promised of the other, and what is promised must come.
+func comesOutAsBefore(t *testing.T, e enginetest.Environment) {
+	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	workspace := workspaceOf(t, map[string]string{
+		".devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}}`, "Dockerfile": "FROM " + e.Base + "\nRUN echo before >/before\n",
+	})
+	const built = "localhost/imagecache-test/before:1"
+	if _, err := e.Engine.Build(t.Context(), builder.Request{Workspace: workspace, ImageName: built}); err != nil {
+		t.Fatal(err)
+	}
+	first := map[compression.Format][]string{}
+	for _, format := range []compression.Format{compression.Gzip, compression.Zstd, compression.Zstd, compression.Gzip, compression.Zstd} {
+		image, err := e.Engine.Save(t.Context(), built, t.TempDir(), format, nil)
+		if err == nil {
+			err = readLayers(image)
+		}
+		if err == nil {
+			err = builder.Prove(t.Context(), image)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", format, err)
+		}
+		if layers := layersOf(t, image); first[format] == nil {
+			first[format] = layers
+		} else if !slices.Equal(first[format], layers) {
+			t.Errorf("%s: layers %v, before %v", format, layers, first[format])
+		}
+	}
+}
+
+// readLayers reads the blob of every layer, and compares its digest.
+func readLayers(image v1.Image) error {
+	layers, err := image.Layers()
+	if err != nil {
+		return err
+	}
+	for _, layer := range layers {
+		want, err := layer.Digest()
+		if err != nil {
+			return err
+		}
+		content, err := layer.Compressed()
+		if err != nil {
+			return err
+		}
+		got, _, err := v1.SHA256(content)
+		if err = errors.Join(err, content.Close()); err != nil || got != want {
+			return fmt.Errorf("layer %s has the digest %s: %w", want, got, err)
+		}
+	}
+	return nil
 }
 
 func goesToARegistryAndBack(t *testing.T, e enginetest.Environment, kind engine.Kind) {

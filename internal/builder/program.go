@@ -127,7 +127,7 @@ func (p *program) Save(
 	}
 	image, err := p.saveArchive(ctx, name, dir, format, progress)
 	if err == nil && p.name == Podman {
-		recordArchive(ctx, image)
+		recordArchive(ctx, image, format)
 	}
 	return image, err
 }

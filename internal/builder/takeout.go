@@ -2,6 +2,7 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +36,7 @@ func (p *program) takeOut(
 	}
 	pool := compression.NewPool(ctx, format)
 	engine := &outgoing.Engine{
-		Record: record, Progress: progress,
+		Record: record, Progress: progress, Encoder: compression.Encoder(format),
 		Keeps: func(layer string) bool { return keeps(layer, format) },
 		Push: func(ctx context.Context, part outgoing.Part, reference string, login []byte) error {
 			return p.push(ctx, name, part, reference, login)
@@ -47,6 +48,19 @@ func (p *program) takeOut(
 	}
 	if p.name == Podman {
 		engine.Naming = outgoing.ByDiffID
+		// A layer must come out of a push as it comes out of an archive, where it is not compressed.
+		write := engine.Write
+		engine.Write = func(content io.Reader) (*outgoing.Written, error) {
+			plain, err := savedimage.Decompress(content)
+			if err != nil {
+				return nil, err
+			}
+			written, err := write(plain)
+			if err == nil {
+				_, err = io.Copy(io.Discard, content) // what is after the end of the compressed stream
+			}
+			return written, errors.Join(err, plain.Close())
+		}
 		if engine.ConfigDigest, engine.PlainSize, err = p.configDigest(ctx, name); err != nil {
 			return nil, err
 		}
@@ -141,7 +155,7 @@ func (p *program) configDigest(ctx context.Context, name string) (id v1.Hash, pl
 
 // recordArchive notes the layers of an archive of podman, which names them by their diff IDs: the next publication of
 // nearly the same image then leaves them in the store. Without the note it takes longer, so an error changes nothing.
-func recordArchive(ctx context.Context, image v1.Image) {
+func recordArchive(ctx context.Context, image v1.Image, format compression.Format) {
 	record, err := layerrecord.UserFile()
 	if err != nil {
 		return
@@ -163,7 +177,8 @@ func recordArchive(ctx context.Context, image v1.Image) {
 		plainSize, _ := strconv.ParseInt(described.Annotations[imagelabel.UncompressedBytes], 10, 64)
 		written = append(written, layerrecord.Layer{
 			DiffID: diffID, Digest: described.Digest, Size: described.Size, MediaType: string(described.MediaType),
-			PlainSize: plainSize, Pushed: diffID, Used: time.Now().UTC().Truncate(time.Second),
+			PlainSize: plainSize, Pushed: diffID, Encoder: compression.Encoder(format),
+			Used: time.Now().UTC().Truncate(time.Second),
 		})
 	}
 	_ = record.Add(ctx, written)

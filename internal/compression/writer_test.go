@@ -119,3 +119,9 @@ func TestWriterReportsAFailedWrite(t *testing.T) {
 		}
 	}
 }
+
+func TestEncoderNamesFormatAndLibrary(t *testing.T) {
+	if Encoder(Zstd) == Encoder(Gzip) || Encoder(Zstd) != Encoder(Zstd) {
+		t.Errorf("encoders %q, %q", Encoder(Zstd), Encoder(Gzip))
+	}
+}

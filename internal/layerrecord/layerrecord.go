@@ -35,6 +35,8 @@ type Layer struct {
 	// Pushed is the digest of the blob that the engine gave, by which it knows the layer; the diff ID for an engine that
 	// names layers by that.
 	Pushed v1.Hash `json:"pushed"`
+	// Encoder made the blob: another one makes other bytes of the same layer. It is empty of a blob of the engine's own.
+	Encoder string `json:"encoder,omitempty"`
 	// Used is when the layer was published last.
 	Used time.Time `json:"used"`
 }
@@ -71,7 +73,7 @@ func (f File) Read() []Layer {
 	})
 }
 
-// Add adds layers, in place of what the file has about the same diff IDs in the same media types.
+// Add adds layers, in place of what the file has about the same diff IDs in the same media types, by whatever encoder.
 func (f File) Add(ctx context.Context, layers []Layer) error {
 	return f.change(ctx, func(kept []Layer) []Layer {
 		kept = slices.DeleteFunc(kept, func(l Layer) bool {

@@ -89,6 +89,8 @@ type Engine struct {
 	// Write writes a layer, compressed or not, into a file, and compresses it where it is not. Several goroutines call it
 	// at once. The same layer gives the same bytes each time.
 	Write func(content io.Reader) (*Written, error)
+	// Encoder names what Write compresses with. A layer that another one made could not be made again.
+	Encoder string
 	// Keeps reports whether a layer of a media type may be published as it is.
 	Keeps func(mediaType string) bool
 	// Record is what this machine published before.
@@ -114,7 +116,7 @@ func (e *Engine) Take(ctx context.Context) (*Image, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	r := resolver{engine: e, ctx: ctx, known: slices.DeleteFunc(e.Record.Read(), func(l layerrecord.Layer) bool {
-		return !e.Keeps(l.MediaType)
+		return !e.Keeps(l.MediaType) || e.Naming == ByDiffID && l.Encoder != e.Encoder
 	})}
 	if e.Naming == ByDiffID && !r.knowsAll(config.RootFS.DiffIDs) {
 		if !r.knowsMost(config.RootFS.DiffIDs) {

@@ -233,6 +233,21 @@ func TestLayersThatWereWrittenBeforeStayInTheEngine(t *testing.T) {
 	}
 }
 
+// Another encoder could not make the blob again that was reported.
+func TestLayersOfAnotherEncoderAreWritten(t *testing.T) {
+	s := &store{image: imageOf(t, named("base"))}
+	e := s.engine(t, outgoing.ByDiffID)
+	for n, encoder := range []string{"one", "one", "two"} {
+		e.Encoder = encoder
+		if _, err := e.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{1, 1, 2}[n]; s.writes != want {
+			t.Errorf("%d layers written by take %d, want %d", s.writes, n+1, want)
+		}
+	}
+}
+
 func TestAWrittenLayerMustBeTheConfigurations(t *testing.T) {
 	wrong := layer{"wrong", "something else", types.OCIUncompressedLayer}
 	for _, naming := range []outgoing.Naming{outgoing.ByDiffID, outgoing.ByStoredBlob} {

@@ -51,7 +51,7 @@ func (r *resolver) resolve(diffID v1.Hash, described v1.Descriptor) (*Layer, err
 		}
 		l := layerrecord.Layer{
 			DiffID: diffID, Digest: w.Digest, Size: w.Size, MediaType: w.MediaType, PlainSize: w.PlainSize,
-			Pushed: described.Digest,
+			Pushed: described.Digest, Encoder: r.engine.Encoder,
 		}
 		if r.engine.Naming == ByDiffID {
 			l.Pushed = diffID

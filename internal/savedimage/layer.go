@@ -141,6 +141,19 @@ func (f *layerFile) read(content io.Reader, pool *compression.Pool) error {
 	}
 }
 
+// Decompress returns a layer without its compression: gzip, zstd or none. Close it before the content.
+func Decompress(content io.Reader) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(content, 256<<10)
+	magic, _ := buffered.Peek(4)
+	switch {
+	case len(magic) >= 2 && string(magic[:2]) == gzipMagic:
+		return gzip.NewReader(buffered)
+	case string(magic) == zstdMagic:
+		return plainZstd(buffered)
+	}
+	return io.NopCloser(buffered), nil
+}
+
 func plainZstd(compressed io.Reader) (io.ReadCloser, error) {
 	plain, err := zstd.NewReader(compressed)
 	if err != nil {

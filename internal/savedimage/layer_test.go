@@ -110,3 +110,24 @@ func TestZstdIsDecompressedForAnArchive(t *testing.T) {
 		t.Errorf("size %d, %v", size, err)
 	}
 }
+
+func TestDecompressReadsEachCompression(t *testing.T) {
+	plain := bytes.Repeat([]byte("a file\n"), 10_000)
+	for name, content := range map[string][]byte{
+		"none": plain, "empty": {},
+		"gzip": compressWith(t, plain, func(out io.Writer) io.WriteCloser { return gzip.NewWriter(out) }),
+		"zstd": compressWith(t, plain, func(out io.Writer) io.WriteCloser {
+			w, _ := zstd.NewWriter(out)
+			return w
+		}),
+	} {
+		reader, err := Decompress(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(reader)
+		if want := len(content) > 0; err != nil || bytes.Equal(got, plain) != want || reader.Close() != nil {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
