@@ -49,7 +49,8 @@ func (s *session) platform() error {
 		check{args: a("ecr put-image-tag-mutability --image-tag-mutability MUTABLE --repository-name other"), wants: []string{"MUTABLE"}},
 		check{args: a("ecr tag-resource --tags Key=cost,Value=1 --resource-arn", "arn:aws:ecr:"+region+":"+account+":repository/other")},
 		check{args: a("ecr list-tags-for-resource --resource-arn", "arn:aws:ecr:"+region+":"+account+":repository/other"), wants: []string{"cost"}},
-		check{args: a("ecr put-replication-configuration --replication-configuration", `{"rules":[]}`), fails: "is not emulated"},
+		check{args: a("ecr put-replication-configuration --replication-configuration", `{"rules":[]}`), wants: []string{`"rules": []`}},
+		check{args: a("ecr describe-pull-through-cache-rules"), fails: "is not emulated"},
 
 		check{args: a("sts get-session-token --duration-seconds 900"), wants: []string{"SessionToken"}},
 		check{args: a("sts get-federation-token --name bob"), wants: []string{"federated-user/bob"}},
