@@ -2,6 +2,7 @@ package differential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -23,6 +24,7 @@ import (
 	"imagecache.dev/internal/compression"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/dockerfile"
+	"imagecache.dev/internal/savedimage"
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/enginetest"
@@ -196,7 +198,7 @@ func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*ima
 	if _, err := m.cli.Build(t.Context(), request); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", m.Kind, err, logs.String())
 	}
-	built, err := m.cli.Save(t.Context(), request.ImageName, t.TempDir(), compression.Gzip, nil)
+	built, err := m.save(t, request.ImageName)
 	if err != nil {
 		return nil, err
 	}
@@ -212,4 +214,24 @@ func (m *machine) buildByCLI(t *testing.T, workspace string, noCache bool) (*ima
 	}
 	read.config(&config.Config)
 	return read, nil
+}
+
+// save reads an image out of the engine's archive. Its layers are read once and from files, which builder.Engine's Save
+// does not promise.
+func (m *machine) save(t *testing.T, name string) (v1.Image, error) {
+	t.Helper()
+	arguments := []string{"save", name}
+	if m.Kind == engine.Podman {
+		arguments = []string{"save", "--format", "docker-archive", name}
+	}
+	command := m.Command(t.Context(), arguments...)
+	archive, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	image, err := savedimage.ReadArchive(t.Context(), archive, t.TempDir(), compression.Gzip)
+	return image, errors.Join(err, command.Wait())
 }
