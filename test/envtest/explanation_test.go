@@ -109,7 +109,7 @@ func TestImageTellsWhatItsRequestSaysAndNothingElse(t *testing.T) {
 	e := h.ask("shop", "e-1", hashOf("a"), withInputs("Dockerfile", "2"))
 	e.publish()
 	want := publication.Origin{
-		Hash: hashOf("a"), HashVersion: 1, Platform: "linux/amd64", Environment: "e-1", BuildSeconds: 225,
+		Hash: hashOf("a"), HashVersion: 1, Platform: "linux/amd64", Environment: "e-1", Trigger: "EnvironmentCreated", BuildSeconds: 225,
 		Inputs: []publication.Input{{Name: "Dockerfile", Digest: "sha256:" + hashOf("2")}},
 	}
 	h.Expect(manifestOf(e)).To(Equal(want))
