@@ -40,7 +40,7 @@ func run(ctx context.Context, p programs) (err error) {
 			return err
 		}
 	}
-	work, err := os.MkdirTemp("", "test-clients-")
+	work, err := os.MkdirTemp("", "c-") // podman takes no path of its run folder with more than 50 characters
 	if err != nil {
 		return err
 	}
