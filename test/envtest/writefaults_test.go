@@ -140,7 +140,7 @@ const (
 
 func (l *faultyLife) prepare(t *testing.T) {
 	t.Helper()
-	l.account.stack(t, "runner-stack", "1", map[string]string{"team": "core"})
+	l.account.stack(t, "runner-stack", "1", map[string]string{"team": "core", "former": "1"})
 	_, err := l.account.ecr.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{
 		RepositoryName: ptrTo(foreign), Tags: []ecrtypes.Tag{{Key: ptrTo("imagecache.dev/owner"), Value: ptrTo("another/" + l.namespace + "/p1")}},
 	})
@@ -165,6 +165,7 @@ func (l *faultyLife) run(t *testing.T) {
 	create(t, requestObject(l.namespace, "e1", lifeProject))
 	l.made(g, runner, project)
 	l.account.putImage(t, project, "old")
+	l.account.updateStack(t, "runner-stack", "1", map[string]string{"team": "core"})
 	l.change(g, runner, project)
 	l.changed(g, runner, project)
 	if l.runnerFirst {
@@ -188,7 +189,7 @@ func (l *faultyLife) made(g *WithT, runner *v1alpha1.RunnerImageCache, project *
 	g.Expect(project.Status.Repository.Origin).To(Equal(v1alpha1.RepositoryCreated), "what the controller made it may remove")
 	_, tags := l.account.repository(context.Background(), name)
 	g.Expect(tags).To(Equal(map[string]string{
-		"team": "core", "first": "1", "imagecache-project": lifeProject, "imagecache.dev/origin": "Created",
+		"team": "core", "former": "1", "first": "1", "imagecache-project": lifeProject, "imagecache.dev/origin": "Created",
 		"imagecache.dev/owner": ownerOf(project),
 	}))
 	g.Expect(l.account.lifecycleDays(context.Background(), name)).To(Equal(30))
@@ -244,7 +245,8 @@ func (l *faultyLife) changed(g *WithT, runner *v1alpha1.RunnerImageCache, projec
 			g.Expect(role).To(ContainSubstring("imagecache-controller"), "the trust policy")
 			g.Expect(role).To(ContainSubstring("ecr:GetAuthorizationToken"), "the inline policy")
 			g.Expect(role).To(ContainSubstring("team:core"))
-			g.Expect(role).NotTo(ContainSubstring("stray"))
+			g.Expect(role).NotTo(ContainSubstring("former"), "a tag that the stack has no more")
+			g.Expect(strings.Contains(role, "stray")).To(Equal(purpose == "pull"), "another's tag stays")
 			g.Expect(role).NotTo(ContainSubstring("policy/boundary"))
 		}
 	}).Should(Succeed())
