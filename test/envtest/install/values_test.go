@@ -165,8 +165,8 @@ func TestReleaseIsInItsNamespace(t *testing.T) {
 			}
 		}
 	}
-	if bindings != 2 {
-		t.Errorf("%d subjects of bindings, not those of the manager and of its leader election", bindings)
+	if bindings != 3 {
+		t.Errorf("%d subjects of bindings, not those of the manager, of its leader election and of its signing keys", bindings)
 	}
 }
 
