@@ -30,6 +30,12 @@ func BeginSeries(namespace, region string) {
 		Pulls.WithLabelValues(namespace, outcome)
 		Refreshes.WithLabelValues(namespace, outcome)
 	}
+	for _, outcome := range []string{PrebuildPublished, PrebuildPresent, PrebuildFailed} {
+		Prebuilds.WithLabelValues(namespace, outcome)
+	}
+	for _, outcome := range []string{OutcomeSucceeded, OutcomeFailed, OutcomeAbandoned} {
+		Attachments.WithLabelValues(namespace, outcome)
+	}
 	for _, kind := range []string{v1alpha1.CredentialsPull, v1alpha1.CredentialsPush} {
 		Grants.WithLabelValues(namespace, kind)
 	}
