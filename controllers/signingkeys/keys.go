@@ -54,8 +54,12 @@ type Keys struct {
 // New returns Keys that were not read yet, or that hold a set.
 func New(set *Set) *Keys { return &Keys{current: set, changed: make(chan event.GenericEvent, 1)} }
 
-// notReadRetry is how soon to ask again for keys that were not read yet.
-const notReadRetry = 100 * time.Millisecond
+// notReadRetry is how soon a lookup asks again for keys that were not read yet, and latestRetry how soon a status does,
+// although a change of the keys wakes it.
+const (
+	notReadRetry = 100 * time.Millisecond
+	latestRetry  = time.Second
+)
 
 // Current returns the keys that were read last, even if a later read failed. Until the first read it returns an error
 // to wait for.
@@ -77,7 +81,7 @@ func (k *Keys) Latest() (*Set, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.current == nil && k.problem == nil {
-		return nil, outcome.Waitingf(v1alpha1.ReasonProgressing, 0, "the controller has not read its signing keys yet")
+		return nil, outcome.Waitingf(v1alpha1.ReasonProgressing, latestRetry, "the controller has not read its signing keys yet")
 	}
 	return k.current, k.problem
 }
