@@ -81,7 +81,8 @@ func (p *program) takeOut(
 			continue
 		}
 		layers = append(layers, savedimage.NewLayer(savedimage.Content{
-			Digest: l.Digest, DiffID: l.DiffID, Size: l.Size, PlainSize: l.PlainSize, Format: formatOf(l.MediaType), Open: l.Open,
+			Digest: l.Digest, DiffID: l.DiffID, Size: l.Size, PlainSize: l.PlainSize, Format: formatOf(l.MediaType),
+			Open: l.Open,
 		}))
 	}
 	image, err := savedimage.New(taken.Config, layers)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -121,7 +122,7 @@ func TestWriterReportsAFailedWrite(t *testing.T) {
 }
 
 func TestEncoderNamesFormatAndLibrary(t *testing.T) {
-	if Encoder(Zstd) == Encoder(Gzip) || Encoder(Zstd) != Encoder(Zstd) {
+	if Encoder(Zstd) == Encoder(Gzip) || !strings.HasPrefix(Encoder(Zstd), string(Zstd)) {
 		t.Errorf("encoders %q, %q", Encoder(Zstd), Encoder(Gzip))
 	}
 }

@@ -35,8 +35,8 @@ type archive struct {
 	layers map[string]*Layer
 }
 
-// ReadArchive reads an image out of an archive of docker or podman. Its layers go into dir, each compressed once. With a
-// context of priority.Low it works at low priority.
+// ReadArchive reads an image out of an archive of docker or podman. Its layers go into dir, each compressed once. With
+// a context of priority.Low it works at low priority.
 func ReadArchive(
 	ctx context.Context, content io.Reader, dir string, format compression.Format,
 ) (v1.Image, error) {

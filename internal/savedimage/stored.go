@@ -14,7 +14,8 @@ import (
 	"imagecache.dev/internal/imagelayout"
 )
 
-// FromLayout takes an image out of a folder in the OCI image layout. Layers that are gzip already are linked, not copied.
+// FromLayout takes an image out of a folder in the OCI image layout. Layers that are gzip already are linked, not
+// copied.
 func FromLayout(
 	ctx context.Context, store imagelayout.Store, name, dir string, format compression.Format,
 ) (v1.Image, error) {

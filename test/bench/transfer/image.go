@@ -181,14 +181,6 @@ func appendPackage(ctx context.Context, out *tar.Writer, deb string, written map
 	}
 }
 
-// bytesOf returns how many bytes layers have, plain and compressed.
-func bytesOf(layers []storedLayer) (plain, compressed int64) {
-	for _, layer := range layers {
-		plain, compressed = plain+layer.PlainSize, compressed+layer.Size
-	}
-	return plain, compressed
-}
-
 // plainFiles are the layers' tar files.
 func plainFiles(layers []storedLayer) []string {
 	var files []string
