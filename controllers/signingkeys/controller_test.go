@@ -107,7 +107,7 @@ func TestRotationKeepsTheEarlierKeyUntilItIsRemoved(t *testing.T) {
 	select {
 	case <-leader.Keys.Changed():
 	default:
-		t.Error("nobody is told of the rotation")
+		t.Error("no event tells of the rotation")
 	}
 	set, err := leader.Keys.Current()
 	if err != nil || provenance.ShortID(set.Signer.Key().ID) != rotated[0] {

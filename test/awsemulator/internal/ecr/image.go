@@ -315,7 +315,7 @@ func (f *imageFilter) check() error {
 	return nil
 }
 
-// takes says whether the filter lets an image through: without one, or without its status, only active images.
+// takes reports whether the filter lets an image through: without one, or without its status, only active images.
 func (f *imageFilter) takes(img *image) bool {
 	status, tags := "ACTIVE", "ANY"
 	if f != nil && f.ImageStatus != "" {

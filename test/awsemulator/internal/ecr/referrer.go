@@ -44,7 +44,7 @@ type referrerFilter struct {
 	ArtifactStatus string   `json:"artifactStatus"`
 }
 
-// takes says whether the filter lets a referrer through: without a status, only active ones.
+// takes reports whether the filter lets a referrer through: without a status, only active ones.
 func (f *referrerFilter) takes(img *image) bool {
 	if f == nil {
 		f = &referrerFilter{}

@@ -29,7 +29,7 @@ type replicationRule struct {
 	DeleteReplication *deleteReplication `json:"deleteReplication,omitempty"`
 }
 
-// takes says whether a rule concerns a repository: one of its prefixes begins the name, or it has none.
+// takes reports whether a rule concerns a repository: one of its prefixes begins the name, or it has none.
 func (rule *replicationRule) takes(name string) bool {
 	return len(rule.RepositoryFilters) == 0 || slices.ContainsFunc(rule.RepositoryFilters, func(f repositoryFilter) bool { return strings.HasPrefix(name, f.Filter) })
 }

@@ -20,7 +20,7 @@ type grant struct {
 	issuer            string
 }
 
-// granted says whether a grant lets the caller do something with the key.
+// granted reports whether a grant lets the caller do something with the key.
 func (found *key) granted(c *caller.Caller, action string) bool {
 	for _, g := range found.grants {
 		if g.speaksOf(c, g.grantee) && slices.Contains(g.operations, action) {
