@@ -105,5 +105,6 @@ func (r *Reconciler) succeed(ctx context.Context, p *pass) (ending, error) {
 	if p.status.Image != nil {
 		return p.handOver(v1alpha1.ReasonImageFound, "built by another environment")
 	}
-	return ending{}, outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, 0, "environment %s is building this configuration", p.status.Builder.EnvironmentID)
+	// The removal of the lease, which the cache may not show yet, wakes only waiters whose status it shows.
+	return ending{}, p.waitForBuilder()
 }

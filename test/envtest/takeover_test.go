@@ -93,6 +93,23 @@ func TestLeaseThatIsGivenBackEndsUploadRightsAndLetsAnotherBuild(t *testing.T) {
 	later.role(v1alpha1.RoleWaiter)
 }
 
+// Nobody waited when the lease was given back, so nothing but the next request can find that nobody builds.
+func TestLeaseThatWasGivenBackIsTheNextRequests(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	gone := h.ask("shop", "e-1", hashOf("a"))
+	gone.role(v1alpha1.RoleBuilder)
+	gone.build()
+	gone.report()
+	gone.granted()
+	lease := gone.lease()
+	lease.Spec.HolderIdentity = ptr.To("released/by-its-builder")
+	h.Expect(kube.Update(h.ctx, lease)).To(Succeed())
+	gone.reason(gone.request, v1alpha1.ConditionPublished, v1alpha1.ReasonNotBuilder)
+	h.ask("shop", "e-2", hashOf("a")).role(v1alpha1.RoleBuilder)
+}
+
 func TestManagerThatDiesLosesNothing(t *testing.T) {
 	h := newHarness(t)
 	h.runner("demo")
