@@ -9,7 +9,6 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/devcontainer"
-	"imagecache.dev/internal/tempfolder"
 )
 
 // PrebuildTitle is the title of a prebuild's log.
@@ -22,37 +21,19 @@ const PrebuildTitle = "Prebuilding dev container"
 // sentence: the cache does not have the image. Request.Trigger is ignored.
 func (r *Runner) Prebuild(ctx context.Context, request Request, due time.Duration) (*Result, error) {
 	request.Trigger = v1alpha1.TriggerPrebuild
-	result, err := r.prebuild(ctx, request)
+	result, err := r.carryOut(ctx, request, (*preparation).runPrebuild)
 	if err != nil || request.Refresh || !endsWithin(result, due, time.Now()) {
 		return result, err
 	}
 	text := fmt.Sprintf("the image expires on %s; a new one replaces it", result.ExpiresAt.UTC().Format(time.DateOnly))
 	r.Events.Emit(Event{Kind: EventNotice, Text: text})
 	request.Refresh = true
-	return r.prebuild(ctx, request)
+	return r.carryOut(ctx, request, (*preparation).runPrebuild)
 }
 
 // endsWithin reports whether a cached image expires within a time. Zero means that its end does not matter.
 func endsWithin(result *Result, due time.Duration, now time.Time) bool {
 	return due > 0 && result.Outcome == OutcomePresent && result.ExpiresAt != nil && result.ExpiresAt.Before(now.Add(due))
-}
-
-func (r *Runner) prebuild(ctx context.Context, request Request) (*Result, error) {
-	request.setDefaults()
-	if err := request.Validate(); err != nil {
-		return nil, err
-	}
-	tempfolder.RemoveAbandoned()
-	p := r.newPreparation(&request)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer p.removeSaved()
-	result, err := p.runPrebuild(ctx)
-	if err != nil {
-		return nil, causeOr(ctx, err)
-	}
-	result.Seconds.Total = seconds(time.Since(p.began))
-	return result, nil
 }
 
 func (p *preparation) runPrebuild(ctx context.Context) (*Result, error) {

@@ -80,6 +80,13 @@ type preparation struct {
 // it is one sentence. A UsageError is a request that can't be carried out. ErrInterrupted is the cause of a context
 // that ended.
 func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) {
+	return r.carryOut(ctx, request, (*preparation).run)
+}
+
+// carryOut checks a request, and runs a preparation of it to its end.
+func (r *Runner) carryOut(
+	ctx context.Context, request Request, run func(p *preparation, ctx context.Context) (*Result, error),
+) (*Result, error) {
 	request.setDefaults()
 	if err := request.Validate(); err != nil {
 		return nil, err
@@ -89,7 +96,7 @@ func (r *Runner) Prepare(ctx context.Context, request Request) (*Result, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer p.removeSaved()
-	result, err := p.run(ctx)
+	result, err := run(p, ctx)
 	if err != nil {
 		return nil, causeOr(ctx, err)
 	}

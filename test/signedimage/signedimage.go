@@ -39,12 +39,12 @@ func Claims(image v1.Image, repositoryARN string) (provenance.Claims, error) {
 	return claims, nil
 }
 
-// Sign returns the image with a signed statement that claims what it is told to claim.
+// Sign returns the image with a signed statement of these claims.
 func Sign(ctx context.Context, image v1.Image, signer provenance.Signer, claims provenance.Claims) (v1.Image, error) {
 	return SignRecord(ctx, image, signer, &provenance.Record{Claims: claims})
 }
 
-// SignRecord returns the image with a signed statement of what it is told to state.
+// SignRecord returns the image with a signed statement of a record.
 func SignRecord(ctx context.Context, image v1.Image, signer provenance.Signer, record *provenance.Record) (v1.Image, error) {
 	statement, err := provenance.ForImage(record)
 	if err != nil {

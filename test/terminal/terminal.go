@@ -30,7 +30,7 @@ func Show(t *testing.T, do func(tty *os.File)) string {
 		got <- strings.TrimSuffix(content, "\x00")
 	}()
 	do(tty)
-	// A terminal that is closed may drop what nobody has read yet, so the end is told by a mark.
+	// A terminal that is closed may drop what nobody has read yet, so a mark shows the end.
 	if _, err := tty.Write([]byte{endOfOutput}); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (found *key) granted(c *caller.Caller, action string) bool {
 	return false
 }
 
-// speaksOf says whether an ARN of a grant is the caller's or that of its role.
+// speaksOf reports whether an ARN of a grant is the caller's or that of its role.
 func (g *grant) speaksOf(c *caller.Caller, arn string) bool {
 	return arn != "" && (arn == c.ARN || (c.Session != nil && arn == c.Session.RoleARN))
 }
