@@ -3,10 +3,12 @@ package persist
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -15,13 +17,16 @@ import (
 
 // Status writes the status of an object if it differs from the one that the object has. current points to the
 // object's status. The patch replaces lists of conditions as a whole, and two reconcilers may write one status, so
-// Status returns a conflict if the object changed since it was read. If the object does not exist any more, Status
-// succeeds and leaves it as it was.
+// Status returns a conflict if the object changed since it was read, even if there is nothing to write: the newer status
+// may be another one. If the object does not exist any more, Status succeeds and leaves it as it was.
 func Status[S any](ctx context.Context, c client.Client, object client.Object, current *S, status S) error {
 	if equality.Semantic.DeepEqual(*current, status) {
+		if replaced.has(object) {
+			return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group}, object.GetName(), errBehind)
+		}
 		return nil
 	}
-	patch, before := patchOf(object), *current
+	patch, before, version := patchOf(object), *current, object.GetResourceVersion()
 	*current = status
 	err := c.Status().Patch(ctx, object, patch)
 	if apierrors.IsNotFound(err) {
@@ -31,8 +36,11 @@ func Status[S any](ctx context.Context, c client.Client, object client.Object, c
 	if err != nil {
 		return fmt.Errorf("patch status: %w", err)
 	}
+	replaced.add(object.GetUID(), version)
 	return nil
 }
+
+var errBehind = errors.New("the cache does not show the last write yet")
 
 // Finalizer adds the controller's finalizer to an object that lacks it. It returns a conflict if the object changed
 // since it was read.

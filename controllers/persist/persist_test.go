@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -29,7 +30,7 @@ func newWritten(t *testing.T, status v1alpha1.DevcontainerImageStatus) *written 
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	w := &written{image: &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "me"}, Status: status}}
+	w := &written{image: &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "me", UID: types.UID(t.Name())}, Status: status}}
 	w.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.image).WithStatusSubresource(w.image).
 		WithInterceptorFuncs(interceptor.Funcs{SubResourcePatch: func(
 			ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption,
@@ -86,6 +87,26 @@ func TestStatusOfAnObjectThatChangedIsAConflict(t *testing.T) {
 	err := Status(t.Context(), w, w.image, &w.image.Status, v1alpha1.DevcontainerImageStatus{Role: v1alpha1.RoleBuilder})
 	if !apierrors.IsConflict(err) {
 		t.Errorf("the write ended with %v, want a conflict", err)
+	}
+}
+
+// A pass that finds the status in the cache as it should be must not end there if a write of an earlier pass made it
+// another one.
+func TestStatusThatACacheStillShowsIsNotTakenForTheObjects(t *testing.T) {
+	right := v1alpha1.DevcontainerImageStatus{Role: v1alpha1.RoleWaiter}
+	w := newWritten(t, right)
+	cached := w.image.DeepCopy()
+	if err := Status(t.Context(), w, w.image, &w.image.Status, v1alpha1.DevcontainerImageStatus{Role: v1alpha1.RoleBuilder}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Status(t.Context(), w, cached, &cached.Status, right); !apierrors.IsConflict(err) {
+		t.Errorf("the write ended with %v, want a conflict", err)
+	}
+	if err := Status(t.Context(), w, w.image, &w.image.Status, right); err != nil {
+		t.Fatal(err)
+	}
+	if err := Status(t.Context(), w, w.image, &w.image.Status, right); err != nil {
+		t.Errorf("the status is right, and the write ended with %v", err)
 	}
 }
 

@@ -74,6 +74,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, runner *v1alpha1.RunnerImage
 	}
 	facts := &runnerFacts{now: r.Clock.Now(), projects: projects}
 	facts.keys, facts.keysErr = r.Keys.Latest()
+	if notRead(facts.keysErr) && hadKeys(runner) {
+		// The manager has just started. What its predecessor found stays until this one has read the keys.
+		return outcome.Result(ctx, facts.keysErr, 0)
+	}
 	if err := r.observe(ctx, runner, facts); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}

@@ -1,11 +1,13 @@
 package runnerimagecache
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
@@ -43,6 +45,17 @@ type runnerFacts struct {
 // err returns what holds the runner up: the error of the first part that failed.
 func (f *runnerFacts) err() error {
 	return outcome.First(f.refused, f.accountErr, f.stackErr, f.rolesErr, f.keysErr)
+}
+
+// notRead reports whether the keys were not read since the manager started.
+func notRead(keysErr error) bool {
+	var waiting *outcome.WaitingError
+	return errors.As(keysErr, &waiting) && waiting.Reason == v1alpha1.ReasonProgressing
+}
+
+// hadKeys reports whether the status says that a controller had the signing keys.
+func hadKeys(runner *v1alpha1.RunnerImageCache) bool {
+	return meta.IsStatusConditionTrue(runner.Status.Conditions, v1alpha1.ConditionSigningKeysReady)
 }
 
 // runnerStatus computes the status from the facts.

@@ -137,6 +137,22 @@ func TestManagerThatDiesLosesNothing(t *testing.T) {
 	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
 }
 
+// The keys are not read yet when the first pass over a runner begins, and that is no news about the runner.
+func TestRestartLeavesAReadyRunnerAsItWas(t *testing.T) {
+	h := newHarness(t)
+	runner := h.runner("demo")
+	h.project("shop", "demo")
+	h.Expect(h.refresh(runner)).To(Succeed())
+	before := runner.ResourceVersion
+	for i := range 5 {
+		h.stop()
+		h.startManager()
+		h.ask("shop", fmt.Sprintf("e-%d", i), hashOf(fmt.Sprint(i))).role(v1alpha1.RoleBuilder)
+		h.Expect(h.refresh(runner)).To(Succeed())
+		h.Expect(runner.ResourceVersion).To(Equal(before), "the restarted manager wrote %+v", runner.Status.Conditions)
+	}
+}
+
 func TestOneOfManyBuildsAndPublishes(t *testing.T) {
 	h := newHarness(t)
 	h.runner("demo")
