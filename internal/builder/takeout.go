@@ -98,11 +98,14 @@ type takenImage struct {
 	taken *outgoing.Image
 }
 
-// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet. An image must not
-// be published before.
+// Prove compares the layers that stayed in the engine's store with the image's diff IDs.
+func (i takenImage) Prove(ctx context.Context) error { return i.taken.Prove(ctx) }
+
+// Prove compares with the image's diff IDs those layers of a saved image that were not compared yet: an image that has
+// such layers has a method Prove. An image must not be published before.
 func Prove(ctx context.Context, saved v1.Image) error {
-	if image, ok := saved.(takenImage); ok {
-		return image.taken.Prove(ctx)
+	if image, ok := saved.(interface{ Prove(ctx context.Context) error }); ok {
+		return image.Prove(ctx)
 	}
 	return nil
 }

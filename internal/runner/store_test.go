@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,11 +28,21 @@ import (
 func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
-	host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
-			asked.Add(1)
-		}
+	wanted, image = pullFrom(t, func(http.ResponseWriter, string) bool {
+		asked.Add(1)
 		return false
+	})
+	return wanted, image, asked
+}
+
+// pullFrom is a pull of a published image of three layers, from a registry where blob may answer a request for a blob.
+func pullFrom(
+	t *testing.T, blob func(w http.ResponseWriter, digest string) (answered bool),
+) (wanted *pull, image v1.Image) {
+	t.Helper()
+	host := testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
+		_, digest, isBlob := strings.Cut(r.URL.Path, "/blobs/")
+		return isBlob && r.Method == http.MethodGet && blob(w, digest)
 	})
 	image = testimage.Random(t, 100_000, 3)
 	repository := testregistry.Repository(t, host)
@@ -46,7 +57,7 @@ func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pull{reference: repository.Digest(digest.String()).Name(), name: "imagecache.local/web:1", secret: secret, output: io.Discard}, image, asked
+	return &pull{reference: repository.Digest(digest.String()).Name(), name: "imagecache.local/web:1", secret: secret, output: io.Discard}, image
 }
 
 // progressOf makes a pull tell how far it is.
@@ -131,16 +142,17 @@ func TestWhatWasPulled(t *testing.T) {
 	}
 }
 
-// elsewhere is an engine on another machine, which can't reach our loopback.
-type elsewhere struct {
+// watched is an engine that remembers what it pulls.
+type watched struct {
 	builder.Engine
-	pulls []string
+	before func(pulls int) error // fails the pull
+	pulls  []string
 }
 
-func (e *elsewhere) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
+func (e *watched) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
 	e.pulls = append(e.pulls, reference)
-	if len(e.pulls) == 1 {
-		return errors.New("dial tcp: connection refused")
+	if err := e.before(len(e.pulls)); err != nil {
+		return err
 	}
 	return e.Engine.Pull(ctx, reference, dockerConfigDir, logs)
 }
@@ -148,7 +160,12 @@ func (e *elsewhere) Pull(ctx context.Context, reference, dockerConfigDir string,
 func TestAnEngineThatCanNotReachTheRelayPullsByItself(t *testing.T) {
 	wanted, _, _ := pullOf(t)
 	engine, _ := embeddedEngine(t)
-	away := &elsewhere{Engine: engine}
+	away := &watched{Engine: engine, before: func(pulls int) error {
+		if pulls == 1 { // it is on another machine, whose loopback is another one
+			return errors.New("dial tcp: connection refused")
+		}
+		return nil
+	}}
 	if err := (EngineStore{away}).pull(t.Context(), wanted); err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +174,57 @@ func TestAnEngineThatCanNotReachTheRelayPullsByItself(t *testing.T) {
 	}
 	if text := wanted.text(nil); text != "Pulled" {
 		t.Errorf("it says %q, and how much came is not known", text)
+	}
+}
+
+func TestAPullThatBreaksInTheRelayIsDoneByTheEngine(t *testing.T) {
+	var last atomic.Value // the layer that the registry does not give to the relay
+	last.Store("")
+	var refused atomic.Int32
+	wanted, image := pullFrom(t, func(w http.ResponseWriter, digest string) bool {
+		if digest != last.Load() {
+			return false
+		}
+		refused.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	})
+	layers, err := image.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := layers[2].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last.Store(digest.String())
+	told := progressOf(wanted)
+	engine, folder := embeddedEngine(t)
+	broken := &watched{Engine: engine, before: func(pulls int) error {
+		if pulls == 2 {
+			last.Store("")
+		}
+		return nil
+	}}
+	if err := (EngineStore{broken}).pull(t.Context(), wanted); err != nil {
+		t.Fatal(err)
+	}
+	if refused.Load() == 0 || told.Load() < 100_000 {
+		t.Errorf("the relay's pull did not break midway: %d refused, %d bytes", refused.Load(), told.Load())
+	}
+	if len(broken.pulls) != 2 || broken.pulls[1] != wanted.reference || wanted.done != 0 || wanted.total != 0 {
+		t.Errorf("pulls %q, %d of %d bytes", broken.pulls, wanted.done, wanted.total)
+	}
+	if names := namesIn(t, folder); len(names) != 2 || !slices.Contains(names, wanted.name) {
+		t.Errorf("names %q", names)
+	}
+	stored, err := engine.Save(t.Context(), wanted.name, t.TempDir(), compression.Gzip, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := image.ConfigName()
+	if got, err := stored.ConfigName(); got != want || err != nil {
+		t.Errorf("pulled %s, %v, want %s", got, err, want)
 	}
 }
 

@@ -38,9 +38,10 @@ type engine struct {
 	baseDigest string
 	tags       map[string]string
 	removed    []string
-	// id is the ID of what is built, and saveFails what Save returns.
-	id        string
-	saveFails error
+	// id is the ID of what is built, saveFails what Save returns, and proveFails what the proof of a saved image returns.
+	id         string
+	saveFails  error
+	proveFails error
 	// config is what the private configuration held at the pull.
 	config string
 	folder string
@@ -83,8 +84,17 @@ func (e *engine) Save(_ context.Context, name, _ string, _ compression.Format, _
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", "amd64"
-	return mutate.ConfigFile(image, config)
+	image, err = mutate.ConfigFile(image, config)
+	return saved{image, e.proveFails}, err
 }
+
+// saved is an image whose layers were not compared with their diff IDs yet.
+type saved struct {
+	v1.Image
+	wrong error
+}
+
+func (s saved) Prove(context.Context) error { return s.wrong }
 
 func (e *engine) Pull(_ context.Context, reference, dockerConfigDir string, _ io.Writer) error {
 	e.mu.Lock()

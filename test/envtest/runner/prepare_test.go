@@ -330,6 +330,27 @@ func TestRegistryThatRefusesAnUploadStopsNobody(t *testing.T) {
 	}
 }
 
+// The layers that stay in an engine's store are compared with their diff IDs while they are uploaded. The controller must
+// not hear of the upload before.
+func TestImageWhoseLayersAreOthersIsNotPublished(t *testing.T) {
+	w := newWorld(t)
+	w.engine.proveFails = errors.New("layer 2 is not what the configuration says")
+	w.control(w.publisher(w.startRegistry(), 1))
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "not published: layer 2 is not what") {
+		t.Errorf("notice %q", notice)
+	}
+	if attempt := w.theRequest().Spec.UploadAttempt; attempt != nil {
+		t.Errorf("upload attempt %d was reported", *attempt)
+	}
+	if holder := ptr.Deref(w.theLease(t.Context()).Spec.HolderIdentity, ""); holder != "released/by-its-builder" {
+		t.Errorf("the lease is still held by %q, so others wait for nothing", holder)
+	}
+}
+
 func TestPublishTimeoutStopsNobody(t *testing.T) {
 	w := newWorld(t)
 	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
