@@ -8,6 +8,10 @@
 //	BENCH_ENGINES  the engines: podman, docker-28-overlay2, docker-29 (all), or another one of package engine
 //	BENCH_FIGURES  hit, miss (both)
 //	BENCH_ROUNDS   how often each way is measured (2)
+//	BENCH_STORES   the folder of the engines' stores (memory, if there is enough)
+//
+// The stores are in memory where that is possible: a disk that takes a minute to unpack the image with tar alone hides what
+// is measured here. What a hit costs on a disk is in its own pull as well.
 package transfer
 
 import (
@@ -67,22 +71,31 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "imagecache-bench-")
+	dir, err := os.MkdirTemp(storesFolder(), "imagecache-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// Engines and imagecache make their folders here.
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return nil, fmt.Errorf("set folder: %w", err)
+	}
 	b := &bench{plan: p, layers: layers, dir: dir}
-	measured := []func(context.Context, engine.Kind) ([]figure.Figure, error){}
+	type measure struct {
+		name string
+		run  func(context.Context, engine.Kind) ([]figure.Figure, error)
+	}
+	var measures []measure
 	if p.hits {
-		measured = append(measured, b.hits)
+		measures = append(measures, measure{"hits", b.hits})
 	}
 	if p.miss {
-		measured = append(measured, b.misses)
+		measures = append(measures, measure{"misses", b.misses})
 	}
-	for _, measure := range measured {
+	for _, m := range measures {
 		for _, kind := range p.engines {
-			some, err := measure(ctx, kind)
+			fmt.Fprintf(os.Stderr, "    %s of %s, in %d rounds ...\n", m.name, kind, p.rounds)
+			some, err := m.run(ctx, kind)
 			figures = append(figures, some...)
 			if err != nil {
 				return figures, fmt.Errorf("%s: %w", kind, err)
