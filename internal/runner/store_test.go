@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -158,6 +160,62 @@ func TestAnEngineThatCanNotReachTheRelayPullsByItself(t *testing.T) {
 	if text := wanted.text(nil); text != "Pulled" {
 		t.Errorf("it says %q, and how much came is not known", text)
 	}
+}
+
+// TestAnEngineThatPullsByItselfGetsTheNewPassword replaces the password while the engine pulls: the engine read the old
+// one when it began.
+func TestAnEngineThatPullsByItselfGetsTheNewPassword(t *testing.T) {
+	for name, test := range map[string]struct {
+		secrets []string // what the Secret has at each reading
+		pulls   int
+		works   bool
+	}{
+		"replaced":                  {[]string{"second"}, 3, true},
+		"replaced twice":            {[]string{"second", "third"}, 4, true},
+		"not replaced":              {[]string{"password"}, 2, false},
+		"replaced, and still fails": {[]string{"second", "second"}, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wanted, _, _ := pullOf(t)
+			engine, _ := embeddedEngine(t)
+			host, _, _ := strings.Cut(wanted.reference, "/")
+			reads := 0
+			wanted.read = func(context.Context) ([]byte, error) {
+				reads++
+				return json.Marshal(map[string]any{"auths": map[string]any{host: map[string]any{
+					"auth": []byte("AWS:" + test.secrets[min(reads, len(test.secrets))-1]),
+				}}})
+			}
+			away := &expired{elsewhere: elsewhere{Engine: engine}, takes: "nothing"}
+			if test.works {
+				away.takes = test.secrets[len(test.secrets)-1]
+			}
+			err := (EngineStore{away}).pull(t.Context(), wanted)
+			if (err == nil) != test.works || len(away.pulls) != test.pulls {
+				t.Errorf("%d pulls, want %d; error %v", len(away.pulls), test.pulls, err)
+			}
+		})
+	}
+}
+
+// expired is an engine on another machine whose pulls take so long that only one password works at their end.
+type expired struct {
+	elsewhere
+	takes string
+}
+
+func (e *expired) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
+	if len(e.pulls) > 0 { // the first is that of the relay
+		content, err := os.ReadFile(filepath.Join(dockerConfigDir, "config.json"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(content), base64.StdEncoding.EncodeToString([]byte("AWS:"+e.takes))) {
+			e.pulls = append(e.pulls, reference)
+			return errors.New("denied: Your authorization token has expired. Reauthenticate and try again.")
+		}
+	}
+	return e.elsewhere.Pull(ctx, reference, dockerConfigDir, logs)
 }
 
 func TestAPullIntoAFolderTellsHowFarItIs(t *testing.T) {
