@@ -308,7 +308,7 @@ func TestRegistryUploadNeedsEachOfItsActions(t *testing.T) {
 	if res, _ := distribution(t, s, "PATCH", where, initiate, strings.NewReader("x")); res.StatusCode != http.StatusForbidden {
 		t.Errorf("part without UploadLayerPart: %d", res.StatusCode)
 	}
-	if res, _ := distribution(t, s, "PATCH", where, part, strings.NewReader("x")); res.StatusCode != http.StatusAccepted {
+	if res, _ := distribution(t, s, "PATCH", where, part, strings.NewReader("x")); res.StatusCode != http.StatusCreated {
 		t.Errorf("part: %d", res.StatusCode)
 	}
 	if res, _ := distribution(t, s, "PUT", where+"?digest="+digestOf("x"), part, nil); res.StatusCode != http.StatusForbidden {
