@@ -112,8 +112,10 @@ func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, sto
 // read reads the manifest, and decides what clients get.
 func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store) error {
 	repository := r.image.Context()
-	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth,
-		transport.NewRetry(registrylogin.Through(auth, remote.DefaultTransport)), []string{repository.Scope(transport.PullScope)})
+	base := transport.NewRetry(registrylogin.Through(auth, remote.DefaultTransport))
+	authenticated, err := transport.NewWithContext(
+		ctx, repository.Registry, auth, base, []string{repository.Scope(transport.PullScope)},
+	)
 	if err != nil {
 		return err
 	}

@@ -212,7 +212,7 @@ func (e *expired) Pull(ctx context.Context, reference, dockerConfigDir string, l
 		}
 		if !strings.Contains(string(content), base64.StdEncoding.EncodeToString([]byte("AWS:"+e.takes))) {
 			e.pulls = append(e.pulls, reference)
-			return errors.New("denied: Your authorization token has expired. Reauthenticate and try again.")
+			return errors.New("denied: your authorization token has expired")
 		}
 	}
 	return e.elsewhere.Pull(ctx, reference, dockerConfigDir, logs)
