@@ -88,6 +88,29 @@ type LayerSource struct {
 	SecretName string `json:"secretName,omitempty"`
 }
 
+// UploadStatus is how the upload of an image's layers is doing.
+type UploadStatus struct {
+	// grants is how often the controller has granted upload rights for the image, 1 to 30.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Grants int32 `json:"grants,omitempty"`
+
+	// grantsSinceProgress is how many of the grants were made since the repository had a further layer, 1 to 30. The
+	// controller grants no more when a layer takes longer than it would over a line of 8 Mbit/s, or longer than one
+	// grant if it is small.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	GrantsSinceProgress int32 `json:"grantsSinceProgress,omitempty"`
+
+	// missingLayers is the smallest number of layers that the repository has lacked at a grant.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=256
+	MissingLayers int32 `json:"missingLayers,omitempty"`
+}
+
 // BuilderReference names the environment that builds the image of a hash.
 type BuilderReference struct {
 	// name is the name of the builder's DevcontainerImage.

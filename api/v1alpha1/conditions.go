@@ -204,8 +204,8 @@ const (
 	// ReasonBuilderLost: the runner did not renew its build lease in time, so another environment may build. Check
 	// whether the builder's machine is running.
 	ReasonBuilderLost = "BuilderLost"
-	// ReasonUploadTimedOut: the runner did not upload the layers within the deadline. Use the image where it was
-	// built, and find out why the upload is slow. The next environment builds again.
+	// ReasonUploadTimedOut: the upload rights ended: the runner completed no further layer, or did not end within 6
+	// hours. Use the image where it was built, and find out why the upload is slow. The next environment builds again.
 	ReasonUploadTimedOut = "UploadTimedOut"
 	// ReasonNotBuilder: the report came from an environment that is not the builder, or no longer is. Use the image
 	// where it was built.

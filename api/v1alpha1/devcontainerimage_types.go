@@ -240,9 +240,15 @@ type DevcontainerImageStatus struct {
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
 	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
-	// from the check of the report to the end of the request.
+	// from the check of the report to the end of the request. While the upload advances, the controller replaces the
+	// password in the Secret three minutes before it stops working.
 	// +optional
 	PushCredentials *CredentialReference `json:"pushCredentials,omitempty"`
+
+	// upload is how the upload of missingLayers is doing. The controller grants rights to it for 15 minutes, and again
+	// while it advances, for up to 6 hours.
+	// +optional
+	Upload *UploadStatus `json:"upload,omitempty"`
 
 	// finishedAt is when the request was finished. ttlSecondsAfterFinished counts from it.
 	// +optional

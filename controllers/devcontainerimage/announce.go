@@ -21,7 +21,7 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 		}
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "BecameBuilder", "Build", "environment %s builds the image", image.Spec.EnvironmentID)
 	}
-	if before.PushCredentials == nil && after.PushCredentials != nil {
+	if granted := after.PushCredentials; granted != nil && (before.PushCredentials == nil || !before.PushCredentials.ExpiresAt.Equal(&granted.ExpiresAt)) {
 		metric.Grants.WithLabelValues(image.Namespace, v1alpha1.CredentialsPush).Inc()
 		metric.CredentialSeconds.WithLabelValues(v1alpha1.CredentialsPush).Observe(after.PushCredentials.ExpiresAt.Sub(r.AWSClock.Now()).Seconds())
 		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "UploadGranted", "Grant", "upload rights exist until %s", after.PushCredentials.ExpiresAt.UTC().Format(time.RFC3339))

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
@@ -23,15 +21,15 @@ func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Im
 	if err != nil {
 		return ending{}, err
 	}
-	if !r.uploadIsNews(p) {
-		return r.awaitUpload(ctx, p)
+	if !p.uploadIsNews() && p.uploadLeft() > renewBefore {
+		return p.awaitUpload()
 	}
 	missing, err := r.missingLayers(ctx, p, repository, built)
 	if err != nil {
 		return ending{}, err
 	}
 	if len(missing) > 0 {
-		return r.askFor(ctx, p, repository, missing)
+		return r.askFor(ctx, p, repository, built, missing)
 	}
 	return r.put(ctx, p, repository, built)
 }
@@ -47,41 +45,6 @@ func (r *Reconciler) missingLayers(ctx context.Context, p *pass, repository *v1a
 		return nil, fmt.Errorf("check layers: %w", err)
 	}
 	return missing, nil
-}
-
-// uploadIsNews reports whether the layers must be checked: for the first time, or after another upload.
-func (r *Reconciler) uploadIsNews(p *pass) bool {
-	return p.status.PushCredentials == nil || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
-}
-
-// askFor asks the runner to upload layers within the deadline of its upload rights.
-func (r *Reconciler) askFor(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, missing []string) (ending, error) {
-	p.status.MissingLayers = missing
-	p.status.ObservedUploadAttempt = ptr.To(ptr.Deref(p.image.Spec.UploadAttempt, 0))
-	if p.status.PushCredentials == nil {
-		if meta.FindStatusCondition(p.image.Status.Conditions, v1alpha1.ConditionPushCredentialsRemoved) != nil {
-			return r.timeOut(ctx, p)
-		}
-		if err := r.grantPush(ctx, p, repository); err != nil {
-			return ending{}, err
-		}
-	}
-	return r.awaitUpload(ctx, p)
-}
-
-// awaitUpload waits for the runner until the deadline.
-func (r *Reconciler) awaitUpload(ctx context.Context, p *pass) (ending, error) {
-	left := p.status.PushCredentials.ExpiresAt.Sub(p.awsNow)
-	if left <= 0 {
-		return r.timeOut(ctx, p)
-	}
-	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, left),
-		"the runner is uploading %d layers", len(p.status.MissingLayers))
-}
-
-func (r *Reconciler) timeOut(ctx context.Context, p *pass) (ending, error) {
-	message := fmt.Sprintf("the runner did not upload the layers within %s", pushDuration)
-	return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonUploadTimedOut, message: message})
 }
 
 // put signs the image and publishes it by one PutImage with the hash that the controller knows as its tag. The first image wins,
@@ -121,7 +84,7 @@ func (r *Reconciler) askAgain(ctx context.Context, p *pass, repository *v1alpha1
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
 			"ECR does not show all uploaded layers yet")
 	}
-	return r.askFor(ctx, p, repository, missing)
+	return r.askFor(ctx, p, repository, built, missing)
 }
 
 // taken handles a tag that exists already: the image is this build's, or must be replaced, or another's image was

@@ -22,8 +22,8 @@ func pushSecretName(image *v1alpha1.DevcontainerImage) string {
 	return "imagecache-push-" + string(image.UID)
 }
 
-// grantPush creates upload rights for the project's repository. They allow only the upload of layers, begin after the
-// build has ended, and are created once for one report.
+// grantPush creates upload rights for the project's repository, or replaces those that end soon. They allow only the
+// upload of layers, and begin after the build has ended.
 func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) error {
 	if p.runner.Status.PushRoleARN == "" {
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)

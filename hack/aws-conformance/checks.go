@@ -35,6 +35,7 @@ var checks = []check{
 	{name: "a describe right after a create", belief: "a new repository can be described within two minutes", run: describeAfterCreate},
 	{name: "the packed size of the longest policies", belief: "the longest session policies that this project makes fit", run: packedSize},
 	{name: "PutImage of another principal's layers", belief: "whoever may PutImage may name layers that somebody else uploaded", run: putOthersLayers},
+	{name: "an upload over two passwords", belief: "an upload goes on with another password, and the registry tells the byte that it expects", run: resumedUpload},
 	{name: "no manifest with upload rights", belief: "a password of a session that may only upload layers puts no manifest", run: noManifestWithUploadRights},
 	{name: "policy variables in the role's policy", belief: "a role's policy reaches the repository that the session's tag names, and no other", run: policyVariables},
 	{name: "a session policy through a registry password", belief: "a registry password is limited by the policy of the session that asked for it", run: sessionPolicyThroughPassword},

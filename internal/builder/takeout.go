@@ -104,7 +104,9 @@ func (i takenImage) Prove(ctx context.Context) error { return i.taken.Prove(ctx)
 // Prove compares with the image's diff IDs those layers of a saved image that were not compared yet: an image that has
 // such layers has a method Prove. An image must not be published before.
 func Prove(ctx context.Context, saved v1.Image) error {
-	if image, ok := saved.(interface{ Prove(ctx context.Context) error }); ok {
+	if image, ok := saved.(interface {
+		Prove(ctx context.Context) error
+	}); ok {
 		return image.Prove(ctx)
 	}
 	return nil

@@ -54,6 +54,8 @@ type Image struct {
 	ConfigDigest string
 	// Blobs are the digests of the configuration and of all layers, each once.
 	Blobs []string
+	// BlobBytes are the sizes of Blobs in bytes, as the manifest states them.
+	BlobBytes map[string]int64
 	// Layers are the digests of the layers, in their order.
 	Layers       []string
 	SizeBytes    int64
@@ -284,13 +286,14 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 		SizeBytes:    manifest.Config.Size,
 		BuildSeconds: buildSeconds,
 	}
-	seen := map[string]bool{image.ConfigDigest: true}
+	image.BlobBytes = map[string]int64{image.ConfigDigest: manifest.Config.Size}
 	image.Blobs = append(image.Blobs, image.ConfigDigest)
 	for _, layer := range manifest.Layers {
 		image.SizeBytes += layer.Size
 		image.Layers = append(image.Layers, layer.Digest.String())
-		if digest := layer.Digest.String(); !seen[digest] {
-			seen[digest] = true
+		digest := layer.Digest.String()
+		if _, seen := image.BlobBytes[digest]; !seen {
+			image.BlobBytes[digest] = layer.Size
 			image.Blobs = append(image.Blobs, digest)
 		}
 	}

@@ -67,7 +67,9 @@ func TestCheckDescribesAnImage(t *testing.T) {
 	}
 	want := &Image{
 		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
-		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, Layers: []string{layerDigest}, SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
+		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, Layers: []string{layerDigest},
+		BlobBytes: map[string]int64{ocidigest.FromBytes(report.Config).String(): int64(len(report.Config)), layerDigest: 1000},
+		SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
 	if diff := cmp.Diff(want, image); diff != "" {
 		t.Error(diff)

@@ -25,7 +25,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/registrylogin"
 )
 
 // fault answers a request of a registry's storage, or leaves it to the storage.
@@ -43,6 +45,9 @@ type published struct {
 	fault atomic.Pointer[fault]
 	// signature is what the storage accepts.
 	signature atomic.Int64
+	// password is what the registry accepts, and refused how many requests it has refused.
+	password atomic.Pointer[string]
+	refused  atomic.Int64
 }
 
 // breaks lets a fault answer requests from now on.
@@ -54,6 +59,7 @@ const layerBytes = 5<<20 + 17
 func publish(t *testing.T) *published {
 	t.Helper()
 	p := &published{}
+	p.password.Store(&login.Password)
 	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
@@ -71,9 +77,15 @@ func publish(t *testing.T) *published {
 	}))
 	t.Cleanup(storage.Close)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != login.Username || password != login.Password {
+		user, password, _ := r.BasicAuth()
+		if user != login.Username {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if password != *p.password.Load() {
+			p.refused.Add(1)
+			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/sha256:") {
@@ -432,6 +444,51 @@ func TestAnAddressThatExpiredIsAskedForAgain(t *testing.T) {
 		if err := p.take(t, r, layer); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestAPullGoesOnWithANewPassword pulls for longer than the password and the addresses of the layers last.
+func TestAPullGoesOnWithANewPassword(t *testing.T) {
+	p := publish(t)
+	second, reads := "the second", atomic.Int64{}
+	read := func(context.Context) ([]byte, error) {
+		reads.Add(1)
+		return dockerconfig.Encode(dockerconfig.Login{
+			Registry: p.reference.Context().RegistryStr(), Username: login.Username, Password: second,
+		})
+	}
+	content, err := dockerconfig.Encode(dockerconfig.Login{
+		Registry: p.reference.Context().RegistryStr(), Username: login.Username, Password: login.Password,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := registrylogin.New(p.reference.Context().RegistryStr(), content, read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Start(t.Context(), p.reference, renewed, UnknownStore, Watch{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	first := p.requests.Load()
+	p.breaks(func(w http.ResponseWriter, _ *http.Request, number int64) bool {
+		if number != first+3 {
+			return false
+		}
+		p.password.Store(&second)
+		p.signature.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	for layer := range p.layers {
+		if err := p.take(t, r, layer); err != nil {
+			t.Error(err)
+		}
+	}
+	if p.refused.Load() == 0 || reads.Load() != 1 {
+		t.Errorf("%d requests were refused, and the Secret was read %d times, want once", p.refused.Load(), reads.Load())
 	}
 }
 

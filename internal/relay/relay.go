@@ -32,6 +32,7 @@ import (
 
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/ranges"
+	"imagecache.dev/internal/registrylogin"
 )
 
 // user is the user name of the relay's login.
@@ -84,7 +85,7 @@ type Watch struct {
 }
 
 // Start reads the manifest of an image, and serves the image until Close, for an engine with a store. ctx applies to
-// all requests to the image's registry.
+// all requests to the image's registry. If auth is a registrylogin.Login, its password may be replaced meanwhile.
 func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, store Store, watch Watch) (*Relay, error) {
 	r := &Relay{
 		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},
@@ -111,8 +112,10 @@ func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, sto
 // read reads the manifest, and decides what clients get.
 func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store) error {
 	repository := r.image.Context()
-	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth,
-		transport.NewRetry(remote.DefaultTransport), []string{repository.Scope(transport.PullScope)})
+	base := transport.NewRetry(registrylogin.Through(auth, remote.DefaultTransport))
+	authenticated, err := transport.NewWithContext(
+		ctx, repository.Registry, auth, base, []string{repository.Scope(transport.PullScope)},
+	)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/message"
+	"imagecache.dev/internal/registrylogin"
 	"imagecache.dev/internal/relay"
 	"imagecache.dev/internal/tempfolder"
 )
@@ -57,11 +58,15 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	auth, err := dockerconfig.Authenticator(secret, image.Context().RegistryStr())
+	// A build may need a layer when the password of its start has ended.
+	read := func(ctx context.Context) ([]byte, error) {
+		return cluster.CredentialSecret(ctx, p.runner.Client, p.runner.Namespace, offered.SecretName)
+	}
+	registry, err := registrylogin.New(image.Context().RegistryStr(), secret, read)
 	if err != nil {
 		return nil, err
 	}
-	through, err := relay.Start(ctx, image, auth, relay.UnknownStore, relay.Watch{})
+	through, err := relay.Start(ctx, image, registry, relay.UnknownStore, relay.Watch{})
 	if err != nil {
 		return nil, err
 	}

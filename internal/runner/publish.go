@@ -6,20 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
-	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
-	"imagecache.dev/internal/transfer"
 )
 
 // buildAndPublish builds as the one builder of the hash, and publishes. After the build no failure stops the
@@ -183,7 +178,11 @@ func (p *preparation) followPublication(
 			step.failed(next.Why)
 			return errors.New(next.Why)
 		case publishUpload:
-			if err := p.uploadMissing(ctx, current, built); err != nil {
+			err := p.uploadMissing(ctx, current, built, attempt)
+			if errors.Is(err, errPublicationOver) {
+				continue // the status tells how
+			}
+			if err != nil {
 				step.failed(causeOr(ctx, err).Error())
 				p.lastReport(ctx, lease.Release)
 				return err
@@ -206,41 +205,6 @@ func (p *preparation) followPublication(
 		case <-p.watch.Changed():
 		}
 	}
-}
-
-// uploadMissing uploads the blobs that the status lists.
-func (p *preparation) uploadMissing(ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate) error {
-	repository, err := name.NewRepository(image.Status.RepositoryURI)
-	if err != nil {
-		return fmt.Errorf("upload image: %w", err)
-	}
-	secret, err := cluster.CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PushCredentials.SecretName)
-	if err != nil {
-		return err
-	}
-	auth, err := dockerconfig.Authenticator(secret, repository.RegistryStr())
-	if err != nil {
-		return err
-	}
-	blobs := make([]v1.Layer, 0, len(image.Status.MissingLayers))
-	for _, digest := range image.Status.MissingLayers {
-		blob, known := built.blobs[digest]
-		if !known {
-			return fmt.Errorf("upload image: the cache asks for %s, which is not part of this image", digest)
-		}
-		blobs = append(blobs, blob)
-	}
-	step := p.steps.start("Upload", fmt.Sprintf("Uploading %d of %d blobs", len(blobs), len(built.blobs)))
-	bytes, err := transfer.Upload(ctx, repository, auth, blobs, step.progress)
-	if err == nil {
-		err = builder.Prove(ctx, p.saved.Image)
-	}
-	if err != nil {
-		step.failed(causeOr(ctx, err).Error())
-		return err
-	}
-	step.finished(fmt.Sprintf("Uploaded %d of %d blobs, %s", len(blobs), len(built.blobs), megabytes(bytes)))
-	return nil
 }
 
 // causeOr returns why ctx ended, if an error comes from that.

@@ -7,13 +7,14 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cluster"
-	"imagecache.dev/internal/dockerconfig"
+	"imagecache.dev/internal/registrylogin"
 )
 
 // pull pulls the cached image into the engine's store under the request's name, and reports the result. If the pull
@@ -65,24 +66,46 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 // pull is one transfer of an image from the cache.
 type pull struct {
 	reference, name string
-	secret          []byte // a Docker configuration with our credentials
-	trust           *trust // nil trusts every image
+	secret          []byte             // a Docker configuration with our credentials
+	read            registrylogin.Read // what replaced secret; nil if nothing does
+	trust           *trust             // nil trusts every image
 	output          io.Writer
 	progress        func(done, total int64)
 	extracting      func(done, total int64) // instead of progress, while the engine takes no bytes
 
+	login *registrylogin.Login // of source
 	// done of total bytes came from the registry. Both are zero if that is unknown.
 	done, total int64
 }
 
-// source returns the image in its registry, with the credentials for it.
-func (p *pull) source() (name.Digest, authn.Authenticator, error) {
+// source returns the image in its registry, with the login to it.
+func (p *pull) source() (name.Digest, *registrylogin.Login, error) {
 	digest, err := name.NewDigest(p.reference)
 	if err != nil {
 		return digest, nil, fmt.Errorf("pull image: %w", err)
 	}
-	auth, err := dockerconfig.Authenticator(p.secret, digest.Context().RegistryStr())
-	return digest, auth, err
+	if p.login == nil {
+		if p.login, err = registrylogin.New(digest.Context().RegistryStr(), p.secret, p.read); err != nil {
+			return digest, nil, err
+		}
+	}
+	return digest, p.login, nil
+}
+
+// fromRegistry returns the image as its registry has it.
+func (p *pull) fromRegistry(ctx context.Context) (v1.Image, error) {
+	digest, login, err := p.source()
+	if err != nil {
+		return nil, err
+	}
+	image, err := remote.Image(
+		digest, remote.WithContext(ctx), remote.WithAuth(login),
+		remote.WithTransport(registrylogin.Through(login, remote.DefaultTransport)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("pull image: %w", err)
+	}
+	return image, nil
 }
 
 // text describes what was pulled. sizeBytes is the image's size according to the cache, if known.
@@ -101,10 +124,13 @@ func (p *pull) text(sizeBytes *int64) string {
 func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.DevcontainerImage, step *running) (*pull, error) {
 	var secret []byte
 	var trusted *trust
+	// The manager replaces the password in the Secret before it ends. A pull may take longer than it lasts.
+	read := func(ctx context.Context) ([]byte, error) {
+		return cluster.CredentialSecret(ctx, p.runner.Client, image.Namespace, image.Status.PullCredentials.SecretName)
+	}
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		name := image.Status.PullCredentials.SecretName
-		secret, err = cluster.CredentialSecret(both, p.runner.Client, image.Namespace, name)
+		secret, err = read(both)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -117,8 +143,8 @@ func (p *preparation) pullImage(ctx context.Context, image *v1alpha1.Devcontaine
 	output := &outputLines{events: p.steps.events, step: step.name}
 	defer output.flush()
 	got := &pull{
-		reference: image.Status.Image.Reference, name: p.localName, secret: secret, trust: trusted, output: output,
-		progress: step.progress, extracting: step.extracting,
+		reference: image.Status.Image.Reference, name: p.localName, secret: secret, read: read, trust: trusted,
+		output: output, progress: step.progress, extracting: step.extracting,
 	}
 	return got, p.store.pull(ctx, got)
 }

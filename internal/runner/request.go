@@ -38,7 +38,8 @@ type Request struct {
 	WaitTimeout   time.Duration
 	// BuildTimeout limits a build. Zero means no limit.
 	BuildTimeout time.Duration
-	// PublishTimeout limits the time from the end of the build to the published image.
+	// PublishTimeout limits the time from the end of the build to the published image. The manager ends an upload
+	// earlier that does not advance.
 	PublishTimeout time.Duration
 	// BuildWithoutCluster allows a build here if the cluster can't be reached.
 	BuildWithoutCluster bool
@@ -46,8 +47,9 @@ type Request struct {
 
 // Defaults of a Request.
 const (
-	DefaultLookupTimeout  = 15 * time.Second
-	DefaultPublishTimeout = 15 * time.Minute
+	DefaultLookupTimeout = 15 * time.Second
+	// DefaultPublishTimeout is how long the manager grants upload rights at most.
+	DefaultPublishTimeout = 6 * time.Hour
 )
 
 // triggers are all triggers of the API.

@@ -7,12 +7,12 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/imagelayout"
+	"imagecache.dev/internal/registrylogin"
 	"imagecache.dev/internal/relay"
 	"imagecache.dev/internal/transfer"
 )
@@ -43,19 +43,28 @@ func (s EngineStore) pull(ctx context.Context, p *pull) error {
 		return err
 	}
 	p.done, p.total = 0, 0 // the number of bytes is unknown
-	image, auth, err := p.source()
+	image, login, err := p.source()
 	if err != nil {
 		return err
 	}
-	if err := s.pullAs(ctx, p.reference, p.name, p.secret, p.output); err != nil {
+	if err := s.pullDirectly(ctx, p, login); err != nil {
 		return err
 	}
-	return s.complete(ctx, p, pulled{
-		digest: image.DigestStr(), passed: nothing,
-		image: func(ctx context.Context) (v1.Image, error) {
-			return remote.Image(image, remote.WithContext(ctx), remote.WithAuth(auth))
-		},
-	})
+	return s.complete(ctx, p, pulled{digest: image.DigestStr(), passed: nothing, image: p.fromRegistry})
+}
+
+// pullDirectly lets the engine pull from the registry. The engine reads our login once, and may take longer than the
+// password lasts. Where it fails and the password was replaced meanwhile, it pulls again with the new one, and leaves
+// out the layers that it has. That ends: the manager replaces a password about every 40 minutes.
+func (s EngineStore) pullDirectly(ctx context.Context, p *pull, login *registrylogin.Login) error {
+	for {
+		content, password := login.Current()
+		err := s.pullAs(ctx, p.reference, p.name, content, p.output)
+		if err == nil || ctx.Err() != nil || !login.Renew(ctx, password) {
+			return err
+		}
+		_, _ = fmt.Fprintln(p.output, "The password was replaced during the pull; pulling again with the new one")
+	}
 }
 
 // relayError is why a pull through a relay failed. The engine may still be able to pull directly.
@@ -78,12 +87,12 @@ func relayStore(engine builder.Engine) relay.Store {
 
 // pullRelayed pulls through a relay, which has ended afterwards. The error is a *relayError if nothing was pulled.
 func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
-	image, auth, err := p.source()
+	image, login, err := p.source()
 	if err != nil {
 		return err
 	}
 	watch := relay.Watch{Progress: p.progress, Idle: p.extracting}
-	through, err := relay.Start(ctx, image, auth, relayStore(s.Engine), watch)
+	through, err := relay.Start(ctx, image, login, relayStore(s.Engine), watch)
 	if err != nil {
 		return &relayError{err}
 	}
@@ -94,11 +103,11 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 	if s.loadAbove(ctx, p, through) {
 		return nil
 	}
-	login, err := through.DockerConfig()
+	config, err := through.DockerConfig()
 	if err != nil {
 		return &relayError{err}
 	}
-	if err := s.pullAs(ctx, through.Reference(), p.name, login, nil); err != nil {
+	if err := s.pullAs(ctx, through.Reference(), p.name, config, nil); err != nil {
 		return &relayError{err}
 	}
 	p.done, p.total = through.Bytes()
@@ -159,13 +168,9 @@ func (s EngineStore) shown(name string) string { return name }
 type LayoutStore struct{ Folder string }
 
 func (s LayoutStore) pull(ctx context.Context, p *pull) error {
-	digest, auth, err := p.source()
+	image, err := p.fromRegistry(ctx)
 	if err != nil {
 		return err
-	}
-	image, err := remote.Image(digest, remote.WithContext(ctx), remote.WithAuth(auth))
-	if err != nil {
-		return fmt.Errorf("pull image: %w", err)
 	}
 	if err := p.trust.checkImage(image); err != nil {
 		return err

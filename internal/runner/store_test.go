@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,15 +30,15 @@ import (
 func pullOf(t *testing.T) (wanted *pull, image v1.Image, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
-	wanted, image = pullFrom(t, func(http.ResponseWriter, string) bool {
+	wanted, image = pullAnswered(t, func(http.ResponseWriter, string) bool {
 		asked.Add(1)
 		return false
 	})
 	return wanted, image, asked
 }
 
-// pullFrom is a pull of a published image of three layers, from a registry where blob may answer a request for a blob.
-func pullFrom(
+// pullAnswered is a pull of a published image of three layers, from a registry where blob may answer a request for a blob.
+func pullAnswered(
 	t *testing.T, blob func(w http.ResponseWriter, digest string) (answered bool),
 ) (wanted *pull, image v1.Image) {
 	t.Helper()
@@ -157,15 +159,18 @@ func (e *watched) Pull(ctx context.Context, reference, dockerConfigDir string, l
 	return e.Engine.Pull(ctx, reference, dockerConfigDir, logs)
 }
 
+// firstFails is what an engine on another machine says, whose loopback is another one.
+func firstFails(pulls int) error {
+	if pulls == 1 {
+		return errors.New("dial tcp: connection refused")
+	}
+	return nil
+}
+
 func TestAnEngineThatCanNotReachTheRelayPullsByItself(t *testing.T) {
 	wanted, _, _ := pullOf(t)
 	engine, _ := embeddedEngine(t)
-	away := &watched{Engine: engine, before: func(pulls int) error {
-		if pulls == 1 { // it is on another machine, whose loopback is another one
-			return errors.New("dial tcp: connection refused")
-		}
-		return nil
-	}}
+	away := &watched{Engine: engine, before: firstFails}
 	if err := (EngineStore{away}).pull(t.Context(), wanted); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +186,7 @@ func TestAPullThatBreaksInTheRelayIsDoneByTheEngine(t *testing.T) {
 	var last atomic.Value // the layer that the registry does not give to the relay
 	last.Store("")
 	var refused atomic.Int32
-	wanted, image := pullFrom(t, func(w http.ResponseWriter, digest string) bool {
+	wanted, image := pullAnswered(t, func(w http.ResponseWriter, digest string) bool {
 		if digest != last.Load() {
 			return false
 		}
@@ -226,6 +231,62 @@ func TestAPullThatBreaksInTheRelayIsDoneByTheEngine(t *testing.T) {
 	if got, err := stored.ConfigName(); got != want || err != nil {
 		t.Errorf("pulled %s, %v, want %s", got, err, want)
 	}
+}
+
+// TestAnEngineThatPullsByItselfGetsTheNewPassword replaces the password while the engine pulls: the engine read the old
+// one when it began.
+func TestAnEngineThatPullsByItselfGetsTheNewPassword(t *testing.T) {
+	for name, test := range map[string]struct {
+		secrets []string // what the Secret has at each reading
+		pulls   int
+		works   bool
+	}{
+		"replaced":                  {[]string{"second"}, 3, true},
+		"replaced twice":            {[]string{"second", "third"}, 4, true},
+		"not replaced":              {[]string{"password"}, 2, false},
+		"replaced, and still fails": {[]string{"second", "second"}, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wanted, _, _ := pullOf(t)
+			engine, _ := embeddedEngine(t)
+			host, _, _ := strings.Cut(wanted.reference, "/")
+			reads := 0
+			wanted.read = func(context.Context) ([]byte, error) {
+				reads++
+				return json.Marshal(map[string]any{"auths": map[string]any{host: map[string]any{
+					"auth": []byte("AWS:" + test.secrets[min(reads, len(test.secrets))-1]),
+				}}})
+			}
+			away := &expired{watched: watched{Engine: engine, before: firstFails}, takes: "nothing"}
+			if test.works {
+				away.takes = test.secrets[len(test.secrets)-1]
+			}
+			err := (EngineStore{away}).pull(t.Context(), wanted)
+			if (err == nil) != test.works || len(away.pulls) != test.pulls {
+				t.Errorf("%d pulls, want %d; error %v", len(away.pulls), test.pulls, err)
+			}
+		})
+	}
+}
+
+// expired is an engine on another machine whose pulls take so long that only one password works at their end.
+type expired struct {
+	watched
+	takes string
+}
+
+func (e *expired) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
+	if len(e.pulls) > 0 { // the first is that of the relay
+		content, err := os.ReadFile(filepath.Join(dockerConfigDir, "config.json"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(content), base64.StdEncoding.EncodeToString([]byte("AWS:"+e.takes))) {
+			e.pulls = append(e.pulls, reference)
+			return errors.New("denied: your authorization token has expired")
+		}
+	}
+	return e.watched.Pull(ctx, reference, dockerConfigDir, logs)
 }
 
 func TestAPullIntoAFolderTellsHowFarItIs(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/provenance"
@@ -73,13 +72,13 @@ func (t *trust) checkImage(image v1.Image) error {
 
 // checkBefore checks the image of a pull that no relay serves, unless it was checked.
 func (p *pull) checkBefore(ctx context.Context) error {
-	digest, auth, err := p.source()
+	digest, _, err := p.source()
 	if err != nil || p.trust == nil || p.trust.keys == nil || p.trust.checked == digest.DigestStr() {
 		return err
 	}
-	image, err := remote.Image(digest, remote.WithContext(ctx), remote.WithAuth(auth))
+	image, err := p.fromRegistry(ctx)
 	if err != nil {
-		return fmt.Errorf("pull image: %w", err)
+		return err
 	}
 	return p.trust.checkImage(image)
 }

@@ -28,14 +28,14 @@ func (m *meter) count(bytes int64) {
 	}
 }
 
-// meteredLayer counts the bytes of a layer that are read for a transfer. HTTP may go on reading for a try that has
-// failed, so only the last reader counts.
+// meteredLayer counts the bytes of a layer that are read for a transfer. A reader may still read when another one has
+// begun, so only the last reader counts.
 type meteredLayer struct {
 	v1.Layer
 	meter *meter
 
 	mu   sync.Mutex
-	last *meteredReader // nil when the layer is complete
+	last *meteredReader
 	read int64
 }
 
@@ -57,19 +57,6 @@ func (l *meteredLayer) Compressed() (io.ReadCloser, error) {
 func (l *meteredLayer) add(bytes int64) {
 	l.read += bytes
 	l.meter.count(bytes)
-}
-
-// complete counts the bytes that the other side already had.
-func (l *meteredLayer) complete() error {
-	size, err := l.Size()
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = nil
-	l.add(size - l.read)
-	return nil
 }
 
 type meteredReader struct {

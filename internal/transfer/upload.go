@@ -1,10 +1,13 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -13,95 +16,168 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
+
+	"imagecache.dev/internal/registrylogin"
 )
 
 const (
-	// uploads is how many blobs are uploaded concurrently.
-	uploads = 4
-	// uploadTries is how often a blob is tried at most, and uploadPause the pause before its second try.
+	// uploadTries is how often a blob is tried at most without getting further, and uploadPause the pause before the
+	// second of these tries.
 	uploadTries = 6
 	uploadPause = time.Second
+	// chunkBytes is how much of a blob one request sends: a multiple of ECR's parts of 10 MiB, so that the end of a
+	// request is the end of a part (https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html). Over a
+	// slow line, 8 Mbit/s, it takes 84 s, and over a fast one the pauses between requests do not count.
+	chunkBytes = 80 << 20
+	// stallTimeout limits the time in which the connection takes no byte of a blob, or answers nothing to the last one.
+	stallTimeout = 2 * time.Minute
 )
 
-// Upload uploads blobs to a repository, except those that it already has. It tries a blob up to six times, with pauses
-// of 1, 2, 4, 8 and 16 seconds, each time from its first byte: after a broken connection and after an answer that a
-// later try may change (408, 429, 5xx). Every other answer ends the upload at once. Upload returns with the first
-// blob that fails, or as soon as ctx ends.
+// Upload uploads blobs to a repository, except those that it already has, the smallest first. A large blob is sent in
+// chunks. After a broken connection, and after an answer that a later try may change (408, 429, 5xx), a blob goes on at
+// the byte that the registry has, if the registry still knows the upload, or otherwise at its first byte. It is tried
+// up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds. Every other answer ends the upload
+// at once. Upload returns with the first blob that fails, or as soon as ctx ends.
 //
-// progress is called with bytes, one call at a time, and may be nil. A failed try takes its bytes back: done may fall.
-// Upload returns the size of all blobs in bytes, those that the repository had included.
+// If auth is a registrylogin.Login, the password may be replaced meanwhile: uploads that were begun with the old one
+// go on with the new one. A refusal of a password that worked before counts as a broken connection.
+//
+// progress is called with bytes, one call at a time, and may be nil. A broken connection takes bytes back that the
+// registry does not have: done may fall. Upload returns the size of all blobs in bytes, those that the repository had
+// included.
 func Upload(
 	ctx context.Context, repository name.Repository, auth authn.Authenticator, blobs []v1.Layer,
 	progress func(done, total int64),
 ) (bytes int64, err error) {
-	sending := &upload{repository: repository, auth: auth, pause: uploadPause, meter: meter{progress: progress}}
+	sending := newUpload(repository, auth, progress)
 	err = sending.run(ctx, blobs)
 	return sending.meter.total, err
 }
 
-// upload is one call of Upload. Its meter counts the bytes of all blobs: those that a failed try sent count until the
-// next try begins, and those of a blob that the repository has count at once.
+// upload is one call of Upload. Its meter counts the bytes of all blobs; those of a blob that the repository has count
+// at once.
 type upload struct {
 	repository name.Repository
 	auth       authn.Authenticator
 	// pause is the pause before the second try. It doubles before each further try.
 	pause time.Duration
+	chunk int64
+	stall time.Duration
 	meter meter
+	sent  atomic.Int64 // bytes, those that are sent again included
+	// worked is set when the registry has accepted the password for an upload.
+	worked atomic.Bool
+
+	connecting sync.Mutex
+	client     *http.Client // nil until the registry has answered
+
+	mu      sync.Mutex
+	running map[*blobUpload]bool
+	ended   chan struct{} // has a value when a blob has ended
+}
+
+func newUpload(repository name.Repository, auth authn.Authenticator, progress func(done, total int64)) *upload {
+	return &upload{
+		repository: repository, auth: auth, pause: uploadPause, chunk: chunkBytes, stall: stallTimeout,
+		meter: meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
+	}
 }
 
 // run uploads all blobs, or returns the first error that a retry does not help.
 func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
-	for _, blob := range blobs {
-		size, err := blob.Size()
-		if err != nil {
-			return fmt.Errorf("upload image: %w", err)
+	queue, err := u.queue(blobs)
+	if err != nil {
+		return fmt.Errorf("upload image: %w", err)
+	}
+	began := time.Now()
+	group, all := errgroup.WithContext(ctx)
+	for _, next := range queue {
+		if !u.admit(all, next, began) {
+			break
 		}
-		u.meter.total += size
+		group.Go(func() error {
+			defer u.leave(next)
+			return next.run(all)
+		})
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(uploads)
-	for _, blob := range blobs {
-		group.Go(func() error { return u.blob(ctx, blob) })
+	err = group.Wait()
+	if err == nil {
+		err = context.Cause(ctx)
 	}
-	if err := group.Wait(); err != nil {
+	if err != nil {
 		return fmt.Errorf("upload image: %w", err)
 	}
 	return nil
 }
 
-// once leaves trying again to upload.blob. Otherwise go-containerregistry would try each request and each blob three
-// times within each of our tries.
-var once = remote.WithRetryPredicate(func(error) bool { return false })
-
-func (u *upload) blob(ctx context.Context, blob v1.Layer) error {
-	metered := &meteredLayer{Layer: blob, meter: &u.meter}
-	pause := u.pause
-	for try := 1; ; try++ {
-		err := remote.WriteLayer(u.repository, metered, remote.WithContext(ctx), remote.WithAuth(u.auth), once)
-		if err == nil {
-			return metered.complete()
+// queue returns the blobs in the order of their uploads. Blobs that are complete stay, even if the upload ends before
+// its time, so the smallest is the first.
+func (u *upload) queue(blobs []v1.Layer) ([]*blobUpload, error) {
+	queue := make([]*blobUpload, 0, len(blobs))
+	for _, blob := range blobs {
+		next, err := newBlobUpload(u, blob)
+		if err != nil {
+			return nil, err
 		}
-		if ctx.Err() != nil || try == uploadTries || !uploadAgain(err) {
-			return err
+		u.meter.total += next.size
+		queue = append(queue, next)
+	}
+	slices.SortStableFunc(queue, func(a, b *blobUpload) int { return cmp.Compare(a.size, b.size) })
+	return queue, nil
+}
+
+// admit waits until a blob may be uploaded beside the others. It returns false if ctx ended.
+func (u *upload) admit(ctx context.Context, next *blobUpload, began time.Time) bool {
+	ticker := time.NewTicker(time.Second) // the speed of the line changes
+	defer ticker.Stop()
+	for {
+		u.mu.Lock()
+		now := pace{running: len(u.running), sent: u.sent.Load(), elapsed: time.Since(began)}
+		for other := range u.running {
+			now.left += other.left()
+		}
+		admitted := ctx.Err() == nil && now.admits(next.size)
+		if admitted {
+			u.running[next] = true
+		}
+		u.mu.Unlock()
+		if admitted {
+			return true
 		}
 		select {
 		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
-			pause *= 2
+			return false
+		case <-u.ended:
+		case <-ticker.C:
 		}
 	}
 }
 
-// uploadAgain reports whether a retry may succeed. It can't if the registry named an error of the request.
-func uploadAgain(err error) bool {
-	var answered *transport.Error
-	if !errors.As(err, &answered) {
-		return true
+func (u *upload) leave(blob *blobUpload) {
+	u.mu.Lock()
+	delete(u.running, blob)
+	u.mu.Unlock()
+	select {
+	case u.ended <- struct{}{}:
+	default:
 	}
-	switch answered.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return true
+}
+
+// connect returns a client that authenticates to the registry. Trying again is left to blobUpload.run: the client
+// sends each request once, or twice where a password was replaced.
+func (u *upload) connect(ctx context.Context) (*http.Client, error) {
+	u.connecting.Lock()
+	defer u.connecting.Unlock()
+	if u.client != nil {
+		return u.client, nil
 	}
-	return answered.StatusCode >= http.StatusInternalServerError
+	authenticated, err := transport.NewWithContext(
+		ctx, u.repository.Registry, u.auth, registrylogin.Through(u.auth, remote.DefaultTransport),
+		[]string{u.repository.Scope(transport.PushScope)},
+	)
+	if err != nil {
+		return nil, err
+	}
+	u.client = &http.Client{Transport: authenticated}
+	return u.client, nil
 }

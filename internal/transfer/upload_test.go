@@ -33,6 +33,13 @@ func someLayers(t *testing.T, count int, size int64) []v1.Layer {
 	return layers
 }
 
+// quick returns an upload that does not wait between its tries.
+func quick(repository name.Repository, auth authn.Authenticator) *upload {
+	sending := newUpload(repository, auth, nil)
+	sending.pause = time.Millisecond
+	return sending
+}
+
 func hasBlob(t *testing.T, repository name.Repository, layer v1.Layer) bool {
 	t.Helper()
 	digest, err := layer.Digest()
@@ -61,11 +68,12 @@ func TestUploadPutsAllBlobsAndTellsProgress(t *testing.T) {
 	layers := someLayers(t, 6, 50_000)
 	var mu sync.Mutex
 	var last, most int64
-	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond, meter: meter{progress: func(done, total int64) {
+	sending := quick(repository, authn.Anonymous)
+	sending.meter.progress = func(done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		last, most = max(last, done), total
-	}}}
+	}
 	if err := sending.run(context.Background(), layers); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +99,7 @@ func TestUploadGoesOnAfterABreak(t *testing.T) {
 	})
 	repository := testregistry.Repository(t, host)
 	layers := someLayers(t, 3, 200_000)
-	sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
+	sending := quick(repository, authn.Anonymous)
 	if err := sending.run(context.Background(), layers); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +142,7 @@ func TestUploadTriesSixTimesInAll(t *testing.T) {
 						return true
 					})
 					layers := someLayers(t, 1, 10_000)
-					sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+					sending := quick(testregistry.Repository(t, host), authn.Anonymous)
 					err := sending.run(context.Background(), layers)
 					if succeeds := failures < 6; succeeds != (err == nil) {
 						t.Errorf("error %v", err)
@@ -162,7 +170,7 @@ func TestUploadLeavesOutWhatTheRegistryHas(t *testing.T) {
 	repository := testregistry.Repository(t, host)
 	layers := someLayers(t, 2, 1000)
 	for range 2 {
-		sending := &upload{repository: repository, auth: authn.Anonymous, pause: time.Millisecond}
+		sending := quick(repository, authn.Anonymous)
 		if err := sending.run(context.Background(), layers); err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +190,7 @@ func TestUploadStopsWhereTheRegistryRefuses(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		return true
 	})
-	sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Millisecond}
+	sending := quick(testregistry.Repository(t, host), authn.Anonymous)
 	if err := sending.run(context.Background(), someLayers(t, 1, 1000)); err == nil {
 		t.Fatal("want an error")
 	}
@@ -201,7 +209,8 @@ func TestUploadEndsWithItsContext(t *testing.T) {
 		}
 		return false
 	})
-	sending := &upload{repository: testregistry.Repository(t, host), auth: authn.Anonymous, pause: time.Hour}
+	sending := quick(testregistry.Repository(t, host), authn.Anonymous)
+	sending.pause = time.Hour
 	if err := sending.run(ctx, someLayers(t, 2, 1000)); err == nil {
 		t.Fatal("want an error")
 	}

@@ -226,14 +226,17 @@ func TestRegistryUploadsInChunksAndResumes(t *testing.T) {
 		t.Fatalf("start: %d %q", res.StatusCode, where)
 	}
 	res, _ = distribution(t, s, "PATCH", where, pw, strings.NewReader("hello "), "Content-Range", "0-5")
-	if res.StatusCode != http.StatusAccepted || res.Header.Get("Range") != "0-5" {
+	if res.StatusCode != http.StatusCreated || res.Header.Get("Range") != "0-5" {
 		t.Errorf("first part: %d, range %q", res.StatusCode, res.Header.Get("Range"))
 	}
 	if res, body := distribution(t, s, "PATCH", where, pw, strings.NewReader("x"), "Content-Range", "3-3"); res.StatusCode != http.StatusRequestedRangeNotSatisfiable {
 		t.Errorf("a part out of order: %d %s", res.StatusCode, body)
 	}
-	if res, _ := distribution(t, s, "GET", where, pw, nil); res.StatusCode != http.StatusNoContent || res.Header.Get("Range") != "0-5" {
-		t.Errorf("status: %d, range %q", res.StatusCode, res.Header.Get("Range"))
+	if res, body := distribution(t, s, "PATCH", where, pw, strings.NewReader("hello"), "Content-Range", "0-4"); !strings.Contains(body, "First byte of the layer part is 0 instead of 6") {
+		t.Errorf("a part that begins before the last byte: %d, %s", res.StatusCode, body)
+	}
+	if res, _ := distribution(t, s, "GET", where, pw, nil); res.StatusCode != http.StatusNotFound {
+		t.Errorf("status: %d", res.StatusCode)
 	}
 	res, body := distribution(t, s, "PUT", where+"?digest="+digestOf("hello world"), pw, strings.NewReader("world"))
 	if res.StatusCode != http.StatusCreated {
@@ -305,7 +308,7 @@ func TestRegistryUploadNeedsEachOfItsActions(t *testing.T) {
 	if res, _ := distribution(t, s, "PATCH", where, initiate, strings.NewReader("x")); res.StatusCode != http.StatusForbidden {
 		t.Errorf("part without UploadLayerPart: %d", res.StatusCode)
 	}
-	if res, _ := distribution(t, s, "PATCH", where, part, strings.NewReader("x")); res.StatusCode != http.StatusAccepted {
+	if res, _ := distribution(t, s, "PATCH", where, part, strings.NewReader("x")); res.StatusCode != http.StatusCreated {
 		t.Errorf("part: %d", res.StatusCode)
 	}
 	if res, _ := distribution(t, s, "PUT", where+"?digest="+digestOf("x"), part, nil); res.StatusCode != http.StatusForbidden {

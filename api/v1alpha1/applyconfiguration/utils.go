@@ -70,6 +70,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.StackTagApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Tag"):
 		return &apiv1alpha1.TagApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("UploadStatus"):
+		return &apiv1alpha1.UploadStatusApplyConfiguration{}
 
 	}
 	return nil

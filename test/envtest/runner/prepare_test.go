@@ -351,6 +351,35 @@ func TestImageWhoseLayersAreOthersIsNotPublished(t *testing.T) {
 	}
 }
 
+// TestAnUploadEndsWithItsPublication ends the publication while the registry takes an upload and answers nothing.
+func TestAnUploadEndsWithItsPublication(t *testing.T) {
+	w := newWorld(t)
+	gate, open := w.gated(w.startRegistry())
+	defer open()
+	publish := w.publisher(gate, 1)
+	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		switch {
+		case image.Status.FinishedAt != nil:
+			return nil
+		case image.Status.PushCredentials == nil:
+			return publish(ctx, image)
+		}
+		status := image.Status.DeepCopy()
+		status.PushCredentials, status.MissingLayers, status.FinishedAt = nil, nil, ptr.To(metav1.Now())
+		status.Conditions = []metav1.Condition{
+			condition(v1alpha1.ConditionPublished, metav1.ConditionFalse, v1alpha1.ReasonUploadTimedOut, "no layer was complete"),
+		}
+		return status
+	})
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomeBuilt || result.Image == "" {
+		t.Errorf("result %+v", result)
+	}
+	if notice := w.noticedOnce(t); !strings.Contains(notice, "UploadTimedOut: no layer was complete") {
+		t.Errorf("notice %q", notice)
+	}
+}
+
 func TestPublishTimeoutStopsNobody(t *testing.T) {
 	w := newWorld(t)
 	w.control(func(ctx context.Context, image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {

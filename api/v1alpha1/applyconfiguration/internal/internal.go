@@ -245,6 +245,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: savedSeconds
       type:
         scalar: numeric
+    - name: upload
+      type:
+        namedType: dev.imagecache.api.v1alpha1.UploadStatus
 - name: dev.imagecache.api.v1alpha1.Encryption
   map:
     fields:
@@ -651,6 +654,18 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: dev.imagecache.api.v1alpha1.Trigger
   scalar: string
+- name: dev.imagecache.api.v1alpha1.UploadStatus
+  map:
+    fields:
+    - name: grants
+      type:
+        scalar: numeric
+    - name: grantsSinceProgress
+      type:
+        scalar: numeric
+    - name: missingLayers
+      type:
+        scalar: numeric
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

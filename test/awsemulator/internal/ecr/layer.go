@@ -24,6 +24,8 @@ type upload struct {
 	parts    int
 	short    bool // a part that was not the last was below the least size
 	lastPart int64
+	// firstPart is how much the first request of the distribution protocol sent.
+	firstPart int64
 }
 
 type download struct {
@@ -400,10 +402,16 @@ func (r *Registry) AppendUpload(c *caller.Caller, name, id string, from int64, b
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if from >= 0 && from != u.content.Size() {
-		return u.content.Size(), registryError(http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "InvalidLayerPartException",
-			"the part begins at byte %d, and %d bytes are there", from, u.content.Size())
+		// https://github.com/apple/containerization/issues/790
+		return u.content.Size(), registryError(http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "InvalidLayerPartException",
+			"First byte of the layer part is %d instead of %d", from, u.content.Size())
 	}
-	if _, err := io.Copy(u.content, body); err != nil {
+	// What came before a connection broke stays.
+	_, err = io.Copy(u.content, body)
+	if u.firstPart == 0 {
+		u.firstPart = u.content.Size()
+	}
+	if err != nil {
 		return u.content.Size(), fmt.Errorf("store layer part: %w", err)
 	}
 	return u.content.Size(), nil
@@ -418,15 +426,23 @@ func (r *Registry) StartUpload(c *caller.Caller, name string) (string, error) {
 	return out.UploadID, nil
 }
 
-// UploadSize is how much of an upload is there.
-func (r *Registry) UploadSize(c *caller.Caller, name, id string) (int64, error) {
+// FirstPart is how much of an upload the first request sent.
+func (r *Registry) FirstPart(c *caller.Caller, name, id string) (int64, error) {
 	u, err := r.uploading(c, "UploadLayerPart", "", name, id)
 	if err != nil {
 		return 0, err
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.content.Size(), nil
+	return u.firstPart, nil
+}
+
+// UploadStatus tells nothing about an upload, even if it exists.
+func (r *Registry) UploadStatus(c *caller.Caller, name, id string) error {
+	if _, err := r.uploading(c, "UploadLayerPart", "", name, id); err != nil {
+		return err
+	}
+	return uploadNotFound(id, name, r.settings.Account)
 }
 
 // FinishUpload ends an upload of the distribution protocol. That the layer is there already is no error.

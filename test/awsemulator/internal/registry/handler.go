@@ -262,12 +262,16 @@ func (h *Handler) appendUpload(w http.ResponseWriter, r *http.Request, c *caller
 	if err != nil {
 		return err
 	}
-	size, err := h.store.AppendUpload(c, req.Name, req.ref, first, r.Body)
+	if _, err := h.store.AppendUpload(c, req.Name, req.ref, first, r.Body); err != nil {
+		return err
+	}
+	shown, err := h.store.FirstPart(c, req.Name, req.ref)
 	if err != nil {
 		return err
 	}
-	h.location(w, req.Name, req.ref, size)
-	w.WriteHeader(http.StatusAccepted)
+	// ECR answers 201, and its Range does not go on after the first part: https://github.com/aws/containers-roadmap/issues/2831
+	h.location(w, req.Name, req.ref, shown)
+	w.WriteHeader(http.StatusCreated)
 	return nil
 }
 
@@ -299,14 +303,9 @@ func created(w http.ResponseWriter, name, digest string) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
-	size, err := h.store.UploadSize(c, req.Name, req.ref)
-	if err != nil {
-		return err
-	}
-	h.location(w, req.Name, req.ref, size)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+// uploadStatus finds no upload, as seen on ECR's public registry: https://github.com/dotnet/sdk/pull/33019
+func (h *Handler) uploadStatus(_ http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {
+	return h.store.UploadStatus(c, req.Name, req.ref)
 }
 
 func (h *Handler) cancelUpload(w http.ResponseWriter, _ *http.Request, c *caller.Caller, req Request) error {

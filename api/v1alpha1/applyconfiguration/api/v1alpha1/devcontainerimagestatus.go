@@ -57,8 +57,12 @@ type DevcontainerImageStatusApplyConfiguration struct {
 	// pullCredentials names the Secret that holds the credentials to pull the image.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
 	// pushCredentials names the Secret that holds the credentials to upload missingLayers. The Secret exists only
-	// from the check of the report to the end of the request.
+	// from the check of the report to the end of the request. While the upload advances, the controller replaces the
+	// password in the Secret three minutes before it stops working.
 	PushCredentials *CredentialReferenceApplyConfiguration `json:"pushCredentials,omitempty"`
+	// upload is how the upload of missingLayers is doing. The controller grants rights to it for 15 minutes, and again
+	// while it advances, for up to 6 hours.
+	Upload *UploadStatusApplyConfiguration `json:"upload,omitempty"`
 	// finishedAt is when the request was finished. ttlSecondsAfterFinished counts from it.
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
 }
@@ -209,6 +213,14 @@ func (b *DevcontainerImageStatusApplyConfiguration) WithPullCredentials(value *C
 // If called multiple times, the PushCredentials field is set to the value of the last call.
 func (b *DevcontainerImageStatusApplyConfiguration) WithPushCredentials(value *CredentialReferenceApplyConfiguration) *DevcontainerImageStatusApplyConfiguration {
 	b.PushCredentials = value
+	return b
+}
+
+// WithUpload sets the Upload field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Upload field is set to the value of the last call.
+func (b *DevcontainerImageStatusApplyConfiguration) WithUpload(value *UploadStatusApplyConfiguration) *DevcontainerImageStatusApplyConfiguration {
+	b.Upload = value
 	return b
 }
 

@@ -1,0 +1,178 @@
+package registrylogin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"imagecache.dev/internal/dockerconfig"
+)
+
+const registry = "registry.example"
+
+func config(t *testing.T, password string) []byte {
+	t.Helper()
+	content, err := dockerconfig.Encode(dockerconfig.Login{Registry: registry, Username: "AWS", Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// loginOf returns a login with password "first", what its Secret has, and how often that was read.
+func loginOf(t *testing.T) (login *Login, secret *atomic.Pointer[string], reads *atomic.Int32) {
+	t.Helper()
+	secret, reads = &atomic.Pointer[string]{}, &atomic.Int32{}
+	first := "first"
+	secret.Store(&first)
+	login, err := New(registry, config(t, first), func(context.Context) ([]byte, error) {
+		reads.Add(1)
+		if *secret.Load() == "" {
+			return nil, errors.New("no such Secret")
+		}
+		return config(t, *secret.Load()), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login, secret, reads
+}
+
+func passwordOf(t *testing.T, login *Login) string {
+	t.Helper()
+	found, err := login.Authorization()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Password
+}
+
+func TestARefusedPasswordIsReadAgainOnce(t *testing.T) {
+	second := "second"
+	for name, test := range map[string]struct {
+		secret  string
+		refused []string
+		want    []bool
+		reads   int32
+		ends    string
+	}{
+		"replaced":                    {"second", []string{"first"}, []bool{true}, 1, "second"},
+		"several requests of one end": {"second", []string{"first", "first", "first"}, []bool{true, true, true}, 1, "second"},
+		"not replaced, no hammering":  {"first", []string{"first", "first", "first"}, []bool{false, false, false}, 1, "first"},
+		"the Secret does not exist":   {"", []string{"first", "first"}, []bool{false, false}, 1, "first"},
+		"the new one is refused too":  {"second", []string{"first", "second", "second"}, []bool{true, false, false}, 2, "second"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			login, secret, reads := loginOf(t)
+			clock := clocktesting.NewFakePassiveClock(time.Now())
+			login.clock = clock
+			secret.Store(&test.secret)
+			for n, refused := range test.refused {
+				if got := login.Renew(t.Context(), refused); got != test.want[n] {
+					t.Errorf("call %d reports %v", n+1, got)
+				}
+			}
+			if reads.Load() != test.reads || passwordOf(t, login) != test.ends {
+				t.Errorf("read %d times, want %d; the password is %s", reads.Load(), test.reads, passwordOf(t, login))
+			}
+			secret.Store(&second)
+			clock.SetTime(clock.Now().Add(readAgainAfter))
+			login.Renew(t.Context(), passwordOf(t, login))
+			if passwordOf(t, login) != "second" {
+				t.Errorf("after a while the password is %s", passwordOf(t, login))
+			}
+		})
+	}
+}
+
+func TestALoginWithoutASecretStaysAsItIs(t *testing.T) {
+	login, err := New(registry, config(t, "only"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if login.Renew(t.Context(), "only") || passwordOf(t, login) != "only" {
+		t.Error("it was replaced")
+	}
+	if _, err := New("other.example", config(t, "only"), nil); err == nil {
+		t.Error("want an error for a registry that the configuration does not have")
+	}
+}
+
+// TestARequestIsRepeatedWithTheNewPassword holds what is repeated, and how often the registry is asked.
+func TestARequestIsRepeatedWithTheNewPassword(t *testing.T) {
+	for name, test := range map[string]struct {
+		secret string
+		status int
+		body   io.Reader
+		want   int
+		asked  int32
+	}{
+		"403":                            {"second", http.StatusForbidden, nil, http.StatusOK, 2},
+		"401":                            {"second", http.StatusUnauthorized, nil, http.StatusOK, 2},
+		"a body that can be sent again":  {"second", http.StatusForbidden, strings.NewReader("body"), http.StatusOK, 2},
+		"a body that can not":            {"second", http.StatusForbidden, io.MultiReader(strings.NewReader("body")), http.StatusForbidden, 1},
+		"no other password":              {"first", http.StatusForbidden, nil, http.StatusForbidden, 1},
+		"the new password is refused":    {"third", http.StatusForbidden, nil, http.StatusForbidden, 2},
+		"another answer":                 {"second", http.StatusNotFound, nil, http.StatusNotFound, 1},
+		"an answer of the server's side": {"second", http.StatusBadGateway, nil, http.StatusBadGateway, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				content, _ := io.ReadAll(r.Body)
+				if _, password, _ := r.BasicAuth(); password != "second" {
+					w.WriteHeader(test.status)
+					return
+				}
+				_, _ = w.Write(content)
+			}))
+			defer server.Close()
+			login, secret, _ := loginOf(t)
+			secret.Store(&test.secret)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, test.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.SetBasicAuth("AWS", "first")
+			answer, err := Through(login, http.DefaultTransport).RoundTrip(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, _ := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if answer.StatusCode != test.want || asked.Load() != test.asked {
+				t.Errorf("answer %d after %d requests, want %d after %d", answer.StatusCode, asked.Load(), test.want, test.asked)
+			}
+			if test.want == http.StatusOK && test.body != nil && string(content) != "body" {
+				t.Errorf("the second request has the body %q", content)
+			}
+		})
+	}
+}
+
+func TestARequestWithoutAPasswordReadsNoSecret(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer server.Close()
+	login, _, reads := loginOf(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := Through(login, http.DefaultTransport).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if reads.Load() != 0 {
+		t.Errorf("the Secret was read %d times: storage that refuses says nothing about the password", reads.Load())
+	}
+}

@@ -1,0 +1,42 @@
+package transfer
+
+import "time"
+
+const (
+	// uploads is how many blobs are uploaded concurrently at most.
+	uploads = 4
+	// ahead is how long the blobs that are being uploaded may take at the line's speed. Blobs that share a slow line
+	// would all be incomplete when the upload ends before its time; ahead is well below the 12 minutes after which the
+	// manager looks for a further complete layer.
+	ahead = 5 * time.Minute
+	// assumedRate, 50 Mbit/s, is the speed of a line that was not measured yet, in bytes a second.
+	assumedRate = 50e6 / 8
+	// measuredAfter is how long an upload goes on before its speed counts.
+	measuredAfter = 10 * time.Second
+)
+
+// pace is how an upload is doing.
+type pace struct {
+	// running is how many blobs are being uploaded, and left how many bytes of them are not sent yet.
+	running int
+	left    int64
+	// sent bytes took elapsed.
+	sent    int64
+	elapsed time.Duration
+}
+
+// rate returns the line's speed in bytes a second.
+func (p pace) rate() float64 {
+	if p.elapsed < measuredAfter {
+		return assumedRate
+	}
+	return float64(p.sent) / p.elapsed.Seconds()
+}
+
+// admits reports whether the upload of another blob may begin beside those that are running.
+func (p pace) admits(size int64) bool {
+	if p.running == 0 {
+		return true
+	}
+	return p.running < uploads && float64(p.left+size) <= p.rate()*ahead.Seconds()
+}

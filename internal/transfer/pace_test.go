@@ -1,0 +1,30 @@
+package transfer
+
+import (
+	"testing"
+	"time"
+)
+
+func TestBlobsThatShareASlowLineAreFewer(t *testing.T) {
+	const mega, giga = 1_000_000, 1_000_000_000
+	for name, test := range map[string]struct {
+		pace pace
+		next int64
+		want bool
+	}{
+		"one blob may always be sent":              {pace{}, 50 * giga, true},
+		"small blobs go four at a time":            {pace{running: 3, left: 30 * mega}, 10 * mega, true},
+		"and not five":                             {pace{running: 4, left: 40 * mega}, 10 * mega, false},
+		"two large ones would wait for each other": {pace{running: 1, left: 5 * giga}, 5 * giga, false},
+		"the rest of one leaves room":              {pace{running: 1, left: 100 * mega}, giga, true},
+		"a fast line takes two large ones":         {pace{running: 1, left: 5 * giga, sent: 2 * giga, elapsed: 20 * time.Second}, 5 * giga, true},
+		"a slow line takes one small one":          {pace{running: 1, left: 100 * mega, sent: 10 * mega, elapsed: 20 * time.Second}, 100 * mega, false},
+		"a line that gives nothing takes no more":  {pace{running: 1, left: 1, elapsed: time.Minute}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.pace.admits(test.next); got != test.want {
+				t.Errorf("admitted is %v", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,157 @@
+package envtest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers"
+	"imagecache.dev/test/awsemulator"
+)
+
+// uploadHarness is a timedHarness with a runner "demo" and a project "shop", in which no lease ends: it is about the end
+// of upload rights alone.
+func uploadHarness(t *testing.T) (*harness, *clocktesting.FakePassiveClock, *v1alpha1.ProjectImageCache) {
+	t.Helper()
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHarness(t, func(_ *awsemulator.Options, s *controllers.Settings) { s.Clock, s.BuildLease = clock, 1000*time.Hour })
+	h.runner("demo")
+	return h, clock, h.project("shop", "demo")
+}
+
+// wake begins a pass of each request of a project that is not finished, as time does.
+func (h *harness) wake(project *v1alpha1.ProjectImageCache) {
+	h.t.Helper()
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{"wake":%q}}}`, time.Now().String())
+	h.Expect(mergePatch(h.t, kube, project.DeepCopy(), patch)).To(Succeed())
+}
+
+// uploadLayer uploads the missing layer with a number, and tells nobody.
+func (e *environment) uploadLayer(number int) error {
+	digest, err := v1.NewHash(e.request.Status.MissingLayers[number])
+	if err != nil {
+		return err
+	}
+	layer, err := e.image.LayerByDigest(digest)
+	if err != nil {
+		return err
+	}
+	return remote.WriteLayer(e.repository(), layer, e.credentials(e.request.Status.PushCredentials.SecretName))
+}
+
+// grants waits until upload rights were granted so many times.
+func (e *environment) grants(times int) {
+	e.t.Helper()
+	e.Eventually(func() int32 {
+		e.Expect(e.refresh(e.request)).To(Succeed())
+		if e.request.Status.Upload == nil {
+			return 0
+		}
+		return e.request.Status.Upload.Grants
+	}).Should(BeEquivalentTo(times), describe(e.request))
+}
+
+func TestUploadRightsAreGrantedAgainWhileLayersArrive(t *testing.T) {
+	h, clock, project := uploadHarness(t)
+	e := h.builder("shop", "e-1", hashOf("a"))
+	e.report()
+	e.grants(1)
+	first := e.credentials(e.request.Status.PushCredentials.SecretName)
+	h.Expect(e.uploadLayer(0)).To(Succeed())
+
+	h.pass(clock, 11*time.Minute)
+	h.wake(project)
+	h.Consistently(func() int32 { _ = h.refresh(e.request); return e.request.Status.Upload.Grants }, time.Second).Should(BeEquivalentTo(1), "they last four more minutes")
+	h.pass(clock, time.Minute)
+	h.wake(project)
+	e.grants(2)
+	h.Expect(e.request.Status.PushCredentials.ExpiresAt.Time).To(BeTemporally("~", clock.Now().Add(15*time.Minute), time.Second))
+	h.Expect(e.request.Status.MissingLayers).To(HaveLen(2), "what came is not asked for again")
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(HaveLen(1))
+
+	h.pass(clock, 4*time.Minute) // the first rights have ended
+	image, err := remote.Image(e.repository().Digest("sha256:"+hashOf("x")), first)
+	h.Expect(image).To(BeNil())
+	h.Expect(err).To(MatchError(ContainSubstring("expired")))
+	second := e.credentials(e.request.Status.PushCredentials.SecretName)
+	h.Expect(remote.Put(e.repository().Tag(hashOf("a")), e.image, second)).NotTo(Succeed(), "the second rights are as narrow as the first: no manifest")
+	e.upload()
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+	e.finished()
+	h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(2))
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeNumerically("<=", 2), "one of the manager, and the one that is denied")
+}
+
+func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
+	h, clock, project := uploadHarness(t)
+	e := h.builder("shop", "e-1", hashOf("a"))
+	waiter := h.ask("shop", "waiter", hashOf("a"))
+	waiter.role(v1alpha1.RoleWaiter)
+	e.report()
+	e.grants(1)
+	h.Expect(e.uploadLayer(0)).To(Succeed())
+	h.pass(clock, 12*time.Minute)
+	h.wake(project)
+	e.grants(2)
+	h.pass(clock, 13*time.Minute)
+	h.wake(project)
+	h.Consistently(func() *metav1.Time { _ = h.refresh(e.request); return e.request.Status.FinishedAt }, time.Second).Should(BeNil(), "a layer may come in the last two minutes")
+	h.pass(clock, 2*time.Minute)
+	h.wake(project)
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonUploadTimedOut)
+	e.finished()
+	published := meta.FindStatusCondition(e.request.Status.Conditions, v1alpha1.ConditionPublished)
+	h.Expect(published.Message).To(Equal("the runner completed no layer for 15 minutes; 2 layers are missing, the smallest of 0.0 MB"))
+	h.condition(e.request, v1alpha1.ConditionPushCredentialsRemoved, metav1.ConditionTrue)
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+	waiter.publish()
+}
+
+// TestFurtherRightsNeedWhatTheFirstOnesNeed takes away, between two grants, what the first one needed.
+func TestFurtherRightsNeedWhatTheFirstOnesNeed(t *testing.T) {
+	for name, test := range map[string]struct {
+		take func(h *harness, e *environment)
+		want string
+	}{
+		"the cache is switched off": {func(h *harness, _ *environment) {
+			runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: h.namespace}}
+			h.Expect(mergePatch(h.t, kube, runner, `{"spec":{"tier":"Enterprise","cache":"Disabled"}}`)).To(Succeed())
+		}, v1alpha1.ReasonCacheDisabled},
+		"the lease was given back": {func(h *harness, e *environment) {
+			lease := e.lease()
+			other := "released/by-its-builder"
+			lease.Spec.HolderIdentity = &other
+			h.Expect(kube.Update(h.ctx, lease)).To(Succeed())
+		}, v1alpha1.ReasonNotBuilder},
+		"the project asks for complete keys": {func(h *harness, _ *environment) {
+			project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: h.namespace}}
+			h.Expect(mergePatch(h.t, kube, project, `{"spec":{"keyCoverage":"RequireComplete"}}`)).To(Succeed())
+		}, v1alpha1.ReasonKeyIncomplete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, clock, project := uploadHarness(t)
+			e := h.builder("shop", "e-1", hashOf("a"))
+			report := e.reportPatch()
+			report["build"].(map[string]any)["keyCoverage"] = "Incomplete"
+			e.patch(report)
+			e.grants(1)
+			h.Expect(e.uploadLayer(0)).To(Succeed())
+			h.pass(clock, 12*time.Minute)
+			test.take(h, e)
+			h.wake(project)
+			e.reason(e.request, v1alpha1.ConditionPublished, test.want)
+			e.finished()
+			h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1))
+			h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+		})
+	}
+}
