@@ -121,8 +121,8 @@ type ProjectImageCacheSpec struct {
 // ProjectImageCacheStatus is the observed state of a project's cache.
 // +kubebuilder:validation:MinProperties=1
 type ProjectImageCacheStatus struct {
-	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
-	// PullCredentialsReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady,
+	// PullCredentialsReady and ImagesDue, and Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -160,7 +160,8 @@ type ProjectImageCacheStatus struct {
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
-	// images are the number, size and cost of the project's images.
+	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
+	// after a publication, and once a day while an image expires within 7 days.
 	// +optional
 	Images *ImageStatistics `json:"images,omitempty"`
 }
@@ -172,6 +173,7 @@ type ProjectImageCacheStatus struct {
 // +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectID"
 // +kubebuilder:printcolumn:name="Runner",type=string,JSONPath=".spec.runnerRef.name"
 // +kubebuilder:printcolumn:name="Images",type=integer,JSONPath=".status.images.count"
+// +kubebuilder:printcolumn:name="Due",type=integer,JSONPath=".status.images.dueCount",priority=1
 // +kubebuilder:printcolumn:name="Bytes",type=integer,JSONPath=".status.images.sizeBytes",priority=1
 // +kubebuilder:printcolumn:name="USD/Month",type=string,JSONPath=".status.images.estimatedMonthlyCostUSD"
 // +kubebuilder:printcolumn:name="Retention",type=integer,JSONPath=".spec.retentionDays",priority=1

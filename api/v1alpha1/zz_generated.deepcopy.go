@@ -311,6 +311,15 @@ func (in *ImageStatistics) DeepCopyInto(out *ImageStatistics) {
 		in, out := &in.OldestExpiresAt, &out.OldestExpiresAt
 		*out = (*in).DeepCopy()
 	}
+	if in.DueCount != nil {
+		in, out := &in.DueCount, &out.DueCount
+		*out = new(int64)
+		**out = **in
+	}
+	if in.DueExpiresAt != nil {
+		in, out := &in.DueExpiresAt, &out.DueExpiresAt
+		*out = (*in).DeepCopy()
+	}
 	if in.ReadAt != nil {
 		in, out := &in.ReadAt, &out.ReadAt
 		*out = (*in).DeepCopy()

@@ -19,10 +19,10 @@ import (
 // invalidationRetry is how soon a failed removal of invalidated images is retried, because a person waits for it.
 const invalidationRetry = 5 * time.Second
 
-// count counts a project's images when a build was published since the last count or the oldest image has expired,
-// but not more often than Intervals.Statistics. It removes the images that invalidatePushedBefore makes invalid. It
-// returns when to count next; zero means after the next publication. A failed count is repeated later and does not
-// hold up the project.
+// count counts a project's images when a build was published since the last count, when the spec was edited, and once a
+// day while the oldest image is about to expire, but after publications not more often than Intervals.Statistics. It
+// removes the images that invalidatePushedBefore makes invalid. It returns when to count next; zero means after the next
+// publication or sweep. A failed count is repeated later and does not hold up the project.
 func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) time.Duration {
 	if facts.repository == nil {
 		return 0
@@ -37,7 +37,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		return wait
 	}
 	retry := interval
-	if mayHoldInvalidated(project) {
+	if mayHoldInvalidated(project) || editedWithImages(project) {
 		r.forgetCount(project.UID)
 		retry = min(interval, invalidationRetry)
 	}

@@ -263,6 +263,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: count
       type:
         scalar: numeric
+    - name: dueCount
+      type:
+        scalar: numeric
+    - name: dueExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: estimatedMonthlyCostUSD
       type:
         scalar: string

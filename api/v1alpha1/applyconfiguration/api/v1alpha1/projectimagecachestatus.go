@@ -13,8 +13,8 @@ import (
 //
 // ProjectImageCacheStatus is the observed state of a project's cache.
 type ProjectImageCacheStatusApplyConfiguration struct {
-	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
-	// PullCredentialsReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady,
+	// PullCredentialsReady and ImagesDue, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
 	// seen the object, so that clients don't take an object without conditions as ready.
@@ -28,7 +28,8 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	AppliedHash *string `json:"appliedHash,omitempty"`
 	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
-	// images are the number, size and cost of the project's images.
+	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
+	// after a publication, and once a day while an image expires within 7 days.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 
