@@ -449,6 +449,11 @@ func (in *ProjectImageCacheSpec) DeepCopyInto(out *ProjectImageCacheSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.ExpireUnusedAfterDays != nil {
+		in, out := &in.ExpireUnusedAfterDays, &out.ExpireUnusedAfterDays
+		*out = new(int32)
+		**out = **in
+	}
 	if in.KeyInputs != nil {
 		in, out := &in.KeyInputs, &out.KeyInputs
 		*out = make([]KeyInputKind, len(*in))
@@ -507,6 +512,10 @@ func (in *ProjectImageCacheStatus) DeepCopyInto(out *ProjectImageCacheStatus) {
 		in, out := &in.PullCredentials, &out.PullCredentials
 		*out = new(CredentialReference)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.EnabledAt != nil {
+		in, out := &in.EnabledAt, &out.EnabledAt
+		*out = (*in).DeepCopy()
 	}
 	if in.Images != nil {
 		in, out := &in.Images, &out.Images

@@ -18,14 +18,16 @@ import (
 const recount = 24 * time.Hour
 
 // countDue reports whether a project's images must be counted, and in what time. published are the retained requests
-// that published.
-func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+// that published. moreUnused means that the last count left unused images.
+func countDue(
+	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, moreUnused bool, now time.Time, interval time.Duration,
+) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
 	}
-	wanted = publishedSince(published, readAt)
+	wanted = moreUnused || publishedSince(published, readAt)
 	switch {
 	case mayHoldInvalidated(project), editedWithImages(project):
 		// A person waits for their removal, or for figures that fit the edited spec.
@@ -35,18 +37,23 @@ func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.Devconta
 	case wanted:
 		return max(readAt.Add(interval).Sub(now), 0), true
 	}
-	at, again := recountAt(known)
+	at, again := recountAt(project)
 	return max(at.Sub(now), 0), again
 }
 
 // recountAt returns when figures are read again although nothing is published: once a day from the time on when the
-// oldest image can be due, until ECR has removed it. A project without images is not counted.
-func recountAt(known *v1alpha1.ImageStatistics) (at time.Time, again bool) {
+// oldest image can be due or unused, until ECR has removed it. A project without images is not counted.
+func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
+	known := project.Status.Images
 	if known == nil || known.ReadAt == nil || known.OldestExpiresAt == nil {
 		return time.Time{}, false
 	}
-	at = known.ReadAt.Add(recount)
-	if from := known.OldestExpiresAt.Add(-publication.DueWithin); from.After(at) {
+	from := known.OldestExpiresAt.Add(-publication.DueWithin)
+	if days := project.Spec.ExpireUnusedAfterDays; days != nil {
+		pushed := known.OldestExpiresAt.Add(-project.Spec.Retention())
+		from = earlier(from, pushed.Add(time.Duration(*days)*24*time.Hour+pullLag))
+	}
+	if at = known.ReadAt.Add(recount); from.After(at) {
 		at = from
 	}
 	return at, true
@@ -72,19 +79,6 @@ func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 		return false
 	}
 	return known.OldestExpiresAt.AddDate(0, 0, -int(project.Spec.RetentionInDays())).Before(before.Time)
-}
-
-// splitInvalidated returns the images that a project keeps, and those that were published before
-// invalidatePushedBefore.
-func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay, invalidated []ecr.Image) {
-	for _, image := range images {
-		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
-			invalidated = append(invalidated, image)
-			continue
-		}
-		stay = append(stay, image)
-	}
-	return stay, invalidated
 }
 
 // publishedSince reports whether one of the published requests finished at or after a time, which is in whole

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/ecr"
@@ -40,7 +41,7 @@ func TestCountDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.Images = test.known })
-			wait, wanted := countDue(project, test.requests, fixture.Noon, time.Minute)
+			wait, wanted := countDue(project, test.requests, false, fixture.Noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
 			}
@@ -54,8 +55,33 @@ func TestAnEditedSpecIsCountedAtOnce(t *testing.T) {
 		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: &readAt, OldestExpiresAt: &expires}
 		p.Generation, p.Status.ObservedGeneration = 2, 1
 	})
-	if wait, wanted := countDue(project, nil, fixture.Noon, time.Minute); wait != 0 || !wanted {
+	if wait, wanted := countDue(project, nil, false, fixture.Noon, time.Minute); wait != 0 || !wanted {
 		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
+	}
+}
+
+func TestCountsOfUnusedImages(t *testing.T) {
+	at := func(before time.Duration) *metav1.Time {
+		stamp := metav1.NewTime(fixture.Noon.Add(-before))
+		return &stamp
+	}
+	for name, test := range map[string]struct {
+		pushed, readAt time.Duration // ago
+		more           bool
+		wait           time.Duration
+	}{
+		"the oldest can't be unused yet":    {day, time.Minute, false, 7 * day},
+		"the oldest can be unused":          {9 * day, 25 * time.Hour, false, 0},
+		"the oldest can be unused, counted": {9 * day, time.Hour, false, 23 * time.Hour},
+		"some were left":                    {9 * day, 20 * time.Second, true, 40 * time.Second},
+	} {
+		project := testProject(func(p *v1alpha1.ProjectImageCache) {
+			p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7))
+			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: at(test.readAt), OldestExpiresAt: at(test.pushed - 30*day)}
+		})
+		if wait, wanted := countDue(project, nil, test.more, fixture.Noon, time.Minute); wait != test.wait || !wanted {
+			t.Errorf("%s: countDue = %s, %v; want %s", name, wait, wanted, test.wait)
+		}
 	}
 }
 

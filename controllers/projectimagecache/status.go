@@ -42,6 +42,11 @@ type projectFacts struct {
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
+	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. moreUnused means that
+	// there are more, and unusedErr is why they could not be removed.
+	unused     int
+	moreUnused bool
+	unusedErr  error
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.
@@ -63,6 +68,9 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		}
 		status.AppliedTags = appliedTags(f)
 		status.AppliedHash = f.desired.hash()
+	}
+	if f.refused == nil {
+		status.EnabledAt = enabledAt(project, f.disabled, f.now)
 	}
 	if f.statistics != nil || f.uncounted {
 		status.Images = f.statistics

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -31,19 +32,30 @@ func newAgingWorld(t *testing.T) *agingWorld {
 	return w
 }
 
-// later starts the manager again after some days. Its session would not have lasted that long.
-func (w *agingWorld) later(days int) {
+// later starts the manager again after a time. Its session would not have lasted that long.
+func (w *agingWorld) later(passed time.Duration) {
 	w.t.Helper()
 	w.stop()
-	w.pass(w.clock, time.Duration(days)*24*time.Hour)
+	w.pass(w.clock, passed)
 	w.aws.beginSession(w.t, w.controller)
 	w.startManager()
 }
 
-// cached publishes an image of a configuration.
+// counted waits until the manager that runs now has counted a project's images.
+func (w *agingWorld) counted(project *v1alpha1.ProjectImageCache) {
+	w.t.Helper()
+	w.Eventually(func(g Gomega) {
+		g.Expect(w.refresh(project)).To(Succeed())
+		g.Expect(project.Status.Images).NotTo(BeNil())
+		g.Expect(project.Status.Images.ReadAt.Time).To(BeTemporally("~", w.clock.Now(), time.Minute))
+	}).Should(Succeed())
+}
+
+// cached publishes an image of a configuration. The miss before is explained with the other images, which a new manager
+// reads for that.
 func (w *agingWorld) cached(configuration string) {
 	w.t.Helper()
-	e := w.ask("shop", "builder-of-"+configuration, hashOf(configuration))
+	e := w.ask("shop", "builder-of-"+configuration, hashOf(configuration), withInputs("devcontainer.json", configuration))
 	e.publish()
 	e.finished()
 }

@@ -19,12 +19,12 @@ func TestUsedImagesAreDueAWeekBeforeTheyExpire(t *testing.T) {
 	w.cached("unused")
 	w.Expect(w.condition(project, v1alpha1.ConditionImagesDue, metav1.ConditionFalse)).To(Equal(v1alpha1.ReasonNoneDue))
 
-	w.later(20)
+	w.later(20 * 24 * time.Hour)
 	reader := w.ask("shop", "reader", hashOf("used"))
 	reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	reader.pull()
 
-	w.later(4)
+	w.later(4 * 24 * time.Hour)
 	w.Expect(w.condition(project, v1alpha1.ConditionImagesDue, metav1.ConditionTrue)).To(Equal(v1alpha1.ReasonUsedImagesExpire))
 	w.Expect(*project.Status.Images.Count).To(BeEquivalentTo(2))
 	w.Expect(*project.Status.Images.DueCount).To(BeEquivalentTo(1))

@@ -359,6 +359,9 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: dev.imagecache.api.v1alpha1.Encryption
       default:
         type: AES256
+    - name: expireUnusedAfterDays
+      type:
+        scalar: numeric
     - name: invalidatePushedBefore
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -424,6 +427,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: enabledAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: images
       type:
         namedType: dev.imagecache.api.v1alpha1.ImageStatistics

@@ -5,6 +5,7 @@
 package v1alpha1
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -28,6 +29,10 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	AppliedHash *string `json:"appliedHash,omitempty"`
 	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
+	// enabledAt is since when environments of the project can use the cache: since the controller first saw the project,
+	// saw that the runner's cache was switched on again, or ran again after more than a day. It is absent while the
+	// runner's cache is off. expireUnusedAfterDays counts from here.
+	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
 	// after a publication, and once a day while an image expires within 7 days.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
@@ -91,6 +96,14 @@ func (b *ProjectImageCacheStatusApplyConfiguration) WithAppliedHash(value string
 // If called multiple times, the PullCredentials field is set to the value of the last call.
 func (b *ProjectImageCacheStatusApplyConfiguration) WithPullCredentials(value *CredentialReferenceApplyConfiguration) *ProjectImageCacheStatusApplyConfiguration {
 	b.PullCredentials = value
+	return b
+}
+
+// WithEnabledAt sets the EnabledAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the EnabledAt field is set to the value of the last call.
+func (b *ProjectImageCacheStatusApplyConfiguration) WithEnabledAt(value metav1.Time) *ProjectImageCacheStatusApplyConfiguration {
+	b.EnabledAt = &value
 	return b
 }
 
