@@ -66,15 +66,15 @@ func removeImages(ctx context.Context, target *awstarget.Target, repository stri
 // liveRequests returns all requests of a project.
 func (r *Reconciler) liveRequests(ctx context.Context, project *v1alpha1.ProjectImageCache) ([]v1alpha1.DevcontainerImage, error) {
 	var requests []v1alpha1.DevcontainerImage
-	var page v1alpha1.DevcontainerImageList
-	for {
+	for next := ""; ; {
+		var page v1alpha1.DevcontainerImageList // a new one: decoding into a used one would keep fields of its items
 		err := r.Live.List(ctx, &page, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
-			client.Limit(requestPage), client.Continue(page.Continue))
+			client.Limit(requestPage), client.Continue(next))
 		if err != nil {
 			return nil, fmt.Errorf("list the project's requests: %w", err)
 		}
 		requests = append(requests, page.Items...)
-		if page.Continue == "" {
+		if next = page.Continue; next == "" {
 			return requests, nil
 		}
 	}
