@@ -32,6 +32,9 @@ const (
 	// ConditionPullCredentialsReady (ProjectImageCache) reports whether environments can pull. It is absent until the
 	// first environment asks.
 	ConditionPullCredentialsReady = "PullCredentialsReady"
+	// ConditionImagesDue (ProjectImageCache) is True while images that environments use expire within 7 days. It is for
+	// information: Ready does not depend on it. It is absent until the images are counted.
+	ConditionImagesDue = "ImagesDue"
 
 	// ConditionLookedUp (DevcontainerImage) is True when the cache gave its answer in status.cacheResult. False means
 	// that the lookup itself failed, which is neither a hit nor a miss; the controller retries it.
@@ -132,6 +135,15 @@ const (
 	// ReasonCredentialsExpired: the pull credentials have expired and the controller could not replace them, so
 	// environments build for themselves. Fix what the message names; the controller retries.
 	ReasonCredentialsExpired = "CredentialsExpired"
+)
+
+// Reasons of the condition ImagesDue of a ProjectImageCache.
+const (
+	// ReasonUsedImagesExpire: images that environments pulled within the last 14 days expire within 7 days, and the
+	// next environment would wait for a new build. Run imagecache prebuild --due, by a schedule (docs/operating.md).
+	ReasonUsedImagesExpire = "UsedImagesExpire"
+	// ReasonNoneDue: no image that environments use expires within 7 days. Nothing to do.
+	ReasonNoneDue = "NoneDue"
 )
 
 // Reasons of a DevcontainerImage: why it is a hit, a miss or bypassed (also in status.reason).

@@ -8,6 +8,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.runnerRef == oldSelf.runnerRef",fieldPath=".runnerRef",message="runnerRef can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
 // +kubebuilder:validation:XValidation:rule="self.projectID == oldSelf.projectID",fieldPath=".projectID",message="projectID can't be changed, because it is part of the repository's name; create another ProjectImageCache instead"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",fieldPath=".encryption",message="encryption can't be changed, because ECR fixes it when the repository is made; create another ProjectImageCache instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.expireUnusedAfterDays) || self.expireUnusedAfterDays <= (has(self.retentionDays) ? self.retentionDays : 30)",fieldPath=".expireUnusedAfterDays",message="expireUnusedAfterDays can be at most retentionDays, after which images expire in any case; lower it, or raise retentionDays"
 type ProjectImageCacheSpec struct {
 	// runnerRef names the RunnerImageCache of the project's runner, in the same namespace. Immutable.
 	// +required
@@ -29,6 +30,16 @@ type ProjectImageCacheSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=365
 	RetentionDays *int32 `json:"retentionDays,omitempty"` //nolint:kubeapilinter // a pointer, as all optional numbers of this API
+
+	// expireUnusedAfterDays removes images that nobody pulled for so many days, 1 to retentionDays, before retentionDays
+	// make them expire. By default nothing is removed for that. An image stays for this long after its publication, after
+	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for up to two days more,
+	// because ECR records a pull within a day and the controller looks once a day. Exclude the controller's role from
+	// recorded pull times: what it reads counts as pulls otherwise, and images stay for longer (docs/operating.md).
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=365
+	ExpireUnusedAfterDays *int32 `json:"expireUnusedAfterDays,omitempty"` //nolint:kubeapilinter // a pointer, as all optional numbers of this API
 
 	// keyInputs are additional inputs of the hash besides devcontainer.json and the Dockerfile: BuildContext (the
 	// files that the Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local
@@ -121,8 +132,8 @@ type ProjectImageCacheSpec struct {
 // ProjectImageCacheStatus is the observed state of a project's cache.
 // +kubebuilder:validation:MinProperties=1
 type ProjectImageCacheStatus struct {
-	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
-	// PullCredentialsReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady,
+	// PullCredentialsReady and ImagesDue, and Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -160,7 +171,14 @@ type ProjectImageCacheStatus struct {
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
-	// images are the number, size and cost of the project's images.
+	// enabledAt is since when environments of the project can use the cache: since the controller first saw the project,
+	// saw that the runner's cache was switched on again, or ran again after more than a day. It is absent while the
+	// runner's cache is off. expireUnusedAfterDays counts from here.
+	// +optional
+	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
+
+	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
+	// after a publication, and once a day while an image expires within 7 days.
 	// +optional
 	Images *ImageStatistics `json:"images,omitempty"`
 }
@@ -172,6 +190,7 @@ type ProjectImageCacheStatus struct {
 // +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectID"
 // +kubebuilder:printcolumn:name="Runner",type=string,JSONPath=".spec.runnerRef.name"
 // +kubebuilder:printcolumn:name="Images",type=integer,JSONPath=".status.images.count"
+// +kubebuilder:printcolumn:name="Due",type=integer,JSONPath=".status.images.dueCount",priority=1
 // +kubebuilder:printcolumn:name="Bytes",type=integer,JSONPath=".status.images.sizeBytes",priority=1
 // +kubebuilder:printcolumn:name="USD/Month",type=string,JSONPath=".status.images.estimatedMonthlyCostUSD"
 // +kubebuilder:printcolumn:name="Retention",type=integer,JSONPath=".spec.retentionDays",priority=1

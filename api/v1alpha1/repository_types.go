@@ -95,6 +95,16 @@ type ImageStatistics struct {
 	// +optional
 	OldestExpiresAt *metav1.Time `json:"oldestExpiresAt,omitempty"`
 
+	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days.
+	// imagecache prebuild --due replaces them, so that no environment waits for a new image.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	DueCount *int64 `json:"dueCount,omitempty"`
+
+	// dueExpiresAt is when the first of the due images expires. It is absent if none is due.
+	// +optional
+	DueExpiresAt *metav1.Time `json:"dueExpiresAt,omitempty"`
+
 	// readAt is when these figures were read.
 	// +optional
 	ReadAt *metav1.Time `json:"readAt,omitempty"`

@@ -316,6 +316,15 @@ func (in *ImageStatistics) DeepCopyInto(out *ImageStatistics) {
 		in, out := &in.OldestExpiresAt, &out.OldestExpiresAt
 		*out = (*in).DeepCopy()
 	}
+	if in.DueCount != nil {
+		in, out := &in.DueCount, &out.DueCount
+		*out = new(int64)
+		**out = **in
+	}
+	if in.DueExpiresAt != nil {
+		in, out := &in.DueExpiresAt, &out.DueExpiresAt
+		*out = (*in).DeepCopy()
+	}
 	if in.ReadAt != nil {
 		in, out := &in.ReadAt, &out.ReadAt
 		*out = (*in).DeepCopy()
@@ -445,6 +454,11 @@ func (in *ProjectImageCacheSpec) DeepCopyInto(out *ProjectImageCacheSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.ExpireUnusedAfterDays != nil {
+		in, out := &in.ExpireUnusedAfterDays, &out.ExpireUnusedAfterDays
+		*out = new(int32)
+		**out = **in
+	}
 	if in.KeyInputs != nil {
 		in, out := &in.KeyInputs, &out.KeyInputs
 		*out = make([]KeyInputKind, len(*in))
@@ -503,6 +517,10 @@ func (in *ProjectImageCacheStatus) DeepCopyInto(out *ProjectImageCacheStatus) {
 		in, out := &in.PullCredentials, &out.PullCredentials
 		*out = new(CredentialReference)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.EnabledAt != nil {
+		in, out := &in.EnabledAt, &out.EnabledAt
+		*out = (*in).DeepCopy()
 	}
 	if in.Images != nil {
 		in, out := &in.Images, &out.Images

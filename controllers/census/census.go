@@ -39,8 +39,10 @@ type projectFigures struct {
 	// credentials is the reason of PullCredentialsReady. It is empty if no environment asks for credentials.
 	credentials string
 	// expires is when the pull credentials expire. It is zero if none exist.
-	expires       time.Time
-	images, bytes int64
+	expires            time.Time
+	images, bytes, due int64
+	// dueExpires is when the first of the due images expires. It is zero if none is due.
+	dueExpires time.Time
 }
 
 // openRequest is a request that is not finished.
@@ -163,6 +165,12 @@ func figuresOf(project *v1alpha1.ProjectImageCache) projectFigures {
 		}
 		if images.SizeBytes != nil {
 			figures.bytes = *images.SizeBytes
+		}
+		if images.DueCount != nil {
+			figures.due = *images.DueCount
+		}
+		if images.DueExpiresAt != nil {
+			figures.dueExpires = images.DueExpiresAt.Time
 		}
 	}
 	return figures

@@ -64,6 +64,8 @@ func TestCensusAddsUpWhatThereIs(t *testing.T) {
 	c.OnAdd(&v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{UID: "r", Namespace: "a"}}, true)
 	for n, left := range []time.Duration{30 * time.Minute, 10 * time.Minute} {
 		project := censusProject([]string{"p0", "p1"}[n], "a", metric.Gigabyte, ready, credentials)
+		project.Status.Images.DueCount = ptr.To(int64(n + 1))
+		project.Status.Images.DueExpiresAt = ptr.To(metav1.NewTime(fixture.Noon.Add(left)))
 		project.Status.PullCredentials = &v1alpha1.CredentialReference{ExpiresAt: metav1.NewTime(fixture.Noon.Add(left))}
 		c.OnAdd(project, true)
 	}
@@ -98,6 +100,9 @@ func TestCensusAddsUpWhatThereIs(t *testing.T) {
 		"imagecache_stored_bytes b":                                       0,
 		"imagecache_estimated_monthly_cost_dollars a":                     0.2,
 		"imagecache_estimated_monthly_cost_dollars b":                     0,
+		"imagecache_due_images a":                                         3,
+		"imagecache_due_images b":                                         0,
+		"imagecache_due_images_earliest_expiry_timestamp_seconds a":       float64(fixture.Noon.Add(10 * time.Minute).Unix()),
 		"imagecache_open_requests a Unanswered":                           2,
 		"imagecache_open_requests a Builder":                              1,
 		"imagecache_open_requests a AwaitingCredentials":                  1,

@@ -26,6 +26,10 @@ var (
 		"Compressed size of the images in the repositories at the last count. A layer that several images share counts once for each, so this is an upper bound.", []string{metric.LabelRunner}, nil)
 	costDesc = prometheus.NewDesc("imagecache_estimated_monthly_cost_dollars",
 		"Monthly cost of the stored bytes at the price of --price-per-gb-month; an upper bound.", []string{metric.LabelRunner}, nil)
+	dueImagesDesc = prometheus.NewDesc("imagecache_due_images",
+		"Images that were due at the last count: pulled within the last 14 days, and expiring within 7 days. imagecache prebuild --due replaces them.", []string{metric.LabelRunner}, nil)
+	dueExpiryDesc = prometheus.NewDesc("imagecache_due_images_earliest_expiry_timestamp_seconds",
+		"Time when the first of a runner's due images expires. No series if none is due.", []string{metric.LabelRunner}, nil)
 	openRequestsDesc = prometheus.NewDesc("imagecache_open_requests",
 		"Requests that are not finished, by state (Unanswered, AwaitingCredentials, Builder, Waiter, LocalBuild).", []string{metric.LabelRunner, "state"}, nil)
 	oldestUnansweredDesc = prometheus.NewDesc("imagecache_oldest_unanswered_request_age_seconds",
@@ -60,7 +64,7 @@ func registeredCensus() *censusCollector {
 func (*censusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		runnersDesc, projectsDesc, pullCredentialsDesc, credentialsExpiryDesc, storedImagesDesc, storedBytesDesc, costDesc,
-		openRequestsDesc, oldestUnansweredDesc,
+		dueImagesDesc, dueExpiryDesc, openRequestsDesc, oldestUnansweredDesc,
 	} {
 		descs <- desc
 	}
@@ -105,6 +109,10 @@ func (c *Census) figures(pricePerGBMonth float64) []figure {
 		sums.add(storedImagesDesc, float64(project.images), project.namespace)
 		sums.add(storedBytesDesc, float64(project.bytes), project.namespace)
 		sums.add(costDesc, float64(project.bytes)/metric.Gigabyte*pricePerGBMonth, project.namespace)
+		sums.add(dueImagesDesc, float64(project.due), project.namespace)
+		if !project.dueExpires.IsZero() {
+			sums.least(dueExpiryDesc, float64(project.dueExpires.Unix()), project.namespace)
+		}
 		if project.credentials != "" {
 			sums.add(pullCredentialsDesc, 1, project.namespace, project.credentials)
 		}
@@ -136,7 +144,7 @@ type sumKey struct {
 
 // at creates the gauges of a namespace that can be zero.
 func (s sums) at(namespace string) {
-	for _, desc := range []*prometheus.Desc{storedImagesDesc, storedBytesDesc, costDesc, oldestUnansweredDesc} {
+	for _, desc := range []*prometheus.Desc{storedImagesDesc, storedBytesDesc, costDesc, dueImagesDesc, oldestUnansweredDesc} {
 		s.add(desc, 0, namespace)
 	}
 	s.add(openRequestsDesc, 0, namespace, requestUnanswered)

@@ -32,10 +32,11 @@ const (
 	LookupFound  = "Found"
 	LookupAbsent = "Absent"
 	LookupFailed = "Failed"
-	// RemovedEvicted, RemovedInvalidated and RemovedReplaced are causes of an image's removal.
+	// RemovedEvicted, RemovedInvalidated, RemovedReplaced and RemovedUnused are causes of an image's removal.
 	RemovedEvicted     = "Evicted"
 	RemovedInvalidated = "Invalidated"
 	RemovedReplaced    = "Replaced"
+	RemovedUnused      = "Unused"
 	// PrebuildPublished, PrebuildPresent and PrebuildFailed are outcomes of a prebuild: it published an image, the cache
 	// had one (or another request built it meanwhile), or neither.
 	PrebuildPublished = "Published"
@@ -145,7 +146,7 @@ var (
 		"region", "outcome")
 
 	ImagesRemoved = counter("imagecache_images_removed_total",
-		"Images that the manager removed, by cause (Evicted, Invalidated, Replaced). Images that ECR's lifecycle rule expires don't count.",
+		"Images that the manager removed, by cause (Evicted, Invalidated, Replaced, Unused). Images that ECR's lifecycle rule expires don't count.",
 		LabelRunner, "cause")
 )
 

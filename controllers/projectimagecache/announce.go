@@ -6,11 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/drift"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/notice"
+	"imagecache.dev/internal/aws"
 )
 
 // announce emits the events of a pass and of a persisted status change, each once.
@@ -19,6 +21,14 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 	if facts.invalidated > 0 {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesInvalidated", "DeleteImages",
 			"removed %d images that were published before %s", facts.invalidated, project.Spec.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+	}
+	if facts.unused > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "UnusedImagesRemoved", "DeleteImages",
+			"removed %d images that nobody pulled for %d days", facts.unused, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
+	}
+	if facts.unusedErr != nil {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "UnusedImagesNotRemoved", "DeleteImages",
+			"can't remove the images that nobody pulled for %d days: %s", ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0), aws.Message(facts.unusedErr))
 	}
 	if facts.repository == nil {
 		return

@@ -25,9 +25,13 @@ import (
 
 // Reconciler keeps each project's ECR repository in the state that its object and its runner ask for.
 type Reconciler struct {
-	Client     client.Client
-	Recorder   events.EventRecorder
-	Clock      clock.PassiveClock
+	Client client.Client
+	// Live reads past the cache.
+	Live     client.Reader
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+	// AWSClock is AWS' clock, by which images expire.
+	AWSClock   clock.PassiveClock
 	ClusterUID string
 
 	Intervals schedule.Intervals
@@ -41,6 +45,8 @@ type Reconciler struct {
 	sweeps  map[types.UID]time.Time // when each project's policies are read next
 	counted map[types.UID]*v1alpha1.ImageStatistics
 	drifted map[types.UID][]drift.Finding // differences that could not be corrected yet
+	// moreUnused are the projects whose last count left unused images.
+	moreUnused map[types.UID]bool
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update

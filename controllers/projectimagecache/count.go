@@ -10,19 +10,18 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/indexes"
-	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/aws"
-	"imagecache.dev/internal/ecr"
 )
 
 // invalidationRetry is how soon a failed removal of invalidated images is retried, because a person waits for it.
 const invalidationRetry = 5 * time.Second
 
-// count counts a project's images when a build was published since the last count or the oldest image has expired,
-// but not more often than Intervals.Statistics. It removes the images that invalidatePushedBefore makes invalid. It
-// returns when to count next; zero means after the next publication. A failed count is repeated later and does not
-// hold up the project.
+// count counts a project's images when a build was published since the last count, when the spec was edited, and once a
+// day while the oldest image is about to expire, but after publications not more often than Intervals.Statistics. It
+// removes the images that invalidatePushedBefore makes invalid, and those that expireUnusedAfterDays makes expire. It
+// returns when to count next; zero means after the next publication or sweep. A failed count is repeated later and does
+// not hold up the project.
 func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) time.Duration {
 	if facts.repository == nil {
 		return 0
@@ -32,30 +31,41 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	if err != nil {
 		return r.countLater(ctx, project, facts, min(interval, invalidationRetry), err)
 	}
-	wait, wanted := countDue(project, published, facts.now, interval)
+	wait, wanted := countDue(project, published, r.hasMoreUnused(project.UID), facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait
 	}
 	retry := interval
-	if mayHoldInvalidated(project) {
+	if mayHoldInvalidated(project) || editedWithImages(project) {
 		r.forgetCount(project.UID)
 		retry = min(interval, invalidationRetry)
 	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
 		facts.statistics = made
-		return 0
+		return r.nextRemoval(project.UID)
 	}
-	stay, invalidated, err := r.removeInvalidated(ctx, project, target, facts.desired.name)
+	images, err := target.Images.List(ctx, facts.desired.name)
+	if err == nil {
+		images, err = r.removeInvalidated(ctx, project, target, facts, images)
+	}
 	if err != nil {
 		if aws.ClassOf(err) == aws.ClassAccessDenied {
 			retry = max(retry, outcome.AccessDeniedRetry)
 		}
 		return r.countLater(ctx, project, facts, retry, err)
 	}
-	facts.invalidated = len(invalidated)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	facts.statistics = statistics(stay, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
-	r.rememberCount(project.UID, facts.statistics)
+	// Unused images that can't be removed now stay until the next count, and hold up nothing.
+	images, facts.unusedErr = r.removeUnused(ctx, project, target, facts, images)
+	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
+	r.rememberCount(project.UID, facts.statistics, facts.moreUnused)
+	return r.nextRemoval(project.UID)
+}
+
+// nextRemoval returns when to continue with the removal of unused images, or zero if none are left.
+func (r *Reconciler) nextRemoval(uid types.UID) time.Duration {
+	if r.hasMoreUnused(uid) {
+		return r.Intervals.Statistics
+	}
 	return 0
 }
 
@@ -67,21 +77,6 @@ func (r *Reconciler) countLater(
 	// If retentionDays changed as well, the earlier count may not show that images are invalid.
 	facts.uncounted = mayHoldInvalidated(project)
 	return retry
-}
-
-// removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore, with
-// their referrers.
-func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, repository string) (stay, removed []ecr.Image, err error) {
-	images, err := target.Images.List(ctx, repository)
-	if err != nil {
-		return nil, nil, err
-	}
-	stay, removed = splitInvalidated(project, images)
-	var digests []string
-	for _, image := range removed {
-		digests = append(append(digests, image.Digest), image.Referrers...)
-	}
-	return stay, removed, target.Images.Delete(ctx, repository, digests...)
 }
 
 // countedBefore are the figures of an earlier pass that could not write its status.
@@ -101,8 +96,19 @@ func (r *Reconciler) forgetCount(uid types.UID) {
 	delete(r.counted, uid)
 }
 
-func (r *Reconciler) rememberCount(uid types.UID, made *v1alpha1.ImageStatistics) {
+// rememberCount keeps the figures of a pass, and whether it left unused images for the next one.
+func (r *Reconciler) rememberCount(uid types.UID, made *v1alpha1.ImageStatistics, moreUnused bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counted[uid] = made.DeepCopy()
+	delete(r.moreUnused, uid)
+	if moreUnused {
+		r.moreUnused[uid] = true
+	}
+}
+
+func (r *Reconciler) hasMoreUnused(uid types.UID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moreUnused[uid]
 }

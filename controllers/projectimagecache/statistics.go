@@ -1,40 +1,69 @@
 package projectimagecache
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers/projects"
+	"imagecache.dev/controllers/metric"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/publication"
 )
 
-// expiryDelay is the time within which ECR removes an image after its expiry:
-// https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
-const expiryDelay = 24 * time.Hour
+// recount is how long figures are kept that change without a publication: which images are due depends on the time and
+// on pulls.
+const recount = 24 * time.Hour
 
-// countDue reports whether a project's images must be counted now, and the earliest time of the next count. published
-// are the retained requests that published. Usable pull credentials mean that an environment asked within the last
-// day.
-func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
+// countDue reports whether a project's images must be counted, and in what time. published are the retained requests
+// that published. moreUnused means that the last count left unused images.
+func countDue(
+	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, moreUnused bool, now time.Time, interval time.Duration,
+) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
 	}
-	wanted = publishedSince(published, readAt)
-	if known != nil && known.OldestExpiresAt != nil && projects.UsablePullCredentials(project, now) != nil && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
-		wanted = wanted || readAt.Before(known.OldestExpiresAt.Add(expiryDelay))
-	}
+	wanted = moreUnused || publishedSince(published, readAt)
 	switch {
-	case mayHoldInvalidated(project):
-		// A person waits for their removal.
+	case mayHoldInvalidated(project), editedWithImages(project):
+		// A person waits for their removal, or for figures that fit the edited spec.
 		return 0, true
-	case !wanted:
-		return 0, false
-	case readAt.IsZero():
+	case wanted && readAt.IsZero():
 		return 0, true
+	case wanted:
+		return max(readAt.Add(interval).Sub(now), 0), true
 	}
-	return max(readAt.Add(interval).Sub(now), 0), true
+	at, again := recountAt(project)
+	return max(at.Sub(now), 0), again
+}
+
+// recountAt returns when figures are read again although nothing is published: once a day from the time on when the
+// oldest image can be due or unused, until ECR has removed it. A project without images is not counted.
+func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
+	known := project.Status.Images
+	if known == nil || known.ReadAt == nil || known.OldestExpiresAt == nil {
+		return time.Time{}, false
+	}
+	from := known.OldestExpiresAt.Add(-publication.DueWithin)
+	if days := project.Spec.ExpireUnusedAfterDays; days != nil {
+		pushed := known.OldestExpiresAt.Add(-project.Spec.Retention())
+		from = earlier(from, pushed.Add(time.Duration(*days)*24*time.Hour+pullLag))
+	}
+	if at = known.ReadAt.Add(recount); from.After(at) {
+		at = from
+	}
+	return at, true
+}
+
+// editedWithImages reports whether the spec of a project that has images changed since the last pass. When its images
+// expire may have changed with it.
+func editedWithImages(project *v1alpha1.ProjectImageCache) bool {
+	known := project.Status.Images
+	return known != nil && known.OldestExpiresAt != nil && project.Status.ObservedGeneration != project.Generation
 }
 
 // mayHoldInvalidated reports whether a project may have images that were published before invalidatePushedBefore: it
@@ -52,19 +81,6 @@ func mayHoldInvalidated(project *v1alpha1.ProjectImageCache) bool {
 	return known.OldestExpiresAt.AddDate(0, 0, -int(project.Spec.RetentionInDays())).Before(before.Time)
 }
 
-// splitInvalidated returns the images that a project keeps, and those that were published before
-// invalidatePushedBefore.
-func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay, invalidated []ecr.Image) {
-	for _, image := range images {
-		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
-			invalidated = append(invalidated, image)
-			continue
-		}
-		stay = append(stay, image)
-	}
-	return stay, invalidated
-}
-
 // publishedSince reports whether one of the published requests finished at or after a time, which is in whole
 // seconds.
 func publishedSince(published []v1alpha1.DevcontainerImage, since time.Time) bool {
@@ -74,4 +90,60 @@ func publishedSince(published []v1alpha1.DevcontainerImage, since time.Time) boo
 		}
 	}
 	return false
+}
+
+// statistics adds up a project's images.
+func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
+	var bytes, due int64
+	var oldest, dueOldest time.Time
+	retention := time.Duration(retentionDays) * 24 * time.Hour
+	for _, image := range images {
+		bytes += image.SizeBytes
+		oldest = earlier(oldest, image.PushedAt)
+		if !image.Archived && publication.IsDue(image.LastPulledAt, image.PushedAt.Add(retention), now) {
+			due++
+			dueOldest = earlier(dueOldest, image.PushedAt)
+		}
+	}
+	count, readAt := int64(len(images)), metav1.NewTime(now.Truncate(time.Second))
+	return &v1alpha1.ImageStatistics{
+		Count:                   &count,
+		SizeBytes:               &bytes,
+		EstimatedMonthlyCostUSD: strconv.FormatFloat(float64(bytes)/metric.Gigabyte*pricePerGBMonth, 'f', 2, 64),
+		OldestExpiresAt:         expiry(oldest, retention),
+		DueCount:                &due,
+		DueExpiresAt:            expiry(dueOldest, retention),
+		ReadAt:                  &readAt,
+	}
+}
+
+// earlier returns the earlier of two times. A zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// expiry returns when an image expires that was published at a time, in whole seconds, or nil for a zero time.
+func expiry(pushed time.Time, retention time.Duration) *metav1.Time {
+	if pushed.IsZero() {
+		return nil
+	}
+	expires := metav1.NewTime(pushed.Add(retention).Truncate(time.Second))
+	return &expires
+}
+
+// imagesDue returns the condition ImagesDue for a project's figures. The status is empty if the due images were not
+// counted.
+func imagesDue(images *v1alpha1.ImageStatistics) (status metav1.ConditionStatus, reason, message string) {
+	switch {
+	case images == nil || images.DueCount == nil:
+		return "", "", ""
+	case *images.DueCount == 0 || images.DueExpiresAt == nil:
+		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires within 7 days"
+	}
+	return metav1.ConditionTrue, v1alpha1.ReasonUsedImagesExpire, fmt.Sprintf(
+		"%d of the images that environments use expire within 7 days, the first on %s; imagecache prebuild --due replaces them",
+		*images.DueCount, images.DueExpiresAt.UTC().Format(time.DateOnly))
 }

@@ -4,9 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/ecr"
 	"imagecache.dev/test/fixture"
 )
 
@@ -21,30 +25,104 @@ func TestCountDue(t *testing.T) {
 	for name, test := range map[string]struct {
 		known    *v1alpha1.ImageStatistics
 		requests []v1alpha1.DevcontainerImage
-		asked    bool
 		wait     time.Duration
 		wanted   bool
 	}{
-		"nothing published":               {nil, nil, true, 0, false},
-		"the first image":                 {nil, published(time.Second), true, 0, true},
-		"another, soon after a count":     {&v1alpha1.ImageStatistics{ReadAt: at(20 * time.Second)}, published(time.Second), true, 40 * time.Second, true},
-		"another, long after a count":     {&v1alpha1.ImageStatistics{ReadAt: at(time.Hour)}, published(time.Second), true, 0, true},
-		"counted since":                   {&v1alpha1.ImageStatistics{ReadAt: at(time.Second)}, published(time.Hour), true, 0, false},
-		"the oldest has expired":          {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), true, 0, true},
-		"the oldest has expired, unasked": {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), false, 0, false},
-		"the oldest expired, and counted": {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute / 2), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), true, 0, false},
+		"nothing published":                  {nil, nil, 0, false},
+		"the first image":                    {nil, published(time.Second), 0, true},
+		"another, soon after a count":        {&v1alpha1.ImageStatistics{ReadAt: at(20 * time.Second)}, published(time.Second), 40 * time.Second, true},
+		"another, long after a count":        {&v1alpha1.ImageStatistics{ReadAt: at(time.Hour)}, published(time.Second), 0, true},
+		"counted since, and no image exists": {&v1alpha1.ImageStatistics{ReadAt: at(time.Second)}, published(time.Hour), 0, false},
+		"the oldest is fresh":                {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(-8 * 24 * time.Hour)}, nil, 24 * time.Hour, true},
+		"the oldest can be due":              {&v1alpha1.ImageStatistics{ReadAt: at(25 * time.Hour), OldestExpiresAt: at(-6 * 24 * time.Hour)}, nil, 0, true},
+		"the oldest can be due, and counted": {&v1alpha1.ImageStatistics{ReadAt: at(time.Hour), OldestExpiresAt: at(-6 * 24 * time.Hour)}, nil, 23 * time.Hour, true},
+		"the oldest has expired":             {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), 0, true},
+		"the oldest expired, and counted":    {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute), OldestExpiresAt: at(25 * time.Hour)}, nil, 24*time.Hour - time.Minute, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			project := testProject(func(p *v1alpha1.ProjectImageCache) {
-				p.Status.Images = test.known
-				if test.asked {
-					p.Status.PullCredentials = &v1alpha1.CredentialReference{ExpiresAt: *at(-time.Hour)}
-				}
-			})
-			wait, wanted := countDue(project, test.requests, fixture.Noon, time.Minute)
+			project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.Images = test.known })
+			wait, wanted := countDue(project, test.requests, false, fixture.Noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
 			}
 		})
+	}
+}
+
+func TestAnEditedSpecIsCountedAtOnce(t *testing.T) {
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		readAt, expires := metav1.NewTime(fixture.Noon.Add(-time.Second)), metav1.NewTime(fixture.Noon.AddDate(0, 0, 20))
+		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: &readAt, OldestExpiresAt: &expires}
+		p.Generation, p.Status.ObservedGeneration = 2, 1
+	})
+	if wait, wanted := countDue(project, nil, false, fixture.Noon, time.Minute); wait != 0 || !wanted {
+		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
+	}
+}
+
+func TestCountsOfUnusedImages(t *testing.T) {
+	at := func(before time.Duration) *metav1.Time {
+		stamp := metav1.NewTime(fixture.Noon.Add(-before))
+		return &stamp
+	}
+	for name, test := range map[string]struct {
+		pushed, readAt time.Duration // ago
+		more           bool
+		wait           time.Duration
+	}{
+		"the oldest can't be unused yet":    {day, time.Minute, false, 7 * day},
+		"the oldest can be unused":          {9 * day, 25 * time.Hour, false, 0},
+		"the oldest can be unused, counted": {9 * day, time.Hour, false, 23 * time.Hour},
+		"some were left":                    {9 * day, 20 * time.Second, true, 40 * time.Second},
+	} {
+		project := testProject(func(p *v1alpha1.ProjectImageCache) {
+			p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7))
+			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: at(test.readAt), OldestExpiresAt: at(test.pushed - 30*day)}
+		})
+		if wait, wanted := countDue(project, nil, test.more, fixture.Noon, time.Minute); wait != test.wait || !wanted {
+			t.Errorf("%s: countDue = %s, %v; want %s", name, wait, wanted, test.wait)
+		}
+	}
+}
+
+func TestDueImagesAreCountedAndReported(t *testing.T) {
+	day := func(days int) time.Time { return fixture.Noon.AddDate(0, 0, days) }
+	figures := statistics([]ecr.Image{
+		{PushedAt: day(-25), LastPulledAt: day(-1)},
+		{PushedAt: day(-26), LastPulledAt: day(-3)},
+		{PushedAt: day(-27), LastPulledAt: day(-20)},
+		{PushedAt: day(-28)},
+		{PushedAt: day(-29), LastPulledAt: day(-1), Archived: true},
+		{PushedAt: day(-2), LastPulledAt: day(-1)},
+	}, 30, 0.10, fixture.Noon)
+	if *figures.DueCount != 2 || !figures.DueExpiresAt.Time.Equal(day(4)) || !figures.OldestExpiresAt.Time.Equal(day(1)) {
+		t.Errorf("%d due, the first at %s, the oldest expires at %s", *figures.DueCount, figures.DueExpiresAt, figures.OldestExpiresAt)
+	}
+	counted := func(images *v1alpha1.ImageStatistics) *projectFacts {
+		return &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}, statistics: images, uncounted: images == nil}
+	}
+	project := testProject()
+	for _, test := range []struct {
+		name   string
+		images *v1alpha1.ImageStatistics
+		want   *metav1.Condition
+	}{
+		{"two are due", figures, &metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonUsedImagesExpire,
+			Message: "2 of the images that environments use expire within 7 days, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
+		{"none is due", statistics(nil, 30, 0.10, fixture.Noon), &metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoneDue,
+			Message: "no image that environments use expires within 7 days"}},
+		{"the figures do not hold any more", nil, nil},
+	} {
+		project.Status = projectStatus(project, counted(test.images))
+		got := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionImagesDue)
+		if got != nil {
+			got = &metav1.Condition{Status: got.Status, Reason: got.Reason, Message: got.Message}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: ImagesDue (-want +got):\n%s", test.name, diff)
+		}
+		if !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady) {
+			t.Errorf("%s: the project is not ready", test.name)
+		}
 	}
 }

@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/conditions"
-	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/ecr"
 )
@@ -43,6 +42,11 @@ type projectFacts struct {
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
+	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. moreUnused means that
+	// there are more, and unusedErr is why they could not be removed.
+	unused     int
+	moreUnused bool
+	unusedErr  error
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.
@@ -65,10 +69,20 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.AppliedTags = appliedTags(f)
 		status.AppliedHash = f.desired.hash()
 	}
+	if f.refused == nil {
+		status.EnabledAt = enabledAt(project, f.disabled, f.now)
+	}
 	if f.statistics != nil || f.uncounted {
 		status.Images = f.statistics
 	}
-	status.Conditions = projectConditions(project, f).ApplyTo(project.Status.Conditions)
+	conditions := projectConditions(project, f)
+	if is, reason, message := imagesDue(status.Images); is != "" {
+		conditions.Is(v1alpha1.ConditionImagesDue, is, reason, message)
+	}
+	status.Conditions = conditions.ApplyTo(project.Status.Conditions)
+	if status.Images == nil {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionImagesDue)
+	}
 	return status
 }
 
@@ -99,30 +113,6 @@ func projectConditions(project *v1alpha1.ProjectImageCache, f *projectFacts) *co
 		return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonDisabled, "the runner's cache is switched off: environments publish and pull nothing, and cached images stay until they expire")
 	}
 	return conditions.Summary(outcome.Paced(f.err()), v1alpha1.ReasonSucceeded, "environments of the project can use the cache")
-}
-
-// statistics adds up a project's images.
-func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64, now time.Time) *v1alpha1.ImageStatistics {
-	var bytes int64
-	var oldest time.Time
-	for _, image := range images {
-		bytes += image.SizeBytes
-		if oldest.IsZero() || image.PushedAt.Before(oldest) {
-			oldest = image.PushedAt
-		}
-	}
-	count, readAt := int64(len(images)), metav1.NewTime(now.Truncate(time.Second))
-	figures := &v1alpha1.ImageStatistics{
-		Count:                   &count,
-		SizeBytes:               &bytes,
-		EstimatedMonthlyCostUSD: strconv.FormatFloat(float64(bytes)/metric.Gigabyte*pricePerGBMonth, 'f', 2, 64),
-		ReadAt:                  &readAt,
-	}
-	if count > 0 {
-		expires := metav1.NewTime(oldest.Add(time.Duration(retentionDays) * 24 * time.Hour).Truncate(time.Second))
-		figures.OldestExpiresAt = &expires
-	}
-	return figures
 }
 
 // deletingProjectStatus returns the status of a project that can't be removed yet.

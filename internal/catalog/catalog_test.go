@@ -80,6 +80,7 @@ func TestAnImageThatIsUsedAndSoonExpiresIsDue(t *testing.T) {
 		"used, in 6 days":   {ptr.To(noon), 6 * 24 * time.Hour, true},
 		"used, in 8 days":   {ptr.To(noon), 8 * 24 * time.Hour, false},
 		"used, expired":     {ptr.To(noon), -time.Hour, false},
+		"used 15 days ago":  {ptr.To(noon.Add(-15 * 24 * time.Hour)), 6 * 24 * time.Hour, false},
 		"unused, in 6 days": {nil, 6 * 24 * time.Hour, false},
 	} {
 		image := Image{LastPulledAt: test.pulled, ExpiresAt: ptr.To(noon.Add(test.expires))}
@@ -107,12 +108,12 @@ func TestProjects(t *testing.T) {
 		Spec:       v1alpha1.ProjectImageCacheSpec{ProjectID: "web-id"},
 		Status: v1alpha1.ProjectImageCacheStatus{
 			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}},
-			Images:     &v1alpha1.ImageStatistics{Count: ptr.To(int64(1)), SizeBytes: ptr.To(int64(10)), EstimatedMonthlyCostUSD: "0.01"},
+			Images:     &v1alpha1.ImageStatistics{Count: ptr.To(int64(1)), SizeBytes: ptr.To(int64(10)), EstimatedMonthlyCostUSD: "0.01", DueCount: ptr.To(int64(3))},
 		},
 	}
 	want := []Project{
 		{Namespace: "n", Name: "web", ProjectID: "web-id", Requests: 4, Hits: 2, Misses: 1, Bypassed: 1, HitRate: ptr.To(2.0 / 3), SavedSeconds: 160,
-			Images: ptr.To(int64(1)), SizeBytes: ptr.To(int64(10)), EstimatedMonthlyCostUSD: "0.01", Ready: "True", Reason: "Succeeded"},
+			Images: ptr.To(int64(1)), SizeBytes: ptr.To(int64(10)), EstimatedMonthlyCostUSD: "0.01", Due: ptr.To(int64(3)), Ready: "True", Reason: "Succeeded"},
 		{Namespace: "other", Name: "web", Ready: "Unknown"},
 	}
 	other := v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "web"}}

@@ -39,8 +39,7 @@ type Image struct {
 
 // IsDue reports whether an image is used and soon expires: a prebuild with --due replaces it.
 func (i *Image) IsDue(now time.Time) bool {
-	return i.LastPulledAt != nil && i.ExpiresAt != nil && now.Before(*i.ExpiresAt) &&
-		i.ExpiresAt.Before(now.Add(publication.DueWithin))
+	return publication.IsDue(timeOf(i.LastPulledAt), timeOf(i.ExpiresAt), now)
 }
 
 // Stored is an image as the repository returns it.

@@ -23,6 +23,8 @@ type Project struct {
 	Images                  *int64 `json:"images,omitempty"`
 	SizeBytes               *int64 `json:"sizeBytes,omitempty"`
 	EstimatedMonthlyCostUSD string `json:"estimatedMonthlyCostUSD,omitempty"`
+	// Due is how many images are due.
+	Due *int64 `json:"due,omitempty"`
 
 	Ready  string `json:"ready"`
 	Reason string `json:"reason,omitempty"`
@@ -69,7 +71,7 @@ func sumUp(cache *v1alpha1.ProjectImageCache, requests []*v1alpha1.DevcontainerI
 	}
 	if images := cache.Status.Images; images != nil {
 		sum.Images, sum.SizeBytes = images.Count, images.SizeBytes
-		sum.EstimatedMonthlyCostUSD = images.EstimatedMonthlyCostUSD
+		sum.EstimatedMonthlyCostUSD, sum.Due = images.EstimatedMonthlyCostUSD, images.DueCount
 	}
 	if ready := meta.FindStatusCondition(cache.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		sum.Ready, sum.Reason = string(ready.Status), ready.Reason

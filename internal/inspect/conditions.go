@@ -35,10 +35,14 @@ var conditionAdvice = map[string]string{
 	v1alpha1.ReasonAWSError:             "look up the code in the message; the controller retries",
 	v1alpha1.ReasonDeleting:             "wait until it is deleted, then create it again",
 	v1alpha1.ReasonProjectsRemain:       "delete the runner's projects first",
+	v1alpha1.ReasonUsedImagesExpire:     "run imagecache prebuild --due, best each night",
 }
 
 // abnormal are the conditions that exist only while something is wrong.
 var abnormal = map[string]bool{v1alpha1.ConditionReconciling: true, v1alpha1.ConditionStalled: true}
+
+// notable are the conditions that are for information: True needs attention some time, and False is as it should be.
+var notable = map[string]bool{v1alpha1.ConditionImagesDue: true}
 
 // conditions checks each of an object's conditions. Ready and the abnormal conditions only repeat the others, so they
 // count only if no others exist.
@@ -62,6 +66,14 @@ func (f *findings) conditions(conditions []metav1.Condition, generation, observe
 			continue
 		}
 		message := strings.TrimSuffix(fmt.Sprintf("%s: %s", condition.Reason, condition.Message), ": ")
+		if notable[condition.Type] && condition.Status != metav1.ConditionUnknown {
+			if condition.Status == metav1.ConditionTrue {
+				f.add(condition.Type, ResultWarning, message, conditionAdvice[condition.Reason])
+			} else {
+				f.ok(condition.Type, cmp.Or(condition.Message, condition.Reason))
+			}
+			continue
+		}
 		switch condition.Status {
 		case metav1.ConditionTrue:
 			f.ok(condition.Type, cmp.Or(condition.Message, condition.Reason))

@@ -51,7 +51,9 @@ func Images(
 				aws.Message(err),
 			), nil
 	}
-	readOrigins(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
+	if project.Spec.ExpireUnusedAfterDays == nil { // else a look at the list would be use of every image in it
+		readOrigins(ctx, c, project, stored, catalog.Images(requests.Items, stored, retention))
+	}
 	return catalog.Images(requests.Items, stored, retention), "", nil
 }
 

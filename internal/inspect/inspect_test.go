@@ -69,6 +69,23 @@ func TestProjectFindings(t *testing.T) {
 	}
 }
 
+func TestDueImagesAreAWarning(t *testing.T) {
+	for status, want := range map[metav1.ConditionStatus]Finding{
+		metav1.ConditionTrue:  {"Project", "ImagesDue", ResultWarning, "UsedImagesExpire: two", "run imagecache prebuild --due, best each night"},
+		metav1.ConditionFalse: {"Project", "ImagesDue", ResultOK, "none", ""},
+	} {
+		cache := &v1alpha1.ProjectImageCache{Status: v1alpha1.ProjectImageCacheStatus{Conditions: []metav1.Condition{
+			condition(v1alpha1.ConditionImagesDue, metav1.ConditionTrue, v1alpha1.ReasonUsedImagesExpire, "two"),
+		}}}
+		if status == metav1.ConditionFalse {
+			cache.Status.Conditions[0] = condition(v1alpha1.ConditionImagesDue, status, v1alpha1.ReasonNoneDue, "none")
+		}
+		if got := projectFindings(cache, noon)[1]; got != want {
+			t.Errorf("ImagesDue is %s: %+v, want %+v", status, got, want)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	tests := map[string]struct {
 		said time.Time

@@ -50,7 +50,8 @@ func registryFindings(ctx context.Context, c client.Reader, project *v1alpha1.Pr
 	return f.list
 }
 
-// awsFindings checks AWS with the user's own credentials: the roles, the repository and its settings.
+// awsFindings checks AWS with the user's own credentials: the roles, recorded pull times, the repository and its
+// settings.
 func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project *v1alpha1.ProjectImageCache) []Finding {
 	f := &findings{area: areaAWS}
 	ctx, cancel := context.WithTimeout(ctx, awsTimeout)
@@ -70,6 +71,7 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 	f.is(cache.Status.AccountID == "" || identity.AccountID == cache.Status.AccountID, "identity", identity.ARN,
 		"use credentials of the runner's account, "+cache.Status.AccountID)
 	f.roles(ctx, sts.NewGranter(provider), target, cache)
+	f.pullTimes(ctx, clients, cache)
 	if project != nil {
 		f.repository(ctx, ecr.NewRepositories(clients), project)
 	}

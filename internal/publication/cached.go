@@ -15,9 +15,6 @@ import (
 // the answer and the pull.
 const ExpiryMargin = time.Hour
 
-// DueWithin is how long before its expiry an image is due: a prebuild replaces it, so that nobody waits for a new one.
-const DueWithin = 7 * 24 * time.Hour
-
 // Cached is an image as the repository returns it for a hash.
 type Cached struct {
 	Digest   string

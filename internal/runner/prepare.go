@@ -72,8 +72,9 @@ type preparation struct {
 	saved       *savedImage
 	refused     error // why the built image must not be published
 
-	report *cluster.Reporter // nil until the request is created
-	watch  *cluster.Watcher
+	askedAgain bool              // because the image of the first answer was gone
+	report     *cluster.Reporter // nil until the request is created
+	watch      *cluster.Watcher
 }
 
 // Prepare provides an environment with its image: from the cache, or built here. An error means that no image exists;
@@ -132,7 +133,11 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 	if p.subject.keyError != nil {
 		return p.buildWithoutKey(ctx)
 	}
+	return p.askAndCarryOut(ctx)
+}
 
+// askAndCarryOut asks the cache, and does what it answers.
+func (p *preparation) askAndCarryOut(ctx context.Context) (*Result, error) {
 	lookup := p.steps.start("Lookup", "Asking the cache")
 	image := p.request.object(p.project, p.runner.Namespace, p.subject)
 	if err := p.ask(ctx, image); err != nil {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/api/v1alpha1"
@@ -17,8 +19,8 @@ import (
 	"imagecache.dev/internal/registrylogin"
 )
 
-// pull pulls the cached image into the engine's store under the request's name, and reports the result. If the pull
-// fails, the environment builds.
+// pull pulls the cached image into the engine's store under the request's name, and reports the result. If the image is
+// gone, it asks the cache once more. If the pull fails otherwise, the environment builds.
 func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImage) (*Result, error) {
 	text := "Pulling " + image.Status.Image.Reference
 	if engine, ok := p.store.(EngineStore); ok {
@@ -38,6 +40,11 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	if err != nil {
 		step.failed(err.Error())
 		p.tell(ctx, p.report.Pull(ctx, pullReport(v1alpha1.PullFailed, took, err.Error())))
+		if isGone(err) && !p.askedAgain {
+			// A refresh replaced the image after the answer. The environment gets the new one by another request.
+			p.askedAgain = true
+			return p.askAndCarryOut(ctx)
+		}
 		reason, problem := v1alpha1.ReasonPullFailed, "can't pull the cached image, so the image is built here: "
 		if untrusted := (*untrustedError)(nil); errors.As(err, &untrusted) {
 			reason, problem = v1alpha1.ReasonNotVerified, "the cached image is not trusted, so the image is built here: "
@@ -61,6 +68,12 @@ func (p *preparation) pull(ctx context.Context, image *v1alpha1.DevcontainerImag
 	p.usable("")
 	p.tell(ctx, p.report.Pull(ctx, pullReport(v1alpha1.PullSucceeded, took, "")))
 	return p.result, nil
+}
+
+// isGone reports whether a registry answered that an image does not exist.
+func isGone(err error) bool {
+	var answered *transport.Error
+	return errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound
 }
 
 // pull is one transfer of an image from the cache.

@@ -36,7 +36,7 @@ type EngineStore struct{ Engine builder.Engine }
 func (s EngineStore) pull(ctx context.Context, p *pull) error {
 	err := s.pullRelayed(ctx, p)
 	var failed *relayError
-	if !errors.As(err, &failed) || ctx.Err() != nil {
+	if !errors.As(err, &failed) || isGone(err) || ctx.Err() != nil {
 		return err
 	}
 	if err := p.checkBefore(ctx); err != nil {

@@ -41,6 +41,7 @@ var benchmarks = []benchmark{
 	{"publish", publish.Run},
 	{"transfer", transfer.Run},
 	{"start", start.Run},
+	{"miss", start.RunMiss},
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},

@@ -89,6 +89,12 @@ func TestDoctorFindsAWorkingProjectWell(t *testing.T) {
 		}
 	}
 	wants(t, m.imagecache("doctor", "nope"), codeFailed, `✗ object`, "apply a ProjectImageCache")
+
+	// Until its role is excluded, what the manager reads counts as pulls.
+	includeManager(t)
+	wants(t, m.imagecache("doctor", project), 0, "register-pull-time-update-exclusion --principal-arn "+managerARN(t))
+	excludeManager(t)
+	wants(t, m.imagecache("doctor", project), 0, "ECR does not record what the controller reads")
 }
 
 func TestCredentialHelperLogsIn(t *testing.T) {

@@ -13,9 +13,15 @@ import (
 // layered is a workspace whose image tells which layers were built: each RUN but the last writes random bytes.
 func layered(t *testing.T, marker, last string) string {
 	t.Helper()
+	return layeredFrom(t, "busybox:stable", marker, last)
+}
+
+// layeredFrom is a layered workspace with another base image.
+func layeredFrom(t *testing.T, base, marker, last string) string {
+	t.Helper()
 	return workspace(t, map[string]string{
 		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}} // ` + marker,
-		".devcontainer/Dockerfile": "FROM busybox:stable\nRUN head -c 16 /dev/urandom | sha256sum >/first\n" +
+		".devcontainer/Dockerfile": "FROM " + base + "\nRUN head -c 16 /dev/urandom | sha256sum >/first\n" +
 			"RUN head -c 16 /dev/urandom | sha256sum >/second\nRUN echo " + last + " >/last\n",
 	})
 }

@@ -107,7 +107,12 @@ func (c *cloud) useKeys(t *testing.T, id, secret, token string) {
 // actAs makes a role with a policy and points the SDK's settings of this process to a session of it.
 func (c *cloud) actAs(t *testing.T, name, policy string) {
 	t.Helper()
-	arn := c.makeRole(t, name, policy)
+	c.beginSession(t, c.makeRole(t, name, policy))
+}
+
+// beginSession points the SDK's settings of this process to a new session of a role, which lasts for an hour.
+func (c *cloud) beginSession(t *testing.T, arn string) {
+	t.Helper()
 	var session *sts.AssumeRoleOutput
 	for attempt := 0; ; attempt++ {
 		var err error

@@ -304,6 +304,17 @@ var rules = map[string][]rule{
 		},
 		{name: "deletionPolicy is a known one", accepts: fields{"deletionPolicy": "Retain"}, refuses: fields{"deletionPolicy": "Keep"},
 			says: `spec.deletionPolicy: Unsupported value: "Keep": supported values: "Delete", "Retain"`},
+		{name: "expireUnusedAfterDays is a day or more", accepts: fields{"expireUnusedAfterDays": int64(1)}, refuses: fields{"expireUnusedAfterDays": int64(0)},
+			says: `spec.expireUnusedAfterDays: Invalid value: 0: spec.expireUnusedAfterDays in body should be greater than or equal to 1`},
+		{name: "expireUnusedAfterDays is a year or less", accepts: fields{"retentionDays": int64(365), "expireUnusedAfterDays": int64(365)},
+			refuses: fields{"retentionDays": int64(365), "expireUnusedAfterDays": int64(366)},
+			says: "spec.expireUnusedAfterDays: Invalid value: 366: spec.expireUnusedAfterDays in body should be less than or equal to 365\n" +
+				"spec.expireUnusedAfterDays: Invalid value: expireUnusedAfterDays can be at most retentionDays, after which images expire in any case; lower it, or raise retentionDays"},
+		{name: "expireUnusedAfterDays is at most the default of retentionDays", accepts: fields{"expireUnusedAfterDays": int64(30)}, refuses: fields{"expireUnusedAfterDays": int64(31)},
+			says: `spec.expireUnusedAfterDays: Invalid value: expireUnusedAfterDays can be at most retentionDays, after which images expire in any case; lower it, or raise retentionDays`},
+		{name: "expireUnusedAfterDays is at most retentionDays", accepts: fields{"retentionDays": int64(7), "expireUnusedAfterDays": int64(7)},
+			refuses: fields{"retentionDays": int64(7), "expireUnusedAfterDays": int64(8)},
+			says:    `spec.expireUnusedAfterDays: Invalid value: expireUnusedAfterDays can be at most retentionDays, after which images expire in any case; lower it, or raise retentionDays`},
 		{name: "invalidatePushedBefore is a time", accepts: fields{"invalidatePushedBefore": "2026-01-31T12:00:00Z"}, refuses: fields{"invalidatePushedBefore": "yesterday"},
 			says: `spec.invalidatePushedBefore: Invalid value: "yesterday": spec.invalidatePushedBefore in body must be of type date-time: "yesterday"`},
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -162,6 +163,9 @@ func (c *Cluster) Region() string { return c.options.Region }
 
 // RegistryHost is host:port of the ECR registry, which speaks plain HTTP.
 func (c *Cluster) RegistryHost() string { return strings.TrimPrefix(c.aws.endpoint, "http://") }
+
+// AWSConfig are the settings of an AWS client that is the account's root.
+func (c *Cluster) AWSConfig() awssdk.Config { return c.aws.rootConfig() }
 
 // AWSEnvironment are the environment variables under which the SDK reaches the account as its root.
 func (c *Cluster) AWSEnvironment() []string { return c.aws.rootEnvironment() }

@@ -23,13 +23,17 @@ func NewImages(streams cli.Streams) *cobra.Command {
 		Use:   "images PROJECT",
 		Short: "Show the images in a project's cache",
 		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
-of the build, and the environment that built the image. An image that was pulled and expires within 7 days is due:
-imagecache prebuild --due replaces it. With -o wide the table also has the findings of ECR's scan. JSON also shows the
-inputs of the hash.
+of the build, and the environment that built the image. An image that was pulled within the last 14 days and expires
+within 7 days is due: imagecache prebuild --due replaces it. With -o wide the table also has the findings of ECR's scan.
+JSON also shows the inputs of the hash.
 
 The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
 images of the requests that the cluster still has. The time of the last pull is the later one of those that ECR recorded
-and the requests show; ECR also records what the manager reads, unless its role is excluded (docs/operating.md).`,
+and the requests show; ECR also records what the manager reads, unless its role is excluded (docs/operating.md).
+
+For build time, environment and inputs of images that no request describes, the command reads their manifests with the
+project's pull credentials, which ECR records as a pull. It does not read them if the project has
+spec.expireUnusedAfterDays.`,
 		Example: `  # show the images of project web
   imagecache images web
 

@@ -21,7 +21,8 @@ func NewProjects(streams cli.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "projects",
 		Short: "Show what the projects' caches save and cost",
-		Long: `Show the projects with their hit rate, the build time that hits saved, and the size and cost of their images.
+		Long: `Show the projects with their hit rate, the build time that hits saved, and the size and cost of their images. With
+-o wide the table also shows how many images are due: imagecache prebuild --due replaces them.
 
 Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
 unless its spec sets another time. Cost is an upper bound, because images share layers.`,
@@ -76,7 +77,7 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 	}
 	columns := []cli.Column{
 		{Name: "Project"}, {Name: "ID", Wide: true}, {Name: "Requests"}, {Name: "Hit Rate"}, {Name: "Saved"},
-		{Name: "Images"}, {Name: "Size"}, {Name: "USD/Month"}, {Name: "Ready"}, {Name: "Reason"},
+		{Name: "Images"}, {Name: "Size"}, {Name: "USD/Month"}, {Name: "Due", Wide: true}, {Name: "Ready"}, {Name: "Reason"},
 	}
 	if everywhere {
 		columns = append([]cli.Column{{Name: "Namespace"}}, columns...)
@@ -87,13 +88,17 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 		if project.HitRate != nil {
 			rate = fmt.Sprintf("%.0f %%", 100**project.HitRate)
 		}
-		images := unknown
+		images, due := unknown, unknown
 		if project.Images != nil {
 			images = fmt.Sprint(*project.Images)
 		}
+		if project.Due != nil {
+			due = fmt.Sprint(*project.Due)
+		}
 		row := []any{
 			project.Name, project.ProjectID, project.Requests, rate, secondsText(&project.SavedSeconds),
-			images, sizeText(project.SizeBytes), textOr(project.EstimatedMonthlyCostUSD, unknown), project.Ready, project.Reason,
+			images, sizeText(project.SizeBytes), textOr(project.EstimatedMonthlyCostUSD, unknown), due, project.Ready,
+			project.Reason,
 		}
 		if everywhere {
 			row = append([]any{project.Namespace}, row...)

@@ -30,6 +30,17 @@ func published(t *testing.T) {
 		if printed := prepare(t, folder, "e-2", "--metrics-file", runnerFile); !strings.Contains(printed, "hit, pulled from the cache") {
 			t.Fatalf("the second environment did not hit:\n%s", printed)
 		}
+		// An image that was pulled and expires within 7 days is due.
+		if _, err := cluster.Kubectl(t.Context(), "-n", namespace, "patch", "projectimagecache", "shop", "--type=merge", "-p", `{"spec":{"retentionDays":7}}`); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error {
+			_, families, err := exposition(t.Context())
+			if due := sum(families["imagecache_due_images"], "runner_namespace", namespace); err == nil && due != 1 {
+				err = fmt.Errorf("%g images are due, not one", due)
+			}
+			return err
+		})
 	})
 }
 
@@ -165,6 +176,7 @@ func TestMissPublishAndHitAreCountedOnce(t *testing.T) {
 	one("imagecache_grants_total", `, kind="push"`)
 	one("imagecache_grants_total", `, kind="pull"`)
 	one("imagecache_stored_images", "")
+	one("imagecache_due_images", "")
 	one("imagecache_projects", `, ready="True"`)
 	one("imagecache_runners", `, ready="True"`)
 	one("imagecache_pull_credentials", `, reason="Succeeded"`)
@@ -179,6 +191,7 @@ func TestMissPublishAndHitAreCountedOnce(t *testing.T) {
 		"sum(imagecache_unknown_lookups_total) == bool 0",
 		`sum(imagecache_aws_requests_total{operation="PutImage", code="OK"}) == bool 1`,
 		"max(imagecache_pull_credentials_earliest_expiry_timestamp_seconds) - time() > bool 3000",
+		"max(imagecache_due_images_earliest_expiry_timestamp_seconds) - time() > bool 6 * 86400",
 	} {
 		wants(t, expression, 1)
 	}

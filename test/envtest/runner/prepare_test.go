@@ -28,6 +28,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/provenance"
 	"imagecache.dev/internal/runner"
 )
 
@@ -454,6 +455,39 @@ func TestLateAnswerIsStillPublished(t *testing.T) {
 		t.Errorf("result %+v", result)
 	}
 	w.noticedOnce(t)
+}
+
+// A refresh replaces an image between the answer to an environment and its pull. The environment gets the new image.
+func TestImageThatIsGoneIsAskedForAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		gone int // of the first answers' images
+		want runner.Outcome
+	}{"replaced": {1, runner.OutcomeHit}, "gone again": {2, runner.OutcomeBuilt}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			host := w.startRegistry()
+			w.secret(pullSecret, host)
+			w.publishes(host)
+			asked := 0
+			w.control(once(func(request *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+				asked++
+				status := hit(225)
+				status.Image = w.imageFor(host, request, func(*provenance.Claims) provenance.Signer { return nil })
+				if asked <= test.gone {
+					status.Image.Digest = "sha256:" + strings.Repeat("1", 64)
+					status.Image.Reference = host + "/gitpod-runner-r/projects/web-id/image-build@" + status.Image.Digest
+				}
+				return status
+			}))
+			result := w.mustPrepare(w.request())
+			if result.Outcome != test.want || len(w.requests()) != 2 {
+				t.Errorf("%d requests, result %+v", len(w.requests()), result)
+			}
+			if test.want == runner.OutcomeHit && (len(w.engine.builds) != 0 || len(result.Notices) != 0) {
+				t.Errorf("%d builds, notices %q", len(w.engine.builds), result.Notices)
+			}
+		})
+	}
 }
 
 func TestFailedPullIsBuiltHere(t *testing.T) {

@@ -266,6 +266,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: count
       type:
         scalar: numeric
+    - name: dueCount
+      type:
+        scalar: numeric
+    - name: dueExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: estimatedMonthlyCostUSD
       type:
         scalar: string
@@ -356,6 +362,9 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: dev.imagecache.api.v1alpha1.Encryption
       default:
         type: AES256
+    - name: expireUnusedAfterDays
+      type:
+        scalar: numeric
     - name: invalidatePushedBefore
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -421,6 +430,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: enabledAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: images
       type:
         namedType: dev.imagecache.api.v1alpha1.ImageStatistics

@@ -21,6 +21,11 @@ type ImageStatisticsApplyConfiguration struct {
 	EstimatedMonthlyCostUSD *string `json:"estimatedMonthlyCostUSD,omitempty"`
 	// oldestExpiresAt is when the oldest image expires.
 	OldestExpiresAt *v1.Time `json:"oldestExpiresAt,omitempty"`
+	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days.
+	// imagecache prebuild --due replaces them, so that no environment waits for a new image.
+	DueCount *int64 `json:"dueCount,omitempty"`
+	// dueExpiresAt is when the first of the due images expires. It is absent if none is due.
+	DueExpiresAt *v1.Time `json:"dueExpiresAt,omitempty"`
 	// readAt is when these figures were read.
 	ReadAt *v1.Time `json:"readAt,omitempty"`
 }
@@ -60,6 +65,22 @@ func (b *ImageStatisticsApplyConfiguration) WithEstimatedMonthlyCostUSD(value st
 // If called multiple times, the OldestExpiresAt field is set to the value of the last call.
 func (b *ImageStatisticsApplyConfiguration) WithOldestExpiresAt(value v1.Time) *ImageStatisticsApplyConfiguration {
 	b.OldestExpiresAt = &value
+	return b
+}
+
+// WithDueCount sets the DueCount field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DueCount field is set to the value of the last call.
+func (b *ImageStatisticsApplyConfiguration) WithDueCount(value int64) *ImageStatisticsApplyConfiguration {
+	b.DueCount = &value
+	return b
+}
+
+// WithDueExpiresAt sets the DueExpiresAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DueExpiresAt field is set to the value of the last call.
+func (b *ImageStatisticsApplyConfiguration) WithDueExpiresAt(value v1.Time) *ImageStatisticsApplyConfiguration {
+	b.DueExpiresAt = &value
 	return b
 }
 

@@ -23,6 +23,12 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// retentionDays is how many days after its publication an image expires, 1 to 365, by default 30. ECR removes the
 	// image within a day after that. The cache stops returning it one hour before it expires.
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
+	// expireUnusedAfterDays removes images that nobody pulled for so many days, 1 to retentionDays, before retentionDays
+	// make them expire. By default nothing is removed for that. An image stays for this long after its publication, after
+	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for up to two days more,
+	// because ECR records a pull within a day and the controller looks once a day. Exclude the controller's role from
+	// recorded pull times: what it reads counts as pulls otherwise, and images stay for longer (docs/operating.md).
+	ExpireUnusedAfterDays *int32 `json:"expireUnusedAfterDays,omitempty"`
 	// keyInputs are additional inputs of the hash besides devcontainer.json and the Dockerfile: BuildContext (the
 	// files that the Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local
 	// Features and the lockfile), LocalEnv (values of ${localEnv:…}). By default none. docs/hash.md describes what
@@ -97,6 +103,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithProjectID(value string) *P
 // If called multiple times, the RetentionDays field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithRetentionDays(value int32) *ProjectImageCacheSpecApplyConfiguration {
 	b.RetentionDays = &value
+	return b
+}
+
+// WithExpireUnusedAfterDays sets the ExpireUnusedAfterDays field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpireUnusedAfterDays field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithExpireUnusedAfterDays(value int32) *ProjectImageCacheSpecApplyConfiguration {
+	b.ExpireUnusedAfterDays = &value
 	return b
 }
 

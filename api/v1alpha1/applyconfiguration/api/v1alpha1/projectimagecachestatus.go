@@ -5,6 +5,7 @@
 package v1alpha1
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -13,8 +14,8 @@ import (
 //
 // ProjectImageCacheStatus is the observed state of a project's cache.
 type ProjectImageCacheStatusApplyConfiguration struct {
-	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady and
-	// PullCredentialsReady, and Reconciling and Stalled while they are True.
+	// conditions are Ready, RepositoryReady, LifecyclePolicyReady, RepositoryPolicyReady, TagsReady,
+	// PullCredentialsReady and ImagesDue, and Reconciling and Stalled while they are True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes. It is -1 until the controller has
 	// seen the object, so that clients don't take an object without conditions as ready.
@@ -28,7 +29,12 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	AppliedHash *string `json:"appliedHash,omitempty"`
 	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
-	// images are the number, size and cost of the project's images.
+	// enabledAt is since when environments of the project can use the cache: since the controller first saw the project,
+	// saw that the runner's cache was switched on again, or ran again after more than a day. It is absent while the
+	// runner's cache is off. expireUnusedAfterDays counts from here.
+	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
+	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
+	// after a publication, and once a day while an image expires within 7 days.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 
@@ -90,6 +96,14 @@ func (b *ProjectImageCacheStatusApplyConfiguration) WithAppliedHash(value string
 // If called multiple times, the PullCredentials field is set to the value of the last call.
 func (b *ProjectImageCacheStatusApplyConfiguration) WithPullCredentials(value *CredentialReferenceApplyConfiguration) *ProjectImageCacheStatusApplyConfiguration {
 	b.PullCredentials = value
+	return b
+}
+
+// WithEnabledAt sets the EnabledAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the EnabledAt field is set to the value of the last call.
+func (b *ProjectImageCacheStatusApplyConfiguration) WithEnabledAt(value metav1.Time) *ProjectImageCacheStatusApplyConfiguration {
+	b.EnabledAt = &value
 	return b
 }
 
