@@ -114,7 +114,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals, Keys: keys,
 		},
 		&projectimagecache.Reconciler{
-			Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock,
+			Client: mgr.GetClient(), Recorder: recorder, Clock: s.Clock, AWSClock: awsClock,
 			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, Targets: targets,
 		},
 		&pullcredentials.Reconciler{

@@ -25,9 +25,11 @@ import (
 
 // Reconciler keeps each project's ECR repository in the state that its object and its runner ask for.
 type Reconciler struct {
-	Client     client.Client
-	Recorder   events.EventRecorder
-	Clock      clock.PassiveClock
+	Client   client.Client
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+	// AWSClock is AWS' clock, by which images expire.
+	AWSClock   clock.PassiveClock
 	ClusterUID string
 
 	Intervals schedule.Intervals

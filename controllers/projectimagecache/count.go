@@ -2,6 +2,7 @@ package projectimagecache
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -13,14 +14,13 @@ import (
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/aws"
-	"imagecache.dev/internal/ecr"
 )
 
 // invalidationRetry is how soon a failed removal of invalidated images is retried, because a person waits for it.
 const invalidationRetry = 5 * time.Second
 
 // count counts a project's images when a build was published since the last count or the oldest image has expired,
-// but not more often than Intervals.Statistics. It removes the images that invalidatePushedBefore makes invalid. It
+// but not more often than Intervals.Statistics. It removes the images that the project does not keep. It
 // returns when to count next; zero means after the next publication. A failed count is repeated later and does not
 // hold up the project.
 func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) time.Duration {
@@ -45,16 +45,17 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		facts.statistics = made
 		return 0
 	}
-	stay, invalidated, err := r.removeInvalidated(ctx, project, target, facts.desired.name)
+	images, err := r.removeUnwanted(ctx, project, target, facts)
 	if err != nil {
 		if aws.ClassOf(err) == aws.ClassAccessDenied {
 			retry = max(retry, outcome.AccessDeniedRetry)
 		}
 		return r.countLater(ctx, project, facts, retry, err)
 	}
-	facts.invalidated = len(invalidated)
+	facts.invalidated = len(images.invalidated)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	facts.statistics = statistics(stay, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(images.expired)))
+	facts.statistics = statistics(images.stay, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0
 }
@@ -69,19 +70,18 @@ func (r *Reconciler) countLater(
 	return retry
 }
 
-// removeInvalidated lists a project's images and removes those that were published before invalidatePushedBefore, with
-// their referrers.
-func (r *Reconciler) removeInvalidated(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, repository string) (stay, removed []ecr.Image, err error) {
-	images, err := target.Images.List(ctx, repository)
+// removeUnwanted lists a project's images and removes those that it does not keep, with their referrers.
+func (r *Reconciler) removeUnwanted(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) (sorted, error) {
+	listed, err := target.Images.List(ctx, facts.desired.name)
 	if err != nil {
-		return nil, nil, err
+		return sorted{}, err
 	}
-	stay, removed = splitInvalidated(project, images)
+	images := sortImages(project, listed, r.AWSClock.Now())
 	var digests []string
-	for _, image := range removed {
+	for _, image := range slices.Concat(images.invalidated, images.expired) {
 		digests = append(append(digests, image.Digest), image.Referrers...)
 	}
-	return stay, removed, target.Images.Delete(ctx, repository, digests...)
+	return images, target.Images.Delete(ctx, facts.desired.name, digests...)
 }
 
 // countedBefore are the figures of an earlier pass that could not write its status.

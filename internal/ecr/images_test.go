@@ -343,7 +343,7 @@ func TestInventoryCostsPagesAndNotRepositories(t *testing.T) {
 		t.Errorf("%d calls to read 1,001 repositories with their tags, want 20 at most: %v", n, a.Calls().Counts())
 	}
 	shown := inventory.Get("gitpod-runner-r1/projects/n999/image-build")
-	if shown == nil || !shown.Immutable || shown.Tags["imagecache.dev/owner"] != "o" {
+	if shown == nil || shown.MutableTags != "" || shown.Tags["imagecache.dev/owner"] != "o" {
 		t.Errorf("the inventory shows %+v", shown)
 	}
 	if untagged := inventory.Get(repository); untagged == nil || len(untagged.Tags) != 0 {
@@ -392,7 +392,7 @@ func TestRepositoryIsDescribedAsItWasMade(t *testing.T) {
 		t.Errorf("a second Create: %v, want ErrRepositoryExists", err)
 	}
 	found, err := repositories.Describe(t.Context(), other)
-	if err != nil || found == nil || found.ARN != made.ARN || !found.Immutable || found.Tags["a"] != "b" {
+	if err != nil || found == nil || found.ARN != made.ARN || found.MutableTags != "" || found.Tags["a"] != "b" {
 		t.Errorf("Describe = %+v, %v; want what was made", found, err)
 	}
 	if err := repositories.Delete(t.Context(), other); err != nil {
