@@ -20,6 +20,7 @@ import (
 
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -51,7 +52,7 @@ func start(t *testing.T, options awsemulator.Options) *account {
 		t.Fatal(err)
 	}
 	a := &account{Server: server, clients: provider.Clients(aws.Target{Region: server.Region()})}
-	a.images = ecr.NewImages(a.clients, testClock{})
+	a.images = ecr.NewImages(a.clients, testClock{}, lru.NewBudget(32<<20))
 	if _, err := ecr.NewRepositories(a.clients).Create(t.Context(), repository, "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestInventoryCostsPagesAndNotRepositories(t *testing.T) {
 		}
 	}
 	a.Calls().Reset()
-	inventory := ecr.NewInventory(a.clients, "gitpod-runner-", "imagecache.dev/owner", testClock{})
+	inventory := ecr.NewInventory(a.clients, "gitpod-runner-", "imagecache.dev/owner", testClock{}, lru.NewBudget(1<<20))
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {

@@ -34,6 +34,7 @@ import (
 	"imagecache.dev/internal/cloudformation"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/iam"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/sessionpolicy"
 	"imagecache.dev/internal/sts"
 	"imagecache.dev/test/awsemulator"
@@ -279,7 +280,7 @@ func (l *life) makeRepository(ctx context.Context) (err error) {
 
 func (l *life) mendRepository(ctx context.Context) error {
 	repositories := ecr.NewRepositories(l.clients)
-	inventory := ecr.NewInventory(l.clients, "gitpod-runner-", "imagecache.dev/owner", clock.RealClock{})
+	inventory := ecr.NewInventory(l.clients, "gitpod-runner-", "imagecache.dev/owner", clock.RealClock{}, lru.NewBudget(1<<20))
 	steps := []func() error{
 		func() error { return inventory.Fresh(ctx, 0) },
 		func() error { _, err := repositories.Describe(ctx, l.repository.Name); return err },
@@ -316,7 +317,7 @@ func (l *life) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images := ecr.NewImages(l.clients, clock.RealClock{})
+	images := ecr.NewImages(l.clients, clock.RealClock{}, lru.NewBudget(1<<20))
 	missing, err := images.MissingBlobs(ctx, l.repository.Name, digests)
 	if err != nil || len(missing) > 0 {
 		return fmt.Errorf("missing %v: %w", missing, err)

@@ -25,6 +25,7 @@ import (
 	"imagecache.dev/test/bench/projects"
 	"imagecache.dev/test/bench/publish"
 	"imagecache.dev/test/bench/start"
+	"imagecache.dev/test/bench/targets"
 	"imagecache.dev/test/bench/transfer"
 )
 
@@ -44,6 +45,7 @@ var benchmarks = []benchmark{
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},
+	{"targets", targets.Run},
 }
 
 func main() {
