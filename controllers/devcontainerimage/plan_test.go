@@ -285,7 +285,7 @@ func TestExpectedBuildSecondsAreThoseOfTheMostSimilarImage(t *testing.T) {
 	}
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, expectedBuildSeconds(&asked, test.others)); diff != "" {
+			if diff := cmp.Diff(test.want, expectedBuildSeconds(imageOrigin(&asked, nil), test.others)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
