@@ -39,6 +39,7 @@ var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
 	{"finished", answer.RunFinished},
+	{"unanswered", answer.RunUnanswered},
 	{"publish", publish.Run},
 	{"transfer", transfer.Run},
 	{"start", start.Run},
