@@ -35,6 +35,7 @@ const (
 	maxExclusionFilters   = 5
 	maxPullTimeExclusions = 100
 	maxScanRules          = 2
+	maxRegistries         = 10
 	maxScanFilters        = 100
 	maxScanNames          = 25
 )
