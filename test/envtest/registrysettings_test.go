@@ -71,7 +71,9 @@ func TestCreationTemplatesMakeNoRepositoryOfAProject(t *testing.T) {
 	gone, _ := h.aws.repository(t.Context(), name)
 	h.Expect(gone).To(BeNil(), "upload rights made a repository")
 
-	// Somebody's push makes one, without our settings: it is not the project's.
+	// Somebody's push makes one, without our settings: it is not the project's. The status tells the two apart by the second
+	// in which they were created.
+	h.aws.Clock().Advance(2 * time.Second)
 	_, err = h.aws.ecr.InitiateLayerUpload(t.Context(), &ecr.InitiateLayerUploadInput{RepositoryName: &name})
 	h.Expect(err).NotTo(HaveOccurred())
 	h.Expect(h.aws.settings(name)).NotTo(Equal(asItShouldBe))
