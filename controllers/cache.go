@@ -29,8 +29,9 @@ func CacheOptions() cache.Options {
 }
 
 // stripContents removes from a request what can be hundreds of KiB: inline contents, the reported blobs, and the copy
-// of the whole object that kubectl apply leaves in an annotation. A patch computed from the stripped object does not
-// touch these.
+// of the whole object that kubectl apply leaves in an annotation. It also removes the inputs of requests that published
+// nothing: a pass reads its own ones live, once for each miss. A patch computed from the stripped object does not touch
+// these.
 func stripContents(object any) (any, error) {
 	image, ok := object.(*v1alpha1.DevcontainerImage)
 	if !ok {
@@ -46,6 +47,12 @@ func stripContents(object any) (any, error) {
 	}
 	if image.Spec.Build != nil {
 		image.Spec.Build.Manifest, image.Spec.Build.Config = "", ""
+	}
+	if !indexes.HasPublished(image) {
+		image.Spec.Inputs = nil
+	}
+	for n, input := range image.Spec.Inputs { // most are equal to those of the project's other images
+		image.Spec.Inputs[n] = v1alpha1.KeyInput{Name: unique.Make(input.Name).Value(), Digest: unique.Make(input.Digest).Value()}
 	}
 	return image, nil
 }

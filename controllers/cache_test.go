@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -65,13 +66,39 @@ func TestCacheKeepsOfARequestWhatIsReadOften(t *testing.T) {
 	})
 
 	spec.Configuration = &v1alpha1.InlineConfiguration{}
-	spec.Build.Manifest, spec.Build.Config = "", ""
+	spec.Build.Manifest, spec.Build.Config, spec.Inputs = "", "", nil
 	want := &v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{Name: "e-1", Annotations: map[string]string{"note": "kept"}},
 		Spec:       spec, Status: status,
 	}
 	if diff := cmp.Diff(any(want), got); diff != "" {
 		t.Errorf("what is kept of a request (-want +got):\n%s", diff)
+	}
+}
+
+// A published request explains the misses of others, and tells how long a build takes.
+func TestCacheKeepsTheInputsOfPublishedRequestsOnly(t *testing.T) {
+	inputs := []v1alpha1.KeyInput{{Name: "Dockerfile", Digest: "sha256:00"}}
+	for name, test := range map[string]struct {
+		status v1alpha1.DevcontainerImageStatus
+		want   []v1alpha1.KeyInput
+	}{
+		"unanswered": {v1alpha1.DevcontainerImageStatus{}, nil},
+		"a waiter":   {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleWaiter}, nil},
+		"a builder":  {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder}, nil},
+		"a builder that failed": {v1alpha1.DevcontainerImageStatus{
+			CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder, FinishedAt: &metav1.Time{Time: time.Unix(1, 0)},
+		}, nil},
+		"published": {v1alpha1.DevcontainerImageStatus{
+			CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder, FinishedAt: &metav1.Time{Time: time.Unix(1, 0)}, Image: &v1alpha1.CachedImage{},
+		}, inputs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := &v1alpha1.DevcontainerImage{Spec: v1alpha1.DevcontainerImageSpec{Inputs: slices.Clone(inputs)}, Status: test.status}
+			if diff := cmp.Diff(test.want, transform(t, image).(*v1alpha1.DevcontainerImage).Spec.Inputs); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -144,14 +171,18 @@ func TestCacheKeepsLittleOfARequestAtRest(t *testing.T) {
 		t.Errorf("what is kept of a request at rest (-want +got):\n%s", diff)
 	}
 	for name, change := range map[string]func(*v1alpha1.DevcontainerImage){
-		"one that is not finished":    func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = nil },
-		"one with a late report":      func(i *v1alpha1.DevcontainerImage) { i.Generation = 3 },
-		"one that holds something":    func(i *v1alpha1.DevcontainerImage) { i.Finalizers = []string{v1alpha1.Finalizer} },
-		"one that is being deleted":   func(i *v1alpha1.DevcontainerImage) { i.DeletionTimestamp = &at },
-		"a builder, which has inputs": func(i *v1alpha1.DevcontainerImage) { i.Status.Role = v1alpha1.RoleBuilder },
+		"one that is not finished":  func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = nil },
+		"one with a late report":    func(i *v1alpha1.DevcontainerImage) { i.Generation = 3 },
+		"one that holds something":  func(i *v1alpha1.DevcontainerImage) { i.Finalizers = []string{v1alpha1.Finalizer} },
+		"one that is being deleted": func(i *v1alpha1.DevcontainerImage) { i.DeletionTimestamp = &at },
+		"a builder that published":  func(i *v1alpha1.DevcontainerImage) { i.Status.Role = v1alpha1.RoleBuilder },
 	} {
 		image := finished(change)
-		if diff := cmp.Diff(any(image.DeepCopy()), transform(t, image)); diff != "" {
+		whole := image.DeepCopy()
+		if image.Status.Role != v1alpha1.RoleBuilder {
+			whole.Spec.Inputs = nil
+		}
+		if diff := cmp.Diff(any(whole), transform(t, image)); diff != "" {
 			t.Errorf("%s is not kept whole (-want +got):\n%s", name, diff)
 		}
 	}

@@ -108,11 +108,19 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		return err
 	}
 	granter, recorder := sts.NewGranter(provider), mgr.GetEventRecorder("imagecache")
+	runners := &runnerimagecache.Reconciler{
+		Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
+		ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals, Keys: keys,
+	}
+	err = mgr.Add(&awstarget.Sweep{
+		Client: mgr.GetClient(), Every: intervals.Drift,
+		Keep: []func(map[aws.Target]bool){targets.Keep, provider.Keep, runners.Keep},
+	})
+	if err != nil {
+		return fmt.Errorf("set up the sweep of targets: %w", err)
+	}
 	for _, reconciler := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		&runnerimagecache.Reconciler{
-			Client: mgr.GetClient(), AWS: provider, Granter: granter, Recorder: recorder, Clock: s.Clock,
-			ClusterUID: s.ClusterUID, AllowedRoles: allowed, Intervals: intervals, Keys: keys,
-		},
+		runners,
 		&projectimagecache.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder, Clock: s.Clock, AWSClock: awsClock,
 			ClusterUID: s.ClusterUID, PricePerGBMonth: s.PricePerGBMonth, Intervals: intervals, Targets: targets,

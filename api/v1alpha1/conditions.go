@@ -168,8 +168,8 @@ const (
 	// a revoked key, count the same. A new image replaces it. If the explanation names none of these, find out which
 	// other principals may write to the repository.
 	ReasonNotVerified = "NotVerified"
-	// ReasonArchived: ECR has archived the image, so it can't be pulled. A new image replaces it. Remove the
-	// archiving rule from the registry's settings.
+	// ReasonArchived: ECR has archived the image, so it can't be pulled. A new image replaces it. The manager puts its
+	// own lifecycle policy in place of one that archives; find out who set that.
 	ReasonArchived = "Archived"
 	// ReasonRefresh: the request asked for a new image by cachePolicy Refresh. Nothing to do.
 	ReasonRefresh = "Refresh"

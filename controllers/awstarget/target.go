@@ -15,10 +15,15 @@ import (
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/lru"
 )
 
 // repositoryPrefix begins the names of all repositories of all runners.
 const repositoryPrefix = "gitpod-runner-"
+
+// cacheBytes limits the memory for what all targets remember of AWS together: inventories, facts about images, recent
+// images. An inventory of ten thousand repositories takes about 15 MB, and the facts about a thousand images 10 MB.
+const cacheBytes = 64 << 20
 
 // Target is what the reconcilers share for one account, region and role.
 type Target struct {
@@ -37,13 +42,17 @@ type Targets struct {
 	// allowedRoles are, by namespace, the values that a runner's spec.assumeRoleARN may have there.
 	allowedRoles map[string][]string
 
+	budget *lru.Budget
+
 	mu    sync.Mutex
 	known map[aws.Target]*Target
 }
 
 // New returns Targets without any Target yet. allowedRoles are, by namespace, the roles that runners may name.
 func New(provider *aws.Provider, clock clock.PassiveClock, allowedRoles map[string][]string) *Targets {
-	return &Targets{provider: provider, clock: clock, allowedRoles: allowedRoles, known: map[aws.Target]*Target{}}
+	return &Targets{
+		provider: provider, clock: clock, allowedRoles: allowedRoles, budget: lru.NewBudget(cacheBytes), known: map[aws.Target]*Target{},
+	}
 }
 
 // Of returns the Target for a runner's calls. Its error tells why AWS must not be called for the runner now: because
@@ -75,12 +84,25 @@ func (t *Targets) at(address aws.Target) *Target {
 			Address:      address,
 			clients:      clients,
 			Repositories: ecr.NewRepositories(clients),
-			Images:       ecr.NewImages(clients, t.clock),
-			Inventory:    ecr.NewInventory(clients, repositoryPrefix, awstag.Owner, t.clock),
+			Images:       ecr.NewImages(clients, t.clock, t.budget),
+			Inventory:    ecr.NewInventory(clients, repositoryPrefix, awstag.Owner, t.clock, t.budget),
 		}
 		t.known[address] = found
 	}
 	return found
+}
+
+// Keep lets go of all Targets but those that are named. A pass that has one may go on using it.
+func (t *Targets) Keep(named map[aws.Target]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for address, target := range t.known {
+		if !named[address] {
+			target.Images.Close()
+			target.Inventory.Close()
+			delete(t.known, address)
+		}
+	}
 }
 
 // OfProject returns the Target for a project's calls. Its error tells why the project's repository must not be

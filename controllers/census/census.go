@@ -28,6 +28,8 @@ type Census struct {
 	runners  map[types.UID]readiness
 	projects map[types.UID]projectFigures
 	open     map[types.UID]openRequest
+	// unanswered is how many of the open requests have no answer, by namespace. It has no zeros.
+	unanswered map[string]int
 }
 
 // readiness is the status and the reason of an object's condition Ready.
@@ -62,7 +64,7 @@ const (
 
 // New returns an empty census.
 func New(clock clock.PassiveClock) *Census {
-	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}}
+	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}, unanswered: map[string]int{}}
 }
 
 // Follow subscribes the census to the runners, projects and requests of the manager's cache.
@@ -104,7 +106,22 @@ func (c *Census) OnDelete(object any) {
 	defer c.mu.Unlock()
 	delete(c.runners, gone.GetUID())
 	delete(c.projects, gone.GetUID())
-	delete(c.open, gone.GetUID())
+	c.close(gone.GetUID())
+}
+
+// close forgets an open request. The caller holds the lock.
+func (c *Census) close(uid types.UID) {
+	request, known := c.open[uid]
+	if !known {
+		return
+	}
+	delete(c.open, uid)
+	if request.state != requestUnanswered {
+		return
+	}
+	if c.unanswered[request.namespace]--; c.unanswered[request.namespace] == 0 {
+		delete(c.unanswered, request.namespace)
+	}
 }
 
 // take records the current state of an object.
@@ -120,15 +137,28 @@ func (c *Census) take(object any, arrived time.Time) {
 	case *v1alpha1.ProjectImageCache:
 		c.projects[o.UID] = figuresOf(o)
 	case *v1alpha1.DevcontainerImage:
-		if o.Status.FinishedAt != nil {
-			delete(c.open, o.UID)
-			return
-		}
 		if known, ok := c.open[o.UID]; ok {
 			arrived = known.arrived
 		}
+		c.close(o.UID)
+		if o.Status.FinishedAt != nil {
+			return
+		}
+		if stateOf(&o.Status) == requestUnanswered {
+			c.unanswered[o.Namespace]++
+		}
 		c.open[o.UID] = openRequest{namespace: o.Namespace, state: stateOf(&o.Status), created: o.CreationTimestamp.Time, arrived: arrived}
 	}
+}
+
+// Unanswered returns how many requests of a namespace have no answer. The latest changes may be missing.
+func (c *Census) Unanswered(namespace string) int {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unanswered[namespace]
 }
 
 // ArrivalOf returns when an open request arrived at this manager, if that is known.

@@ -116,6 +116,33 @@ func TestCensusAddsUpWhatThereIs(t *testing.T) {
 	}
 }
 
+func TestUnansweredRequestsAreCountedByNamespace(t *testing.T) {
+	c := New(testclock.NewFakePassiveClock(fixture.Noon))
+	answered := v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss}
+	finished := v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheHit, FinishedAt: ptr.To(metav1.NewTime(fixture.Noon))}
+	for _, uid := range []string{"d0", "d1", "d2", "d3"} {
+		c.OnAdd(censusRequest(uid, 0, v1alpha1.DevcontainerImageStatus{}), false)
+	}
+	c.OnUpdate(nil, censusRequest("d0", 0, v1alpha1.DevcontainerImageStatus{})) // seen again
+	if got := c.Unanswered("a"); got != 4 {
+		t.Errorf("%d are unanswered, want 4", got)
+	}
+	c.OnUpdate(nil, censusRequest("d1", 0, answered))
+	c.OnUpdate(nil, censusRequest("d2", 0, finished))
+	c.OnUpdate(nil, censusRequest("d2", 0, finished))
+	if got := c.Unanswered("a"); got != 2 {
+		t.Errorf("%d are unanswered, want the 2 without an answer", got)
+	}
+	c.OnDelete(censusRequest("d0", 0, v1alpha1.DevcontainerImageStatus{}))
+	c.OnDelete(censusRequest("d3", 0, v1alpha1.DevcontainerImageStatus{}))
+	if got := c.Unanswered("a"); got != 0 || len(c.unanswered) != 0 {
+		t.Errorf("%d are unanswered, %d namespaces are kept; want none", got, len(c.unanswered))
+	}
+	if got := (*Census)(nil).Unanswered("a"); got != 0 {
+		t.Errorf("no census counts %d", got)
+	}
+}
+
 func TestArrivalIsKnownOfRequestsThatCameWhileTheManagerRan(t *testing.T) {
 	clock := testclock.NewFakePassiveClock(fixture.Noon)
 	c := New(clock)

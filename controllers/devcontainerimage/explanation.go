@@ -2,9 +2,11 @@ package devcontainerimage
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
@@ -21,8 +23,11 @@ const explanationPatience = time.Second
 // repository, or, if they can't be read now, with the images that the project's requests report as published. A miss
 // is valid without an explanation.
 func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) error {
-	asked := imageOrigin(p.image, p.inputs)
-	if asked.Hash = p.status.ConfigHash; len(asked.Inputs) == 0 {
+	asked, err := r.originOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	if len(asked.Inputs) == 0 {
 		return nil
 	}
 	cached, err := r.cachedImages(ctx, p)
@@ -33,6 +38,25 @@ func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) erro
 		decided.explanation = why
 	}
 	return nil
+}
+
+// originOf returns the origin of the request's image. The manager's cache holds no inputs of a request that has not
+// published, so the first call of a pass reads them live.
+func (r *Reconciler) originOf(ctx context.Context, p *pass) (publication.Origin, error) {
+	if p.origin != nil {
+		return *p.origin, nil
+	}
+	whole := p.image
+	if p.inputs == nil {
+		whole = &v1alpha1.DevcontainerImage{}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
+			return publication.Origin{}, fmt.Errorf("read the request's inputs: %w", err)
+		}
+	}
+	origin := imageOrigin(whole, p.inputs)
+	origin.Hash = p.status.ConfigHash
+	p.origin = &origin
+	return origin, nil
 }
 
 // cachedImages returns the newest images of the request's project, with their origins.
@@ -68,7 +92,7 @@ func annotate(p *pass, whole *v1alpha1.DevcontainerImage, built *publication.Ima
 			computed = inputsOfKey(key)
 		}
 	}
-	origin := imageOrigin(p.image, computed)
+	origin := imageOrigin(whole, computed)
 	origin.Hash, origin.BuildSeconds = p.status.ConfigHash, built.BuildSeconds
 	return built.Annotate(origin)
 }

@@ -23,6 +23,8 @@ type pass struct {
 	awsNow  time.Time // by AWS' clock, to compare with times of AWS
 	// inputs are the inputs of inline contents, if this pass computed their hash.
 	inputs []publication.Input
+	// origin is what originOf read, if this pass asked for it.
+	origin *publication.Origin
 	// leaseLeft is how long the build lease of this request is still valid. The pass is repeated then at the latest.
 	// It is zero if the request holds none.
 	leaseLeft time.Duration

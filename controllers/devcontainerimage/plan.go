@@ -128,8 +128,7 @@ func sameProject(a, b *v1alpha1.DevcontainerImage) bool {
 
 // expectedBuildSeconds estimates how long a build takes: as long as that of the project's published image with the most
 // similar inputs, the latest of several. It returns nil if none is known.
-func expectedBuildSeconds(asked *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) *int64 {
-	wanted := imageOrigin(asked, nil)
+func expectedBuildSeconds(asked publication.Origin, others []v1alpha1.DevcontainerImage) *int64 {
 	var nearest *v1alpha1.DevcontainerImage
 	var nearestLikeness likeness
 	for i := range others {
@@ -137,7 +136,7 @@ func expectedBuildSeconds(asked *v1alpha1.DevcontainerImage, others []v1alpha1.D
 		if buildSecondsOf(other) == nil {
 			continue
 		}
-		found := likenessOf(wanted, imageOrigin(other, nil))
+		found := likenessOf(asked, imageOrigin(other, nil))
 		if nearest == nil || found.compare(nearestLikeness) > 0 || found == nearestLikeness && earlier(nearest, other) {
 			nearest, nearestLikeness = other, found
 		}

@@ -130,7 +130,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its repository is "other", not "` + repository + `"`},
 		"signed for another request": {claiming(func(c *provenance.Claims) { c.RequestUID = "u2" }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its request is "u2", not "u1"`},
-		"archived": {image(func(c *publication.Cached, _ *v1.ConfigFile) { c.Archived = true }), "", time.Time{},
+		"archived, which ECR returns without contents": {&publication.Cached{Digest: "sha256:1", PushedAt: fixture.Noon, Archived: true}, "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so it can't be pulled"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestExpectedBuildSecondsAreThoseOfTheMostSimilarImage(t *testing.T) {
 	}
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, expectedBuildSeconds(&asked, test.others)); diff != "" {
+			if diff := cmp.Diff(test.want, expectedBuildSeconds(imageOrigin(&asked, nil), test.others)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

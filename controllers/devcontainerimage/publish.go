@@ -103,6 +103,11 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return ending{}, err
 	}
 	if current == nil {
+		if current, err = images.Archived(ctx, repository.Name, p.status.ConfigHash); err != nil {
+			return ending{}, fmt.Errorf("look up archived image: %w", err)
+		}
+	}
+	if current == nil {
 		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second,
 			"ECR reports that the tag exists, but returns no image for it")
 	}

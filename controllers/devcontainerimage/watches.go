@@ -45,8 +45,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// behind is the priority of requests that no environment waits for. Requests without an answer have priority 0.
+// behind is the priority of requests that no environment waits for. Others have priority 0, or inCrowd.
 const behind = -100
+
+// A namespace with more than crowdSize unanswered requests has a crowd. Its further requests have the priority
+// inCrowd: those of other namespaces are answered first.
+const (
+	crowdSize = 1000
+	inCrowd   = -50
+)
 
 // requestHandler queues the requests that have something left to do. It queues new ones at once, even if a starting
 // manager finds them among a hundred thousand finished ones. A finished request waits, without a pass, for the time
@@ -60,8 +67,11 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
 			image, options := e.Object.(*v1alpha1.DevcontainerImage), priorityqueue.AddOpts{Priority: ptr.To(0)}
-			if !indexes.IsOpen(image) {
+			switch {
+			case !indexes.IsOpen(image):
 				options.Priority = ptr.To(behind)
+			case r.Census.Unanswered(image.Namespace) > crowdSize:
+				options.Priority = ptr.To(inCrowd)
 			}
 			if indexes.IsAtRest(image) {
 				options.After = max(dueAt(image).Sub(r.Clock.Now()), 0)

@@ -3,6 +3,7 @@ package devcontainerimage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/census"
 	"imagecache.dev/test/fixture"
 )
 
@@ -60,6 +62,27 @@ func TestAManagerThatStartsAnswersBeforeItLooksAtWhatIsFinished(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, queue.added); diff != "" {
 		t.Errorf("how requests are queued (-want +got):\n%s", diff)
+	}
+}
+
+// A namespace's first thousand requests without an answer are as good as those of any other.
+func TestACrowdWaitsBehindTheRequestsOfOtherNamespaces(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(fixture.Noon)
+	r := &Reconciler{Clock: clock, AWSClock: clock, Census: census.New(clock)}
+	queue := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
+	arrive := func(namespace, name string) {
+		image := &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + name)}}
+		r.Census.OnAdd(image, false)
+		r.requestHandler().Create(t.Context(), event.CreateEvent{Object: image}, queue)
+	}
+	for n := range crowdSize + 1 {
+		arrive("crowd", fmt.Sprint(n))
+	}
+	arrive("other", "alone")
+	for name, want := range map[string]int{"0": 0, fmt.Sprint(crowdSize - 1): 0, fmt.Sprint(crowdSize): inCrowd, "alone": 0} {
+		if got := *queue.added[name].Priority; got != want {
+			t.Errorf("request %s has priority %d, want %d", name, got, want)
+		}
 	}
 }
 

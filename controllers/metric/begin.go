@@ -47,7 +47,7 @@ func BeginSeries(namespace, region string) {
 	for _, outcome := range []string{OutcomeSucceeded, OutcomeFailed} {
 		Comparisons.WithLabelValues(region, outcome)
 	}
-	for _, cause := range []string{RemovedEvicted, RemovedInvalidated, RemovedReplaced, RemovedUnused} {
+	for _, cause := range []string{RemovedEvicted, RemovedExpired, RemovedInvalidated, RemovedReplaced, RemovedUnused} {
 		ImagesRemoved.WithLabelValues(namespace, cause)
 	}
 }

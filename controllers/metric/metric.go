@@ -32,8 +32,10 @@ const (
 	LookupFound  = "Found"
 	LookupAbsent = "Absent"
 	LookupFailed = "Failed"
-	// RemovedEvicted, RemovedInvalidated, RemovedReplaced and RemovedUnused are causes of an image's removal.
+	// RemovedEvicted, RemovedExpired, RemovedInvalidated, RemovedReplaced and RemovedUnused are causes of an image's removal.
+	// RemovedExpired is for archived images, which ECR's lifecycle rule does not remove.
 	RemovedEvicted     = "Evicted"
+	RemovedExpired     = "Expired"
 	RemovedInvalidated = "Invalidated"
 	RemovedReplaced    = "Replaced"
 	RemovedUnused      = "Unused"
@@ -146,7 +148,7 @@ var (
 		"region", "outcome")
 
 	ImagesRemoved = counter("imagecache_images_removed_total",
-		"Images that the manager removed, by cause (Evicted, Invalidated, Replaced, Unused). Images that ECR's lifecycle rule expires don't count.",
+		"Images that the manager removed, by cause (Evicted, Expired: archived and past retentionDays, Invalidated, Replaced, Unused). Images that ECR's lifecycle rule expires don't count.",
 		LabelRunner, "cause")
 )
 

@@ -179,7 +179,9 @@ func (r *Reconciler) note(target *awstarget.Target, f *projectFacts) {
 	}
 	now := *f.repository
 	now.Tags = f.tagged
-	now.Immutable = now.Immutable || (f.plan.immutable && f.repositoryErr == nil)
+	if f.plan.immutable && f.repositoryErr == nil {
+		now.MutableTags = ""
+	}
 	target.Inventory.Note(now)
 }
 

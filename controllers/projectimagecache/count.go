@@ -19,9 +19,9 @@ const invalidationRetry = 5 * time.Second
 
 // count counts a project's images when a build was published since the last count, when the spec was edited, and once a
 // day while the oldest image is about to expire, but after publications not more often than Intervals.Statistics. It
-// removes the images that invalidatePushedBefore makes invalid, and those that expireUnusedAfterDays makes expire. It
-// returns when to count next; zero means after the next publication or sweep. A failed count is repeated later and does
-// not hold up the project.
+// removes the images that the project does not keep, and those that expireUnusedAfterDays makes expire. It returns when to
+// count next; zero means after the next publication or sweep. A failed count is repeated later and does not hold up the
+// project.
 func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts) time.Duration {
 	if facts.repository == nil {
 		return 0
@@ -44,10 +44,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		facts.statistics = made
 		return r.nextRemoval(project.UID)
 	}
-	images, err := target.Images.List(ctx, facts.desired.name)
-	if err == nil {
-		images, err = r.removeInvalidated(ctx, project, target, facts, images)
-	}
+	images, err := r.removeUnwanted(ctx, project, target, facts)
 	if err != nil {
 		if aws.ClassOf(err) == aws.ClassAccessDenied {
 			retry = max(retry, outcome.AccessDeniedRetry)

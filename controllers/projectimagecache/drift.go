@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -71,6 +72,7 @@ func (w *driftWatch) compare(ctx context.Context) {
 			w.wakeDrifted(ctx, runner, target, projects.Items)
 		}
 	}
+	maps.DeleteFunc(w.blind, func(target aws.Target, _ bool) bool { _, asked := read[target]; return !asked })
 }
 
 // announce counts a comparison, and emits an event for the first of consecutive failures.

@@ -2,6 +2,7 @@ package projectimagecache
 
 import (
 	"strings"
+	"time"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstag"
@@ -56,6 +57,10 @@ func (p *repositoryPlan) claim(project *v1alpha1.ProjectImageCache, desired desi
 	case owned && !named:
 		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
 			"repository %s belongs to %s, not to this object; remove one of the two, or set adoptionPolicy to Always", desired.name, holder)
+	case project.Status.Repository != nil && project.Status.Repository.ARN == seen.ARN:
+		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
+			"repository %s was removed, and created again at %s by another than this controller, such as a repository creation template of the registry; remove it, or set adoptionPolicy to IfUntagged to adopt it with its images",
+			desired.name, seen.CreatedAt.UTC().Format(time.RFC3339))
 	case owned:
 		return outcome.Terminalf(v1alpha1.ReasonRepositoryNotOwned,
 			"repository %s was not created for this object, although its tag names %s; if you know who created it, set adoptionPolicy to IfUntagged to adopt it with its images; otherwise remove it",

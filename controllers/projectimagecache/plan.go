@@ -149,7 +149,7 @@ func planRepository(project *v1alpha1.ProjectImageCache, desired desiredReposito
 		return nil, err
 	}
 	changed := project.Status.AppliedHash != desired.hash() || !recorded(project, seen.Repository)
-	plan.immutable = !seen.Immutable
+	plan.immutable = seen.MutableTags != ""
 	plan.putLifecycle = changed || (seen.lifecycle != nil && !ecr.SameLifecyclePolicy(*seen.lifecycle, desired.lifecycle)) ||
 		failedBefore(project, v1alpha1.ConditionLifecyclePolicyReady)
 	plan.putPolicy = changed || (seen.policy != nil && !sessionpolicy.Equal(*seen.policy, desired.policy)) ||
@@ -198,10 +198,14 @@ func (p *repositoryPlan) planTags(project *v1alpha1.ProjectImageCache, desired d
 // describe describes the differences, for the events.
 func (p *repositoryPlan) describe(desired desiredRepository, seen seenRepository, changed bool) {
 	if p.immutable {
-		p.note(drift.ActionSetImmutable, "image tags were mutable")
+		p.note(drift.ActionSetImmutable, seen.MutableTags+" were mutable")
 	}
 	if seen.lifecycle != nil && p.putLifecycle && !changed {
-		p.note(drift.ActionPutLifecyclePolicy, drift.FoundPolicy("lifecycle policy", *seen.lifecycle))
+		text := drift.FoundPolicy("lifecycle policy", *seen.lifecycle)
+		if ecr.ArchivesImages(*seen.lifecycle) {
+			text += ", and archived images, which can't be pulled"
+		}
+		p.note(drift.ActionPutLifecyclePolicy, text)
 	}
 	if seen.policy != nil && p.putPolicy && !changed {
 		p.note(drift.ActionSetRepositoryPolicy, drift.FoundPolicy("repository policy", *seen.policy))

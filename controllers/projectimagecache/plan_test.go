@@ -57,7 +57,7 @@ func adopting(policy v1alpha1.AdoptionPolicy) func(*v1alpha1.ProjectImageCache) 
 func testSeen(change ...func(*ecr.Repository)) seenRepository {
 	desired := desiredFor(testProject(), fixture.Runner(), "cluster-1")
 	tags, _ := desired.tags(v1alpha1.RepositoryCreated, 0)
-	repository := &ecr.Repository{Name: desired.name, ARN: desired.arn, Immutable: true, CreatedAt: testCreated, Tags: tags}
+	repository := &ecr.Repository{Name: desired.name, ARN: desired.arn, CreatedAt: testCreated, Tags: tags}
 	for _, c := range change {
 		c(repository)
 	}
@@ -79,6 +79,7 @@ func untagged(keys ...string) func(*ecr.Repository) {
 
 func TestPlanRepository(t *testing.T) {
 	lifecycle, edited, none := ecr.LifecyclePolicy(30), `{"Version":"2012-10-17","Statement":[]}`, ""
+	archiving := strings.Replace(lifecycle, `"type":"expire"`, `"type":"transition","targetStorageClass":"archive"`, 1)
 	allTags := testSeen().Tags
 	adoptedTags := maps.Clone(allTags)
 	adoptedTags[awstag.Origin] = string(v1alpha1.RepositoryAdopted)
@@ -98,9 +99,17 @@ func TestPlanRepository(t *testing.T) {
 		"made in a pass that was cut short": {testProject(neverMade), testSeen(), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, putLifecycle: true, putPolicy: true, tags: allTags,
 		}},
-		"mutable": {testProject(), testSeen(func(r *ecr.Repository) { r.Immutable = false }), repositoryPlan{
+		"mutable": {testProject(), testSeen(func(r *ecr.Repository) { r.MutableTags = "image tags" }), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, immutable: true, tags: allTags,
 			found: []drift.Finding{{Action: drift.ActionSetImmutable, Text: "image tags were mutable"}},
+		}},
+		"immutable but for some": {testProject(), testSeen(func(r *ecr.Repository) { r.MutableTags = "image tags like latest*" }), repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, immutable: true, tags: allTags,
+			found: []drift.Finding{{Action: drift.ActionSetImmutable, Text: "image tags like latest* were mutable"}},
+		}},
+		"images archived": {testProject(), seenRepository{Repository: testSeen().Repository, lifecycle: &archiving}, repositoryPlan{
+			origin: v1alpha1.RepositoryCreated, putLifecycle: true, tags: allTags,
+			found: []drift.Finding{{Action: drift.ActionPutLifecyclePolicy, Text: "the lifecycle policy was changed, and archived images, which can't be pulled"}},
 		}},
 		"a tag changed": {testProject(), testSeen(tagged("team", "mine")), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{"team": "core"},

@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,17 +16,22 @@ import (
 // requestPage is how many requests one call to the API server reads.
 const requestPage = 500
 
-// removeInvalidated removes the images that were published before invalidatePushedBefore, and returns the others.
-func (r *Reconciler) removeInvalidated(
-	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
+// removeUnwanted lists a project's images, removes those that are invalid or archived for too long, and returns the others.
+func (r *Reconciler) removeUnwanted(
+	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts,
 ) ([]ecr.Image, error) {
-	stay, invalidated := splitInvalidated(project, images)
-	if err := removeImages(ctx, target, facts.desired.name, invalidated); err != nil {
+	listed, err := target.Images.List(ctx, facts.desired.name)
+	if err != nil {
 		return nil, err
 	}
-	facts.invalidated = len(invalidated)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(invalidated)))
-	return stay, nil
+	images := sortImages(project, listed, r.AWSClock.Now())
+	if err := removeImages(ctx, target, facts.desired.name, slices.Concat(images.invalidated, images.expired)); err != nil {
+		return nil, err
+	}
+	facts.invalidated = len(images.invalidated)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(images.expired)))
+	return images.stay, nil
 }
 
 // removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others. The requests that

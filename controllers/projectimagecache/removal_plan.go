@@ -22,17 +22,31 @@ const pullLag = 24 * time.Hour
 // hashPattern is the form of the tags under which the cache publishes.
 var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// splitInvalidated returns the images that a project keeps, and those that were published before
-// invalidatePushedBefore.
-func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (stay, invalidated []ecr.Image) {
+// sorted are a project's images by what becomes of them.
+type sorted struct {
+	stay []ecr.Image
+	// invalidated were published before invalidatePushedBefore.
+	invalidated []ecr.Image
+	// expired are archived and older than the project keeps images. No lifecycle rule removes an image that is archived for
+	// less than 90 days: https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+	expired []ecr.Image
+}
+
+// sortImages decides what becomes of a project's images.
+func sortImages(project *v1alpha1.ProjectImageCache, images []ecr.Image, now time.Time) sorted {
+	var s sorted
+	before := project.Spec.InvalidatePushedBefore
 	for _, image := range images {
-		if before := project.Spec.InvalidatePushedBefore; before != nil && image.PushedAt.Before(before.Time) {
-			invalidated = append(invalidated, image)
-			continue
+		switch {
+		case before != nil && image.PushedAt.Before(before.Time):
+			s.invalidated = append(s.invalidated, image)
+		case image.Archived && !now.Before(image.PushedAt.Add(project.Spec.Retention())):
+			s.expired = append(s.expired, image)
+		default:
+			s.stay = append(s.stay, image)
 		}
-		stay = append(stay, image)
 	}
-	return stay, invalidated
+	return s
 }
 
 // enabledAt returns since when environments of a project can pull, in whole seconds, or nil while they can't. A manager

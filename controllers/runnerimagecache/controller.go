@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -187,6 +188,13 @@ func (r *Reconciler) stacksOf(target aws.Target) *cloudformation.Reader {
 		r.stacks[target] = cloudformation.NewReader(r.AWS.Clients(target), r.Clock, r.Intervals.StackCalls)
 	}
 	return r.stacks[target]
+}
+
+// Keep lets go of what reads the stacks of all targets but those that are named.
+func (r *Reconciler) Keep(named map[aws.Target]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.stacks, func(target aws.Target, _ *cloudformation.Reader) bool { return !named[target] })
 }
 
 // nextLook returns when a runner is checked again although nothing in the cluster changed.

@@ -2,7 +2,7 @@
 // reach: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on. It makes two repositories and three roles of its own, under
 // a name that nothing else has, and removes them in the end.
 //
-//	aws-conformance [--slow] [--only TEXT] [--json]
+//	aws-conformance [--slow] [--day] [--only TEXT] [--json]
 //
 // The exit code is 0 if every belief holds, 1 if one doesn't or couldn't be checked, 2 if it was called wrongly.
 package main
@@ -33,6 +33,7 @@ the end; what could not be removed is named.
 // settings are what the flags say, and what a test replaces.
 type settings struct {
 	slow bool
+	day  bool
 	only string
 	json bool
 	list bool
@@ -59,6 +60,7 @@ func (s *settings) main(ctx context.Context, args []string) int {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&s.slow, "slow", false, "also run the checks that wait for a session to end, 16 minutes")
+	flags.BoolVar(&s.day, "day", false, "also run the check that waits for a lifecycle policy, for 25 hours at most")
 	flags.StringVar(&s.only, "only", "", "run the checks whose name has this in it")
 	flags.BoolVar(&s.json, "json", false, "write one JSON object a check")
 	flags.BoolVar(&s.list, "list", false, "list the checks and what each believes, and make no call")
@@ -97,7 +99,7 @@ func (s *settings) main(ctx context.Context, args []string) int {
 func (s *settings) choose() []check {
 	var chosen []check
 	for _, c := range checks {
-		if strings.Contains(c.name, s.only) && (s.slow || !c.slow) {
+		if strings.Contains(c.name, s.only) && (s.slow || !c.slow) && (s.day || !c.day) {
 			chosen = append(chosen, c)
 		}
 	}

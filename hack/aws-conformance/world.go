@@ -29,6 +29,13 @@ const (
 	settleLook = time.Second
 )
 
+// expiresWithin bounds how long ECR may take to expire an image, and expiryLook is how often that is looked at.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
+const (
+	expiresWithin = 25 * time.Hour
+	expiryLook    = 10 * time.Minute
+)
+
 const everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`
 
 // world is what the checks have to work with: two projects' repositories, with the policies that this project gives
@@ -145,14 +152,20 @@ func (w *world) makeRepository(ctx context.Context, r *repository) error {
 
 // protect gives a repository the policy that this project gives it, for sessions of the given role.
 func (w *world) protect(ctx context.Context, r repository, pullRole role) error {
-	policy := sessionpolicy.Repository(sessionpolicy.RepositoryAccess{
-		Partition: w.identity.Partition, AccountID: w.identity.AccountID, ControllerARN: w.identity.PrincipalARN,
-		ProjectID: r.project, PullRoleARN: pullRole.arn,
-	})
+	policy := w.policyOf(r, pullRole)
 	if _, err := w.clients.ECR.SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: &r.name, PolicyText: &policy}); err != nil {
 		return fmt.Errorf("set the policy of repository %s: %w", r.name, err)
 	}
 	return nil
+}
+
+// policyOf is the policy that this project gives a repository, with Amazon Inspector among its readers.
+func (w *world) policyOf(r repository, pullRole role) string {
+	return sessionpolicy.Repository(sessionpolicy.RepositoryAccess{
+		Partition: w.identity.Partition, AccountID: w.identity.AccountID, ControllerARN: w.identity.PrincipalARN,
+		ProjectID: r.project, PullRoleARN: pullRole.arn,
+		Readers: []string{sessionpolicy.InspectorRoleARN(w.identity.Partition, w.identity.AccountID)},
+	})
 }
 
 // open takes a repository's policy away.

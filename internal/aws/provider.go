@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -155,6 +156,14 @@ func (p *Provider) Clients(target Target) *Clients {
 	}
 	p.clients[target] = clients
 	return clients
+}
+
+// Keep lets go of the clients of all targets but those that are named, with their rate limits and credentials. Whoever
+// still has such clients may go on using them.
+func (p *Provider) Keep(named map[Target]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.clients, func(target Target, _ *Clients) bool { return !named[target] })
 }
 
 // withoutFIPS lets the tagging service be reached with AWS_USE_FIPS_ENDPOINT: it has no FIPS endpoint in any partition

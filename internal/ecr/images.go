@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/lru"
 )
 
 // maxImageIDs is how many images one call accepts:
@@ -91,14 +92,21 @@ type Images struct {
 	reads  singleflight.Group // reads of configurations, by repository and digest, and of recent images
 }
 
-// NewImages returns the Images of a target.
-func NewImages(clients *aws.Clients, clock clock.PassiveClock) *Images {
+// NewImages returns the Images of a target. What it remembers counts towards the budget, which several targets may
+// share.
+func NewImages(clients *aws.Clients, clock clock.PassiveClock, budget *lru.Budget) *Images {
 	images := &Images{
-		api: clients.ECR, http: clients.HTTP, clock: clock, pushed: clients.Clock(clock), facts: newFactCache(factBytes),
-		recent: newRecentCache(recentBytes),
+		api: clients.ECR, http: clients.HTTP, clock: clock, pushed: clients.Clock(clock), facts: newFactCache(budget),
+		recent: newRecentCache(budget),
 	}
 	images.lookup = newBatcher(images.findAll)
 	return images
+}
+
+// Close forgets what Images remembers, for good. Whoever still has it may go on calling it.
+func (i *Images) Close() {
+	i.facts.images.Close()
+	i.recent.repositories.Close()
 }
 
 // Find returns the image that has the tag now, and nil without an error if no image has it. It asks ECR each time, in

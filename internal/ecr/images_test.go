@@ -20,6 +20,7 @@ import (
 
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -51,7 +52,7 @@ func start(t *testing.T, options awsemulator.Options) *account {
 		t.Fatal(err)
 	}
 	a := &account{Server: server, clients: provider.Clients(aws.Target{Region: server.Region()})}
-	a.images = ecr.NewImages(a.clients, testClock{})
+	a.images = ecr.NewImages(a.clients, testClock{}, lru.NewBudget(32<<20))
 	if _, err := ecr.NewRepositories(a.clients).Create(t.Context(), repository, "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestInventoryCostsPagesAndNotRepositories(t *testing.T) {
 		}
 	}
 	a.Calls().Reset()
-	inventory := ecr.NewInventory(a.clients, "gitpod-runner-", "imagecache.dev/owner", testClock{})
+	inventory := ecr.NewInventory(a.clients, "gitpod-runner-", "imagecache.dev/owner", testClock{}, lru.NewBudget(1<<20))
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
@@ -343,7 +344,7 @@ func TestInventoryCostsPagesAndNotRepositories(t *testing.T) {
 		t.Errorf("%d calls to read 1,001 repositories with their tags, want 20 at most: %v", n, a.Calls().Counts())
 	}
 	shown := inventory.Get("gitpod-runner-r1/projects/n999/image-build")
-	if shown == nil || !shown.Immutable || shown.Tags["imagecache.dev/owner"] != "o" {
+	if shown == nil || shown.MutableTags != "" || shown.Tags["imagecache.dev/owner"] != "o" {
 		t.Errorf("the inventory shows %+v", shown)
 	}
 	if untagged := inventory.Get(repository); untagged == nil || len(untagged.Tags) != 0 {
@@ -392,7 +393,7 @@ func TestRepositoryIsDescribedAsItWasMade(t *testing.T) {
 		t.Errorf("a second Create: %v, want ErrRepositoryExists", err)
 	}
 	found, err := repositories.Describe(t.Context(), other)
-	if err != nil || found == nil || found.ARN != made.ARN || !found.Immutable || found.Tags["a"] != "b" {
+	if err != nil || found == nil || found.ARN != made.ARN || found.MutableTags != "" || found.Tags["a"] != "b" {
 		t.Errorf("Describe = %+v, %v; want what was made", found, err)
 	}
 	if err := repositories.Delete(t.Context(), other); err != nil {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"imagecache.dev/internal/aws"
+	"imagecache.dev/internal/lru"
 )
 
 // maxTagPage is how many resources GetResources returns at most:
@@ -43,6 +44,8 @@ type getResources interface {
 // Inventory holds the repositories of an account and region whose names begin with a prefix, and their tags. It reads
 // them by the page for all projects together. It is a hint and not a proof: AWS' list of tags lags behind, so a
 // caller that finds drift reads that repository itself before it changes anything.
+//
+// What it holds counts towards a budget. If it is dropped, the next Fresh reads it again.
 type Inventory struct {
 	repositories describeRepositories
 	tags         getResources
@@ -52,21 +55,68 @@ type Inventory struct {
 
 	reading chan struct{} // holds one token: the holder reads
 
-	mu     sync.Mutex
-	readAt time.Time
+	mu   sync.Mutex // guards the contents of the listing
+	kept *lru.Cache[struct{}, *listing]
+}
+
+// listing is what an inventory knows.
+type listing struct {
+	readAt time.Time // zero: never
 	known  map[string]Repository
 	noted  map[string]time.Time // when Note or Forget last wrote an entry
+	bytes  int                  // of known
 }
 
 // NewInventory returns the inventory of a target: of repositories whose names begin with prefix, with the tags of
-// those that have tagKey.
-func NewInventory(clients *aws.Clients, prefix, tagKey string, clock clock.PassiveClock) *Inventory {
+// those that have tagKey. What it holds counts towards the budget, which several targets may share.
+func NewInventory(
+	clients *aws.Clients, prefix, tagKey string, clock clock.PassiveClock, budget *lru.Budget,
+) *Inventory {
 	i := &Inventory{
 		repositories: clients.ECR, tags: clients.Tagging, clock: clock, prefix: prefix, tagKey: tagKey,
-		reading: make(chan struct{}, 1), known: map[string]Repository{}, noted: map[string]time.Time{},
+		reading: make(chan struct{}, 1), kept: lru.In[struct{}, *listing](budget),
 	}
 	i.reading <- struct{}{}
 	return i
+}
+
+// Close forgets what the inventory holds, for good. Whoever still has it may go on calling it.
+func (i *Inventory) Close() { i.kept.Close() }
+
+// listing returns what the inventory knows. The caller holds the lock.
+func (i *Inventory) listing() *listing {
+	if known, ok := i.kept.Get(struct{}{}); ok {
+		return known
+	}
+	return &listing{known: map[string]Repository{}, noted: map[string]time.Time{}}
+}
+
+// keep stores what the inventory knows. The caller holds the lock.
+func (i *Inventory) keep(l *listing) {
+	const notedBytes = 128
+	i.kept.Set(struct{}{}, l, l.bytes+notedBytes*len(l.noted))
+}
+
+// set sets or, with nil, removes a repository.
+func (l *listing) set(name string, repository *Repository) {
+	if before, ok := l.known[name]; ok {
+		l.bytes -= sizeOfRepository(before)
+		delete(l.known, name)
+	}
+	if repository != nil {
+		l.known[name] = *repository
+		l.bytes += sizeOfRepository(*repository)
+	}
+}
+
+// sizeOfRepository estimates the bytes of a repository and its tags in memory.
+func sizeOfRepository(repository Repository) int {
+	const overhead, tagOverhead = 512, 64
+	size := overhead + 2*len(repository.Name) + len(repository.ARN) + len(repository.URI)
+	for key, value := range repository.Tags {
+		size += tagOverhead + len(key) + len(value)
+	}
+	return size
 }
 
 // Fresh reads the inventory if the last read is older than maxAge. Concurrent callers wait for the read and share it.
@@ -92,7 +142,7 @@ func (i *Inventory) Fresh(ctx context.Context, maxAge time.Duration) error {
 func (i *Inventory) Get(name string) *Repository {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	found, ok := i.known[name]
+	found, ok := i.listing().known[name]
 	if !ok {
 		return nil
 	}
@@ -103,25 +153,32 @@ func (i *Inventory) Get(name string) *Repository {
 func (i *Inventory) Note(repository Repository) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.known[repository.Name] = repository
-	i.noted[repository.Name] = i.clock.Now()
+	i.write(repository.Name, &repository)
 }
 
 // Forget records that a repository does not exist any more.
 func (i *Inventory) Forget(name string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.known, name)
-	i.noted[name] = i.clock.Now()
+	i.write(name, nil)
+}
+
+// write writes one entry. The caller holds the lock.
+func (i *Inventory) write(name string, repository *Repository) {
+	known := i.listing()
+	known.set(name, repository)
+	known.noted[name] = i.clock.Now()
+	i.keep(known)
 }
 
 func (i *Inventory) age() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.readAt.IsZero() {
+	readAt := i.listing().readAt
+	if readAt.IsZero() {
 		return 1<<63 - 1
 	}
-	return i.clock.Since(i.readAt)
+	return i.clock.Since(readAt)
 }
 
 // read replaces the inventory. It keeps entries that Note or Forget wrote after the read began, and the existence of
@@ -142,20 +199,26 @@ func (i *Inventory) read(ctx context.Context) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for name, at := range i.noted {
-		own, is := i.known[name]
+	before, now := i.listing(), &listing{readAt: began, known: map[string]Repository{}, noted: map[string]time.Time{}}
+	for name, repository := range found {
+		now.set(name, &repository)
+	}
+	for name, at := range before.noted {
+		if at.Add(listsLag).Before(began) {
+			continue
+		}
+		now.noted[name] = at
+		own, is := before.known[name]
 		_, shown := found[name]
 		switch {
-		case at.Add(listsLag).Before(began):
-			delete(i.noted, name)
 		case at.Before(began) && is == shown:
 		case is:
-			found[name] = own
+			now.set(name, &own)
 		default:
-			delete(found, name)
+			now.set(name, nil)
 		}
 	}
-	i.known, i.readAt = found, began
+	i.keep(now)
 	return nil
 }
 

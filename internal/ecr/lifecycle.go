@@ -17,6 +17,17 @@ func LifecyclePolicy(days int32) string {
 	)
 }
 
+// ArchivesImages reports whether a lifecycle policy moves images to the archive, from where they can't be pulled.
+func ArchivesImages(policy string) bool {
+	parsed, _ := rules(policy)
+	for _, rule := range parsed {
+		if action, ok := rule["action"].(map[string]any); ok && action["type"] == "transition" {
+			return true
+		}
+	}
+	return false
+}
+
 // SameLifecyclePolicy reports whether two lifecycle policies are equal as JSON, without the descriptions of their
 // rules.
 func SameLifecyclePolicy(a, b string) bool {

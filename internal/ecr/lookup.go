@@ -128,20 +128,34 @@ func (i *Images) failed(ctx context.Context, repository, tag string, failure typ
 	if failure.FailureCode != types.ImageFailureCodeImageInaccessible {
 		return answer{err: err}
 	}
-	out, describeErr := i.api.DescribeImages(ctx, &awsecr.DescribeImagesInput{
+	image, describeErr := i.Archived(ctx, repository, tag)
+	if describeErr != nil || image == nil {
+		return answer{err: err}
+	}
+	return answer{image: image}
+}
+
+// Archived returns the archived image that has the tag, without manifest and configuration, and nil without an error if
+// no archived image has it. ECR may answer Find as if no image had the tag, and still refuse to put another one there:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+func (i *Images) Archived(ctx context.Context, repository, tag string) (*Image, error) {
+	out, err := i.api.DescribeImages(ctx, &awsecr.DescribeImagesInput{
 		RepositoryName: &repository,
 		ImageIds:       []types.ImageIdentifier{{ImageTag: &tag}},
 		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
 	})
-	if describeErr != nil || len(out.ImageDetails) == 0 {
-		return answer{err: err}
+	if err := ignoreGone(err); err != nil {
+		return nil, fmt.Errorf("describe image %s: %w", tag, err)
+	}
+	if out == nil || len(out.ImageDetails) == 0 {
+		return nil, nil
 	}
 	image := imageOf(out.ImageDetails[0])
 	if !image.Archived {
-		return answer{err: err}
+		return nil, nil
 	}
 	image.Tags = nil
-	return answer{image: &image}
+	return &image, nil
 }
 
 // describe adds push time, size and state. DescribeImages fails as a whole if one image was deleted meanwhile. Then

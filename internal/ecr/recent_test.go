@@ -17,6 +17,7 @@ import (
 
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -47,7 +48,7 @@ func timed(t *testing.T) (*account, *ecr.Images, *clocktesting.FakePassiveClock)
 	t.Helper()
 	a := start(t, awsemulator.Options{})
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	return a, ecr.NewImages(a.clients, clock), clock
+	return a, ecr.NewImages(a.clients, clock, lru.NewBudget(32<<20)), clock
 }
 
 // environments are those of the recent images, the newest first.

@@ -10,14 +10,11 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// recentBytes limits the memory for recent images: a hundred images with five inputs each take about 100 KB.
-const recentBytes = 16 << 20
-
 // recentLag is how long before a read an image may have been put that the read does not show yet.
 const recentLag = time.Minute
 
-// recentCache holds the recent images of the repositories that callers asked about last, up to a number of bytes. It
-// holds no repositories that nobody asked about.
+// recentCache holds the recent images of the repositories that callers asked about last, as far as its budget goes: a
+// hundred images with five inputs each take about 100 KB. It holds no repositories that nobody asked about.
 type recentCache struct {
 	mu           sync.Mutex
 	repositories *lru.Cache[string, *recentImages]
@@ -31,8 +28,8 @@ type recentImages struct {
 	images   map[string]publication.Stored // by digest; replaced, never changed
 }
 
-func newRecentCache(limit int) *recentCache {
-	return &recentCache{repositories: lru.New[string, *recentImages](limit)}
+func newRecentCache(budget *lru.Budget) *recentCache {
+	return &recentCache{repositories: lru.In[string, *recentImages](budget)}
 }
 
 // get returns the known images of a repository, or the error of a read that failed recently. fresh means that no new
@@ -62,7 +59,7 @@ func (c *recentCache) begin(repository string) map[string]publication.Stored {
 	known, asked := c.repositories.Get(repository)
 	if !asked {
 		known = &recentImages{}
-		c.repositories.Set(repository, known, 0)
+		c.repositories.Set(repository, known, repositoryBytes)
 	}
 	return known.images
 }
@@ -134,12 +131,15 @@ func (c *recentCache) forget(repository string, digests []string) {
 // replace changes a repository's images. The caller holds the lock.
 func (c *recentCache) replace(repository string, known *recentImages, images map[string]publication.Stored) {
 	known.images = images
-	bytes := 0
+	bytes := repositoryBytes
 	for _, image := range images {
 		bytes += sizeOfStored(image)
 	}
 	c.repositories.Set(repository, known, bytes)
 }
+
+// repositoryBytes is the size of a repository without images.
+const repositoryBytes = 256
 
 func sizeOfStored(image publication.Stored) int {
 	const overhead = 512 // size of an image without inputs

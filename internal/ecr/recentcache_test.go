@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/publication"
 )
 
@@ -12,7 +13,8 @@ var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 func TestRecentCacheKeepsTheRepositoriesAskedAboutLast(t *testing.T) {
 	one := map[string]publication.Stored{"d": {Digest: "d"}}
-	cache := newRecentCache(3 * sizeOfStored(one["d"]))
+	three := 3 * (repositoryBytes + sizeOfStored(one["d"]))
+	cache := newRecentCache(lru.NewBudget(three))
 	for n := range 4 {
 		repository := fmt.Sprint(n)
 		cache.begin(repository)
@@ -24,13 +26,13 @@ func TestRecentCacheKeepsTheRepositoriesAskedAboutLast(t *testing.T) {
 	if _, fresh, _ := cache.get("1", noon); fresh {
 		t.Error("the one that was asked about longest ago is still there")
 	}
-	if bytes := cache.repositories.Bytes(); bytes > 3*sizeOfStored(one["d"]) || cache.repositories.Len() != 3 {
+	if bytes := cache.repositories.Bytes(); bytes > three || cache.repositories.Len() != 3 {
 		t.Errorf("%d bytes, %d repositories, want 3", bytes, cache.repositories.Len())
 	}
 }
 
 func TestRecentCacheKeepsWhatIsPutDuringAReading(t *testing.T) {
-	cache := newRecentCache(recentBytes)
+	cache := newRecentCache(lru.NewBudget(1 << 20))
 	cache.begin("r")
 	cache.put("r", publication.Stored{Digest: "new", PushedAt: noon.Add(time.Second)})
 	cache.put("other", publication.Stored{Digest: "new", PushedAt: noon})

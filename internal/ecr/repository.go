@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -55,10 +56,12 @@ type repositoriesAPI interface {
 
 // Repository is a repository as ECR describes it.
 type Repository struct {
-	Name      string
-	ARN       string
-	URI       string
-	Immutable bool
+	Name string
+	ARN  string
+	URI  string
+	// MutableTags describes the image tags that can be overwritten, such as "image tags like latest*". It is empty if all
+	// are immutable.
+	MutableTags string
 	// KMSKeyARN is empty if the repository is encrypted with ECR's own keys.
 	KMSKeyARN string
 	CreatedAt time.Time
@@ -137,7 +140,7 @@ func (r *Repositories) tags(ctx context.Context, arn string) (map[string]string,
 	return tags, nil
 }
 
-// SetImmutable makes all image tags immutable.
+// SetImmutable makes all image tags immutable, without exclusions.
 func (r *Repositories) SetImmutable(ctx context.Context, name string) error {
 	_, err := r.api.PutImageTagMutability(ctx, &awsecr.PutImageTagMutabilityInput{
 		RepositoryName: &name, ImageTagMutability: types.ImageTagMutabilityImmutable,
@@ -215,16 +218,35 @@ func wrap(what string, err error) error {
 
 func repositoryOf(found types.Repository) Repository {
 	repository := Repository{
-		Name:      awssdk.ToString(found.RepositoryName),
-		ARN:       awssdk.ToString(found.RepositoryArn),
-		URI:       awssdk.ToString(found.RepositoryUri),
-		Immutable: found.ImageTagMutability == types.ImageTagMutabilityImmutable,
-		CreatedAt: awssdk.ToTime(found.CreatedAt),
+		Name:        awssdk.ToString(found.RepositoryName),
+		ARN:         awssdk.ToString(found.RepositoryArn),
+		URI:         awssdk.ToString(found.RepositoryUri),
+		MutableTags: mutableTags(found),
+		CreatedAt:   awssdk.ToTime(found.CreatedAt),
 	}
 	if found.EncryptionConfiguration != nil && found.EncryptionConfiguration.EncryptionType != types.EncryptionTypeAes256 {
 		repository.KMSKeyARN = awssdk.ToString(found.EncryptionConfiguration.KmsKey)
 	}
 	return repository
+}
+
+// mutableTags describes the image tags of a repository that can be overwritten:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+func mutableTags(found types.Repository) string {
+	var filters []string
+	for _, filter := range found.ImageTagMutabilityExclusionFilters {
+		filters = append(filters, awssdk.ToString(filter.Filter))
+	}
+	excluded := strings.Join(filters, ", ")
+	switch found.ImageTagMutability {
+	case types.ImageTagMutabilityImmutable:
+		return ""
+	case types.ImageTagMutabilityImmutableWithExclusion:
+		return "image tags like " + excluded
+	case types.ImageTagMutabilityMutableWithExclusion:
+		return "image tags other than " + excluded
+	}
+	return "image tags"
 }
 
 func tagList(tags map[string]string) []types.Tag {

@@ -22,6 +22,7 @@ import (
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/dockerconfig"
 	"imagecache.dev/internal/ecr"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/publication"
 )
 
@@ -68,7 +69,7 @@ func storedImages(ctx context.Context, c client.Client, project *v1alpha1.Projec
 	if err != nil {
 		return nil, err
 	}
-	found, err := ecr.NewImages(clients, clock.RealClock{}).List(ctx, project.Status.Repository.Name)
+	found, err := ecr.NewImages(clients, clock.RealClock{}, lru.NewBudget(0)).List(ctx, project.Status.Repository.Name)
 	if err != nil {
 		return nil, err
 	}

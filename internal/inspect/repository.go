@@ -74,6 +74,10 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 	f.pullTimes(ctx, clients, cache)
 	if project != nil {
 		f.repository(ctx, ecr.NewRepositories(clients), project)
+		if project.Status.Repository != nil {
+			f.policy(ctx, clients, cache, project.Status.Repository.Name)
+			f.scanning(ctx, clients, cache, project.Status.Repository.Name)
+		}
 	}
 	return f.list
 }
@@ -127,7 +131,11 @@ func (f *findings) repository(
 		return
 	}
 	f.ok("repository", found.URI)
-	f.is(found.Immutable, "immutable tags", "image tags can't be overwritten", byItself)
+	if found.MutableTags == "" {
+		f.ok("immutable tags", "image tags can't be overwritten")
+	} else {
+		f.add("immutable tags", ResultFailed, found.MutableTags+" can be overwritten", byItself)
+	}
 	missing := 0
 	for _, key := range project.Status.AppliedTags {
 		if _, there := found.Tags[key]; !there {

@@ -48,14 +48,15 @@ const (
 func Judge(
 	image Cached, want Expectation, policy Policy, keys *provenance.Verifier, now time.Time,
 ) (Unusable, About) {
+	if image.Archived {
+		return Archived, About{} // ECR returns neither its manifest nor its configuration
+	}
 	config, err := v1.ParseConfigFile(bytes.NewReader(image.Config))
 	if err != nil {
 		return NotVerified, About{}
 	}
 	about := aboutOf(config)
 	switch {
-	case image.Archived:
-		return Archived, about
 	case about.Hash != want.Hash || about.version != strconv.Itoa(want.HashVersion) || about.UID == "":
 		return NotVerified, about
 	case CheckPlatform(config, want.Platform) != nil:

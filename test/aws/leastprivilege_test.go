@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awscloudformation "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
@@ -34,6 +36,7 @@ import (
 	"imagecache.dev/internal/cloudformation"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/iam"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/sessionpolicy"
 	"imagecache.dev/internal/sts"
 	"imagecache.dev/test/awsemulator"
@@ -54,7 +57,9 @@ type world struct {
 	sts         *awssts.Client
 	boundaryARN string
 	keyARN      string // of a KMS key for repositories
-	runs        int
+	// inspector is Amazon Inspector's role, and stranger another one with the same rights.
+	inspector, stranger awssdk.Config
+	runs                int
 }
 
 func newWorld(t *testing.T, bounded bool) *world {
@@ -82,8 +87,33 @@ func newWorld(t *testing.T, bounded bool) *world {
 	}
 	role := w.deploy(t, "controller", "controller.yaml", parameters)["ControllerRoleArn"]
 	w.sts = awssts.NewFromConfig(root)
+	path, name := "/aws-service-role/inspector2.amazonaws.com/", "AWSServiceRoleForAmazonInspector2"
+	w.inspector, w.stranger = w.scanner(t, path, name), w.scanner(t, "/", "stranger")
 	w.actAs(t, role)
 	return w
+}
+
+// scanner makes a role that may read every image as far as IAM goes, and returns a session of it.
+func (w *world) scanner(t *testing.T, path, name string) awssdk.Config {
+	t.Helper()
+	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + w.AccountID() + `:root"},"Action":"sts:AssumeRole"}]}`
+	made, err := w.iam.CreateRole(t.Context(), &awsiam.CreateRoleInput{RoleName: &name, Path: &path, AssumeRolePolicyDocument: &trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Resource":"*"}]}`
+	_, err = w.iam.PutRolePolicy(t.Context(), &awsiam.PutRolePolicyInput{RoleName: &name, PolicyName: awssdk.String("read"), PolicyDocument: &policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := w.sts.AssumeRole(t.Context(), &awssts.AssumeRoleInput{RoleArn: made.Role.Arn, RoleSessionName: awssdk.String("scan")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := w.root.Copy()
+	config.Credentials = credentials.NewStaticCredentialsProvider(
+		*session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken)
+	return config
 }
 
 // actAs points the SDK's settings to a role.
@@ -274,12 +304,13 @@ func (l *life) makeRepository(ctx context.Context) (err error) {
 	return repositories.SetPolicy(ctx, l.repository.Name, sessionpolicy.Repository(sessionpolicy.RepositoryAccess{
 		Partition: l.identity.Partition, AccountID: l.identity.AccountID, ControllerARN: l.identity.PrincipalARN, ProjectID: project,
 		PullRoleARN: sessionpolicy.RoleARN(l.identity.Partition, l.identity.AccountID, l.pull.Name),
+		Readers:     []string{sessionpolicy.InspectorRoleARN(l.identity.Partition, l.identity.AccountID)},
 	}))
 }
 
 func (l *life) mendRepository(ctx context.Context) error {
 	repositories := ecr.NewRepositories(l.clients)
-	inventory := ecr.NewInventory(l.clients, "gitpod-runner-", "imagecache.dev/owner", clock.RealClock{})
+	inventory := ecr.NewInventory(l.clients, "gitpod-runner-", "imagecache.dev/owner", clock.RealClock{}, lru.NewBudget(1<<20))
 	steps := []func() error{
 		func() error { return inventory.Fresh(ctx, 0) },
 		func() error { _, err := repositories.Describe(ctx, l.repository.Name); return err },
@@ -316,7 +347,7 @@ func (l *life) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images := ecr.NewImages(l.clients, clock.RealClock{})
+	images := ecr.NewImages(l.clients, clock.RealClock{}, lru.NewBudget(1<<20))
 	missing, err := images.MissingBlobs(ctx, l.repository.Name, digests)
 	if err != nil || len(missing) > 0 {
 		return fmt.Errorf("missing %v: %w", missing, err)
@@ -339,10 +370,45 @@ func (l *life) publish(ctx context.Context) error {
 	if err := l.pullImage(ctx, reference.Digest(found.Digest)); err != nil {
 		return err
 	}
+	if err := l.scan(ctx, found); err != nil {
+		return err
+	}
 	if err := l.attach(ctx, images, found); err != nil {
 		return err
 	}
 	return images.Remove(ctx, l.repository.Name, found.Digest)
+}
+
+// scan reads the image as Amazon Inspector does where spec.scanning lets it, and as somebody does whom nothing lets:
+// https://docs.aws.amazon.com/inspector/latest/user/using-service-linked-roles.html
+func (l *life) scan(ctx context.Context, found *ecr.Image) error {
+	read := func(as awssdk.Config) error {
+		api := awsecr.NewFromConfig(as)
+		out, err := api.BatchGetImage(ctx, &awsecr.BatchGetImageInput{
+			RepositoryName: &l.repository.Name, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &found.Digest}}, AcceptedMediaTypes: []string{found.MediaType},
+		})
+		if err != nil {
+			return err
+		}
+		if len(out.Images) != 1 {
+			return fmt.Errorf("%d images", len(out.Images))
+		}
+		manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
+		if err != nil {
+			return err
+		}
+		_, err = api.GetDownloadUrlForLayer(ctx, &awsecr.GetDownloadUrlForLayerInput{
+			RepositoryName: &l.repository.Name, LayerDigest: awssdk.String(manifest.Layers[0].Digest.String()),
+		})
+		return err
+	}
+	if err := read(l.world.inspector); err != nil {
+		return fmt.Errorf("scan as Amazon Inspector: %w", err)
+	}
+	if err := read(l.world.stranger); aws.ClassOf(err) != aws.ClassAccessDenied {
+		return fmt.Errorf("another role of the account reads the image: %w", err)
+	}
+	return nil
 }
 
 // attach attaches something to an image as the controller attaches statements.

@@ -235,3 +235,26 @@ func TestPolicyChangesActAfterTheDelay(t *testing.T) {
 	clock.Advance(10 * time.Second)
 	wantCode(t, list(), "")
 }
+
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+func TestAuthorizationTokensForOtherRegistries(t *testing.T) {
+	s := start(t, awsemulator.Options{})
+	c := root(t, s)
+	get := func(ids ...string) ([]types.AuthorizationData, error) {
+		out, err := c.ecr.GetAuthorizationToken(context.Background(), &ecr.GetAuthorizationTokenInput{RegistryIds: ids}) //nolint:staticcheck // clients of earlier versions send it
+		if err != nil {
+			return nil, err
+		}
+		return out.AuthorizationData, nil
+	}
+	own := must(get())
+	both := must(get(s.AccountID(), "999999999999"))
+	if len(both) != 2 || *both[0].ProxyEndpoint != *own[0].ProxyEndpoint || *both[1].ProxyEndpoint != "https://999999999999.dkr.ecr."+s.Region()+".amazonaws.com" {
+		t.Errorf("tokens for %d registries: %+v", len(both), both)
+	}
+	if *both[0].AuthorizationToken == *both[1].AuthorizationToken {
+		t.Error("two registries have one token")
+	}
+	_, err := get("other")
+	wantCode(t, err, "InvalidParameterException")
+}

@@ -223,3 +223,14 @@ func TestSimulateCustomPolicy(t *testing.T) {
 	_, err := c.iam.SimulateCustomPolicy(ctx, &iam.SimulateCustomPolicyInput{PolicyInputList: []string{"{"}, ActionNames: []string{"ecr:PutImage"}})
 	wantCode(t, err, "ValidationError")
 }
+
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html
+func TestAccountSummaryCountsRolesAndRootsCredentials(t *testing.T) {
+	s := start(t, awsemulator.Options{})
+	c := root(t, s)
+	role(t, s, "r", allow(`"ecr:*"`, "*"))
+	summary := must(c.iam.GetAccountSummary(context.Background(), &iam.GetAccountSummaryInput{})).SummaryMap
+	if summary["Roles"] != 1 || summary["AccountAccessKeysPresent"] != 1 || summary["AccountPasswordPresent"] != 0 {
+		t.Errorf("summary %v", summary)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -298,6 +299,42 @@ func TestArchivedImagesAreHiddenAndCannotBePulled(t *testing.T) {
 	move(types.TargetStorageClassStandard)
 	if listed(nil) != 1 {
 		t.Error("a restored image is not listed")
+	}
+}
+
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Layer.html
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/restore-image.html
+func TestLayersOfArchivedImagesAreArchived(t *testing.T) {
+	ctx := context.Background()
+	s := start(t, awsemulator.Options{})
+	c := root(t, s)
+	app := aws.String("app")
+	createRepository(t, c, "app")
+	setMutability(t, c, "app", types.ImageTagMutabilityImmutable)
+	manifest := pushImage(t, s, c, "app", "v1")
+	layers := []string{digestOf("layer of v1")}
+	id := types.ImageIdentifier{ImageTag: aws.String("v1")}
+	availability := func() types.LayerAvailability {
+		return must(c.ecr.BatchCheckLayerAvailability(ctx, &ecr.BatchCheckLayerAvailabilityInput{RepositoryName: app, LayerDigests: layers})).Layers[0].LayerAvailability
+	}
+	archive := func() {
+		must(c.ecr.UpdateImageStorageClass(ctx, &ecr.UpdateImageStorageClassInput{RepositoryName: app, ImageId: &id, TargetStorageClass: types.TargetStorageClassArchive}))
+	}
+	archive()
+	if got := availability(); got != types.LayerAvailabilityArchived {
+		t.Errorf("the layer of an archived image is %s", got)
+	}
+	if res, _ := distribution(t, s, "GET", "/v2/app/manifests/v1", password(t, c), nil); res.StatusCode != http.StatusNotFound {
+		t.Errorf("the registry answers %d to the pull of an archived image, want 404", res.StatusCode)
+	}
+	must(c.ecr.PutImage(ctx, &ecr.PutImageInput{RepositoryName: app, ImageManifest: &manifest, ImageTag: aws.String("v1")}))
+	if got := availability(); got != types.LayerAvailabilityAvailable {
+		t.Errorf("the layer of an image that was pushed again is %s", got)
+	}
+	archive()
+	must(c.ecr.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{RepositoryName: app, ImageIds: []types.ImageIdentifier{id}}))
+	if got := availability(); got != types.LayerAvailabilityAvailable {
+		t.Errorf("the layer without an image is %s", got)
 	}
 }
 

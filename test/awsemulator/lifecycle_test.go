@@ -48,6 +48,11 @@ func TestPutLifecyclePolicyValidates(t *testing.T) {
 		{"by pattern", lifecycle(rule(1, `"tagStatus":"tagged","tagPatternList":["dev-*"],`+in30, expire)), true},
 		{"archive what is not pulled", lifecycle(rule(1, `"tagStatus":"any","countType":"sinceImagePulled","countUnit":"days","countNumber":90`, archive)), true},
 
+		{"expire what is archived for 90 days", lifecycle(rule(1, `"tagStatus":"any","storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire)), true},
+
+		{"expire what is archived for 89 days", lifecycle(rule(1, `"tagStatus":"any","storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":89`, expire)), false},
+		{"archived since, without the storage class", lifecycle(rule(1, `"tagStatus":"any","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire)), false},
+		{"expire archived images by their push", lifecycle(rule(1, `"tagStatus":"any","storageClass":"archive",`+in30, expire)), false},
 		{"99 characters", strings.TrimSpace(good)[:99], false},
 		{"30,721 characters", good + strings.Repeat(" ", 30_721-len(good)), false},
 		{"no JSON", strings.Repeat("x", 200), false},

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/google/go-cmp/cmp"
 
 	"imagecache.dev/test/awsemulator"
@@ -249,5 +251,38 @@ func TestUpdatesChangeWhatDiffers(t *testing.T) {
 	_, err := c.cfn.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: aws.String("s"), Capabilities: caps, TemplateBody: aws.String(`{"Resources":{"R":{"Type":"AWS::ECR::Repository"}}}`)})
 	if message(err) != "Update of resource type is not permitted. The new template modifies resource type of the following resources: [R]" {
 		t.Error(err)
+	}
+}
+
+// What can't be removed stays, with all that it needs, and everything else goes.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+func TestDeleteStackGoesOnAfterAFailure(t *testing.T) {
+	ctx := context.Background()
+	clock := awsemulator.FrozenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	s := start(t, awsemulator.Options{Clock: clock})
+	c := root(t, s)
+	template := `
+Resources:
+  First: {Type: "AWS::ECR::Repository", Properties: {RepositoryName: first}}
+  Base: {Type: "AWS::ECR::Repository", Properties: {RepositoryName: base}}
+  Full: {Type: "AWS::ECR::Repository", DependsOn: Base, Properties: {RepositoryName: full}}
+  Last: {Type: "AWS::ECR::Repository", Properties: {RepositoryName: last}}
+`
+	must(c.cfn.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("s"), TemplateBody: &template}))
+	pushImage(t, s, c, "full", "v1")
+	must(c.cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String("s")}))
+	clock.Advance(time.Minute)
+	if diff := cmp.Diff([]string{"base", "full"}, repositories(t, c), sortStrings); diff != "" {
+		t.Errorf("repositories left (-want +got):\n%s", diff)
+	}
+	found := describeStack(t, c, "s")
+	if found.StackStatus != "DELETE_FAILED" || *found.StackStatusReason != "The following resource(s) failed to delete: [Full]. " {
+		t.Errorf("the stack is %s: %s", found.StackStatus, aws.ToString(found.StackStatusReason))
+	}
+	must(c.ecr.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{RepositoryName: aws.String("full"), ImageIds: []ecrtypes.ImageIdentifier{{ImageTag: aws.String("v1")}}}))
+	must(c.cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String("s")}))
+	clock.Advance(time.Minute)
+	if left := repositories(t, c); len(left) != 0 {
+		t.Errorf("repositories left by the second deletion: %v", left)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"imagecache.dev/test/bench/projects"
 	"imagecache.dev/test/bench/publish"
 	"imagecache.dev/test/bench/start"
+	"imagecache.dev/test/bench/targets"
 	"imagecache.dev/test/bench/transfer"
 )
 
@@ -38,6 +39,7 @@ var benchmarks = []benchmark{
 	{"controlplane", controlplane.Run},
 	{"answer", answer.Run},
 	{"finished", answer.RunFinished},
+	{"unanswered", answer.RunUnanswered},
 	{"publish", publish.Run},
 	{"transfer", transfer.Run},
 	{"start", start.Run},
@@ -45,6 +47,7 @@ var benchmarks = []benchmark{
 	{"hash", hash.Run},
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},
+	{"targets", targets.Run},
 }
 
 func main() {

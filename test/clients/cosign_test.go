@@ -27,6 +27,7 @@ import (
 	"imagecache.dev/internal/aws"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/internal/imagelabel"
+	"imagecache.dev/internal/lru"
 	"imagecache.dev/internal/provenance"
 	"imagecache.dev/test/awsemulator"
 	"imagecache.dev/test/signedimage"
@@ -74,7 +75,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, account: account, clients: provider.Clients(aws.Target{Region: account.Region()}), home: t.TempDir()}
-	w.images = ecr.NewImages(w.clients, clock.RealClock{})
+	w.images = ecr.NewImages(w.clients, clock.RealClock{}, lru.NewBudget(1<<20))
 	if _, err := ecr.NewRepositories(w.clients).Create(t.Context(), repositoryName, "", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func TestDoctorFindsAWorkingProjectWell(t *testing.T) {
 	}
 	for _, check := range []string{
 		"Machine builder", "Cluster reachable", "Cluster clock", "Cluster rights", "Runner provider", "Runner RolesReady", "Project RepositoryReady",
-		"Project credentials", "Project registry", "AWS identity", "AWS repository", "AWS immutable tags", "AWS lifecycle", "AWS tags",
+		"Project credentials", "Project registry", "AWS identity", "AWS repository", "AWS immutable tags", "AWS lifecycle", "AWS tags", "AWS repository policy",
 	} {
 		if !checked[check] {
 			t.Errorf("%s is not OK in %s", check, got.stdout)

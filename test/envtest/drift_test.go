@@ -3,6 +3,7 @@ package envtest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,18 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 			_, err := h.aws.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityMutable})
 			return err
 		}, "image tags were mutable"},
+		{"some tags excluded from immutability", func(ctx context.Context, name, _ string) error {
+			_, err := h.aws.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{
+				RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityImmutableWithExclusion, ImageTagMutabilityExclusionFilters: tagFilters("latest*", "dev-*"),
+			})
+			return err
+		}, "image tags like latest*, dev-* were mutable"},
+		{"only some tags immutable", func(ctx context.Context, name, _ string) error {
+			_, err := h.aws.ecr.PutImageTagMutability(ctx, &ecr.PutImageTagMutabilityInput{
+				RepositoryName: &name, ImageTagMutability: ecrtypes.ImageTagMutabilityMutableWithExclusion, ImageTagMutabilityExclusionFilters: tagFilters("release-*"),
+			})
+			return err
+		}, "image tags other than release-* were mutable"},
 		{"a tag of the stack changed by hand", func(ctx context.Context, _, arn string) error {
 			_, err := h.aws.ecr.TagResource(ctx, &ecr.TagResourceInput{ResourceArn: &arn, Tags: []ecrtypes.Tag{{Key: ptrTo("team"), Value: ptrTo("mine")}}})
 			return err
@@ -103,6 +116,11 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 			_, err := h.aws.ecr.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: ptrTo(awsecr.LifecyclePolicy(300))})
 			return err
 		}, "the lifecycle policy was changed"},
+		{"images archived by the lifecycle policy", func(ctx context.Context, name, _ string) error {
+			archiving := strings.Replace(awsecr.LifecyclePolicy(10), `"type":"expire"`, `"type":"transition","targetStorageClass":"archive"`, 1)
+			_, err := h.aws.ecr.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: &archiving})
+			return err
+		}, "the lifecycle policy was changed, and archived images, which can't be pulled"},
 		{"repository policy removed", func(ctx context.Context, name, _ string) error {
 			_, err := h.aws.ecr.DeleteRepositoryPolicy(ctx, &ecr.DeleteRepositoryPolicyInput{RepositoryName: &name})
 			return err
@@ -131,6 +149,14 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 		})
 	}
 	h.Expect(notes(h.namespace, "DriftNotSeen")).To(BeEmpty())
+}
+
+func tagFilters(filters ...string) []ecrtypes.ImageTagMutabilityExclusionFilter {
+	var list []ecrtypes.ImageTagMutabilityExclusionFilter
+	for _, filter := range filters {
+		list = append(list, ecrtypes.ImageTagMutabilityExclusionFilter{Filter: &filter, FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard})
+	}
+	return list
 }
 
 // Both policies were removed, and one can't be written for a while: the other is told at once, and the first one when it

@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -130,4 +131,29 @@ func TestImageTellsWhatItsRequestSaysAndNothingElse(t *testing.T) {
 	})
 	liar.patch(report)
 	liar.reason(liar.request, v1alpha1.ConditionPublished, v1alpha1.ReasonManifestInvalid)
+}
+
+// The manager's cache does not hold the inputs of a request. Its own writes leave them, the published image names them,
+// and a later builder is told how long the most similar image took.
+func TestRequestKeepsItsInputs(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo")
+	first := h.ask("shop", "e-1", hashOf("first"), fiveInputs)
+	asked := slices.Clone(first.request.Spec.Inputs)
+	h.Expect(asked).To(HaveLen(5))
+	first.publish()
+	first.finished()
+	h.Expect(h.refresh(first.request)).To(Succeed())
+	h.Expect(first.request.Spec.Inputs).To(Equal(asked), "after its status and its finalizer were written")
+	image := first.pull()
+	manifest, err := image.RawManifest()
+	h.Expect(err).NotTo(HaveOccurred())
+	h.Expect(publication.OriginIn(manifest).Inputs).To(HaveLen(5))
+
+	second := h.ask("shop", "e-2", hashOf("second"), newDockerfile)
+	second.role(v1alpha1.RoleBuilder)
+	h.Expect(second.request.Status.Explanation).To(ContainSubstring("Dockerfile differs"))
+	h.Expect(second.request.Status.Builder.ExpectedSeconds).To(HaveValue(Equal(int64(225))))
+	h.Expect(second.request.Spec.Inputs).To(HaveLen(5))
 }

@@ -40,7 +40,11 @@ func RunFinished(ctx context.Context) (figures []figure.Figure, err error) {
 	if configHash, err = newWorkspace(ctx, filepath.Join(folder, "workspace")); err != nil {
 		return nil, err
 	}
-	if err := fill(ctx, w); err != nil {
+	hit, err := fill(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := seed(ctx, w, finished, func(n int) *v1alpha1.DevcontainerImage { return finishedRequest(hit, n) }); err != nil {
 		return nil, err
 	}
 	// The restart: one environment asked while no manager ran, another asks as soon as one does.
@@ -104,26 +108,26 @@ func RunFinished(ctx context.Context) (figures []figure.Figure, err error) {
 	return figures, nil
 }
 
-// fill leaves a project with its image, and the finished requests; no manager runs afterwards.
-func fill(ctx context.Context, w *world.World) error {
+// fill leaves a project with its image, and returns a request for it that is finished; no manager runs afterwards.
+func fill(ctx context.Context, w *world.World) (*v1alpha1.DevcontainerImage, error) {
 	if err := errors.Join(w.StartManager(), w.Namespace(ctx, ours)); err != nil {
-		return err
+		return nil, err
 	}
 	project, err := w.Project(ctx, ours, "shop")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	hit, err := firstHit(ctx, w, project)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.StopManager(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.Client.Get(ctx, client.ObjectKeyFromObject(hit), hit); err != nil {
-		return fmt.Errorf("read the first hit: %w", err)
+		return nil, fmt.Errorf("read the first hit: %w", err)
 	}
-	return seed(ctx, w, hit)
+	return hit, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

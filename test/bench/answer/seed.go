@@ -20,20 +20,21 @@ import (
 // https://etcd.io/docs/v3.6/op-guide/configuration/ (max-txn-ops).
 const transaction = 100
 
-// seed writes finished requests like one that there is, straight into etcd by its JSON gateway: through the API server
-// it would take a quarter of an hour. The API server finds them there as it finds its own.
-func seed(ctx context.Context, w *world.World, like *v1alpha1.DevcontainerImage) error {
+// seed writes so many requests straight into etcd by its JSON gateway: through the API server it would take a quarter of
+// an hour. The API server finds them there as it finds its own.
+func seed(ctx context.Context, w *world.World, count int, made func(n int) *v1alpha1.DevcontainerImage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
-	for first := 0; first < finished; first += transaction {
+	for first := 0; first < count; first += transaction {
 		group.Go(func() error {
 			puts := make([]any, 0, transaction)
 			for n := first; n < first+transaction; n++ {
-				object, err := json.Marshal(finishedRequest(like, n))
+				request := made(n)
+				object, err := json.Marshal(request)
 				if err != nil {
 					return fmt.Errorf("write request: %w", err)
 				}
-				key := fmt.Sprintf("/registry/imagecache.dev/devcontainerimages/%s/old-%06d", ours, n)
+				key := fmt.Sprintf("/registry/imagecache.dev/devcontainerimages/%s/%s", request.Namespace, request.Name)
 				puts = append(puts, map[string]any{"requestPut": map[string][]byte{"key": []byte(key), "value": object}})
 			}
 			return write(ctx, w.EtcdURL(), map[string]any{"success": puts})
@@ -42,8 +43,8 @@ func seed(ctx context.Context, w *world.World, like *v1alpha1.DevcontainerImage)
 	return group.Wait()
 }
 
-// finishedRequest is the n-th finished request, one in so many a builder's.
-func finishedRequest(like *v1alpha1.DevcontainerImage, n int) *v1alpha1.DevcontainerImage {
+// nth is the n-th request like one that exists.
+func nth(like *v1alpha1.DevcontainerImage, n int) *v1alpha1.DevcontainerImage {
 	request := like.DeepCopy()
 	request.APIVersion, request.Kind = v1alpha1.GroupVersion.String(), "DevcontainerImage"
 	request.Name, request.UID, request.ResourceVersion = fmt.Sprintf("old-%06d", n), uuid.NewUUID(), ""
@@ -51,6 +52,12 @@ func finishedRequest(like *v1alpha1.DevcontainerImage, n int) *v1alpha1.Devconta
 	for _, input := range []string{"platform", "devcontainer.json", "Dockerfile"} {
 		request.Spec.Inputs = append(request.Spec.Inputs, v1alpha1.KeyInput{Name: input, Digest: "sha256:" + configHash})
 	}
+	return request
+}
+
+// finishedRequest is the n-th finished request, one in so many a builder's.
+func finishedRequest(like *v1alpha1.DevcontainerImage, n int) *v1alpha1.DevcontainerImage {
+	request := nth(like, n)
 	if n%(finished/builders) == 0 {
 		request.Status.CacheResult, request.Status.Reason, request.Status.Role = v1alpha1.CacheMiss, v1alpha1.ReasonImageNotFound, v1alpha1.RoleBuilder
 		request.Status.Conditions = append(request.Status.Conditions, metav1.Condition{

@@ -31,12 +31,13 @@ var arguments = []string{
 // StartProcess starts bin/manager against the world as it runs in production. folder takes its kubeconfig and its log.
 // Settings of Go's memory that this shell happens to have are left out, because the deployment has none: the manager
 // sets its own.
-func (w *World) StartProcess(folder string) (*Process, error) {
+// more are arguments besides those of the deployment.
+func (w *World) StartProcess(folder string, more ...string) (*Process, error) {
 	kubeconfig := filepath.Join(folder, "kubeconfig")
 	if err := w.WriteKubeconfig(kubeconfig, ""); err != nil {
 		return nil, err
 	}
-	command := exec.Command(filepath.Join("bin", "manager"), arguments...)
+	command := exec.Command(filepath.Join("bin", "manager"), slices.Concat(arguments, more)...)
 	command.Env = slices.DeleteFunc(append(os.Environ(), "KUBECONFIG="+kubeconfig), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return name == "GOGC" || name == "GOMEMLIMIT" || name == "GODEBUG" || name == "GOMAXPROCS"
@@ -91,6 +92,32 @@ func (p *Process) Stop() error {
 	}
 	<-p.ended
 	return nil
+}
+
+// ticks is how many units of CPU time a second has in /proc, on every Linux that Go runs on.
+const ticks = 100
+
+// CPUSeconds is the CPU time that the process has taken so far.
+func (p *Process) CPUSeconds() (float64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the manager's CPU time: %w", err)
+	}
+	// The name of the program, in parentheses, may have spaces. User and system time are the 14th and 15th field.
+	_, rest, _ := strings.Cut(string(content), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("read the manager's CPU time: too few fields")
+	}
+	user, err := strconv.ParseFloat(fields[11], 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the manager's CPU time: %w", err)
+	}
+	system, err := strconv.ParseFloat(fields[12], 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the manager's CPU time: %w", err)
+	}
+	return (user + system) / ticks, nil
 }
 
 // Memory is a line of the process's status in MB: VmRSS, what it holds, or VmHWM, the most that it ever held.

@@ -90,7 +90,8 @@ func (s *Service) update(c *caller.Caller, st *stack, q *request, noRollback boo
 	st.end("UPDATE_ROLLBACK_COMPLETE", "")
 }
 
-// delete removes the resources of a stack, and the stack.
+// delete removes the resources of a stack, and the stack. What can't be removed stays, with all that it needs, and the rest goes.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html#troubleshooting-errors-delete-stack-fails
 func (s *Service) delete(c *caller.Caller, st *stack) {
 	if err := s.mayExport(st, nil); err != nil {
 		st.noteStack(c.Now, st.status, err.Error())
@@ -98,16 +99,27 @@ func (s *Service) delete(c *caller.Caller, st *stack) {
 	}
 	w := &work{service: s, caller: c, stack: st, tags: st.tags}
 	st.begin(c.Now, s.settings.Delay, "DELETE_IN_PROGRESS", "User Initiated")
+	var failed []string
+	needed := map[string]bool{}
 	for _, id := range slices.Backward(slices.Clone(st.order)) {
 		r := st.resources[id]
 		if r.retain {
 			st.note(c.Now, r, "DELETE_SKIPPED", "")
-		} else if err := w.delete(r); err != nil {
-			st.end("DELETE_FAILED", failedToDelete([]string{id}))
-			return
+		} else if needed[id] || w.delete(r) != nil {
+			if !needed[id] {
+				failed = append(failed, id)
+			}
+			for _, other := range st.template.dependencies(id, bothBranches) {
+				needed[other] = true
+			}
+			continue
 		}
 		delete(st.resources, id)
-		st.order = st.order[:len(st.order)-1]
+		st.order = slices.DeleteFunc(st.order, func(other string) bool { return other == id })
+	}
+	if len(failed) > 0 {
+		st.end("DELETE_FAILED", failedToDelete(failed))
+		return
 	}
 	st.deleted = c.Now
 	st.obsolete()

@@ -88,7 +88,7 @@ func (r *Registry) getAccountSetting(c *caller.Caller, in *settingNameIn) (*acco
 func (r *Registry) Mount(c *caller.Caller, name, from, digest string) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p, err := r.open(c, "InitiateLayerUpload", "", name)
+	p, err := r.openForPush(c, "InitiateLayerUpload", "", name)
 	if err != nil {
 		return false, err
 	}

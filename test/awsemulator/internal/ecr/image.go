@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"time"
 
 	"imagecache.dev/test/awsemulator/internal/apierror"
 	"imagecache.dev/test/awsemulator/internal/caller"
@@ -108,7 +107,7 @@ func (r *Registry) store(c *caller.Caller, registryID, name string, body []byte,
 			return nil, apierror.New("LimitExceededException", "The repository with name '%s' in registry with id '%s' already has the maximum of %d images", name, r.settings.Account, maxImages)
 		}
 		img.pushed = c.Now
-		if p.scanOnPush && img.mediaType != ociIndex && img.mediaType != dockerList {
+		if r.scansPushes(p) && img.mediaType != ociIndex && img.mediaType != dockerList {
 			img.scanned = c.Now
 		}
 		p.add(img)
@@ -117,6 +116,7 @@ func (r *Registry) store(c *caller.Caller, registryID, name string, body []byte,
 		}
 		known = img
 	}
+	p.restore(known, c.Now)
 	if id.Tag != "" {
 		p.point(id.Tag, known)
 	}
@@ -148,11 +148,13 @@ func (r *Registry) checkParts(p *repository, img *image) error {
 }
 
 // checkTag tells the two ways apart in which a push can find that something is there already: the same image under the same
-// tag (or without one) is ImageAlreadyExists, another image under an immutable tag is ImageTagAlreadyExists.
+// tag (or without one) is ImageAlreadyExists, another image under an immutable tag is ImageTagAlreadyExists. An archived image is
+// restored by pushing it again: https://docs.aws.amazon.com/AmazonECR/latest/userguide/restore-image.html
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html#API_PutImage_Errors
 func (r *Registry) checkTag(p *repository, known, img *image, tag string, again bool) error {
+	restores := known != nil && !known.archived.IsZero()
 	if tag == "" {
-		if known != nil && !again {
+		if known != nil && !again && !restores {
 			return imageExists(img.digest, "", p.name, r.settings.Account)
 		}
 		return nil
@@ -163,6 +165,8 @@ func (r *Registry) checkTag(p *repository, known, img *image, tag string, again 
 		if known != nil && len(known.tags) >= maxTagsPerImage {
 			return apierror.New("LimitExceededException", "The image with digest '%s' already has the maximum of %d tags", img.digest, maxTagsPerImage)
 		}
+		return nil
+	case restores && holder == known:
 		return nil
 	case again && p.immutableTag(tag):
 		return tagImmutable(tag, p.name)
@@ -198,6 +202,9 @@ func (i *image) untag(tag string) {
 func (p *repository) remove(img *image) {
 	for _, t := range img.tags {
 		p.dropTag(t)
+	}
+	if !img.archived.IsZero() {
+		p.archived--
 	}
 	p.drop(img)
 	p.orphan(img.digest)
@@ -542,49 +549,4 @@ func (r *Registry) removeImages(c *caller.Caller, in *batchDeleteImageIn) (*batc
 		}
 	}
 	return out, nil
-}
-
-type storageClassIn struct {
-	RegistryID     string  `json:"registryId"`
-	RepositoryName string  `json:"repositoryName"`
-	ImageID        imageID `json:"imageId"`
-	Target         string  `json:"targetStorageClass"`
-}
-
-type storageClassOut struct {
-	RegistryID     string  `json:"registryId"`
-	RepositoryName string  `json:"repositoryName"`
-	ImageID        imageID `json:"imageId"`
-	Status         string  `json:"imageStatus"`
-}
-
-// updateImageStorageClass archives an image or restores it. Restoring takes no time here.
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UpdateImageStorageClass.html
-func (r *Registry) updateImageStorageClass(c *caller.Caller, in *storageClassIn) (*storageClassOut, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p, err := r.open(c, "UpdateImageStorageClass", in.RegistryID, in.RepositoryName)
-	if err != nil {
-		return nil, err
-	}
-	img, code, reason := p.find(in.ImageID)
-	switch {
-	case code == "ImageNotFound" || code == "ImageTagDoesNotMatchDigest":
-		return nil, imageNotFound(in.ImageID.String(), p.name, r.settings.Account)
-	case code != "":
-		return nil, invalid("%s", reason)
-	}
-	switch in.Target {
-	case "ARCHIVE":
-		if img.archived.IsZero() {
-			img.archived = c.Now
-		}
-	case "STANDARD":
-		if !img.archived.IsZero() {
-			img.archived, img.activated = time.Time{}, c.Now
-		}
-	default:
-		return nil, invalid("Invalid parameter at 'targetStorageClass' failed to satisfy constraint: 'must be one of STANDARD, ARCHIVE'")
-	}
-	return &storageClassOut{r.settings.Account, p.name, imageID{img.digest, in.ImageID.Tag}, img.status()}, nil
 }

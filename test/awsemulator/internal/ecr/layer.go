@@ -89,7 +89,7 @@ func (r *Registry) batchCheckLayerAvailability(c *caller.Caller, in *checkLayers
 		}
 		l := layerJSON{Digest: d, Availability: "UNAVAILABLE"}
 		if have := p.layers[d]; have != nil {
-			l.Availability, l.Size, l.MediaType = "AVAILABLE", have.blob.Size, "application/vnd.docker.image.rootfs.diff.tar.gzip"
+			l.Availability, l.Size, l.MediaType = p.availability(d), have.blob.Size, "application/vnd.docker.image.rootfs.diff.tar.gzip"
 		}
 		out.Layers = append(out.Layers, l)
 	}
@@ -182,7 +182,7 @@ type initiateOut struct {
 func (r *Registry) initiateLayerUpload(c *caller.Caller, in *initiateIn) (*initiateOut, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p, err := r.open(c, "InitiateLayerUpload", in.RegistryID, in.RepositoryName)
+	p, err := r.openForPush(c, "InitiateLayerUpload", in.RegistryID, in.RepositoryName)
 	if err != nil {
 		return nil, err
 	}
@@ -339,9 +339,11 @@ func (r *Registry) finish(now time.Time, u *upload, want string) (digest string,
 		r.blobs.Release(b)
 		return "", false, repositoryNotFound(u.repo.name, r.settings.Account)
 	}
-	if u.repo.layers[digest] != nil {
+	if known := u.repo.layers[digest]; known != nil {
 		r.blobs.Release(b)
-		return digest, true, nil
+		existed = u.repo.availability(digest) == "AVAILABLE"
+		known.again = !existed
+		return digest, existed, nil
 	}
 	u.repo.layers[digest] = &layer{blob: b, uploaded: now, refs: u.repo.lost[digest]}
 	delete(u.repo.lost, digest)
@@ -481,7 +483,7 @@ func (r *Registry) LayerSize(c *caller.Caller, name, digest string) (int64, erro
 		return 0, err
 	}
 	l := p.layers[digest]
-	if l == nil {
+	if l == nil || p.availability(digest) != "AVAILABLE" {
 		return 0, layersNotFound([]string{digest}, name, r.settings.Account)
 	}
 	return l.blob.Size, nil

@@ -45,6 +45,8 @@ const (
 	sincePulled     = "sinceImagePulled"
 	sinceTransition = "sinceImageTransitioned"
 	archiveClass    = "archive"
+
+	minArchiveDays = 90
 )
 
 func parseLifecycle(text string) ([]lifecycleRule, error) {
@@ -141,6 +143,10 @@ func (s selection) check() error {
 	if !slices.Contains([]string{"", "standard", archiveClass}, s.StorageClass) {
 		return fmt.Errorf("storageClass %q is neither standard nor archive", s.StorageClass)
 	}
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html#lp_storage_class
+	if (s.StorageClass == archiveClass) != (s.CountType == sinceTransition) {
+		return errors.New("storageClass archive is for countType sinceImageTransitioned, and that for no other")
+	}
 	switch s.CountType {
 	case countMoreThan:
 		if s.CountUnit != "" {
@@ -155,6 +161,10 @@ func (s selection) check() error {
 	}
 	if s.CountNumber < 1 {
 		return errors.New("countNumber must be at least 1")
+	}
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+	if s.CountType == sinceTransition && s.CountNumber < minArchiveDays {
+		return fmt.Errorf("images stay in the archive for %d days at least", minArchiveDays)
 	}
 	return nil
 }
@@ -219,7 +229,7 @@ func (p *repository) applyLifecycle(now time.Time) int {
 	expired := 0
 	for _, step := range p.planLifecycle(p.lifecycle.rules, now) {
 		if step.action.Type == "transition" {
-			step.image.archived = now
+			p.archive(step.image, now)
 			continue
 		}
 		p.remove(step.image)

@@ -61,7 +61,8 @@ func (r *Registry) Manifest(c *caller.Caller, name, ref string) (Manifest, error
 		return Manifest{}, imageNotFound(reference(ref).String(), name, r.settings.Account)
 	}
 	if !img.archived.IsZero() {
-		return Manifest{}, registryError(403, "DENIED", "ImageArchivedException", "The image %s is archived: restore it before it is pulled", reference(ref))
+		// https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+		return Manifest{}, imageNotFound(reference(ref).String(), name, r.settings.Account)
 	}
 	r.recordPull(c, img)
 	return Manifest{img.digest, img.mediaType, img.manifest}, nil

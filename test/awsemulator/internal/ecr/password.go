@@ -37,17 +37,43 @@ type authorizationOut struct {
 	Data []authorizationData `json:"authorizationData"`
 }
 
-// getAuthorizationToken knows no resource but "*".
+// getAuthorizationToken knows no resource but "*". It answers for every account that is asked for: whether the caller may use that
+// registry shows there.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
 func (r *Registry) getAuthorizationToken(c *caller.Caller, in *authorizationIn) (*authorizationOut, error) {
 	if err := c.Authorize(caller.Access{Action: "ecr:GetAuthorizationToken", Resource: "*"}); err != nil {
 		return nil, err
 	}
-	for _, id := range in.RegistryIDs {
-		if id != r.settings.Account {
-			return nil, invalid("Invalid parameter at 'registryIds' failed to satisfy constraint: 'other accounts are not emulated'")
-		}
+	if len(in.RegistryIDs) > maxRegistries {
+		return nil, invalid("Invalid parameter at 'registryIds' failed to satisfy constraint: 'must have between 1 and %d members'", maxRegistries)
 	}
+	endpoints := []string{r.settings.ProxyEndpoint}
+	for i, id := range in.RegistryIDs {
+		if !accountPattern.MatchString(id) {
+			return nil, invalid("Invalid parameter at 'registryIds' failed to satisfy constraint: 'must satisfy regular expression '[0-9]{12}''")
+		}
+		if i == 0 {
+			endpoints = nil
+		}
+		endpoints = append(endpoints, r.endpointOf(id))
+	}
+	out := &authorizationOut{}
+	for _, endpoint := range endpoints {
+		out.Data = append(out.Data, r.issue(c, endpoint))
+	}
+	return out, nil
+}
+
+// endpointOf is the registry of an account. That of another account is a name in AWS, which this emulator does not serve.
+func (r *Registry) endpointOf(account string) string {
+	if account == r.settings.Account {
+		return r.settings.ProxyEndpoint
+	}
+	return "https://" + account + ".dkr.ecr." + r.settings.Region + ".amazonaws.com"
+}
+
+// issue hands a password out.
+func (r *Registry) issue(c *caller.Caller, endpoint string) authorizationData {
 	password := newID(48)
 	expires := c.Now.Add(passwordLife)
 	r.passwords.mu.Lock()
@@ -57,9 +83,9 @@ func (r *Registry) getAuthorizationToken(c *caller.Caller, in *authorizationIn) 
 	r.passwords.issued[password] = Password{c.Session, expires}
 	r.passwords.order = append(r.passwords.order, password)
 	r.passwords.mu.Unlock()
-	return &authorizationOut{[]authorizationData{{
-		Token: base64.StdEncoding.EncodeToString([]byte("AWS:" + password)), Expires: epochOf(expires), Endpoint: r.settings.ProxyEndpoint,
-	}}}, nil
+	return authorizationData{
+		Token: base64.StdEncoding.EncodeToString([]byte("AWS:" + password)), Expires: epochOf(expires), Endpoint: endpoint,
+	}
 }
 
 // Password looks a password up. It is usable for 12 hours and, unless the switch says otherwise, no longer than the session that

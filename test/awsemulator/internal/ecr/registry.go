@@ -56,9 +56,11 @@ type Registry struct {
 	uploads    map[string]*upload
 	downloads  map[string]download
 	swept      time.Time
-	exclusions map[string]time.Time // role ARN → when registered
-	policyText string               // of the registry
-	mounting   bool                 // layers of other repositories
+	exclusions map[string]time.Time         // role ARN → when registered
+	policyText string                       // of the registry
+	mounting   bool                         // layers of other repositories
+	scanning   *registryScanning            // nil: each repository's own setting
+	templates  map[string]*creationTemplate // by prefix
 
 	replication []replicationRule
 	peers       map[string]*Registry // of the account's other regions
@@ -88,6 +90,7 @@ type repository struct {
 	tagged   map[string]*image
 	tagOrder []string // with gaps: tags that are gone
 	tagGaps  int
+	archived int // images
 	layers   map[string]*layer
 	lost     map[string]int // digest → images that name a layer that is not there any more
 }
@@ -100,7 +103,8 @@ type policyAt struct {
 type layer struct {
 	blob     *blob.Blob
 	uploaded time.Time
-	refs     int // images that name it
+	refs     int  // images that name it
+	again    bool // uploaded again while only archived images named it
 }
 
 type image struct {
@@ -124,6 +128,14 @@ type image struct {
 	gone           bool      // removed from its repository
 }
 
+// newRepository is a repository with ECR's defaults.
+func newRepository(name, arn string, now time.Time) *repository {
+	return &repository{
+		name: name, arn: arn, created: now, mutability: mutable,
+		images: map[string]*image{}, tagged: map[string]*image{}, layers: map[string]*layer{},
+	}
+}
+
 // New makes an empty registry.
 func New(s Settings) *Registry {
 	if s.LifecycleEvery == 0 {
@@ -131,7 +143,7 @@ func New(s Settings) *Registry {
 	}
 	return &Registry{
 		settings: s, blobs: blob.NewStore(), repos: map[string]*repository{}, uploads: map[string]*upload{}, downloads: map[string]download{},
-		swept: s.Clock.Now(), exclusions: map[string]time.Time{}, peers: map[string]*Registry{},
+		swept: s.Clock.Now(), exclusions: map[string]time.Time{}, peers: map[string]*Registry{}, templates: map[string]*creationTemplate{},
 	}
 }
 
@@ -184,6 +196,15 @@ func (r *Registry) Operations() map[string]wire.Operation {
 		"DescribeImageScanFindings":         wire.Op(r.describeImageScanFindings),
 		"PutAccountSetting":                 wire.Op(r.putAccountSetting),
 		"GetAccountSetting":                 wire.Op(r.getAccountSetting),
+
+		"CreateRepositoryCreationTemplate":    wire.Op(r.createCreationTemplate),
+		"UpdateRepositoryCreationTemplate":    wire.Op(r.updateCreationTemplate),
+		"DescribeRepositoryCreationTemplates": wire.Op(r.describeCreationTemplates),
+		"DeleteRepositoryCreationTemplate":    wire.Op(r.deleteCreationTemplate),
+
+		"PutRegistryScanningConfiguration":        wire.Op(r.putRegistryScanning),
+		"GetRegistryScanningConfiguration":        wire.Op(r.getRegistryScanning),
+		"BatchGetRepositoryScanningConfiguration": wire.Op(r.batchGetRepositoryScanning),
 	}
 }
 

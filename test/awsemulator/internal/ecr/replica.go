@@ -115,7 +115,7 @@ func (r *Registry) send(peer *Registry, name, digest, tag string) {
 	img.replicas = append(slices.DeleteFunc(slices.Clone(img.replicas), func(s replicaStatus) bool { return s.Region == status.Region }), status)
 }
 
-// receive stores a replica. A repository that does not exist is made with ECR's defaults: mutable, unencrypted by a key, without a policy.
+// receive stores a replica. A repository that does not exist is made by the template for replication, or with ECR's defaults.
 // A tag that an immutable repository has already stays where it is, and the replica comes without it.
 func (r *Registry) receive(name, tag string, goods parcel) error {
 	copies := map[string]*blob.Blob{}
@@ -136,12 +136,9 @@ func (r *Registry) receive(name, tag string, goods parcel) error {
 	defer r.mu.Unlock()
 	p := r.repos[name]
 	if p == nil {
-		p = &repository{
-			name: name, arn: r.arn(name), created: now, mutability: mutable,
-			images: map[string]*image{}, tagged: map[string]*image{}, layers: map[string]*layer{},
+		if p, err = r.fromTemplate(name, r.template(name, onReplication), now); err != nil {
+			return err
 		}
-		r.repos[name] = p
-		r.addName(name)
 	}
 	for digest, made := range copies {
 		if p.layers[digest] != nil {

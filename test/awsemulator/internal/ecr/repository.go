@@ -32,9 +32,10 @@ type repositoryJSON struct {
 }
 
 func (r *Registry) json(p *repository) repositoryJSON {
+	frequency, _ := r.frequency(p)
 	out := repositoryJSON{
 		RepositoryARN: p.arn, RegistryID: r.settings.Account, RepositoryName: p.name, RepositoryURI: r.settings.Host + "/" + p.name,
-		CreatedAt: epochOf(p.created), ImageTagMutability: p.mutability, Filters: p.filters, Scanning: scanning{p.scanOnPush},
+		CreatedAt: epochOf(p.created), ImageTagMutability: p.mutability, Filters: p.filters, Scanning: scanning{frequency == scanOnPush},
 		Encryption: encryption{EncryptionType: "AES256"},
 	}
 	if p.encryption != nil {
@@ -107,11 +108,8 @@ func (r *Registry) createRepository(c *caller.Caller, in *createRepositoryIn) (*
 	if err := r.useKey(c, in.Encryption); err != nil {
 		return nil, err
 	}
-	p := &repository{
-		name: in.RepositoryName, arn: r.arn(in.RepositoryName), created: c.Now, mutability: in.ImageTagMutability, filters: in.Filters,
-		encryption: in.Encryption, scanOnPush: in.Scanning.ScanOnPush, tags: tags,
-		images: map[string]*image{}, tagged: map[string]*image{}, layers: map[string]*layer{},
-	}
+	p := newRepository(in.RepositoryName, r.arn(in.RepositoryName), c.Now)
+	p.mutability, p.filters, p.encryption, p.scanOnPush, p.tags = in.ImageTagMutability, in.Filters, in.Encryption, in.Scanning.ScanOnPush, tags
 	r.repos[p.name] = p
 	r.addName(p.name)
 	return &repositoryOut{r.json(p)}, nil

@@ -34,6 +34,10 @@ const (
 	maxLifecycleRules     = 50
 	maxExclusionFilters   = 5
 	maxPullTimeExclusions = 100
+	maxScanRules          = 2
+	maxRegistries         = 10
+	maxScanFilters        = 100
+	maxScanNames          = 25
 )
 
 func checkRepositoryName(name string) error {

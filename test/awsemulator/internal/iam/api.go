@@ -38,6 +38,7 @@ func (d *Directory) Operations() map[string]wire.Operation {
 		"ListPolicyVersions":            wire.Op(d.listPolicyVersions),
 		"DeletePolicyVersion":           wire.Op(d.deletePolicyVersion),
 		"SetDefaultPolicyVersion":       wire.Op(d.setDefaultPolicyVersion),
+		"GetAccountSummary":             wire.Op(d.getAccountSummary),
 		"SimulateCustomPolicy":          wire.Op(d.simulateCustomPolicy),
 	}
 }
