@@ -49,6 +49,7 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 	if err := r.mirror.takeEnv(r.places.env); r.places.env != "" && err != nil {
 		return nil, err
 	}
+	written := r.written(ctx) // first: it validates nothing, and finds most files
 	resolved, err := r.resolved(ctx)
 	if err != nil {
 		return nil, r.describe(err)
@@ -57,7 +58,7 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.services(started, r.committed(ctx), r.written(ctx))
+	return r.services(started, r.committed(ctx), written)
 }
 
 // started returns the services that the reference CLI starts: all, or those of runServices; the dev container's; and

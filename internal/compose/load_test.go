@@ -354,3 +354,25 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 }
+
+func BenchmarkLoad(b *testing.B) {
+	workspace := filepath.Join(b.TempDir(), "shop")
+	for name, content := range shop().Files {
+		place := filepath.Join(workspace, name)
+		if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(place, []byte(content), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c, err := devcontainer.Load(workspace, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Load(b.Context(), c, os.LookupEnv); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const (
 	maxFiles = 100
 	// maxUp is how many folders a path may go up. The mirror lies deeper than that in its temporary folder, so no path
 	// that begins in the mirror leads out of that folder.
-	maxUp = 32
+	maxUp = 16
 )
 
 // mirror holds copies of the files that a project is read from, in a temporary folder. compose-go reads files by their

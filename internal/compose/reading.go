@@ -48,7 +48,8 @@ func (r *reading) resolved(ctx context.Context) (*types.Project, error) {
 // project can't be read without them.
 func (r *reading) committed(ctx context.Context) *types.Project {
 	nothing := func() types.Mapping { return types.Mapping{} }
-	project, err := r.load(ctx, nothing, committedName)
+	// The files were validated before, which takes most of the time of a load.
+	project, err := r.load(ctx, nothing, committedName, loader.WithSkipValidation)
 	if err != nil {
 		return nil
 	}
@@ -71,7 +72,9 @@ func (r *reading) written(ctx context.Context) map[string]any {
 	return model
 }
 
-func (r *reading) load(ctx context.Context, environment func() types.Mapping, name string) (*types.Project, error) {
+func (r *reading) load(
+	ctx context.Context, environment func() types.Mapping, name string, more ...func(*loader.Options),
+) (*types.Project, error) {
 	var project *types.Project
 	err := r.retry(func() error {
 		variables, err := r.withFile(environment())
@@ -79,24 +82,30 @@ func (r *reading) load(ctx context.Context, environment func() types.Mapping, na
 			return err
 		}
 		profiles := strings.FieldsFunc(variables[composeProfiles], func(c rune) bool { return c == ',' || c == ' ' })
-		project, err = loader.LoadWithContext(
-			ctx, r.details(variables), r.options(name), loader.WithProfiles(profiles), func(o *loader.Options) {
-				// The services' own env_file and label_file don't reach a build, and are not in the mirror.
-				o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
-				// What is in a remote file is not known.
-				o.SkipConsistencyCheck = len(r.guard.remotes) > 0
-				if name == "" {
-					name := variables[composeProjectName]
-					o.SetProjectName(name, name != "")
-					if name == "" {
-						o.SetProjectName(loader.NormalizeProjectName(filepath.Base(r.workingDir())), false)
-					}
-				}
-			},
-		)
+		project, err = loader.LoadWithContext(ctx, r.details(variables), append(
+			more[:len(more):len(more)], r.options(name), loader.WithProfiles(profiles), r.serviceOptions(name, variables),
+		)...)
 		return err
 	})
 	return project, err
+}
+
+// serviceOptions are those of a load that results in services.
+func (r *reading) serviceOptions(name string, variables types.Mapping) func(*loader.Options) {
+	return func(o *loader.Options) {
+		// The services' own env_file and label_file don't reach a build, and are not in the mirror.
+		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
+		// What is in a remote file is not known.
+		o.SkipConsistencyCheck = len(r.guard.remotes) > 0
+		if name != "" {
+			return
+		}
+		if given := variables[composeProjectName]; given != "" {
+			o.SetProjectName(given, true)
+			return
+		}
+		o.SetProjectName(loader.NormalizeProjectName(filepath.Base(r.workingDir())), false)
+	}
 }
 
 // retry runs a load until the mirror has all files, or it fails for another reason.
