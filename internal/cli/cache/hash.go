@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -106,8 +107,17 @@ type hashedConfig struct {
 	Context    string            `json:"context,omitempty"`
 }
 
-// compute returns the keys of a workspace: one, or one for each service that is built of a Docker Compose configuration.
-func (h *hashCommand) compute(ctx context.Context, workspace string) ([]*hashed, error) {
+// keySet is what has a hash in one source.
+type keySet struct {
+	// keys are one; or of a Docker Compose configuration one for each service that is built, the dev container's first.
+	keys []*hashed
+	// images are the services that take an image as it is, and so have no hash.
+	images []string
+}
+
+func (s *keySet) isCompose() bool { return s.keys[0].Service != "" }
+
+func (h *hashCommand) compute(ctx context.Context, workspace string) (*keySet, error) {
 	configuration, err := devcontainer.Load(workspace, h.config)
 	if err != nil {
 		return nil, err
@@ -119,15 +129,15 @@ func (h *hashCommand) compute(ctx context.Context, workspace string) ([]*hashed,
 	if err != nil {
 		return nil, err
 	}
-	return []*hashed{hashedOf(configuration, key)}, nil
+	return &keySet{keys: []*hashed{hashedOf(configuration, key)}}, nil
 }
 
-func (h *hashCommand) computeServices(ctx context.Context, c *devcontainer.Configuration) ([]*hashed, error) {
+func (h *hashCommand) computeServices(ctx context.Context, c *devcontainer.Configuration) (*keySet, error) {
 	project, err := compose.Load(ctx, c, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
-	var keys []*hashed
+	set := &keySet{images: project.Images}
 	for i := range project.Services {
 		service := &project.Services[i]
 		key, err := service.ComputeKey(ctx, h.options)
@@ -136,9 +146,9 @@ func (h *hashCommand) computeServices(ctx context.Context, c *devcontainer.Confi
 		}
 		computed := hashedOf(service.Configuration, key)
 		computed.Service, computed.Config.Type = service.Name, devcontainer.TypeCompose
-		keys = append(keys, computed)
+		set.keys = append(set.keys, computed)
 	}
-	return keys, nil
+	return set, nil
 }
 
 func hashedOf(c *devcontainer.Configuration, key *hash.Key) *hashed {
@@ -156,44 +166,53 @@ func (h *hashCommand) run(ctx context.Context, args []string) error {
 	if err := h.readProject(ctx); err != nil {
 		return err
 	}
-	keys := make([][]*hashed, 0, len(args))
+	sets := make([]*keySet, 0, len(args))
 	for _, source := range args {
-		key, err := h.keysOf(ctx, source)
+		set, err := h.keysOf(ctx, source)
 		if err != nil {
 			return err
 		}
-		keys = append(keys, key)
+		sets = append(sets, set)
 	}
-	if h.diff {
-		return h.printDiffs(keys[0], keys[1])
+	switch {
+	case h.diff:
+		return h.printDiffs(sets[0].keys, sets[1].keys)
+	case sets[0].isCompose():
+		return h.printServices(sets[0])
+	case h.output == cli.FormatJSON:
+		return h.printJSON(sets[0].keys[0])
+	case h.explain:
+		return h.printExplained(sets[0].keys[0])
 	}
-	return h.print(keys[0])
+	return cli.WriteLine(h.streams.Out, sets[0].keys[0].Hash)
 }
 
-func (h *hashCommand) print(keys []*hashed) error {
-	isCompose := keys[0].Service != ""
-	if h.output == cli.FormatJSON && isCompose {
-		return h.printJSON(map[string]any{"services": keys})
+// printServices prints the keys of a Docker Compose configuration.
+func (h *hashCommand) printServices(set *keySet) error {
+	if h.output == cli.FormatJSON {
+		return h.printJSON(map[string]any{"services": set.keys, "images": append([]string{}, set.images...)})
 	}
-	for i, key := range keys {
-		var err error
-		switch {
-		case h.output == cli.FormatJSON:
-			err = h.printJSON(key)
-		case h.explain && i > 0:
-			err = errors.Join(cli.WriteLine(h.streams.Out, ""), h.printExplained(key))
-		case h.explain:
-			err = h.printExplained(key)
-		case isCompose:
-			err = cli.WriteLine(h.streams.Out, key.Hash+"  "+key.Service)
-		default:
-			err = cli.WriteLine(h.streams.Out, key.Hash)
+	for _, key := range set.keys {
+		if !h.explain {
+			if err := cli.WriteLine(h.streams.Out, key.Hash+"  "+key.Service); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		if err := errors.Join(h.printExplained(key), cli.WriteLine(h.streams.Out, "")); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !h.explain {
+		return nil
+	}
+	if len(set.images) > 0 {
+		line := "Without a hash, because nothing is built: " + strings.Join(set.images, ", ")
+		if err := cli.WriteLine(h.streams.Out, line); err != nil {
+			return err
+		}
+	}
+	return cli.WriteLine(h.streams.Out, "The cache bypasses Docker Compose configurations.")
 }
 
 func (h *hashCommand) printJSON(value any) error {

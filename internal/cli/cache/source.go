@@ -24,18 +24,18 @@ const (
 )
 
 // keysOf returns the keys of a workspace, or with --diff also of a commit or a cached image.
-func (h *hashCommand) keysOf(ctx context.Context, source string) ([]*hashed, error) {
+func (h *hashCommand) keysOf(ctx context.Context, source string) (*keySet, error) {
 	if revision, isCommit := strings.CutPrefix(source, gitPrefix); isCommit && h.diff {
 		return h.keysOfCommit(ctx, revision)
 	}
 	if wanted, isCached := strings.CutPrefix(source, cachedPrefix); isCached && h.diff {
 		key, err := h.keyOfCached(ctx, wanted)
-		return []*hashed{key}, err
+		return &keySet{keys: []*hashed{key}}, err
 	}
 	return h.compute(ctx, source)
 }
 
-func (h *hashCommand) keysOfCommit(ctx context.Context, revision string) ([]*hashed, error) {
+func (h *hashCommand) keysOfCommit(ctx context.Context, revision string) (*keySet, error) {
 	tempfolder.RemoveAbandoned()
 	folder, err := tempfolder.New(tempfolder.Commit)
 	if err != nil {
