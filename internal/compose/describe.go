@@ -166,7 +166,7 @@ func (d *description) named(written map[string]any) map[string]bool {
 	service, found := services[d.service.Name].(map[string]any)
 	if !found {
 		for _, contents := range d.contents() {
-			for _, match := range reference.FindAllSubmatch(contents, -1) {
+			for _, match := range variableReference.FindAllSubmatch(contents, -1) {
 				named[string(match[1])] = true
 			}
 		}

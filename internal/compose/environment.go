@@ -58,8 +58,8 @@ func (r *reading) withFile(environment types.Mapping) (types.Mapping, error) {
 	return environment.Merge(fromFile), nil
 }
 
-// reference is how a file of variables refers to others.
-var reference = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+// variableReference is how a file refers to a variable.
+var variableReference = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // used are the variables of the machine that reach a build which names some variables, by name. One that a file sets
 // counts, because the machine's value wins, and so do those that the files of variables refer to.
@@ -67,7 +67,7 @@ func (r *reading) used(service string, named map[string]bool) []devcontainer.Var
 	named = maps.Clone(named)
 	if len(named) > 0 {
 		for _, contents := range r.mirror.env {
-			for _, match := range reference.FindAllSubmatch(contents, -1) {
+			for _, match := range variableReference.FindAllSubmatch(contents, -1) {
 				named[string(match[1])] = true
 			}
 		}

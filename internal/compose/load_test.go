@@ -79,165 +79,169 @@ func summaryOf(p *Project) summary {
 
 const app = `{"dockerComposeFile": "compose.yml", "service": "app"}`
 
+// loadCase is a workspace and what Load says of it.
+type loadCase struct {
+	json  string // app where empty
+	files map[string]string
+	env   map[string]string
+	want  summary
+}
+
+var loadCases = map[string]loadCase{
+	"an image": {
+		files: map[string]string{"compose.yml": "services: {app: {image: base, user: me}}"},
+		want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}},
+	},
+	"builds and images": {
+		files: map[string]string{
+			"compose.yml":    "services:\n  web: {build: web}\n  app: {build: {context: ., dockerfile: dev/Dockerfile, target: dev, args: {A: 1, B: x}}}\n  db: {image: postgres}\n",
+			"dev/Dockerfile": "FROM base AS dev\n", "web/Dockerfile": "FROM base\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "web"}, Images: []string{"db"},
+			Resolved: []string{
+				`{"build":{"args":{"A":"1","B":"x"},"context":".","dockerfile":"dev/Dockerfile","target":"dev"}}`,
+				`{"build":{"context":"web","dockerfile":"web/Dockerfile"}}`,
+			},
+		},
+	},
+	"runServices and what they need": {
+		json: `{"dockerComposeFile": "compose.yml", "service": "app", "runServices": ["cache"]}`,
+		files: map[string]string{
+			"compose.yml":   "services:\n  app: {image: base, depends_on: [db]}\n  db: {build: db}\n  cache: {build: cache}\n  other: {build: other}\n",
+			"db/Dockerfile": "FROM base\n", "cache/Dockerfile": "FROM base\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "cache", "db"},
+			Resolved: []string{`{"image":"base"}`, `{"build":{"context":"cache","dockerfile":"cache/Dockerfile"}}`, `{"build":{"context":"db","dockerfile":"db/Dockerfile"}}`},
+		},
+	},
+	"profiles": {
+		files: map[string]string{
+			"compose.yml":   "services:\n  app: {image: base, profiles: [dev]}\n  off: {build: off, profiles: [x]}\n  on: {build: on, profiles: [y]}\n",
+			"on/Dockerfile": "FROM base\n", ".env": "COMPOSE_PROFILES=y\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "on"},
+			Resolved: []string{`{"image":"base"}`, `{"build":{"context":"on","dockerfile":"on/Dockerfile"}}`},
+		},
+	},
+	"several files, from the configuration's folder": {
+		json: `{"dockerComposeFile": ["../compose.yml", "more.yml"], "service": "app"}`,
+		files: map[string]string{
+			"compose.yml": "services: {app: {build: .}}", "Dockerfile": "FROM base\n",
+			".devcontainer/more.yml": "services: {app: {build: {target: dev}, platform: linux/arm64}}",
+		},
+		want: summary{
+			Files: []string{"compose.yml", ".devcontainer/more.yml"}, Services: []string{"app (dev container)"},
+			Resolved: []string{`{"build":{"context":".","dockerfile":"Dockerfile","target":"dev"},"platform":"linux/arm64"}`},
+		},
+	},
+	"what files include and extend, at any depth": {
+		files: map[string]string{
+			"compose.yml":       "include: [sub/inc.yml]\nservices: {app: {extends: {file: sub/base.yml, service: base}}}",
+			"sub/inc.yml":       "services: {db: {build: db}}",
+			"sub/base.yml":      "services: {base: {extends: {file: deep/root.yml, service: root}, build: {args: {A: a}}}}",
+			"sub/deep/root.yml": "services: {root: {build: {context: ctx, dockerfile: D, target: t}}}",
+			"sub/deep/ctx/D":    "FROM base AS t\n", "sub/db/Dockerfile": "FROM base\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml", "sub/inc.yml", "sub/base.yml", "sub/deep/root.yml"}, Services: []string{"app (dev container)", "db"},
+			Resolved: []string{
+				`{"build":{"args":{"A":"a"},"context":"sub/deep/ctx","dockerfile":"sub/deep/ctx/D","target":"t"}}`,
+				`{"build":{"context":"sub/db","dockerfile":"sub/db/Dockerfile"}}`,
+			},
+		},
+	},
+	"an include's own variables": {
+		files: map[string]string{
+			"compose.yml": "include: [sub/inc.yml, {path: other/inc.yml, env_file: other/more.env}]\nservices: {app: {image: base}}",
+			"sub/inc.yml": "services: {a: {build: {context: ., target: \"${T}\"}}}", "sub/.env": "T=sub\n", "sub/Dockerfile": "FROM base AS sub\n",
+			"other/inc.yml": "services: {b: {build: {context: ., target: \"${T}\"}}}", "other/more.env": "T=other\n", "other/Dockerfile": "FROM base AS other\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml", "sub/inc.yml", "other/inc.yml"}, Services: []string{"app (dev container)", "a", "b"},
+			Resolved: []string{
+				`{"image":"base"}`, `{"build":{"context":"sub","dockerfile":"sub/Dockerfile","target":"sub"}}`,
+				`{"build":{"context":"other","dockerfile":"other/Dockerfile","target":"other"}}`,
+			},
+			Variables: []string{"a T=", "b T="},
+		},
+	},
+	"variables of the machine stay out of what every machine reads alike": {
+		files: map[string]string{
+			"compose.yml": "services:\n  app:\n    build: {context: ., args: [\"A=${A}\", \"B=${B:-b}\", C, \"D=${D:?set D}\", \"E=$$E\"]}\n    environment: [\"X=${UNUSED}\"]\n    ports: [\"${PORT}:80\"]\n",
+			".env":        "B=from-file\nA=${USER}-a\n", "Dockerfile": "FROM base\n",
+		},
+		env: map[string]string{"USER": "me", "B": "machine", "C": "c", "D": "d", "PORT": "80", "UNUSED": "u"},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
+			Resolved:  []string{`{"build":{"args":{"A":"-a","B":"from-file","D":"${D:?set D}","E":"$E"},"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app A=", "app B=machine", "app C=c", "app D=d", "app USER=me"},
+		},
+	},
+	"the user, with Features": {
+		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
+		files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},
+		env:   map[string]string{"F": "f"},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "db"},
+			Resolved:  []string{`{"image":"base:1"}`, `{"build":{"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app F=f", "app TAG=", "app U="},
+		},
+	},
+	"the project's name": {
+		files: map[string]string{"compose.yml": "services: {app: {build: {context: ., args: {N: \"${COMPOSE_PROJECT_NAME}\"}}}}", "Dockerfile": "FROM base\n"},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
+			Resolved:  []string{`{"build":{"args":{"N":"project"},"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app COMPOSE_PROJECT_NAME=shop"},
+		},
+	},
+	"what no key covers": {
+		files: map[string]string{
+			"compose.yml": "include: [\"oci://registry.example/c:1\"]\nsecrets: {s: {environment: S}}\nservices:\n  app: {build: {context: ., ssh: [default], secrets: [s], additional_contexts: {base: \"service:db\", lib: lib}}}\n  db: {build: \"https://git.example/r.git\"}\n  inline: {build: {dockerfile_inline: \"FROM base\\n\"}}\n",
+			"Dockerfile":  "FROM base\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "db", "inline"},
+			Resolved: []string{
+				`{"build":{"additional_contexts":{"base":"service:db","lib":"lib"},"context":".","dockerfile":"Dockerfile","secrets":["s"],"ssh":["default"]}}`,
+				`{"build":{"context":"https://git.example/r.git","dockerfile":"Dockerfile"}}`,
+				`{"build":{"context":".","dockerfile_inline":"FROM base\n"}}`,
+			},
+			Warnings: []string{
+				"app BuildSecretNotCovered", "app BuildSecretNotCovered", "app ServiceContextNotCovered", "app ComposeIncludeNotCovered",
+				"db RemoteSourceNotCovered", "db ComposeIncludeNotCovered", "inline ComposeIncludeNotCovered",
+			},
+		},
+	},
+	"the default files": {
+		json:  `{"dockerComposeFile": [], "service": "app"}`,
+		files: map[string]string{"docker-compose.yml": "services: {app: {image: base}}", "docker-compose.override.yml": "services: {app: {image: \"${I}\"}}", ".env": "I=other"},
+		want: summary{
+			Files: []string{"docker-compose.yml", "docker-compose.override.yml"}, Services: []string{"app (dev container)"},
+			Resolved: []string{`{"image":"other"}`}, Variables: []string{"app I="},
+		},
+	},
+	"the files of COMPOSE_FILE": {
+		json:  `{"dockerComposeFile": null, "service": "app"}`,
+		files: map[string]string{"a.yml": "services: {app: {image: base}}", "b/b.yml": "services: {app: {image: other}}", "docker-compose.yml": "", ".env": "COMPOSE_FILE=a.yml:b/b.yml\n"},
+		want:  summary{Files: []string{"a.yml", "b/b.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"other"}`}},
+	},
+	"links that stay in the workspace": {
+		files: map[string]string{"real.yml": "services: {app: {image: base}}", "link:compose.yml": "real.yml"},
+		want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}},
+	},
+	"version 3, reset and anchors": {
+		json:  `{"dockerComposeFile": ["compose.yml", "more.yml"], "service": "app"}`,
+		files: map[string]string{"compose.yml": "version: '3.8'\nx-b: &b {build: {context: ., target: x}}\nservices: {app: {<<: *b, image: made}}", "more.yml": "services: {app: {build: !reset null}}"},
+		want:  summary{Files: []string{"compose.yml", "more.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"made"}`}},
+	},
+}
+
 func TestLoad(t *testing.T) {
-	tests := map[string]struct {
-		json  string // app where empty
-		files map[string]string
-		env   map[string]string
-		want  summary
-	}{
-		"an image": {
-			files: map[string]string{"compose.yml": "services: {app: {image: base, user: me}}"},
-			want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}},
-		},
-		"builds and images": {
-			files: map[string]string{
-				"compose.yml":    "services:\n  web: {build: web}\n  app: {build: {context: ., dockerfile: dev/Dockerfile, target: dev, args: {A: 1, B: x}}}\n  db: {image: postgres}\n",
-				"dev/Dockerfile": "FROM base AS dev\n", "web/Dockerfile": "FROM base\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "web"}, Images: []string{"db"},
-				Resolved: []string{
-					`{"build":{"args":{"A":"1","B":"x"},"context":".","dockerfile":"dev/Dockerfile","target":"dev"}}`,
-					`{"build":{"context":"web","dockerfile":"web/Dockerfile"}}`,
-				},
-			},
-		},
-		"runServices and what they need": {
-			json: `{"dockerComposeFile": "compose.yml", "service": "app", "runServices": ["cache"]}`,
-			files: map[string]string{
-				"compose.yml":   "services:\n  app: {image: base, depends_on: [db]}\n  db: {build: db}\n  cache: {build: cache}\n  other: {build: other}\n",
-				"db/Dockerfile": "FROM base\n", "cache/Dockerfile": "FROM base\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "cache", "db"},
-				Resolved: []string{`{"image":"base"}`, `{"build":{"context":"cache","dockerfile":"cache/Dockerfile"}}`, `{"build":{"context":"db","dockerfile":"db/Dockerfile"}}`},
-			},
-		},
-		"profiles": {
-			files: map[string]string{
-				"compose.yml":   "services:\n  app: {image: base, profiles: [dev]}\n  off: {build: off, profiles: [x]}\n  on: {build: on, profiles: [y]}\n",
-				"on/Dockerfile": "FROM base\n", ".env": "COMPOSE_PROFILES=y\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "on"},
-				Resolved: []string{`{"image":"base"}`, `{"build":{"context":"on","dockerfile":"on/Dockerfile"}}`},
-			},
-		},
-		"several files, from the configuration's folder": {
-			json: `{"dockerComposeFile": ["../compose.yml", "more.yml"], "service": "app"}`,
-			files: map[string]string{
-				"compose.yml": "services: {app: {build: .}}", "Dockerfile": "FROM base\n",
-				".devcontainer/more.yml": "services: {app: {build: {target: dev}, platform: linux/arm64}}",
-			},
-			want: summary{
-				Files: []string{"compose.yml", ".devcontainer/more.yml"}, Services: []string{"app (dev container)"},
-				Resolved: []string{`{"build":{"context":".","dockerfile":"Dockerfile","target":"dev"},"platform":"linux/arm64"}`},
-			},
-		},
-		"what files include and extend, at any depth": {
-			files: map[string]string{
-				"compose.yml":       "include: [sub/inc.yml]\nservices: {app: {extends: {file: sub/base.yml, service: base}}}",
-				"sub/inc.yml":       "services: {db: {build: db}}",
-				"sub/base.yml":      "services: {base: {extends: {file: deep/root.yml, service: root}, build: {args: {A: a}}}}",
-				"sub/deep/root.yml": "services: {root: {build: {context: ctx, dockerfile: D, target: t}}}",
-				"sub/deep/ctx/D":    "FROM base AS t\n", "sub/db/Dockerfile": "FROM base\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml", "sub/inc.yml", "sub/base.yml", "sub/deep/root.yml"}, Services: []string{"app (dev container)", "db"},
-				Resolved: []string{
-					`{"build":{"args":{"A":"a"},"context":"sub/deep/ctx","dockerfile":"sub/deep/ctx/D","target":"t"}}`,
-					`{"build":{"context":"sub/db","dockerfile":"sub/db/Dockerfile"}}`,
-				},
-			},
-		},
-		"an include's own variables": {
-			files: map[string]string{
-				"compose.yml": "include: [sub/inc.yml, {path: other/inc.yml, env_file: other/more.env}]\nservices: {app: {image: base}}",
-				"sub/inc.yml": "services: {a: {build: {context: ., target: \"${T}\"}}}", "sub/.env": "T=sub\n", "sub/Dockerfile": "FROM base AS sub\n",
-				"other/inc.yml": "services: {b: {build: {context: ., target: \"${T}\"}}}", "other/more.env": "T=other\n", "other/Dockerfile": "FROM base AS other\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml", "sub/inc.yml", "other/inc.yml"}, Services: []string{"app (dev container)", "a", "b"},
-				Resolved: []string{
-					`{"image":"base"}`, `{"build":{"context":"sub","dockerfile":"sub/Dockerfile","target":"sub"}}`,
-					`{"build":{"context":"other","dockerfile":"other/Dockerfile","target":"other"}}`,
-				},
-				Variables: []string{"a T=", "b T="},
-			},
-		},
-		"variables of the machine stay out of what every machine reads alike": {
-			files: map[string]string{
-				"compose.yml": "services:\n  app:\n    build: {context: ., args: [\"A=${A}\", \"B=${B:-b}\", C, \"D=${D:?set D}\", \"E=$$E\"]}\n    environment: [\"X=${UNUSED}\"]\n    ports: [\"${PORT}:80\"]\n",
-				".env":        "B=from-file\nA=${USER}-a\n", "Dockerfile": "FROM base\n",
-			},
-			env: map[string]string{"USER": "me", "B": "machine", "C": "c", "D": "d", "PORT": "80", "UNUSED": "u"},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
-				Resolved:  []string{`{"build":{"args":{"A":"-a","B":"from-file","D":"${D:?set D}","E":"$E"},"context":".","dockerfile":"Dockerfile"}}`},
-				Variables: []string{"app A=", "app B=machine", "app C=c", "app D=d", "app USER=me"},
-			},
-		},
-		"the user, with Features": {
-			json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
-			files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},
-			env:   map[string]string{"F": "f"},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "db"},
-				Resolved:  []string{`{"image":"base:1"}`, `{"build":{"context":".","dockerfile":"Dockerfile"}}`},
-				Variables: []string{"app F=f", "app TAG=", "app U="},
-			},
-		},
-		"the project's name": {
-			files: map[string]string{"compose.yml": "services: {app: {build: {context: ., args: {N: \"${COMPOSE_PROJECT_NAME}\"}}}}", "Dockerfile": "FROM base\n"},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
-				Resolved:  []string{`{"build":{"args":{"N":"project"},"context":".","dockerfile":"Dockerfile"}}`},
-				Variables: []string{"app COMPOSE_PROJECT_NAME=shop"},
-			},
-		},
-		"what no key covers": {
-			files: map[string]string{
-				"compose.yml": "include: [\"oci://registry.example/c:1\"]\nsecrets: {s: {environment: S}}\nservices:\n  app: {build: {context: ., ssh: [default], secrets: [s], additional_contexts: {base: \"service:db\", lib: lib}}}\n  db: {build: \"https://git.example/r.git\"}\n  inline: {build: {dockerfile_inline: \"FROM base\\n\"}}\n",
-				"Dockerfile":  "FROM base\n",
-			},
-			want: summary{
-				Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "db", "inline"},
-				Resolved: []string{
-					`{"build":{"additional_contexts":{"base":"service:db","lib":"lib"},"context":".","dockerfile":"Dockerfile","secrets":["s"],"ssh":["default"]}}`,
-					`{"build":{"context":"https://git.example/r.git","dockerfile":"Dockerfile"}}`,
-					`{"build":{"context":".","dockerfile_inline":"FROM base\n"}}`,
-				},
-				Warnings: []string{
-					"app BuildSecretNotCovered", "app BuildSecretNotCovered", "app ServiceContextNotCovered", "app ComposeIncludeNotCovered",
-					"db RemoteSourceNotCovered", "db ComposeIncludeNotCovered", "inline ComposeIncludeNotCovered",
-				},
-			},
-		},
-		"the default files": {
-			json:  `{"dockerComposeFile": [], "service": "app"}`,
-			files: map[string]string{"docker-compose.yml": "services: {app: {image: base}}", "docker-compose.override.yml": "services: {app: {image: \"${I}\"}}", ".env": "I=other"},
-			want: summary{
-				Files: []string{"docker-compose.yml", "docker-compose.override.yml"}, Services: []string{"app (dev container)"},
-				Resolved: []string{`{"image":"other"}`}, Variables: []string{"app I="},
-			},
-		},
-		"the files of COMPOSE_FILE": {
-			json:  `{"dockerComposeFile": null, "service": "app"}`,
-			files: map[string]string{"a.yml": "services: {app: {image: base}}", "b/b.yml": "services: {app: {image: other}}", "docker-compose.yml": "", ".env": "COMPOSE_FILE=a.yml:b/b.yml\n"},
-			want:  summary{Files: []string{"a.yml", "b/b.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"other"}`}},
-		},
-		"links that stay in the workspace": {
-			files: map[string]string{"real.yml": "services: {app: {image: base}}", "link:compose.yml": "real.yml"},
-			want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}},
-		},
-		"version 3, reset and anchors": {
-			json:  `{"dockerComposeFile": ["compose.yml", "more.yml"], "service": "app"}`,
-			files: map[string]string{"compose.yml": "version: '3.8'\nx-b: &b {build: {context: ., target: x}}\nservices: {app: {<<: *b, image: made}}", "more.yml": "services: {app: {build: !reset null}}"},
-			want:  summary{Files: []string{"compose.yml", "more.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"made"}`}},
-		},
-	}
-	for name, test := range tests {
+	for name, test := range loadCases {
 		t.Run(name, func(t *testing.T) {
 			p, err := load(t, workspaceWith(t, test.json, test.files), test.env)
 			if err != nil {

@@ -112,7 +112,7 @@ func (r *reading) serviceOptions(name string, variables types.Mapping) func(*loa
 func (r *reading) retry(load func() error) error {
 	for {
 		remotes := len(r.guard.remotes)
-		err := load()
+		err := recovered(load)
 		if err == nil {
 			return nil
 		}
@@ -127,6 +127,16 @@ func (r *reading) retry(load func() error) error {
 			return errors.New("read Compose files: a file is not read")
 		}
 	}
+}
+
+// recovered turns a panic into an error: compose-go asserts types that it validated, and not everything is validated.
+func recovered(load func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("a value is of a wrong type: %v", reason)
+		}
+	}()
+	return load()
 }
 
 func (r *reading) options(name string) func(*loader.Options) {
