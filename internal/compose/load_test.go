@@ -180,6 +180,14 @@ var loadCases = map[string]loadCase{
 			Variables: []string{"app A=", "app B=machine", "app C=c", "app D=d", "app USER=me"},
 		},
 	},
+	"a name that a file gives": {
+		files: map[string]string{"compose.yml": "name: my-${N:-shop}\nservices: {app: {build: {context: ., args: {N: \"${COMPOSE_PROJECT_NAME}\"}}}}", "Dockerfile": "FROM base\n"},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
+			Resolved:  []string{`{"build":{"args":{"N":"project"},"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app COMPOSE_PROJECT_NAME=my-shop"},
+		},
+	},
 	"the user, with Features": {
 		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
 		files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},
@@ -317,6 +325,7 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 		"a cycle of extends":                  {files: map[string]string{"compose.yml": "services: {app: {extends: b}, b: {extends: app}}"}, want: "Circular reference: "},
 		"version 1":                           {files: map[string]string{"compose.yml": "app:\n  image: x\n"}, want: `it is of version 1, which Docker Compose no longer reads: put its services below "services:"`},
 		"an unset variable":                   {files: map[string]string{"compose.yml": "services: {app: {image: \"${TAG:?set TAG to the release}\"}}"}, want: "required variable TAG is missing a value: set TAG to the release"},
+		"a name of nothing":                   {files: map[string]string{"compose.yml": "name: \"${UNSET}\"\n" + build}, want: "project name must not be empty"},
 		"no YAML":                             {files: map[string]string{"compose.yml": "a: [\n"}, want: "read Compose file compose.yml: "},
 		"a property unknown":                  {files: map[string]string{"compose.yml": "services: {app: {imag: x}}"}, want: "validating compose.yml: "},
 		"neither image nor build":             {files: map[string]string{"compose.yml": "services: {app: {}}"}, want: `service "app" has neither an image nor a build context`},

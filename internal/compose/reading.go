@@ -102,9 +102,9 @@ func (r *reading) serviceOptions(name string, variables types.Mapping) func(*loa
 		}
 		if given := variables[composeProjectName]; given != "" {
 			o.SetProjectName(given, true)
-			return
+		} else if !r.named() {
+			o.SetProjectName(loader.NormalizeProjectName(filepath.Base(r.workingDir())), false)
 		}
-		o.SetProjectName(loader.NormalizeProjectName(filepath.Base(r.workingDir())), false)
 	}
 }
 
