@@ -10,8 +10,8 @@ import (
 )
 
 // resolvedService is what decides about a service's image in the resolved project. It goes into keys as JSON without
-// spaces, members sorted by name, empty ones left out: the order of fields is that of their names, and they never change
-// within a version of the hash.
+// spaces, members sorted by name, empty ones left out. So the fields stand in the order of their names. They never
+// change within a version of the hash.
 type resolvedService struct {
 	Build    *resolvedBuild `json:"build,omitempty"`
 	Image    string         `json:"image,omitempty"`

@@ -23,7 +23,7 @@ type description struct {
 	warnings     []hash.Warning
 }
 
-func (d *description) describe(committed *types.Project, written map[string]any) (*Service, error) {
+func (d *description) describe(models models) (*Service, error) {
 	own := *d.configuration
 	c := &own
 	c.ComposeFiles, c.Service, c.RunServices = nil, "", nil
@@ -34,16 +34,18 @@ func (d *description) describe(committed *types.Project, written map[string]any)
 	if !d.devContainer {
 		c.Features, c.Variables = nil, nil
 	}
-	c.Variables = append(c.Variables, d.used(d.service.Name, d.named(written))...)
+	c.Variables = append(c.Variables, d.used(d.service.Name, d.named(models))...)
 	if err := d.readBuild(c); err != nil {
 		return nil, err
 	}
 	for _, remote := range d.guard.remotes {
-		d.warn(hash.ComposeIncludeNotCovered, "the Compose files take %s from somewhere else; copy it into the workspace", remote)
+		d.warn(
+			hash.ComposeIncludeNotCovered, "the Compose files take %s from somewhere else; copy it into the workspace", remote,
+		)
 	}
 	same := d.service
-	if committed != nil {
-		if service, found := committed.AllServices()[d.service.Name]; found {
+	if models.committed != nil {
+		if service, found := models.committed.AllServices()[d.service.Name]; found {
 			same = service
 		}
 	}
@@ -57,9 +59,8 @@ func (d *description) describe(committed *types.Project, written map[string]any)
 }
 
 func (d *description) warn(code hash.WarningCode, format string, args ...any) {
-	d.warnings = append(d.warnings, hash.Warning{
-		Code: code, Path: d.places.files[0], Message: fmt.Sprintf("service %s: ", d.service.Name) + fmt.Sprintf(format, args...),
-	})
+	message := "service " + d.service.Name + ": " + fmt.Sprintf(format, args...)
+	d.warnings = append(d.warnings, hash.Warning{Code: code, Path: d.places.files[0], Message: message})
 }
 
 // readBuild sets what the service is built from.
@@ -83,7 +84,9 @@ func (d *description) readBuild(c *devcontainer.Configuration) error {
 	c.Type, c.Context = devcontainer.TypeDockerfile, d.local(build.Context)
 	if build.DockerfileInline != "" {
 		if d.devContainer {
-			return errors.New("the reference CLI does not build a dockerfile_inline; write a Dockerfile, and set build.dockerfile")
+			return errors.New(
+				"the reference CLI does not build a dockerfile_inline; write a Dockerfile, and set build.dockerfile",
+			)
 		}
 		c.Dockerfile, c.DockerfileRaw = "dockerfile_inline of "+d.service.Name, []byte(build.DockerfileInline)
 		return nil
@@ -94,10 +97,14 @@ func (d *description) readBuild(c *devcontainer.Configuration) error {
 // readRemote leaves the Dockerfile of a remote context unknown.
 func (d *description) readRemote(c *devcontainer.Configuration, build *types.BuildConfig) error {
 	if d.devContainer {
-		return fmt.Errorf("the reference CLI does not build the remote context %s; copy its files into the workspace", build.Context)
+		return fmt.Errorf(
+			"the reference CLI does not build the remote context %s; copy its files into the workspace", build.Context,
+		)
 	}
 	c.Type = devcontainer.TypeUnknown
-	d.warn(hash.RemoteSourceNotCovered, "the context %s is somewhere else, so its content is not in the key", build.Context)
+	d.warn(
+		hash.RemoteSourceNotCovered, "the context %s is somewhere else, so its content is not in the key", build.Context,
+	)
 	return nil
 }
 
@@ -143,11 +150,16 @@ func (d *description) warnOfBuild(build *types.BuildConfig) {
 		d.warn(hash.BuildSecretNotCovered, "its build reads secrets, which no key covers; take build.secrets out")
 	}
 	if len(build.SSH) > 0 {
-		d.warn(hash.BuildSecretNotCovered, "its build uses an SSH agent, and what it reaches no key covers; take build.ssh out")
+		d.warn(
+			hash.BuildSecretNotCovered, "its build uses an SSH agent, and what it reaches no key covers; take build.ssh out",
+		)
 	}
 	for _, name := range sortedKeys(build.AdditionalContexts) {
 		if service, found := strings.CutPrefix(build.AdditionalContexts[name], types.ServicePrefix); found {
-			d.warn(hash.ServiceContextNotCovered, "its build takes files from the image of the service %s, which are not in the key", service)
+			d.warn(
+				hash.ServiceContextNotCovered,
+				"its build takes files from the image of the service %s, which are not in the key", service,
+			)
 		}
 	}
 }
@@ -160,17 +172,16 @@ func isRemoteContext(context string) bool {
 
 // named are the variables that stand in what decides about the service's image. Where the files can't be read as they
 // are written, all variables of all files count.
-func (d *description) named(written map[string]any) map[string]bool {
+func (d *description) named(models models) map[string]bool {
 	named := map[string]bool{}
-	services, _ := written["services"].(map[string]any)
-	service, found := services[d.service.Name].(map[string]any)
-	if !found {
+	service := serviceOf(models.written, d.service.Name)
+	if service == nil {
 		for _, contents := range d.contents() {
 			for _, match := range variableReference.FindAllSubmatch(contents, -1) {
 				named[string(match[1])] = true
 			}
 		}
-		maps.Copy(named, unset(d.service.Build))
+		maps.Copy(named, withoutValue(serviceOf(models.interpolated, d.service.Name)))
 		return named
 	}
 	decides := map[string]any{"platform": service["platform"], "build": service["build"]}
@@ -183,26 +194,21 @@ func (d *description) named(written map[string]any) map[string]bool {
 	for name := range template.ExtractVariables(decides, template.DefaultPattern) {
 		named[name] = true
 	}
-	build, _ := service["build"].(map[string]any)
-	maps.Copy(named, withoutValue(build["args"]))
+	maps.Copy(named, withoutValue(service))
 	return named
 }
 
-// unset are the arguments of a resolved build, any of which may come from the machine.
-func unset(build *types.BuildConfig) map[string]bool {
-	names := map[string]bool{}
-	if build != nil {
-		for name := range build.Args {
-			names[name] = true
-		}
-	}
-	return names
+func serviceOf(model map[string]any, name string) map[string]any {
+	services, _ := model["services"].(map[string]any)
+	service, _ := services[name].(map[string]any)
+	return service
 }
 
-// withoutValue are the arguments that take their value from the machine, as they are written.
-func withoutValue(args any) map[string]bool {
+// withoutValue are the arguments of a service's build that take their values from the machine.
+func withoutValue(service map[string]any) map[string]bool {
 	names := map[string]bool{}
-	switch args := args.(type) {
+	build, _ := service["build"].(map[string]any)
+	switch args := build["args"].(type) {
 	case map[string]any:
 		for name, value := range args {
 			if value == nil {

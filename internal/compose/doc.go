@@ -5,5 +5,5 @@
 //	Project.Services[i].ComputeKey(ctx, hash.Options{…}) → hash.Key
 //
 // Files are read, merged and interpolated by github.com/compose-spec/compose-go, which Docker Compose uses, too. Which
-// files and services these are follows the reference CLI (github.com/devcontainers/cli, src/spec-node/dockerCompose.ts).
+// files and services these are follows the reference CLI: github.com/devcontainers/cli, src/spec-node/dockerCompose.ts.
 package compose

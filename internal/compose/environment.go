@@ -16,7 +16,8 @@ type lookup func(name string) (value string, found bool)
 // word is whatever may be the name of a variable.
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 
-// machineEnvironment has the variables of the machine whose names are in a file of the mirror, or decide about services.
+// machineEnvironment has the variables of the machine whose names are in a file of the mirror, and those that decide
+// which services there are.
 func (r *reading) machineEnvironment() types.Mapping {
 	environment := types.Mapping{}
 	take := func(name string) {

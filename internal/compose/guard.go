@@ -20,7 +20,8 @@ type guard struct {
 }
 
 // remotePrefixes are how Docker Compose knows a file that it fetches:
-// https://docs.docker.com/compose/how-tos/multiple-compose-files/include/, https://docs.docker.com/reference/cli/docker/compose/
+// https://docs.docker.com/compose/how-tos/multiple-compose-files/include/,
+// https://docs.docker.com/reference/cli/docker/compose/
 var remotePrefixes = []string{"git@", "github.com/", "git://", "ssh://", "http://", "https://", "oci://"}
 
 func isRemote(name string) bool {

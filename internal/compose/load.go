@@ -58,7 +58,11 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.services(started, r.committed(ctx), written)
+	models := models{committed: r.committed(ctx), written: written}
+	if written == nil {
+		models.interpolated = r.interpolated(ctx)
+	}
+	return r.services(started, models)
 }
 
 // started returns the services that the reference CLI starts: all, or those of runServices; the dev container's; and
@@ -116,8 +120,14 @@ func (r *reading) named() bool {
 	return false
 }
 
-// services describes what was started. committed and written are nil where the project can't be read so.
-func (r *reading) services(started types.Services, committed *types.Project, written map[string]any) (*Project, error) {
+// models are the project in other readings than Docker Compose's. Each is nil where the project can't be read so.
+type models struct {
+	committed             *types.Project
+	written, interpolated map[string]any
+}
+
+// services describes what was started.
+func (r *reading) services(started types.Services, models models) (*Project, error) {
 	project := &Project{Files: r.mirror.files}
 	for _, name := range sortedKeys(started) {
 		service := started[name]
@@ -129,7 +139,7 @@ func (r *reading) services(started types.Services, committed *types.Project, wri
 			return nil, fmt.Errorf("read Compose files: the service %s has neither an image nor a build", name)
 		}
 		d := description{reading: r, service: service, devContainer: name == r.configuration.Service}
-		described, err := d.describe(committed, written)
+		described, err := d.describe(models)
 		if err != nil {
 			return nil, fmt.Errorf("read Compose files: service %s: %w", name, err)
 		}

@@ -188,6 +188,18 @@ var loadCases = map[string]loadCase{
 			Variables: []string{"app COMPOSE_PROJECT_NAME=my-shop"},
 		},
 	},
+	"a variable in a path": {
+		files: map[string]string{
+			"compose.yml": "include: [\"${WHICH:-a}.yml\"]\nservices: {app: {build: {context: ., args: [N, M]}}}", "Dockerfile": "FROM base\n",
+			"a.yml": "services: {db: {image: \"x:${T}\"}}",
+		},
+		env: map[string]string{"M": "m"},
+		want: summary{
+			Files: []string{"compose.yml", "a.yml"}, Services: []string{"app (dev container)"}, Images: []string{"db"},
+			Resolved:  []string{`{"build":{"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app M=m", "app N=", "app T=", "app WHICH="},
+		},
+	},
 	"the user, with Features": {
 		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
 		files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},

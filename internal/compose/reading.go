@@ -58,12 +58,28 @@ func (r *reading) committed(ctx context.Context) *types.Project {
 
 // written reads the model with variables as they are written; nil where a path has one.
 func (r *reading) written(ctx context.Context) map[string]any {
+	return r.model(ctx, types.Mapping{}, func(o *loader.Options) { o.SkipInterpolation = true })
+}
+
+// interpolated reads the model with the variables of the machine, and leaves arguments without a value as they are.
+func (r *reading) interpolated(ctx context.Context) map[string]any {
+	variables, err := r.withFile(r.machineEnvironment())
+	if err != nil {
+		return nil
+	}
+	return r.model(ctx, variables, func(*loader.Options) {})
+}
+
+// model is nil where it can't be read.
+func (r *reading) model(ctx context.Context, variables types.Mapping, option func(*loader.Options)) map[string]any {
 	var model map[string]any
 	err := r.retry(func() error {
 		var err error
-		model, err = loader.LoadModelWithContext(ctx, r.details(types.Mapping{}), r.options(committedName), func(o *loader.Options) {
-			o.SkipInterpolation, o.SkipValidation, o.SkipNormalization = true, true, true
-		})
+		model, err = loader.LoadModelWithContext(
+			ctx, r.details(maps.Clone(variables)), r.options(committedName), option, func(o *loader.Options) {
+				o.SkipValidation, o.SkipNormalization = true, true
+			},
+		)
 		return err
 	})
 	if err != nil {
@@ -211,7 +227,9 @@ func (r *reading) describe(err error) error {
 		return err
 	}
 	if len(r.guard.remotes) > 0 {
-		return fmt.Errorf("read Compose files: %s; %s is somewhere else, and is not read", r.mirror.readable(err), r.guard.remotes[0])
+		return fmt.Errorf(
+			"read Compose files: %s; %s is somewhere else, and is not read", r.mirror.readable(err), r.guard.remotes[0],
+		)
 	}
 	return fmt.Errorf("read Compose files: %s", r.mirror.readable(err))
 }
