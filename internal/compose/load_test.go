@@ -200,6 +200,11 @@ var loadCases = map[string]loadCase{
 			Variables: []string{"app M=m", "app N=", "app T=", "app WHICH="},
 		},
 	},
+	"the workspace's folder in the container": {
+		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${containerWorkspaceFolder}"}}}`,
+		files: map[string]string{"compose.yml": "services: {app: {image: base}}"},
+		want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}, Variables: []string{"app containerWorkspaceFolder=/"}},
+	},
 	"the user, with Features": {
 		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
 		files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},

@@ -201,6 +201,7 @@ func (r *reader) readFeatures(c *Configuration) {
 
 // containerWorkspace is the workspace's folder in the container, as
 // "devcontainer build" takes it, which mounts the workspace and no folder above.
+// Docker Compose's own files mount it, or don't.
 func (r *reader) containerWorkspace() string {
 	if value := r.document.root.Member("workspaceFolder"); value.Truthy() {
 		if value.Kind != jsonc.String {
@@ -208,6 +209,9 @@ func (r *reader) containerWorkspace() string {
 		}
 		expanded, _, _ := r.variables.expand("workspaceFolder", value.Text())
 		return expanded
+	}
+	if r.document.root.Member("dockerComposeFile") != nil {
+		return "/"
 	}
 	if r.variables.workspace == "" {
 		return ""
