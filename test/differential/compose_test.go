@@ -50,6 +50,9 @@ services:
 `,
 	"more/compose.yml": `services:
   db: {image: "localhost/imagecache-test/compose-db:${RUN}", build: {context: .., dockerfile: more/Dockerfile}}
+  inline:
+    image: "localhost/imagecache-test/compose-inline:${RUN}"
+    build: {context: ../lib, dockerfile_inline: "FROM BASE\nCOPY . /lib\n"}
 `,
 	".env":                         "WHAT=src\nTARGET=one\nUNUSED=1\n",
 	"dev/Dockerfile":               "FROM BASE\nARG WHAT\nENV X=$WHAT\nCOPY src /app\n",
@@ -58,6 +61,8 @@ services:
 	"web/Dockerfile.dockerignore":  "*.md\n",
 	"more/Dockerfile":              "FROM BASE\nCOPY src /src\nRUN --mount=source=lib/m.txt,target=/m cp /m /n\n",
 	"more/Dockerfile.dockerignore": "**/*.md\n",
+	"lib/.dockerignore":            "skip*\n",
+	"lib/skip.txt":                 "",
 	"web/a.txt":                    "", "web/a.md": "", "web/b.txt": "", "web/c.txt": "", "lib/l.txt": "", "lib/m.txt": "", "src/x.txt": "", "src/y.md": "",
 }
 
@@ -80,6 +85,7 @@ var composeChanges = []composeChange{
 	{name: "a file of two services", file: "src/x.txt", text: "x"},
 	{name: "a file that one of them ignores", file: "src/y.md", text: "x"},
 	{name: "an ignore file", file: "web/Dockerfile.dockerignore", text: "a.txt\n"},
+	{name: "a file that an inline Dockerfile's context hides", file: "lib/skip.txt", text: "x"},
 	{name: "the target", file: ".env", text: "WHAT=src\nTARGET=two\nUNUSED=1\n", whole: true},
 	{name: "an argument", file: ".env", text: "WHAT=lib\nTARGET=one\nUNUSED=1\n", whole: true},
 	{name: "a variable of containers", file: ".env", text: "WHAT=src\nTARGET=one\nUNUSED=2\n", whole: true},
@@ -98,7 +104,7 @@ type composed struct {
 func TestComposeKeysFollowRealBuilds(t *testing.T) {
 	program := findCompose(t)
 	m := startMachine(t, buildKit)
-	services := []string{"web", "db"}
+	services := []string{"web", "db", "inline"}
 	if long() {
 		m.useCLI(t)
 		t.Setenv("PATH", os.Getenv("PATH")+":"+filepath.Dir(program))
@@ -159,7 +165,7 @@ func writeFiles(t *testing.T, workspace string, files map[string]string, m *mach
 // compose builds the services of a workspace, and computes their keys.
 func (m *machine) compose(t *testing.T, program, workspace string, services []string) composed {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), program, "-f", filepath.Join(workspace, "compose.yml"), "build", "--no-cache", "web", "db")
+	command := exec.CommandContext(t.Context(), program, "-f", filepath.Join(workspace, "compose.yml"), "build", "--no-cache", "web", "db", "inline")
 	run := strconv.FormatInt(builtImages.Add(1), 10) // each time other names, see builtImage
 	t.Setenv("RUN", run)
 	command.Env = m.Command(t.Context()).Env
