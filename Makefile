@@ -197,8 +197,8 @@ container-engine: ## Make sure that there is podman or a Docker Engine of the te
 	@hack/busybox.sh $(BIN)
 
 .PHONY: engines
-engines: ## Provide all Docker Engines that tests start, in bin/engines; about 15 minutes, once.
-	@hack/engines.sh $(BIN)/engines containerd docker20 client docker28 docker29
+engines: ## Provide Docker Compose and all Docker Engines that tests start, in bin/engines; about 18 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd docker20 client compose docker28 docker29
 
 .PHONY: engine-docker
 engine-docker: ## Provide Docker Engine 28 with buildx in bin/engines; about 8 minutes, once.

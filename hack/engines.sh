@@ -5,6 +5,7 @@
 #
 # PART       FOLDER then has                                        from
 # client     docker, cli-plugins/docker-buildx                      their Go modules (hack/tools/docker)
+# compose    cli-plugins/docker-compose                             its Go module (hack/tools/compose)
 # containerd containerd/: containerd, its shim, runc                Debian's packages
 # docker20   docker20/: dockerd and docker of Debian's release      Debian's package docker.io, 20.10 in Debian 12
 # docker28   docker28/dockerd                                       its Go module (hack/tools/docker28)
@@ -62,6 +63,13 @@ client() {
 		"-X github.com/docker/buildx/version.Version=$buildx"
 }
 
+compose() {
+	local compose
+	compose=$(version compose github.com/docker/compose/v2)
+	CGO_ENABLED=0 build "compose $compose" compose "$engines/cli-plugins/docker-compose" \
+		github.com/docker/compose/v2/cmd "-X github.com/docker/compose/v2/internal.Version=$compose"
+}
+
 containerd() {
 	unpack "$engines/containerd" containerd runc libseccomp2
 }
@@ -103,7 +111,7 @@ docker29() {
 pinned() {
 	case $1 in
 	client) cat "$root"/hack/tools/docker/go.* ;;
-	docker28 | docker29) cat "$root/hack/tools/$1"/go.* ;;
+	compose | docker28 | docker29) cat "$root/hack/tools/$1"/go.* ;;
 	containerd | docker20) cat "$root/hack/debian-unpack.sh" ;;
 	*) return 1 ;;
 	esac
@@ -113,7 +121,7 @@ pinned() {
 for part in "$@"; do
 	stamp=$engines/.stamps/$part
 	wanted=$(pinned "$part" | sha256sum) || {
-		echo "engines: \"$part\" is none of client, containerd, docker20, docker28 and docker29." >&2
+		echo "engines: \"$part\" is none of client, compose, containerd, docker20, docker28 and docker29." >&2
 		exit 2
 	}
 	if [[ $(cat "$stamp" 2>/dev/null) != "$wanted" ]]; then

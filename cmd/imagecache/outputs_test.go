@@ -156,18 +156,28 @@ var outputCases = map[string]outputCase{
 	"hash-diff-cached":   {args: "hash --diff cached:4f3c21a9 WORKSPACE --project web"},
 	"hash-json":          {args: "hash -o json WORKSPACE"},
 	"hash-nothing":       {args: "hash EMPTY", code: cli.ExitFailed},
-	"credentials-list":   {args: "credentials list --project web"},
-	"credentials-get":    {args: "credentials get --project web", input: "https://registry.example\n"},
-	"credentials-other":  {args: "credentials get --project web", input: "other.example\n", code: cli.ExitFailed},
-	"credentials-none":   {args: "credentials list --project docs", code: cli.ExitFailed},
-	"complete-projects":  {args: "__complete images "},
-	"complete-requests":  {args: "__complete explain "},
-	"completion-help":    {args: "completion --help"},
-	"plugin":             {program: "kubectl-imagecache", args: "images web --cluster-only"},
-	"plugin-help":        {program: "kubectl-imagecache", args: "images --help"},
-	"version":            {args: "version"},
-	"version-json":       {args: "version -o json"},
-	"version-wrong":      {args: "version -o wide", code: cli.ExitUsage},
+
+	"hash-compose":             {args: "hash COMPOSE"},
+	"hash-compose-explain":     {args: "hash --explain COMPOSE"},
+	"hash-compose-json":        {args: "hash -o json COMPOSE"},
+	"hash-compose-diff":        {args: "hash --diff COMPOSE SERVICES"},
+	"hash-compose-diff-json":   {args: "hash --diff -o json COMPOSE SERVICES"},
+	"hash-compose-diff-image":  {args: "hash --diff OTHER COMPOSE"},
+	"hash-compose-no-service":  {args: "hash COMPOSE --config none.json", code: cli.ExitFailed},
+	"hash-compose-other-files": {args: "hash COMPOSE --config missing.json", code: cli.ExitFailed},
+
+	"credentials-list":  {args: "credentials list --project web"},
+	"credentials-get":   {args: "credentials get --project web", input: "https://registry.example\n"},
+	"credentials-other": {args: "credentials get --project web", input: "other.example\n", code: cli.ExitFailed},
+	"credentials-none":  {args: "credentials list --project docs", code: cli.ExitFailed},
+	"complete-projects": {args: "__complete images "},
+	"complete-requests": {args: "__complete explain "},
+	"completion-help":   {args: "completion --help"},
+	"plugin":            {program: "kubectl-imagecache", args: "images web --cluster-only"},
+	"plugin-help":       {program: "kubectl-imagecache", args: "images --help"},
+	"version":           {args: "version"},
+	"version-json":      {args: "version -o json"},
+	"version-wrong":     {args: "version -o wide", code: cli.ExitUsage},
 }
 
 // outputWorld starts a cluster in a fixed state, and returns what stands for the words in the cases.
@@ -194,8 +204,20 @@ func outputWorld(t *testing.T) map[string]string {
 	return map[string]string{
 		"WORKSPACE": folder(t, map[string]string{".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}}`, ".devcontainer/Dockerfile": "FROM base\nCOPY go.mod /\n"}),
 		"OTHER":     folder(t, map[string]string{".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}} // ours`, ".devcontainer/Dockerfile": "FROM base\n"}),
-		"EMPTY":     t.TempDir(),
-		"SERVER":    serverOf(t, server.kubeconfig),
+		"COMPOSE": folder(t, map[string]string{
+			".devcontainer.json": `{"dockerComposeFile": "compose.yml", "service": "app"}`,
+			"none.json":          `{"dockerComposeFile": "compose.yml"}`,
+			"missing.json":       `{"dockerComposeFile": "../compose.yml", "service": "app"}`,
+			"compose.yml":        "version: '3'\nservices:\n  web: {build: {context: web, ssh: [default]}}\n  app: {image: \"base:${TAG:-1}\"}\n  db: {image: postgres}\n",
+			"web/Dockerfile":     "FROM base\n",
+		}),
+		"SERVICES": folder(t, map[string]string{
+			".devcontainer.json": `{"dockerComposeFile": "compose.yml", "service": "app"}`,
+			"compose.yml":        "services:\n  db: {build: db}\n  app: {image: \"base:2\"}\n",
+			"db/Dockerfile":      "FROM base\n",
+		}),
+		"EMPTY":  t.TempDir(),
+		"SERVER": serverOf(t, server.kubeconfig),
 	}
 }
 

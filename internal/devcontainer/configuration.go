@@ -45,8 +45,15 @@ type Configuration struct {
 	Options []string
 	// Features in the order in which they are written.
 	Features []Feature
-	// ComposeFiles as written, nil unless Type is TypeCompose.
+	// ComposeFiles as written, nil unless Type is TypeCompose. Of TypeCompose it is
+	// nil or empty where Docker Compose's default files are meant: nil where
+	// "dockerComposeFile" is neither a string nor an array.
 	ComposeFiles []string
+	// Service is the service of the Compose files that is the dev container, ""
+	// where the configuration names none, and unless Type is TypeCompose.
+	Service string
+	// RunServices are the services that are started beside Service, nil for all.
+	RunServices []string
 	// Lockfile is the path at which the Features' lockfile belongs, relative to
 	// the workspace; whether the file is there is not said.
 	Lockfile string
@@ -62,6 +69,8 @@ type Configuration struct {
 type Variable struct {
 	// Property where it stands, as "build.args.TOKEN".
 	Property string
+	// File where it stands, relative to the workspace; "" for the devcontainer.json.
+	File string
 	// Name of the environment variable; for any other variable its own name, as "localWorkspaceFolder".
 	Name string
 	// Env says that Name is an environment variable.

@@ -72,7 +72,7 @@ func TestLoadResolvesAsTheReferenceImplementationDoes(t *testing.T) {
 		},
 		"a Dockerfile wins over Compose and image, Compose over image": {
 			files: map[string]string{".devcontainer.json": `{"image": "a", "dockerComposeFile": ["a.yml", "b.yml"], "service": "x"}`},
-			want:  Configuration{Path: ".devcontainer.json", Type: TypeCompose, ComposeFiles: []string{"a.yml", "b.yml"}, Lockfile: ".devcontainer-lock.json"},
+			want:  Configuration{Path: ".devcontainer.json", Type: TypeCompose, ComposeFiles: []string{"a.yml", "b.yml"}, Service: "x", Lockfile: ".devcontainer-lock.json"},
 		},
 		"the last of two members counts": {
 			files: map[string]string{".devcontainer.json": `{"image": "a", "image": "b"}`},

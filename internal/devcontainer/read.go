@@ -58,6 +58,8 @@ func (r *reader) readType(c *Configuration) {
 	case root.Member("dockerComposeFile") != nil:
 		c.Type = TypeCompose
 		c.ComposeFiles = r.composeFiles(root.Member("dockerComposeFile"))
+		c.Service = r.serviceName(root.Member("service"))
+		c.RunServices = r.serviceNames(root.Member("runServices"))
 	case root.Member("image") != nil:
 		c.Type = TypeImage
 		c.Image = r.text("image", root.Member("image"), true)
@@ -199,6 +201,7 @@ func (r *reader) readFeatures(c *Configuration) {
 
 // containerWorkspace is the workspace's folder in the container, as
 // "devcontainer build" takes it, which mounts the workspace and no folder above.
+// Docker Compose's own files mount it, or don't.
 func (r *reader) containerWorkspace() string {
 	if value := r.document.root.Member("workspaceFolder"); value.Truthy() {
 		if value.Kind != jsonc.String {
@@ -206,6 +209,9 @@ func (r *reader) containerWorkspace() string {
 		}
 		expanded, _, _ := r.variables.expand("workspaceFolder", value.Text())
 		return expanded
+	}
+	if r.document.root.Member("dockerComposeFile") != nil {
+		return "/"
 	}
 	if r.variables.workspace == "" {
 		return ""
@@ -283,6 +289,29 @@ func (r *reader) composeFiles(value *jsonc.Value) []string {
 	default:
 		return nil
 	}
+}
+
+// serviceName returns "" for what is not a string: a configuration without a service is no error here, because its
+// devcontainer.json is used without the Compose files, too. A variable in it chooses a service, whose name is in a key.
+func (r *reader) serviceName(value *jsonc.Value) string {
+	if value == nil || value.Kind != jsonc.String {
+		return ""
+	}
+	expanded, _, _ := r.variables.expand("service", value.Text())
+	return expanded
+}
+
+func (r *reader) serviceNames(value *jsonc.Value) []string {
+	if value == nil || value.Kind != jsonc.Array {
+		return nil
+	}
+	var names []string
+	for i := range value.Elements {
+		if name := r.serviceName(&value.Elements[i]); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // argument returns the string that JavaScript makes of a value for a command line, which it can't for an object.

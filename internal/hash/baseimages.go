@@ -64,6 +64,9 @@ func (m *maker) imagePath() string {
 	if m.configuration.Type == devcontainer.TypeDockerfile {
 		return m.configuration.Dockerfile
 	}
+	if m.service != nil {
+		return m.service.Files[0].Path
+	}
 	return m.configuration.Path
 }
 

@@ -51,11 +51,10 @@ func (m *maker) mainContext(ctx context.Context, _ string, sources []dockerfile.
 		return fmt.Errorf("build context: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	ignore, err := files.ReadIgnore(root)
+	ignore, err := m.ignored(root, folder)
 	if err != nil {
 		return err
 	}
-	m.warnOfOwnIgnoreFile(root, folder)
 	return m.takeSources(ctx, root, folder, ignore, sources)
 }
 
@@ -87,6 +86,20 @@ func (m *maker) takeSources(
 		}
 	}
 	return m.addEntries(InputBuildContext, folder, tree, err)
+}
+
+// ignored returns what the build does not see of its context.
+func (m *maker) ignored(root *os.Root, folder string) (*files.Ignore, error) {
+	if !m.direct() {
+		m.warnOfOwnIgnoreFile(root, folder)
+		return files.ReadIgnore(root)
+	}
+	workspace, err := os.OpenRoot(m.configuration.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = workspace.Close() }()
+	return files.ReadIgnoreBeside(root, workspace, m.configuration.Dockerfile)
 }
 
 // warnOfOwnIgnoreFile warns of an ignore file that BuildKit would use, and

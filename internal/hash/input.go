@@ -9,13 +9,17 @@ import (
 	ocidigest "github.com/opencontainers/go-digest"
 )
 
-// The names of inputs. The first two are always there where the file is; the
-// others are also the settings that bring them in.
+// The names of inputs. The first two are always there where the file is, the next
+// two with Docker Compose; the others are also the settings that bring them in.
 const (
 	// InputConfiguration is the devcontainer.json.
 	InputConfiguration = "devcontainer.json"
 	// InputDockerfile is the Dockerfile that the configuration refers to.
 	InputDockerfile = "Dockerfile"
+	// InputComposeFile is one file that a Docker Compose project is read from.
+	InputComposeFile = "ComposeFile"
+	// InputService is what decides about a service's image in the resolved project of Docker Compose.
+	InputService = "Service"
 	// InputBuildContext is one file, link or folder that a build takes from its context.
 	InputBuildContext = "BuildContext"
 	// InputBaseImages is one base image, with the digest that its name has now.
@@ -66,7 +70,7 @@ type Input struct {
 	// Name is one of the constants InputConfiguration to InputLocalEnv.
 	Name string `json:"name"`
 	// Path relative to the workspace; for InputBaseImages the reference, for
-	// InputLocalEnv the variable. "" where contents came without a path.
+	// InputLocalEnv the variable, for InputService the service. "" where contents came without a path.
 	Path string `json:"path,omitempty"`
 	Mode Mode   `json:"mode,omitempty"`
 	// SizeBytes of the content.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash/files"
@@ -44,24 +43,7 @@ type Key struct {
 // BuildContext and Features, and asks registries for BaseImages, and for
 // nothing else.
 func Compute(ctx context.Context, c *devcontainer.Configuration, o Options) (*Key, error) {
-	if o.Limits == (files.Limits{}) {
-		o.Limits = files.DefaultLimits
-	}
-	if o.Resolve == nil {
-		o.Resolve = resolveNow
-	}
-	if o.BuildPlatform == "" {
-		o.BuildPlatform = "linux/" + runtime.GOARCH
-	}
-	platform, err := normalizePlatform(o.Platform)
-	if err != nil {
-		return nil, fmt.Errorf("compute hash: %w", err)
-	}
-	m := &maker{configuration: c, options: o, key: &Key{Version: Version, Platform: platform, Warnings: []Warning{}}}
-	if err := m.make(ctx); err != nil {
-		return nil, fmt.Errorf("compute hash: %w", err)
-	}
-	return m.key, nil
+	return computeKey(ctx, c, nil, o)
 }
 
 // FromContents makes the key with default inputs from the contents of the two

@@ -1,6 +1,7 @@
 package hash
 
 import (
+	"cmp"
 	"slices"
 
 	"imagecache.dev/internal/devcontainer"
@@ -30,13 +31,14 @@ func (m *maker) localEnv(recipe *dockerfile.Recipe) {
 			continue
 		}
 		seen[name] = true
+		file := cmp.Or(variable.File, m.configuration.Path)
 		if !m.wants(InputLocalEnv) {
-			m.warn(Warning{Code: LocalEnvNotCovered, Setting: InputLocalEnv, Path: m.configuration.Path},
+			m.warn(Warning{Code: LocalEnvNotCovered, Setting: InputLocalEnv, Path: file},
 				"%s takes the value of %s on this machine, which is not in the key", variable.Property, name)
 			continue
 		}
 		if variable.Env && slices.Contains(devcontainer.BuilderVariables, variable.Name) {
-			m.warn(Warning{Code: LocalEnvNotCovered, Path: m.configuration.Path},
+			m.warn(Warning{Code: LocalEnvNotCovered, Path: file},
 				"%s takes the value of %s, which the builder sets itself; use another variable", variable.Property, name)
 			continue
 		}

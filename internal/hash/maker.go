@@ -12,6 +12,7 @@ import (
 // maker gathers the inputs and the warnings of one key.
 type maker struct {
 	configuration *devcontainer.Configuration
+	service       *Service // nil without Docker Compose
 	options       Options
 	key           *Key
 }
@@ -30,6 +31,7 @@ func (m *maker) make(ctx context.Context) error {
 	if c.Type == devcontainer.TypeDockerfile {
 		m.add(contentInput(InputDockerfile, c.Dockerfile, c.DockerfileRaw))
 	}
+	m.composed()
 	if err := m.gather(ctx); err != nil {
 		return err
 	}

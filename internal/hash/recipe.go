@@ -18,6 +18,8 @@ func (m *maker) recipe() (*dockerfile.Recipe, error) {
 	switch c.Type {
 	case devcontainer.TypeImage:
 		return &dockerfile.Recipe{Images: []dockerfile.Image{{Reference: c.Image}}}, nil
+	case devcontainer.TypeUnknown:
+		return &dockerfile.Recipe{}, nil
 	case devcontainer.TypeCompose:
 		m.warn(
 			Warning{Code: ComposeNotSupported, Path: c.Path},
@@ -36,10 +38,14 @@ func (m *maker) recipe() (*dockerfile.Recipe, error) {
 	return &dockerfile.Recipe{}, nil
 }
 
+// ServiceContext is how the value of a named context begins that is the image of
+// another service. What it brings in is one of the warnings of its Service.
+const ServiceContext = "service://"
+
 // remotes warns of what ADD fetches without a checksum.
 func (m *maker) remotes(recipe *dockerfile.Recipe) {
 	for _, remote := range recipe.Remotes {
-		if !remote.Pinned {
+		if !remote.Pinned && !strings.HasPrefix(remote.URL, ServiceContext) {
 			m.warn(Warning{Code: RemoteSourceNotCovered, Path: m.configuration.Dockerfile, Line: remote.Line},
 				"%s is fetched without a checksum, so its content is not in the key; add --checksum, or a Git commit", remote.URL)
 		}
@@ -53,6 +59,7 @@ func (m *maker) buildOptions() dockerfile.Options {
 	o := dockerfile.Options{
 		Args: map[string]string{}, ConfiguredArgs: c.Args, Target: c.Target,
 		Platform: m.key.Platform, BuildPlatform: m.options.BuildPlatform, Contexts: map[string]string{},
+		Direct: m.direct(),
 	}
 	maps.Copy(o.Args, c.Args)
 	var asked []string

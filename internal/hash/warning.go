@@ -37,6 +37,12 @@ const (
 	// IgnoreFileNotUsed: an ignore file named after the Dockerfile has no effect in a dev container's build; rename it
 	// to .dockerignore.
 	IgnoreFileNotUsed WarningCode = "IgnoreFileNotUsed"
+	// ComposeIncludeNotCovered: a Compose project includes a file from elsewhere; copy the file into the workspace.
+	ComposeIncludeNotCovered WarningCode = "ComposeIncludeNotCovered"
+	// BuildSecretNotCovered: a service's build reads secrets or an SSH agent; take build.secrets and build.ssh out.
+	BuildSecretNotCovered WarningCode = "BuildSecretNotCovered"
+	// ServiceContextNotCovered: a service's build reads the image of another service; name an image or a folder.
+	ServiceContextNotCovered WarningCode = "ServiceContextNotCovered"
 	// ComposeNotSupported: Docker Compose configurations are hashed, and never cached.
 	ComposeNotSupported WarningCode = "ComposeNotSupported"
 )

@@ -24,13 +24,14 @@ type Kind string
 const (
 	Build       Kind = "build"       // files of the reference CLI
 	Commit      Kind = "commit"      // a workspace as a commit has it
+	Compose     Kind = "compose"     // the Compose files of a workspace
 	Override    Kind = "override"    // a configuration for the reference CLI
 	Credentials Kind = "credentials" // a Docker configuration
 	Transfer    Kind = "transfer"    // files of podman while it takes or gives an image, as large as its layers
 	Layers      Kind = "layers"      // the layers of a built image
 )
 
-var kinds = []Kind{Build, Commit, Override, Credentials, Transfer, Layers}
+var kinds = []Kind{Build, Commit, Compose, Override, Credentials, Transfer, Layers}
 
 func (k Kind) prefix() string { return "imagecache-" + string(k) + "-" }
 

@@ -2,16 +2,18 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/compose"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
-	"imagecache.dev/internal/runner"
 )
 
 // hashCommand holds the flags of `imagecache hash`.
@@ -37,6 +39,9 @@ func NewHash(streams cli.Streams) *cobra.Command {
 By default it covers the platform and the bytes of devcontainer.json and of the Dockerfile that it names. --input
 adds key inputs: BuildContext, BaseImages, Features, LocalEnv. With --project the key inputs are those of
 the project, so that the hash is the one that imagecache prepare looks up.
+
+Of a Docker Compose configuration, each service that is built has a hash: the command prints a line for each, with the
+service's name, and the dev container's service first. The cache bypasses these configurations.
 
 --diff compares two of these: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER for another
 folder); and cached:HASH, an image of --project. The inputs of a cached image come from the request that it was built
@@ -80,6 +85,8 @@ for, or, if that is removed, from the image itself, which the command finds as i
 
 // hashed is a workspace's key, in the JSON form that `imagecache hash -o json` prints.
 type hashed struct {
+	// Service of a Docker Compose configuration, "" of any other.
+	Service  string         `json:"service,omitempty"`
 	Hash     string         `json:"hash"`
 	Version  int            `json:"version"`
 	Platform string         `json:"platform"`
@@ -100,23 +107,56 @@ type hashedConfig struct {
 	Context    string            `json:"context,omitempty"`
 }
 
-func (h *hashCommand) compute(ctx context.Context, workspace string) (*hashed, error) {
+// keySet is what has a hash in one source.
+type keySet struct {
+	// keys are one; or of a Docker Compose configuration one for each service that is built, the dev container's first.
+	keys []*hashed
+	// images are the services that take an image as it is, and so have no hash.
+	images []string
+}
+
+func (s *keySet) isCompose() bool { return s.keys[0].Service != "" }
+
+func (h *hashCommand) compute(ctx context.Context, workspace string) (*keySet, error) {
 	configuration, err := devcontainer.Load(workspace, h.config)
 	if err != nil {
 		return nil, err
+	}
+	if configuration.Type == devcontainer.TypeCompose {
+		return h.computeServices(ctx, configuration)
 	}
 	key, err := hash.Compute(ctx, configuration, h.options)
 	if err != nil {
 		return nil, err
 	}
+	return &keySet{keys: []*hashed{hashedOf(configuration, key)}}, nil
+}
+
+func (h *hashCommand) computeServices(ctx context.Context, c *devcontainer.Configuration) (*keySet, error) {
+	project, err := compose.Load(ctx, c, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	set := &keySet{images: project.Images}
+	for i := range project.Services {
+		service := &project.Services[i]
+		key, err := service.ComputeKey(ctx, h.options)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", service.Name, err)
+		}
+		computed := hashedOf(service.Configuration, key)
+		computed.Service, computed.Config.Type = service.Name, devcontainer.TypeCompose
+		set.keys = append(set.keys, computed)
+	}
+	return set, nil
+}
+
+func hashedOf(c *devcontainer.Configuration, key *hash.Key) *hashed {
 	return &hashed{
 		Hash: key.Hash, Version: key.Version, Platform: key.Platform,
-		Config: hashedConfig{
-			Path: configuration.Path, Type: configuration.Type, Dockerfile: configuration.Dockerfile,
-			Context: configuration.Context,
-		},
+		Config: hashedConfig{Path: c.Path, Type: c.Type, Dockerfile: c.Dockerfile, Context: c.Context},
 		Inputs: key.Inputs, Warnings: key.Warnings, Complete: key.Complete,
-	}, nil
+	}
 }
 
 func (h *hashCommand) run(ctx context.Context, args []string) error {
@@ -126,23 +166,53 @@ func (h *hashCommand) run(ctx context.Context, args []string) error {
 	if err := h.readProject(ctx); err != nil {
 		return err
 	}
-	keys := make([]*hashed, 0, len(args))
+	sets := make([]*keySet, 0, len(args))
 	for _, source := range args {
-		key, err := h.keyOf(ctx, source)
+		set, err := h.keysOf(ctx, source)
 		if err != nil {
 			return err
 		}
-		keys = append(keys, key)
+		sets = append(sets, set)
 	}
 	switch {
 	case h.diff:
-		return h.printDiff(keys[0], keys[1])
+		return h.printDiffs(sets[0].keys, sets[1].keys)
+	case sets[0].isCompose():
+		return h.printServices(sets[0])
 	case h.output == cli.FormatJSON:
-		return h.printJSON(keys[0])
+		return h.printJSON(sets[0].keys[0])
 	case h.explain:
-		return h.printExplained(keys[0])
+		return h.printExplained(sets[0].keys[0])
 	}
-	return cli.WriteLine(h.streams.Out, keys[0].Hash)
+	return cli.WriteLine(h.streams.Out, sets[0].keys[0].Hash)
+}
+
+// printServices prints the keys of a Docker Compose configuration.
+func (h *hashCommand) printServices(set *keySet) error {
+	if h.output == cli.FormatJSON {
+		return h.printJSON(map[string]any{"services": set.keys, "images": append([]string{}, set.images...)})
+	}
+	for _, key := range set.keys {
+		if !h.explain {
+			if err := cli.WriteLine(h.streams.Out, key.Hash+"  "+key.Service); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := errors.Join(h.printExplained(key), cli.WriteLine(h.streams.Out, "")); err != nil {
+			return err
+		}
+	}
+	if !h.explain {
+		return nil
+	}
+	if len(set.images) > 0 {
+		line := "Without a hash, because nothing is built: " + strings.Join(set.images, ", ")
+		if err := cli.WriteLine(h.streams.Out, line); err != nil {
+			return err
+		}
+	}
+	return cli.WriteLine(h.streams.Out, "The cache bypasses Docker Compose configurations.")
 }
 
 func (h *hashCommand) printJSON(value any) error {
@@ -151,6 +221,9 @@ func (h *hashCommand) printJSON(value any) error {
 
 func (h *hashCommand) printExplained(key *hashed) error {
 	out := tabwriter.NewWriter(h.streams.Out, 0, 8, 3, ' ', 0)
+	if key.Service != "" {
+		_, _ = fmt.Fprintf(out, "Service:\t%s\n", key.Service)
+	}
 	_, _ = fmt.Fprintf(
 		out, "Hash:\t%s\nVersion:\t%d\nPlatform:\t%s\nConfiguration:\t%s (%s)\n", key.Hash, key.Version, key.Platform,
 		key.Config.Path, key.Config.Type,
@@ -180,50 +253,4 @@ func (h *hashCommand) printExplained(key *hashed) error {
 		}
 	}
 	return nil
-}
-
-func (h *hashCommand) printDiff(before, after *hashed) error {
-	differences := differencesOf(before, after)
-	if h.output == cli.FormatJSON {
-		if differences == nil {
-			differences = []hash.Difference{}
-		}
-		return h.printJSON(map[string]any{"before": before.Hash, "after": after.Hash, "differences": differences})
-	}
-	if before.Hash == after.Hash {
-		return cli.WriteLine(h.streams.Out, "The hash is the same: "+after.Hash)
-	}
-	if before.Platform != after.Platform {
-		if err := cli.WriteLine(
-			h.streams.Out, fmt.Sprintf("changed platform (%s → %s)", before.Platform, after.Platform),
-		); err != nil {
-			return err
-		}
-	}
-	for _, difference := range differences {
-		text := difference.String()
-		if before.told || after.told {
-			text, _, _ = strings.Cut(text, " (") // sizes are not known
-		}
-		if err := cli.WriteLine(h.streams.Out, text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// differencesOf returns the inputs that differ between two keys. An input from a request holds only its name and
-// digest.
-func differencesOf(before, after *hashed) []hash.Difference {
-	if !before.told && !after.told {
-		return hash.Diff(before.Inputs, after.Inputs)
-	}
-	sides := [2][]hash.Input{}
-	for i, side := range []*hashed{before, after} {
-		sides[i] = side.Inputs
-		if !side.told {
-			sides[i] = toldInputs(runner.KeyInputs(side.Inputs))
-		}
-	}
-	return hash.Diff(sides[0], sides[1])
 }

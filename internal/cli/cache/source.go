@@ -23,18 +23,19 @@ const (
 	cachedPrefix = "cached:"
 )
 
-// keyOf returns the key of a workspace, or with --diff also of a commit or a cached image.
-func (h *hashCommand) keyOf(ctx context.Context, source string) (*hashed, error) {
+// keysOf returns the keys of a workspace, or with --diff also of a commit or a cached image.
+func (h *hashCommand) keysOf(ctx context.Context, source string) (*keySet, error) {
 	if revision, isCommit := strings.CutPrefix(source, gitPrefix); isCommit && h.diff {
-		return h.keyOfCommit(ctx, revision)
+		return h.keysOfCommit(ctx, revision)
 	}
 	if wanted, isCached := strings.CutPrefix(source, cachedPrefix); isCached && h.diff {
-		return h.keyOfCached(ctx, wanted)
+		key, err := h.keyOfCached(ctx, wanted)
+		return &keySet{keys: []*hashed{key}}, err
 	}
 	return h.compute(ctx, source)
 }
 
-func (h *hashCommand) keyOfCommit(ctx context.Context, revision string) (*hashed, error) {
+func (h *hashCommand) keysOfCommit(ctx context.Context, revision string) (*keySet, error) {
 	tempfolder.RemoveAbandoned()
 	folder, err := tempfolder.New(tempfolder.Commit)
 	if err != nil {

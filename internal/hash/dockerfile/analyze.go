@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -31,9 +32,15 @@ type analysis struct {
 const syntaxArgument = "BUILDKIT_SYNTAX"
 
 // Analyze returns what a build of the target takes from outside. It analyzes
-// the Dockerfile that the reference CLI makes of contents; lines are those of contents.
+// the Dockerfile that the reference CLI makes of contents, or contents
+// themselves with Options.Direct; lines are those of contents.
 func Analyze(contents []byte, options Options) (*Recipe, error) {
-	contents = Built(contents, options.Target)
+	own := 1 // stages that are not the Dockerfile's
+	if options.Direct {
+		contents, own = moved(contents), 0
+	} else {
+		contents = Built(contents, options.Target)
+	}
 	syntax, _, _, found := parser.DetectSyntax(contents)
 	if given := options.Args[syntaxArgument]; given != "" {
 		syntax, found = given, true
@@ -49,12 +56,15 @@ func Analyze(contents []byte, options Options) (*Recipe, error) {
 	if err != nil {
 		return nil, syntaxError(err)
 	}
-	if len(stages) < 2 {
+	if len(stages) <= own {
 		return nil, fmt.Errorf("%w: it has no FROM", ErrSyntax)
 	}
 	a := &analysis{options: options, lex: shell.NewLex(parsed.EscapeToken)}
 	if err := a.run(stages, arguments); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	if options.Direct {
+		return &a.recipe, nil
 	}
 	if err := a.inspected(stages, arguments); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
@@ -121,6 +131,9 @@ func isOwnFrontend(syntax string) bool {
 
 func (a *analysis) run(stages []instructions.Stage, arguments []instructions.ArgCommand) error {
 	target := BuiltStage
+	if a.options.Direct {
+		target = cmp.Or(a.options.Target, defaultTarget)
+	}
 	if a.options.TargetOption != "" {
 		target = a.options.TargetOption
 	}
@@ -136,6 +149,8 @@ func (a *analysis) run(stages []instructions.Stage, arguments []instructions.Arg
 	target, last := a.options.Target, a.stages[len(a.stages)-1]
 	if a.options.TargetOption != "" {
 		target, last = a.options.TargetOption, a.stage(a.options.TargetOption)
+	} else if a.options.Direct && target != "" {
+		last = a.stage(target)
 	}
 	if last == nil || target != "" && a.stage(target) == nil {
 		return fmt.Errorf("target %q is no stage", target)

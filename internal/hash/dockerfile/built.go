@@ -52,6 +52,28 @@ func Built(contents []byte, target string) []byte {
 	)
 }
 
+// defaultTarget is the value of TARGETSTAGE in a build without a target:
+// https://github.com/moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go
+const defaultTarget = "default"
+
+// leadingDirective is a line that BuildKit's parser may take for a directive.
+var leadingDirective = regexp.MustCompile(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=.*$`)
+
+// moved returns a Dockerfile that builds the same as contents and whose
+// instructions stand prefixLines further down, as those of Built do. Directives
+// stay at its top.
+func moved(contents []byte) []byte {
+	text := string(contents)
+	end := 0
+	for line := range strings.Lines(text) {
+		if !leadingDirective.MatchString(strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n")) {
+			break
+		}
+		end += len(line)
+	}
+	return []byte(text[:end] + strings.Repeat("\n", prefixLines) + text[end:])
+}
+
 // syntaxOf returns the frontend that a Dockerfile's directives name, as the
 // reference CLI reads them.
 func syntaxOf(text string) string {

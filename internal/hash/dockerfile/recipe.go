@@ -18,6 +18,9 @@ type Options struct {
 	Platform string
 	// BuildPlatform is the platform of the machine that builds, as "linux/amd64".
 	BuildPlatform string
+	// Direct means that the Dockerfile is built as it is, as Docker Compose does;
+	// otherwise the reference CLI builds a changed copy, with a stage of its own.
+	Direct bool
 	// Contexts are the named contexts, by name: a folder, or a URL as "docker-image://…".
 	Contexts map[string]string
 }

@@ -38,30 +38,59 @@ const (
 func ReadIgnore(root *os.Root) (*Ignore, error) {
 	ignore := &Ignore{}
 	for _, name := range []string{dockerIgnore, podmanIgnore} {
-		contents, found, err := readIgnoreFile(root, name)
+		found, err := ignore.read(root, name)
 		if err != nil {
-			return nil, fmt.Errorf("read ignore file: %w", err)
+			return nil, err
 		}
-		if !found {
-			if name == dockerIgnore {
-				// Docker then sees everything, whatever podman ignores.
-				ignore.rules = append(ignore.rules, nil)
-			}
-			continue
-		}
-		readings := [][]byte{contents}
-		if other := withoutIndented(contents); len(other) != len(contents) {
-			readings = append(readings, other)
-		}
-		for _, lines := range readings {
-			rule, err := ParseIgnore(lines)
-			if err != nil {
-				return nil, fmt.Errorf("read ignore file %s: %w", name, err)
-			}
-			ignore.rules = append(ignore.rules, rule)
+		if !found && name == dockerIgnore {
+			// Docker then sees everything, whatever podman ignores.
+			ignore.rules = append(ignore.rules, nil)
 		}
 	}
 	return ignore, nil
+}
+
+// ReadIgnoreBeside reads the ignore files of a Dockerfile that BuildKit builds
+// as it is: the Dockerfile's own one counts alone where it exists, unless a
+// builder without BuildKit reads another at the context's top. dockerfile is
+// relative to workspace:
+// https://docs.docker.com/build/concepts/context/#filename-and-location
+func ReadIgnoreBeside(root, workspace *os.Root, dockerfile string) (*Ignore, error) {
+	ignore := &Ignore{}
+	found, err := ignore.read(workspace, dockerfile+dockerIgnore)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return ReadIgnore(root)
+	}
+	if _, err := ignore.read(root, dockerIgnore); err != nil {
+		return nil, err
+	}
+	return ignore, nil
+}
+
+// read adds the rules of one ignore file, and reports whether it exists.
+func (i *Ignore) read(root *os.Root, name string) (found bool, err error) {
+	contents, found, err := readIgnoreFile(root, name)
+	if err != nil {
+		return false, fmt.Errorf("read ignore file: %w", err)
+	}
+	if !found {
+		return false, nil
+	}
+	readings := [][]byte{contents}
+	if other := withoutIndented(contents); len(other) != len(contents) {
+		readings = append(readings, other)
+	}
+	for _, lines := range readings {
+		rule, err := ParseIgnore(lines)
+		if err != nil {
+			return false, fmt.Errorf("read ignore file %s: %w", name, err)
+		}
+		i.rules = append(i.rules, rule)
+	}
+	return true, nil
 }
 
 // readIgnoreFile reads one ignore file. BuildKit follows no link out of the
