@@ -15,7 +15,9 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// publish asks for the missing layers, and tags the image with its hash when none is missing.
+// publish asks for the missing layers, and tags the image with its hash when none is missing. Once the runner was asked
+// for layers it must have reported its upload, too: it proves the image before that, and a complete repository proves
+// nothing.
 func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
 	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
@@ -28,8 +30,11 @@ func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Im
 	if err != nil {
 		return ending{}, err
 	}
-	if len(missing) > 0 {
+	switch {
+	case len(missing) > 0:
 		return r.askFor(ctx, p, repository, built, missing)
+	case !p.uploadIsNews():
+		return r.awaitReport(ctx, p)
 	}
 	return r.put(ctx, p, repository, built)
 }

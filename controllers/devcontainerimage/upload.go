@@ -70,6 +70,18 @@ func (p *pass) awaitUpload() (ending, error) {
 		"the runner is uploading %d layers", len(p.status.MissingLayers))
 }
 
+// awaitReport waits for the report of an upload of which nothing is missing any more. It needs no upload rights, so
+// their end ends nothing: only the lease does, or the end of all uploads.
+func (r *Reconciler) awaitReport(ctx context.Context, p *pass) (ending, error) {
+	p.status.MissingLayers = nil
+	left := reportLeft(p.status.Upload, p.uploadLeft())
+	if left <= 0 {
+		return r.timeOut(ctx, p, "all layers arrived, but the runner did not report its upload in time")
+	}
+	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, left),
+		"all layers arrived; the runner is checking the image")
+}
+
 func (r *Reconciler) timeOut(ctx context.Context, p *pass, message string) (ending, error) {
 	return r.conclude(ctx, p, fate{reason: v1alpha1.ReasonUploadTimedOut, message: message})
 }

@@ -78,6 +78,15 @@ func nextUpload(before *v1alpha1.UploadStatus, missing []int64) *v1alpha1.Upload
 	return next
 }
 
+// reportLeft returns how long a runner whose layers have all arrived may take to report its upload: until the rights
+// would have ended had they been granted as often as possible. rights is how long they last.
+func reportLeft(upload *v1alpha1.UploadStatus, rights time.Duration) time.Duration {
+	if upload == nil {
+		return rights
+	}
+	return rights + time.Duration(maxGrants-upload.Grants)*grantLasts
+}
+
 // shrank reports whether fewer layers are missing than at the grant before.
 func shrank(in uploadFacts) bool { return int32(len(in.missing)) < in.before.MissingLayers }
 

@@ -91,6 +91,30 @@ func TestUploadRightsAreGrantedAgainWhileLayersArrive(t *testing.T) {
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeNumerically("<=", 2), "one of the manager, and the one that is denied")
 }
 
+// TestAnImageIsPublishedOnlyAfterItsReport holds that the runner has proved an image before it is published, even if
+// the layers arrive long before that and the upload rights end meanwhile.
+func TestAnImageIsPublishedOnlyAfterItsReport(t *testing.T) {
+	h, clock, project := uploadHarness(t)
+	e := h.builder("shop", "e-1", hashOf("a"))
+	e.report()
+	e.grants(1)
+	for number := range e.request.Status.MissingLayers {
+		h.Expect(e.uploadLayer(number)).To(Succeed())
+	}
+	for _, later := range []time.Duration{12 * time.Minute, 4 * time.Minute, time.Hour} {
+		h.pass(clock, later)
+		h.wake(project)
+		h.Consistently(func() *metav1.Time { _ = h.refresh(e.request); return e.request.Status.FinishedAt }, time.Second).Should(BeNil())
+	}
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero(), "nobody has reported that the image is proved")
+	h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1), "nothing is missing, so no rights are needed")
+
+	e.reportUpload()
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+	e.finished()
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+}
+
 func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
 	h, clock, project := uploadHarness(t)
 	e := h.builder("shop", "e-1", hashOf("a"))
