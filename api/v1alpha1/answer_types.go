@@ -90,7 +90,12 @@ type LayerSource struct {
 
 // UploadStatus is how the upload of an image's layers is doing.
 type UploadStatus struct {
-	// grants is how often the controller has granted upload rights for the image, 1 to 30.
+	// startedAt is when the first upload rights were granted, by AWS' clock. The last ones end six hours later at most.
+	// +required
+	StartedAt metav1.Time `json:"startedAt,omitempty,omitzero"`
+
+	// grants is how often the controller has granted upload rights for the image, 1 to 30. The controller counts a grant
+	// before it makes it.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000

@@ -23,7 +23,7 @@ func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Im
 	if err != nil {
 		return ending{}, err
 	}
-	if !p.uploadIsNews() && p.uploadLeft() > renewBefore {
+	if !p.uploadIsNews() && p.uploadLeft() > renewBefore { // nothing can be due
 		return p.awaitUpload()
 	}
 	missing, err := r.missingLayers(ctx, p, repository, built)

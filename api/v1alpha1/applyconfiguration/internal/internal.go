@@ -666,6 +666,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: missingLayers
       type:
         scalar: numeric
+    - name: startedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:
