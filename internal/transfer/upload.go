@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -36,11 +37,12 @@ const (
 // Upload uploads blobs to a repository, except those that it already has, the smallest first. A large blob is sent in
 // chunks. After a broken connection, and after an answer that a later try may change (408, 429, 5xx), a blob goes on at
 // the byte that the registry has, if the registry still knows the upload, or otherwise at its first byte. It is tried
-// up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds. Every other answer ends the upload
-// at once. Upload returns with the first blob that fails, or as soon as ctx ends.
+// up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds, and starts at the first byte up to
+// six times. Every other answer ends the upload at once. Upload returns with the first blob that fails, or as soon as ctx ends.
 //
 // If auth is a registrylogin.Login, the password may be replaced meanwhile: uploads that were begun with the old one
-// go on with the new one. A refusal of a password that worked before counts as a broken connection.
+// go on with the new one. After a refusal of a password that worked before, a blob waits for the next password, for as
+// long as ctx lasts.
 //
 // progress is called with bytes, one call at a time, and may be nil. A broken connection takes bytes back that the
 // registry does not have: done may fall. Upload returns the size of all blobs in bytes, those that the repository had
@@ -161,6 +163,25 @@ func (u *upload) leave(blob *blobUpload) {
 	case u.ended <- struct{}{}:
 	default:
 	}
+}
+
+// password returns the password that the next request has, if it may be replaced.
+func (u *upload) password() string {
+	login, renewable := u.auth.(*registrylogin.Login)
+	if !renewable {
+		return ""
+	}
+	_, password := login.Current()
+	return password
+}
+
+// awaitPassword waits for another password than the refused one.
+func (u *upload) awaitPassword(ctx context.Context, refused string) error {
+	login, renewable := u.auth.(*registrylogin.Login)
+	if !renewable {
+		return errors.New("the password is not replaced")
+	}
+	return login.Await(ctx, refused)
 }
 
 // connect returns a client that authenticates to the registry. Trying again is left to blobUpload.run: the client
