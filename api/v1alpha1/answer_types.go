@@ -144,4 +144,10 @@ type BuilderReference struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
+
+	// uploadingSince is when the upload of the builder's image began. The controller shows it to waiters once it has
+	// granted further upload rights: the upload takes longer than 12 minutes, and may take up to 6 hours. Runners then
+	// build for themselves, unless they were told how long to wait.
+	// +optional
+	UploadingSince *metav1.Time `json:"uploadingSince,omitempty"`
 }
