@@ -23,9 +23,25 @@ func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Im
 	if err != nil {
 		return ending{}, err
 	}
-	if !p.uploadIsNews() && p.uploadLeft() > renewBefore { // nothing can be due
+	if p.uploadIsNews() {
+		return r.advanceUpload(ctx, p, repository, built)
+	}
+	if p.uploadLeft() > renewBefore { // nothing can be due
 		return p.awaitUpload()
 	}
+	end, err := r.advanceUpload(ctx, p, repository, built)
+	if err != nil && p.uploadIsOverdue() && !isUploading(err) {
+		// Whatever keeps the manager from the check or from further rights must not keep the request.
+		_, why := outcome.Reason(err)
+		return r.timeOut(ctx, p, "the upload rights have ended, and there are no others: "+why)
+	}
+	return end, err
+}
+
+// advanceUpload checks the layers, and does what that asks for.
+func (r *Reconciler) advanceUpload(
+	ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image,
+) (ending, error) {
 	missing, err := r.missingLayers(ctx, p, repository, built)
 	if err != nil {
 		return ending{}, err

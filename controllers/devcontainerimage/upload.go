@@ -2,6 +2,7 @@ package devcontainerimage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +27,17 @@ func (p *pass) uploadLeft() time.Duration {
 		return 0
 	}
 	return p.status.PushCredentials.ExpiresAt.Sub(p.awsNow)
+}
+
+// uploadIsOverdue reports whether layers are missing and the rights to upload them have ended some time ago.
+func (p *pass) uploadIsOverdue() bool {
+	return p.status.PushCredentials != nil && len(p.status.MissingLayers) > 0 && p.uploadLeft() < -overdueAfter
+}
+
+// isUploading reports whether an error is the wait for the runner's upload.
+func isUploading(err error) bool {
+	var waiting *outcome.WaitingError
+	return errors.As(err, &waiting) && waiting.Reason == v1alpha1.ReasonUploading
 }
 
 // askFor asks the runner to upload layers. It grants upload rights for them, and again before they end while the upload
@@ -83,6 +95,7 @@ func (p *pass) awaitUpload() (ending, error) {
 	if next > renewBefore {
 		next -= renewBefore
 	}
+	next = max(next, time.Second)
 	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, next),
 		"the runner is uploading %d layers", len(p.status.MissingLayers))
 }

@@ -14,6 +14,8 @@ const (
 	// renewBefore is how long before the end of upload rights the next ones are granted. The runner has them before it
 	// needs them, and begins nothing with the old ones that outlasts them.
 	renewBefore = 3 * time.Minute
+	// overdueAfter is how long after the end of upload rights the manager tries to check the layers and to grant others.
+	overdueAfter = 5 * time.Minute
 	// grantLasts is how long the runner uploads with one grant.
 	grantLasts = pushDuration - renewBefore
 	// maxUpload is how long after the first grant the last upload rights end, however well the upload goes. The largest

@@ -149,6 +149,11 @@ func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
 	h.pass(clock, 12*time.Minute)
 	h.wake(project)
 	e.grants(2)
+	h.wake(project)
+	h.Eventually(func() *metav1.Time {
+		_ = h.refresh(waiter.request)
+		return waiter.request.Status.Builder.UploadingSince
+	}).ShouldNot(BeNil(), "a waiter may stop waiting")
 	h.pass(clock, 13*time.Minute)
 	h.wake(project)
 	h.Consistently(func() *metav1.Time { _ = h.refresh(e.request); return e.request.Status.FinishedAt }, time.Second).Should(BeNil(), "a layer may come in the last two minutes")
@@ -242,23 +247,59 @@ func TestUncountedRightsAreNotRenewed(t *testing.T) {
 	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
 }
 
+// TestErrorsOfAWSAtARenewal lets the check, or the grant, fail when further rights are due: the upload goes on where AWS
+// answers again in time, and ends where it does not.
+func TestErrorsOfAWSAtARenewal(t *testing.T) {
+	for _, operation := range []string{"ecr:BatchCheckLayerAvailability", "sts:AssumeRole"} {
+		for name, lasts := range map[string]bool{"for a while": false, "for long": true} {
+			t.Run(operation+" "+name, func(t *testing.T) {
+				h, clock, project := uploadHarness(t)
+				e := h.builder("shop", "e-1", hashOf("a"))
+				e.report()
+				e.grants(1)
+				h.Expect(e.uploadLayer(0)).To(Succeed())
+				h.aws.Faults().Add(awsemulator.Fault{Operation: operation, Code: "AccessDeniedException", Status: 400})
+				h.pass(clock, 16*time.Minute)
+				h.wake(project)
+				e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonAccessDenied)
+				h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1), "what failed does not count")
+				h.Expect(e.request.Status.FinishedAt).To(BeNil())
+				if !lasts {
+					h.aws.Faults().Clear()
+					h.wake(project)
+					e.grants(2)
+					e.upload()
+					e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+					return
+				}
+				h.pass(clock, 5*time.Minute)
+				h.wake(project)
+				e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonUploadTimedOut)
+				e.finished()
+				h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+			})
+		}
+	}
+}
+
 // TestFurtherRightsNeedWhatTheFirstOnesNeed takes away, between two grants, what the first one needed.
 func TestFurtherRightsNeedWhatTheFirstOnesNeed(t *testing.T) {
 	for name, test := range map[string]struct {
-		take func(h *harness, e *environment)
+		take func(h *harness, e *environment, clock *clocktesting.FakePassiveClock)
 		want string
 	}{
-		"the cache is switched off": {func(h *harness, _ *environment) {
+		"the cache is switched off": {func(h *harness, _ *environment, _ *clocktesting.FakePassiveClock) {
 			runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: h.namespace}}
 			h.Expect(mergePatch(h.t, kube, runner, `{"spec":{"tier":"Enterprise","cache":"Disabled"}}`)).To(Succeed())
 		}, v1alpha1.ReasonCacheDisabled},
-		"the lease was given back": {func(h *harness, e *environment) {
+		"the lease was given back": {func(h *harness, e *environment, _ *clocktesting.FakePassiveClock) {
 			lease := e.lease()
 			other := "released/by-its-builder"
 			lease.Spec.HolderIdentity = &other
 			h.Expect(kube.Update(h.ctx, lease)).To(Succeed())
 		}, v1alpha1.ReasonNotBuilder},
-		"the project asks for complete keys": {func(h *harness, _ *environment) {
+		"the lease ended": {func(h *harness, _ *environment, clock *clocktesting.FakePassiveClock) { h.pass(clock, 1001*time.Hour) }, v1alpha1.ReasonNotBuilder},
+		"the project asks for complete keys": {func(h *harness, _ *environment, _ *clocktesting.FakePassiveClock) {
 			project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: h.namespace}}
 			h.Expect(mergePatch(h.t, kube, project, `{"spec":{"keyCoverage":"RequireComplete"}}`)).To(Succeed())
 		}, v1alpha1.ReasonKeyIncomplete},
@@ -272,7 +313,7 @@ func TestFurtherRightsNeedWhatTheFirstOnesNeed(t *testing.T) {
 			e.grants(1)
 			h.Expect(e.uploadLayer(0)).To(Succeed())
 			h.pass(clock, 12*time.Minute)
-			test.take(h, e)
+			test.take(h, e, clock)
 			h.wake(project)
 			e.reason(e.request, v1alpha1.ConditionPublished, test.want)
 			e.finished()
