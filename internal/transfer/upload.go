@@ -32,6 +32,9 @@ const (
 	chunkBytes = 80 << 20
 	// stallTimeout limits the time in which the connection takes no byte of a blob, or answers nothing to the last one.
 	stallTimeout = 2 * time.Minute
+	// answerTimeout limits the time of a request that sends no bytes of a blob. The longest is the last one of a large
+	// blob, whose digest the registry computes; if that takes longer, the next try finds the blob.
+	answerTimeout = 5 * time.Minute
 )
 
 // Upload uploads blobs to a repository, except those that it already has, the smallest first. A large blob is sent in
@@ -65,8 +68,10 @@ type upload struct {
 	pause time.Duration
 	chunk int64
 	stall time.Duration
-	meter meter
-	sent  atomic.Int64 // bytes, those that are sent again included
+	// answer limits the time of a request without a body.
+	answer time.Duration
+	meter  meter
+	sent   atomic.Int64 // bytes, those that are sent again included
 	// worked is set when the registry has accepted the password for an upload.
 	worked atomic.Bool
 
@@ -81,7 +86,8 @@ type upload struct {
 func newUpload(repository name.Repository, auth authn.Authenticator, progress func(done, total int64)) *upload {
 	return &upload{
 		repository: repository, auth: auth, pause: uploadPause, chunk: chunkBytes, stall: stallTimeout,
-		meter: meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
+		answer: answerTimeout,
+		meter:  meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
 	}
 }
 
