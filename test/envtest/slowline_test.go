@@ -178,13 +178,13 @@ func freeAddress(t *testing.T) string {
 }
 
 // TestTenGiBOverAFiftyMbitLineArePublishedAndPulled shows an image that takes 29 minutes each way, twice as long as one
-// grant of upload rights lasts: 10 MiB stand for 10 GiB, and time passes by the bytes. The line breaks once in the
-// middle.
+// grant of upload rights lasts: 10 MiB stand for 10 GiB, and time passes by the bytes. The line breaks once,
+// early enough that in no order of the layers 12 minutes pass without a complete one.
 func TestTenGiBOverAFiftyMbitLineArePublishedAndPulled(t *testing.T) {
 	const mebi = 1 << 20
 	address := freeAddress(t)
 	line := startSlowLine(t, address)
-	line.breakAt = 6 * mebi
+	line.breakAt = 2 * mebi
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	h := newHarness(t, func(o *awsemulator.Options, s *controllers.Settings) {
 		o.Listen, o.AdvertiseHost = address, line.host()
@@ -255,7 +255,10 @@ func (h *harness) theBuilder() *v1alpha1.DevcontainerImage {
 // untilRenewed waits until credentials that are due have been replaced: upload rights with less than two minutes left,
 // and pull credentials with less than ten.
 func (h *harness) untilRenewed(clock *clocktesting.FakePassiveClock, project *v1alpha1.ProjectImageCache) {
-	for range 200 {
+	for range 750 {
+		if h.t.Failed() {
+			return
+		}
 		list := &v1alpha1.DevcontainerImageList{}
 		if kube.List(h.ctx, list) != nil || h.refresh(project) != nil {
 			return
@@ -274,4 +277,7 @@ func (h *harness) untilRenewed(clock *clocktesting.FakePassiveClock, project *v1
 		h.wake(project)
 		time.Sleep(20 * time.Millisecond)
 	}
+	builder := h.theBuilder()
+	h.t.Errorf("credentials that are due were not replaced within 15 seconds: now %s; pull %v; %s",
+		clock.Now(), project.Status.PullCredentials, describe(builder))
 }
