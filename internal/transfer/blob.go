@@ -182,8 +182,8 @@ func (b *blobUpload) once(ctx context.Context) error {
 	return b.complete(ctx)
 }
 
-// open opens the blob at the offset. A layer that is not a file is read, and where needed compressed, from its first byte
-// again: no byte counts meanwhile.
+// open opens the blob at the offset. A layer that is not a file is read, and where needed compressed, from its first
+// byte again: no byte counts meanwhile.
 func (b *blobUpload) open() error {
 	if b.content != nil && b.position == b.offset {
 		return nil

@@ -42,7 +42,7 @@ func (c *chunk) Read(p []byte) (int, error) {
 	c.watch.Reset(c.stall)
 	c.left -= int64(n)
 	c.count(int64(n))
-	if err == io.EOF && c.left > 0 { //nolint:errorlint // Read returns io.EOF itself
+	if err == io.EOF && c.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

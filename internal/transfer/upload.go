@@ -41,7 +41,8 @@ const (
 // chunks. After a broken connection, and after an answer that a later try may change (408, 429, 5xx), a blob goes on at
 // the byte that the registry has, if the registry still knows the upload, or otherwise at its first byte. It is tried
 // up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds, and starts at the first byte up to
-// six times. Every other answer ends the upload at once. Upload returns with the first blob that fails, or as soon as ctx ends.
+// six times. Every other answer ends the upload at once. Upload returns with the first blob that fails, or as soon as
+// ctx ends.
 //
 // If auth is a registrylogin.Login, the password may be replaced meanwhile: uploads that were begun with the old one
 // go on with the new one. After a refusal of a password that worked before, a blob waits for the next password, for as
