@@ -128,10 +128,13 @@ func (r *ecrLike) receive(w http.ResponseWriter, request *http.Request, id strin
 	w.WriteHeader(http.StatusCreated)
 }
 
-// current is the password that the registry takes.
+// current is the password that the registry takes, or "" if it takes requests without one.
 func (r *ecrLike) current() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.password) == 0 {
+		return ""
+	}
 	return r.password[0]
 }
 
