@@ -90,7 +90,12 @@ type LayerSource struct {
 
 // UploadStatus is how the upload of an image's layers is doing.
 type UploadStatus struct {
-	// grants is how often the controller has granted upload rights for the image, 1 to 30.
+	// startedAt is when the first upload rights were granted, by AWS' clock. The last ones end six hours later at most.
+	// +required
+	StartedAt metav1.Time `json:"startedAt,omitempty,omitzero"`
+
+	// grants is how often the controller has granted upload rights for the image, 1 to 30. The controller counts a grant
+	// before it makes it.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
@@ -139,4 +144,10 @@ type BuilderReference struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
+
+	// uploadingSince is when the upload of the builder's image began. The controller shows it to waiters once it has
+	// granted further upload rights: the upload takes longer than 12 minutes, and may take up to 6 hours. Runners then
+	// build for themselves, unless they were told how long to wait.
+	// +optional
+	UploadingSince *metav1.Time `json:"uploadingSince,omitempty"`
 }

@@ -217,7 +217,8 @@ const (
 	// whether the builder's machine is running.
 	ReasonBuilderLost = "BuilderLost"
 	// ReasonUploadTimedOut: the upload rights ended: the runner completed no further layer, or did not end within 6
-	// hours. Use the image where it was built, and find out why the upload is slow. The next environment builds again.
+	// hours, or the controller could not grant further rights. Use the image where it was built, and find out why the
+	// upload is slow. The next environment builds again.
 	ReasonUploadTimedOut = "UploadTimedOut"
 	// ReasonNotBuilder: the report came from an environment that is not the builder, or no longer is. Use the image
 	// where it was built.

@@ -42,6 +42,7 @@ type Reconciler struct {
 	Keys       *signingkeys.Keys
 	ClusterUID string
 	leases     *buildLeases
+	rights     *uploadRights
 	writes     *ownwrites.Writes
 	Census     *census.Census
 }

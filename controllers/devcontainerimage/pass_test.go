@@ -58,7 +58,7 @@ func reconcilerWith(t *testing.T, funcs interceptor.Funcs, objects ...client.Obj
 	return &Reconciler{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10), Clock: clock, AWSClock: clock, Census: census.New(clock),
 		Keys:   signingkeys.New(signingkeys.NewSet(newKey(t))),
-		leases: newBuildLeases(c, c, clock, 0), writes: ownwrites.New(clock),
+		leases: newBuildLeases(c, c, clock, 0), writes: ownwrites.New(clock), rights: newUploadRights(),
 	}
 }
 

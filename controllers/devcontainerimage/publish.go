@@ -15,21 +15,42 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// publish asks for the missing layers, and tags the image with its hash when none is missing.
+// publish asks for the missing layers, and tags the image with its hash when none is missing. Once the runner was asked
+// for layers it must have reported its upload, too: it proves the image before that, and a complete repository proves
+// nothing.
 func (r *Reconciler) publish(ctx context.Context, p *pass, built *publication.Image) (ending, error) {
 	repository, err := projects.ClosedRepositoryOf(p.project)
 	if err != nil {
 		return ending{}, err
 	}
-	if !p.uploadIsNews() && p.uploadLeft() > renewBefore {
+	if p.uploadIsNews() {
+		return r.advanceUpload(ctx, p, repository, built)
+	}
+	if p.uploadLeft() > renewBefore { // nothing can be due
 		return p.awaitUpload()
 	}
+	end, err := r.advanceUpload(ctx, p, repository, built)
+	if err != nil && p.uploadIsOverdue() && !isUploading(err) {
+		// Whatever keeps the manager from the check or from further rights must not keep the request.
+		_, why := outcome.Reason(err)
+		return r.timeOut(ctx, p, "the upload rights have ended, and there are no others: "+why)
+	}
+	return end, err
+}
+
+// advanceUpload checks the layers, and does what that asks for.
+func (r *Reconciler) advanceUpload(
+	ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image,
+) (ending, error) {
 	missing, err := r.missingLayers(ctx, p, repository, built)
 	if err != nil {
 		return ending{}, err
 	}
-	if len(missing) > 0 {
+	switch {
+	case len(missing) > 0:
 		return r.askFor(ctx, p, repository, built, missing)
+	case !p.uploadIsNews():
+		return r.awaitReport(ctx, p)
 	}
 	return r.put(ctx, p, repository, built)
 }

@@ -23,8 +23,10 @@ func pushSecretName(image *v1alpha1.DevcontainerImage) string {
 }
 
 // grantPush creates upload rights for the project's repository, or replaces those that end soon. They allow only the
-// upload of layers, and begin after the build has ended.
-func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus) error {
+// upload of layers, begin after the build has ended, and last at most pushDuration.
+func (r *Reconciler) grantPush(
+	ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, lasts time.Duration,
+) error {
 	if p.runner.Status.PushRoleARN == "" {
 		return outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "the push role of runner %s is not ready", p.runner.Name)
 	}
@@ -40,7 +42,7 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 		RoleARN:     p.runner.Status.PushRoleARN,
 		SessionName: "push-" + p.image.Spec.EnvironmentID + "-" + p.image.Name,
 		Policy:      sessionpolicy.Push,
-		Duration:    pushDuration,
+		Duration:    lasts,
 		SecretName:  pushSecretName(p.image),
 		OwnerKind:   "DevcontainerImage",
 		Owner:       p.image,
@@ -48,6 +50,7 @@ func (r *Reconciler) grantPush(ctx context.Context, p *pass, repository *v1alpha
 	if err != nil {
 		return err
 	}
+	r.rights.add(p.image, granted)
 	p.status.PushCredentials = granted
 	log.FromContext(ctx).Info("Granted upload rights", "configHash", p.status.ConfigHash, "expiresAt", granted.ExpiresAt.Time)
 	return nil
@@ -61,6 +64,7 @@ func (r *Reconciler) removePushCredentials(ctx context.Context, p *pass) error {
 	if err := credentials.Remove(ctx, r.Client, p.image.Namespace, pushSecretName(p.image)); err != nil {
 		return err
 	}
+	r.rights.forget(p.image)
 	p.pushRemoved, p.status.PushCredentials = true, nil
 	return nil
 }

@@ -2,6 +2,7 @@ package devcontainerimage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -12,13 +13,32 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
+// wasAsked reports whether the runner may have been asked to upload layers.
+func (p *pass) wasAsked() bool { return p.status.PushCredentials != nil || p.status.Upload != nil }
+
 // uploadIsNews reports whether the layers must be checked: for the first time, or after another upload.
 func (p *pass) uploadIsNews() bool {
-	return p.status.PushCredentials == nil || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
+	return !p.wasAsked() || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
 }
 
-// uploadLeft returns how long the upload rights last.
-func (p *pass) uploadLeft() time.Duration { return p.status.PushCredentials.ExpiresAt.Sub(p.awsNow) }
+// uploadLeft returns how long the upload rights last. It is zero if there are none.
+func (p *pass) uploadLeft() time.Duration {
+	if p.status.PushCredentials == nil {
+		return 0
+	}
+	return p.status.PushCredentials.ExpiresAt.Sub(p.awsNow)
+}
+
+// uploadIsOverdue reports whether layers are missing and the rights to upload them have ended some time ago.
+func (p *pass) uploadIsOverdue() bool {
+	return p.status.PushCredentials != nil && len(p.status.MissingLayers) > 0 && p.uploadLeft() < -overdueAfter
+}
+
+// isUploading reports whether an error is the wait for the runner's upload.
+func isUploading(err error) bool {
+	var waiting *outcome.WaitingError
+	return errors.As(err, &waiting) && waiting.Reason == v1alpha1.ReasonUploading
+}
 
 // askFor asks the runner to upload layers. It grants upload rights for them, and again before they end while the upload
 // advances. The steps before have made every check of the first grant in this pass, too: lease, switches, report.
@@ -29,21 +49,19 @@ func (r *Reconciler) askFor(
 	for _, digest := range missing {
 		sizes = append(sizes, built.BlobBytes[digest])
 	}
-	earlier := len(p.status.MissingLayers)
 	p.status.MissingLayers = missing
 	p.status.ObservedUploadAttempt = ptr.To(ptr.Deref(p.image.Spec.UploadAttempt, 0))
-	if p.status.PushCredentials == nil {
-		if meta.FindStatusCondition(p.image.Status.Conditions, v1alpha1.ConditionPushCredentialsRemoved) != nil {
-			return r.timeOut(ctx, p, "the upload rights have been removed; "+lacking(sizes))
-		}
-		return r.grantUpload(ctx, p, repository, sizes)
+	p.status.PushCredentials = r.rights.newest(p.image, p.status.PushCredentials)
+	if p.status.PushCredentials == nil &&
+		meta.FindStatusCondition(p.image.Status.Conditions, v1alpha1.ConditionPushCredentialsRemoved) != nil {
+		return r.timeOut(ctx, p, "the upload rights have been removed; "+lacking(sizes))
 	}
-	if p.status.Upload == nil { // a manager of an earlier version has granted the rights
-		p.status.Upload = &v1alpha1.UploadStatus{Grants: 1, GrantsSinceProgress: 1, MissingLayers: int32(max(earlier, 1))}
+	facts := uploadFacts{
+		granted: p.status.PushCredentials != nil, left: p.uploadLeft(), upload: p.status.Upload, now: p.awsNow, missing: sizes,
 	}
-	switch step, why := planUpload(uploadFacts{left: p.uploadLeft(), before: *p.status.Upload, missing: sizes}); step {
-	case uploadRenew:
-		return r.grantUpload(ctx, p, repository, sizes)
+	switch step, why := planUpload(facts); step {
+	case uploadGrant:
+		return r.grantUpload(ctx, p, repository, facts)
 	case uploadEnd:
 		return r.timeOut(ctx, p, why)
 	case uploadWait:
@@ -51,12 +69,23 @@ func (r *Reconciler) askFor(
 	return p.awaitUpload()
 }
 
-// grantUpload grants upload rights, or further ones.
-func (r *Reconciler) grantUpload(ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, missing []int64) (ending, error) {
-	if err := r.grantPush(ctx, p, repository); err != nil {
+// grantUpload counts a grant of upload rights, and then makes it. The count is in the status before the rights exist, so
+// that no conflict can leave rights that do not count.
+func (r *Reconciler) grantUpload(
+	ctx context.Context, p *pass, repository *v1alpha1.RepositoryStatus, facts uploadFacts,
+) (ending, error) {
+	counted := p.image.Status.DeepCopy()
+	counted.Upload = nextUpload(facts)
+	if err := r.patchStatus(ctx, p.image, *counted); err != nil {
 		return ending{}, err
 	}
-	p.status.Upload = nextUpload(p.status.Upload, missing)
+	if p.image.Status.Upload == nil && facts.granted {
+		return p.awaitUpload() // the API server has an older definition, and can't count
+	}
+	if err := r.grantPush(ctx, p, repository, min(pushDuration, uploadTimeLeft(counted.Upload, p.awsNow))); err != nil {
+		return ending{}, err // p.status does not count it
+	}
+	p.status.Upload = counted.Upload
 	return p.awaitUpload()
 }
 
@@ -66,8 +95,24 @@ func (p *pass) awaitUpload() (ending, error) {
 	if next > renewBefore {
 		next -= renewBefore
 	}
+	next = max(next, time.Second)
 	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, next),
 		"the runner is uploading %d layers", len(p.status.MissingLayers))
+}
+
+// awaitReport waits for the report of an upload of which nothing is missing any more. It needs no upload rights, so
+// their end ends nothing: only the lease does, or the end of all uploads.
+func (r *Reconciler) awaitReport(ctx context.Context, p *pass) (ending, error) {
+	p.status.MissingLayers = nil
+	left := p.uploadLeft()
+	if p.status.Upload != nil {
+		left = uploadTimeLeft(p.status.Upload, p.awsNow)
+	}
+	if left <= 0 {
+		return r.timeOut(ctx, p, "all layers arrived, but the runner did not report its upload in time")
+	}
+	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, min(p.leaseLeft, left),
+		"all layers arrived; the runner is checking the image")
 }
 
 func (r *Reconciler) timeOut(ctx context.Context, p *pass, message string) (ending, error) {

@@ -6,52 +6,78 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
 )
 
+var uploadBegan = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
 func TestUploadRightsAreRenewedWhileTheUploadAdvances(t *testing.T) {
 	const kilo, giga = 1_000, 1_000_000_000
-	before := func(grants, since, missing int32) v1alpha1.UploadStatus {
-		return v1alpha1.UploadStatus{Grants: grants, GrantsSinceProgress: since, MissingLayers: missing}
+	// after are rights with left to go, some time after the first ones, and what was counted.
+	after := func(passed, left time.Duration, grants, since, lacked int32, missing ...int64) uploadFacts {
+		return uploadFacts{granted: true, left: left, now: uploadBegan.Add(passed), missing: missing, upload: &v1alpha1.UploadStatus{
+			StartedAt: metav1.NewTime(uploadBegan), Grants: grants, GrantsSinceProgress: since, MissingLayers: lacked,
+		}}
 	}
+	unseen := func(in uploadFacts) uploadFacts { in.granted, in.left = false, 0; return in }
+	uncounted := func(in uploadFacts) uploadFacts { in.upload = nil; return in }
 	for name, test := range map[string]struct {
 		in   uploadFacts
 		want uploadStep
 		why  string
 	}{
-		"they last": {uploadFacts{10 * time.Minute, before(1, 1, 5), []int64{kilo}}, uploadWait, ""},
+		"there are none yet": {uploadFacts{now: uploadBegan, missing: []int64{kilo}}, uploadGrant, ""},
+		"they last":          {after(5*time.Minute, 10*time.Minute, 1, 1, 5, kilo), uploadWait, ""},
 		"they end soon, and a layer came": {
-			uploadFacts{renewBefore, before(1, 1, 2), []int64{kilo}}, uploadRenew, ""},
+			after(12*time.Minute, renewBefore, 1, 1, 2, kilo), uploadGrant, ""},
 		"they end soon, and none came yet": {
-			uploadFacts{time.Second, before(1, 1, 1), []int64{kilo}}, uploadWait, ""},
+			after(12*time.Minute, time.Second, 1, 1, 1, kilo), uploadWait, ""},
 		"they ended, and one came at the last moment": {
-			uploadFacts{0, before(1, 1, 2), []int64{kilo}}, uploadRenew, ""},
+			after(15*time.Minute, 0, 1, 1, 2, kilo), uploadGrant, ""},
 		"they ended, and none came": {
-			uploadFacts{0, before(1, 1, 1), []int64{kilo}}, uploadEnd,
+			after(15*time.Minute, 0, 1, 1, 1, kilo), uploadEnd,
 			"the runner completed no layer for 15 minutes; 1 layer of 0.0 MB is missing"},
 		"the manager saw it late": {
-			uploadFacts{-time.Hour, before(2, 1, 2), []int64{kilo, giga / 2}}, uploadEnd,
+			after(2*time.Hour, -time.Hour, 2, 1, 2, kilo, giga/2), uploadEnd,
 			"the runner completed no layer for 15 minutes; 2 layers are missing, the smallest of 0.0 MB"},
 		"more are missing than before": {
-			uploadFacts{0, before(3, 1, 2), []int64{kilo, kilo, kilo}}, uploadEnd, "3 layers are missing"},
+			after(time.Hour, 0, 3, 1, 2, kilo, kilo, kilo), uploadEnd, "3 layers are missing"},
 		"as large as one grant takes": {
-			uploadFacts{0, before(1, 1, 1), []int64{720_000_000}}, uploadEnd, "no layer for 15 minutes"},
+			after(15*time.Minute, 0, 1, 1, 1, 720_000_000), uploadEnd, "no layer for 15 minutes"},
 		"larger than one grant takes": {
-			uploadFacts{time.Minute, before(1, 1, 1), []int64{720_000_001}}, uploadRenew, ""},
+			after(14*time.Minute, time.Minute, 1, 1, 1, 720_000_001), uploadGrant, ""},
 		"10 GiB take three hours": {
-			uploadFacts{time.Minute, before(20, 14, 1), []int64{10 << 30}}, uploadRenew, ""},
+			after(4*time.Hour, time.Minute, 20, 14, 1, 10<<30), uploadGrant, ""},
 		"and not longer": {
-			uploadFacts{0, before(21, 15, 1), []int64{10 << 30}}, uploadEnd,
+			after(4*time.Hour, 0, 21, 15, 1, 10<<30), uploadEnd,
 			"the runner completed no layer for 183 minutes; 1 layer of 10737.4 MB is missing"},
 		"a small layer before a large one": {
-			uploadFacts{0, before(2, 2, 2), []int64{10 << 30, kilo}}, uploadEnd, "the smallest of 0.0 MB"},
+			after(time.Hour, 0, 2, 2, 2, 10<<30, kilo), uploadEnd, "the smallest of 0.0 MB"},
 		"it trickles for six hours": {
-			uploadFacts{time.Minute, before(30, 1, 9), []int64{kilo}}, uploadWait, ""},
+			after(5*time.Hour, time.Minute, 30, 1, 9, kilo), uploadWait, ""},
 		"and no longer": {
-			uploadFacts{0, before(30, 1, 9), []int64{kilo}}, uploadEnd, "the upload did not end within 6 hours; 1 layer of"},
+			after(5*time.Hour, 0, 30, 1, 9, kilo), uploadEnd, "the upload did not end within 6 hours; 1 layer of"},
+		"six hours by the clock, whatever the count": {
+			after(6*time.Hour, 0, 3, 1, 9, kilo), uploadEnd, "the upload did not end within 6 hours; 1 layer of"},
+		"four minutes are left of the six hours": {
+			after(6*time.Hour-4*time.Minute, time.Minute, 3, 1, 9, kilo), uploadGrant, ""},
+		"three minutes are left of the six hours": {
+			after(6*time.Hour-3*time.Minute, time.Minute, 3, 1, 9, kilo), uploadWait, ""},
 		"a manifest that lies about sizes": {
-			uploadFacts{0, before(30, 30, 1), []int64{52000 << 20}}, uploadEnd, "did not end within 6 hours"},
+			after(5*time.Hour, 0, 30, 30, 1, 52000<<20), uploadEnd, "did not end within 6 hours"},
+		"they were counted, and the manager ended before it granted them": {
+			unseen(after(time.Minute, 0, 1, 1, 1, kilo)), uploadGrant, ""},
+		"and so for six hours": {
+			unseen(after(6*time.Hour, 0, 3, 1, 1, kilo)), uploadEnd, "did not end within 6 hours"},
+		"and so for 30 times": {
+			unseen(after(time.Hour, 0, 30, 1, 1, kilo)), uploadEnd, "did not end within 6 hours"},
+		"nothing counts them, and they end soon": {
+			uncounted(after(time.Hour, time.Minute, 1, 1, 9, 10<<30)), uploadWait, ""},
+		"nothing counts them, and they ended": {
+			uncounted(after(time.Hour, 0, 1, 1, 9, 10<<30)), uploadEnd,
+			"the runner did not upload the layers within 15 minutes; 1 layer of 10737.4 MB is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			step, why := planUpload(test.in)
@@ -64,17 +90,20 @@ func TestUploadRightsAreRenewedWhileTheUploadAdvances(t *testing.T) {
 
 func TestGrantsAreCountedSinceTheLastProgress(t *testing.T) {
 	missing := [][]int64{{1, 2, 3}, {1, 2, 3}, {2, 3}, {1, 2, 3}, {2, 3}, {3}}
+	began := metav1.NewTime(uploadBegan)
 	want := []v1alpha1.UploadStatus{
-		{Grants: 1, GrantsSinceProgress: 1, MissingLayers: 3},
-		{Grants: 2, GrantsSinceProgress: 2, MissingLayers: 3},
-		{Grants: 3, GrantsSinceProgress: 1, MissingLayers: 2},
-		{Grants: 4, GrantsSinceProgress: 2, MissingLayers: 2}, // a layer that ECR lost and gets again is no progress
-		{Grants: 5, GrantsSinceProgress: 3, MissingLayers: 2},
-		{Grants: 6, GrantsSinceProgress: 1, MissingLayers: 1},
+		{StartedAt: began, Grants: 1, GrantsSinceProgress: 1, MissingLayers: 3},
+		{StartedAt: began, Grants: 2, GrantsSinceProgress: 2, MissingLayers: 3},
+		{StartedAt: began, Grants: 3, GrantsSinceProgress: 1, MissingLayers: 2},
+		// A layer that ECR lost and gets again is no progress.
+		{StartedAt: began, Grants: 4, GrantsSinceProgress: 2, MissingLayers: 2},
+		{StartedAt: began, Grants: 5, GrantsSinceProgress: 3, MissingLayers: 2},
+		{StartedAt: began, Grants: 6, GrantsSinceProgress: 1, MissingLayers: 1},
 	}
 	var upload *v1alpha1.UploadStatus
 	for n := range missing {
-		upload = nextUpload(upload, missing[n])
+		now := uploadBegan.Add(time.Duration(n)*grantLasts + time.Millisecond)
+		upload = nextUpload(uploadFacts{upload: upload, now: now, missing: missing[n]})
 		if diff := cmp.Diff(want[n], *upload); diff != "" {
 			t.Errorf("grant %d (-want +got):\n%s", n+1, diff)
 		}

@@ -7,6 +7,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"imagecache.dev/api/v1alpha1"
@@ -94,7 +95,16 @@ func (r *Reconciler) waitFor(ctx context.Context, p *pass, lease *coordinationv1
 	if err != nil {
 		return ending{}, fmt.Errorf("read builder: %w", err)
 	}
+	p.status.Builder.UploadingSince = longUpload(holder.Status.Upload)
 	return ending{}, p.waitForBuilder()
+}
+
+// longUpload returns when an upload began, if it takes longer than one grant of rights.
+func longUpload(upload *v1alpha1.UploadStatus) *metav1.Time {
+	if upload == nil || upload.Grants < 2 {
+		return nil
+	}
+	return &upload.StartedAt
 }
 
 // succeed handles a builder that is gone: the waiter contends for the lease, and builds unless the image exists.

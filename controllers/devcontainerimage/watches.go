@@ -30,6 +30,7 @@ const requestWorkers = 1000
 // SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), ownwrites.New(r.Clock)
+	r.rights = newUploadRights()
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("devcontainerimage").
 		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 
 	"imagecache.dev/internal/dockerconfig"
 )
@@ -89,6 +91,71 @@ func TestARefusedPasswordIsReadAgainOnce(t *testing.T) {
 			if passwordOf(t, login) != "second" {
 				t.Errorf("after a while the password is %s", passwordOf(t, login))
 			}
+		})
+	}
+}
+
+// TestASecretThatCanNotBeReadKeepsNobody holds that a read that hangs ends, and that the known password is available
+// meanwhile.
+func TestASecretThatCanNotBeReadKeepsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		login, err := New(registry, config(t, "first"), func(ctx context.Context) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began, ended := time.Now(), make(chan bool)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { ended <- login.Renew(ctx, "first") }()
+		synctest.Wait()
+		if passwordOf(t, login) != "first" || time.Since(began) != 0 {
+			t.Errorf("the password was %s after %s", passwordOf(t, login), time.Since(began))
+		}
+		if <-ended || time.Since(began) != readTimeout {
+			t.Errorf("the read ended after %s", time.Since(began))
+		}
+	})
+}
+
+// TestTheNextPasswordIsAwaited holds who ends a wait: another one who has read the Secret, the next read, or the context.
+func TestTheNextPasswordIsAwaited(t *testing.T) {
+	for name, test := range map[string]struct {
+		after func(ctx context.Context, login *Login, secret *atomic.Pointer[string], cancel func())
+		want  time.Duration
+		fails bool
+	}{
+		"it is known already": {nil, 0, false},
+		"another one reads it": {func(ctx context.Context, login *Login, secret *atomic.Pointer[string], _ func()) {
+			secret.Store(ptr.To("second"))
+			login.Renew(ctx, "")
+		}, time.Minute + time.Second, false},
+		"nobody reads it": {func(_ context.Context, _ *Login, secret *atomic.Pointer[string], _ func()) {
+			secret.Store(ptr.To("second"))
+		}, 75 * time.Second, false},
+		"the context ends": {func(_ context.Context, _ *Login, _ *atomic.Pointer[string], cancel func()) { cancel() }, time.Minute + time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				login, secret, reads := loginOf(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.after == nil {
+					secret.Store(ptr.To("second"))
+				} else {
+					time.AfterFunc(time.Minute+time.Second, func() { test.after(ctx, login, secret, cancel) })
+				}
+				began := time.Now()
+				err := login.Await(ctx, "first")
+				if time.Since(began) != test.want || (err != nil) != test.fails {
+					t.Errorf("it ended after %s with %v", time.Since(began), err)
+				}
+				if reads.Load() > 6 {
+					t.Errorf("the Secret was read %d times in a minute", reads.Load())
+				}
+			})
 		})
 	}
 }

@@ -170,6 +170,12 @@ func waitLimit(asked time.Duration, builder *v1alpha1.BuilderReference) time.Dur
 	return max(atLeast, 2*time.Duration(*builder.ExpectedSeconds)*time.Second)
 }
 
+// outlasted reports whether a waiter waits no longer, because the builder's upload takes long. A prebuild, for which
+// nobody waits, does, and so does whoever asked for a certain time.
+func (r *Request) outlasted(builder *v1alpha1.BuilderReference) bool {
+	return builder != nil && builder.UploadingSince != nil && r.WaitTimeout == 0 && !r.isPrebuild()
+}
+
 // builderText names the builder and the expected duration of its build.
 func builderText(builder *v1alpha1.BuilderReference) string {
 	if builder == nil {

@@ -160,3 +160,24 @@ func TestWaitLimit(t *testing.T) {
 		})
 	}
 }
+
+func TestAWaiterDoesNotOutwaitALongUpload(t *testing.T) {
+	long := &v1alpha1.BuilderReference{Name: "b", UploadingSince: &metav1.Time{Time: time.Now()}}
+	for name, test := range map[string]struct {
+		request Request
+		builder *v1alpha1.BuilderReference
+		want    bool
+	}{
+		"it builds":                           {Request{}, &v1alpha1.BuilderReference{Name: "b"}, false},
+		"nothing is known of it":              {Request{}, nil, false},
+		"it has uploaded for long":            {Request{}, long, true},
+		"and was to be waited for":            {Request{WaitTimeout: time.Hour}, long, false},
+		"and nobody waits for the prebuild's": {Request{Trigger: v1alpha1.TriggerPrebuild}, long, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.request.outlasted(test.builder); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

@@ -315,6 +315,11 @@ func (p *preparation) answer(ctx context.Context, lookup *running) (*v1alpha1.De
 				stepBuild,
 				builderText(image.Status.Builder) + "; as requested, this environment does not wait and builds its own image",
 			}
+		case next.Step == stepAwaitBuilder && p.request.outlasted(image.Status.Builder):
+			next = decision{
+				stepBuild,
+				builderText(image.Status.Builder) + "; its upload takes long, so this environment builds its own image",
+			}
 		case next.Step == stepAwaitBuilder && !phase.waiting:
 			phase.wait(image)
 			deadline.Reset(waitLimit(p.request.WaitTimeout, image.Status.Builder))

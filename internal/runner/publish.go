@@ -159,7 +159,7 @@ func (p *preparation) followPublication(
 	ctx context.Context, image *v1alpha1.DevcontainerImage, built *candidate, lease *cluster.Lease,
 ) error {
 	attempt := ptr.Deref(image.Spec.UploadAttempt, 0)
-	uploaded := false
+	uploads := 0
 	step := p.steps.start("Publish", "Publishing")
 	for {
 		current, deleted := p.watch.State()
@@ -178,6 +178,10 @@ func (p *preparation) followPublication(
 			step.failed(next.Why)
 			return errors.New(next.Why)
 		case publishUpload:
+			select {
+			case <-ctx.Done():
+			case <-time.After(uploadPause(uploads)):
+			}
 			err := p.uploadMissing(ctx, current, built, attempt)
 			if errors.Is(err, errPublicationOver) {
 				continue // the status tells how
@@ -193,18 +197,27 @@ func (p *preparation) followPublication(
 				p.lastReport(ctx, lease.Release)
 				return err
 			}
-			uploaded = true
+			uploads++
 		}
 		select {
 		case <-ctx.Done():
 			step.failed(context.Cause(ctx).Error())
-			if !uploaded {
+			if uploads == 0 {
 				p.lastReport(ctx, lease.Release)
 			}
 			return context.Cause(ctx)
 		case <-p.watch.Changed():
 		}
 	}
+}
+
+// uploadPause returns how long to wait before an upload, after so many others of the same image. ECR may say of a layer
+// that it exists where it tells the controller that it is missing: no upload changes that.
+func uploadPause(uploads int) time.Duration {
+	if uploads == 0 {
+		return 0
+	}
+	return min(time.Second<<min(uploads-1, 5), 30*time.Second)
 }
 
 // causeOr returns why ctx ended, if an error comes from that.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -54,18 +55,27 @@ func (s EngineStore) pull(ctx context.Context, p *pull) error {
 }
 
 // pullDirectly lets the engine pull from the registry. The engine reads our login once, and may take longer than the
-// password lasts. Where it fails and the password was replaced meanwhile, it pulls again with the new one, and leaves
-// out the layers that it has. That ends: the manager replaces a password about every 40 minutes.
+// password lasts. Where the registry refused it and it was replaced meanwhile, the engine pulls again with the new one,
+// and leaves out the layers that it has. That ends: the manager replaces a password about every 40 minutes.
 func (s EngineStore) pullDirectly(ctx context.Context, p *pull, login *registrylogin.Login) error {
 	for {
 		content, password := login.Current()
 		err := s.pullAs(ctx, p.reference, p.name, content, p.output)
-		if err == nil || ctx.Err() != nil || !login.Renew(ctx, password) {
+		if err == nil || ctx.Err() != nil || !refusesPassword(err) || !login.Renew(ctx, password) {
 			return err
 		}
 		_, _ = fmt.Fprintln(p.output, "The password was replaced during the pull; pulling again with the new one")
 	}
 }
+
+// refusal is how engines tell that a registry refused a password, or its answer itself: ECR's is "denied: Your
+// authorization token has expired" (https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html).
+// A file system says "permission denied".
+var refusal = regexp.MustCompile(
+	`(?i)(^|[^:\w])(401|403)\b|unauthorized|forbidden|(^|: )denied|access denied|authorization token|basic auth`)
+
+// refusesPassword reports whether an engine's pull failed because the registry refused its password.
+func refusesPassword(err error) bool { return refusal.MatchString(err.Error()) }
 
 // relayError is why a pull through a relay failed. The engine may still be able to pull directly.
 type relayError struct{ error }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -269,10 +270,46 @@ func TestAnEngineThatPullsByItselfGetsTheNewPassword(t *testing.T) {
 	}
 }
 
+// TestAPullThatFailsForAnotherReasonReadsNoSecret holds that an engine that can't pull for another reason than the
+// password asks the cluster nothing: the cluster may not answer, and the environment would wait.
+func TestAPullThatFailsForAnotherReasonReadsNoSecret(t *testing.T) {
+	wanted, _, _ := pullOf(t)
+	engine, _ := embeddedEngine(t)
+	wanted.read = func(context.Context) ([]byte, error) {
+		t.Error("the Secret was read")
+		return nil, errors.New("the cluster does not answer")
+	}
+	away := &expired{watched: watched{Engine: engine, before: firstFails}, takes: "nothing", says: "write blob: no space left on device"}
+	if err := (EngineStore{away}).pull(t.Context(), wanted); err == nil || len(away.pulls) != 2 {
+		t.Errorf("%d pulls, want 2; error %v", len(away.pulls), err)
+	}
+}
+
+// TestRefusedPasswordsAreKnown holds what engines say of a password that the registry refuses.
+func TestRefusedPasswordsAreKnown(t *testing.T) {
+	for text, want := range map[string]bool{
+		"pull x: denied: Your authorization token has expired. Reauthenticate and try again.":                true,
+		"failed to copy: unexpected status from GET request to https://x/v2/y/blobs/sha256:4: 403 Forbidden": true,
+		"reading blob sha256:403: fetching blob: invalid status code from registry 403 (Forbidden)":          true,
+		"GET https://x/v2/y: UNAUTHORIZED: authentication required":                                          true,
+		"unexpected status code 401":                                 true,
+		"no basic auth credentials":                                  true,
+		"write /var/lib/containers/storage: no space left on device": false,
+		"reading blob sha256:401c403e: connection reset by peer":     false,
+		"Get \"https://x/v2/\": dial tcp: lookup x: no such host":    false,
+		"mkdir /var/lib/docker/tmp: permission denied":               false,
+	} {
+		if got := refusesPassword(errors.New(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // expired is an engine on another machine whose pulls take so long that only one password works at their end.
 type expired struct {
 	watched
 	takes string
+	says  string // instead of ECR's sentence
 }
 
 func (e *expired) Pull(ctx context.Context, reference, dockerConfigDir string, logs io.Writer) error {
@@ -283,7 +320,7 @@ func (e *expired) Pull(ctx context.Context, reference, dockerConfigDir string, l
 		}
 		if !strings.Contains(string(content), base64.StdEncoding.EncodeToString([]byte("AWS:"+e.takes))) {
 			e.pulls = append(e.pulls, reference)
-			return errors.New("denied: your authorization token has expired")
+			return errors.New(cmp.Or(e.says, "denied: Your authorization token has expired. Reauthenticate and try again."))
 		}
 	}
 	return e.watched.Pull(ctx, reference, dockerConfigDir, logs)

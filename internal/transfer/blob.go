@@ -80,21 +80,35 @@ func (e *movedError) Error() string {
 // run uploads the blob, in several tries if needed.
 func (b *blobUpload) run(ctx context.Context) error {
 	defer b.close()
-	furthest, pause := int64(0), b.upload.pause
+	furthest, pause, startOvers := int64(0), b.upload.pause, 0
 	for try := 1; ; try++ {
+		password := b.upload.password()
 		err := b.once(ctx)
 		if err == nil {
 			b.has(b.size)
 			return nil
 		}
 		var moved *movedError
-		if b.offset > furthest { // also where the registry knows it better
+		var startOver *startOverError
+		switch {
+		case errors.As(err, &startOver): // what is sent from now on is progress again
+			startOvers++
+			furthest = 0
+		case b.offset > furthest: // also where the registry knows it better
 			furthest, try, pause = b.offset, 1, b.upload.pause
 		}
-		if ctx.Err() != nil || try >= uploadTries || !b.again(err) {
+		if ctx.Err() != nil || try >= uploadTries || startOvers >= uploadTries || !b.again(err) {
 			return err
 		}
-		if errors.As(err, &moved) {
+		switch {
+		case errors.As(err, &moved):
+			continue
+		case isRefusal(err):
+			// Tries don't help before there is another password, and its grant may take a while.
+			if awaitErr := b.upload.awaitPassword(ctx, password); awaitErr != nil {
+				return err
+			}
+			try--
 			continue
 		}
 		select {
@@ -104,6 +118,12 @@ func (b *blobUpload) run(ctx context.Context) error {
 			pause *= 2
 		}
 	}
+}
+
+// isRefusal reports whether the registry refused the password.
+func isRefusal(err error) bool {
+	var answered *transport.Error
+	return errors.As(err, &answered) && registrylogin.IsRefusal(answered.StatusCode)
 }
 
 // again reports whether another try may succeed, and prepares it.
@@ -127,7 +147,7 @@ func (b *blobUpload) again(err error) bool {
 		b.broken = true
 		return true
 	}
-	if registrylogin.IsRefusal(answered.StatusCode) {
+	if isRefusal(err) {
 		_, renewable := b.upload.auth.(*registrylogin.Login)
 		return renewable && b.upload.worked.Load()
 	}
@@ -162,7 +182,8 @@ func (b *blobUpload) once(ctx context.Context) error {
 	return b.complete(ctx)
 }
 
-// open opens the blob at the offset.
+// open opens the blob at the offset. A layer that is not a file is read, and where needed compressed, from its first
+// byte again: no byte counts meanwhile.
 func (b *blobUpload) open() error {
 	if b.content != nil && b.position == b.offset {
 		return nil

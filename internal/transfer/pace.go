@@ -9,10 +9,13 @@ const (
 	// would all be incomplete when the upload ends before its time; ahead is well below the 12 minutes after which the
 	// manager looks for a further complete layer.
 	ahead = 5 * time.Minute
-	// assumedRate, 50 Mbit/s, is the speed of a line that was not measured yet, in bytes a second.
-	assumedRate = 50e6 / 8
-	// measuredAfter is how long an upload goes on before its speed counts.
+	// assumedRate, 8 Mbit/s, is the speed of a line that was not measured yet, in bytes a second: the slowest for which
+	// the manager waits. What is begun together stays together, so a faster line must show itself first.
+	assumedRate = 8e6 / 8
+	// An upload's speed counts after it has gone on for measuredAfter, or has sent measuredBytes, which are more than the
+	// buffers of a connection take.
 	measuredAfter = 10 * time.Second
+	measuredBytes = 64 << 20
 )
 
 // pace is how an upload is doing.
@@ -27,7 +30,7 @@ type pace struct {
 
 // rate returns the line's speed in bytes a second.
 func (p pace) rate() float64 {
-	if p.elapsed < measuredAfter {
+	if p.elapsed < measuredAfter && p.sent < measuredBytes {
 		return assumedRate
 	}
 	return float64(p.sent) / p.elapsed.Seconds()

@@ -179,20 +179,50 @@ func (b *blobUpload) complete(ctx context.Context) error {
 	return err
 }
 
-// do sends a request. body may be nil, and edit too.
+// do sends a request. body may be nil, and edit too. A request without a body is answered within the upload's limit, or
+// fails; the body of a chunk has its own limit.
 func (b *blobUpload) do(
+	ctx context.Context, method, address string, body io.ReadCloser, edit func(*http.Request),
+) (*http.Response, error) {
+	if body != nil {
+		return b.ask(ctx, method, address, body, edit)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, b.upload.answer, errNoAnswer)
+	answer, err := b.ask(ctx, method, address, http.NoBody, edit)
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
+			err = cause
+		}
+		cancel()
+		return nil, err
+	}
+	answer.Body = &limitedBody{answer.Body, cancel}
+	return answer, nil
+}
+
+var errNoAnswer = errors.New("the registry does not answer")
+
+// limitedBody is the body of an answer that is limited in time. Close ends the limit.
+type limitedBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+func (b *limitedBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
+}
+
+func (b *blobUpload) ask(
 	ctx context.Context, method, address string, body io.ReadCloser, edit func(*http.Request),
 ) (*http.Response, error) {
 	client, err := b.upload.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, err
-	}
-	if body != nil {
-		request.Body = body
 	}
 	if method != http.MethodHead && method != http.MethodGet {
 		request.Header.Set("Content-Type", "application/octet-stream")

@@ -128,12 +128,12 @@ func (r *ecrLike) receive(w http.ResponseWriter, request *http.Request, id strin
 	w.WriteHeader(http.StatusCreated)
 }
 
-// current is the password that the registry takes, or any if it takes requests without one.
+// current is the password that the registry takes, or "" if it takes requests without one.
 func (r *ecrLike) current() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.password) == 0 {
-		return "any"
+		return ""
 	}
 	return r.password[0]
 }
@@ -180,12 +180,16 @@ func TestABlobGoesOnAtTheByteWhereItBroke(t *testing.T) {
 		again int64
 		begun int
 	}{
-		"nothing breaks":            {func(*ecrLike) {}, 0, 1},
-		"once":                      {func(r *ecrLike) { r.breakAt = []int64{70_000} }, 0, 1},
-		"in the first chunk":        {func(r *ecrLike) { r.breakAt = []int64{10_000} }, 0, 1},
-		"after the last byte":       {func(r *ecrLike) { r.breakAt = []int64{200_000} }, 0, 1},
-		"many times":                {func(r *ecrLike) { r.breakAt = []int64{20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000} }, 0, 1},
-		"the upload is forgotten":   {func(r *ecrLike) { r.forgetAt = []int64{120_000} }, 121_000, 2},
+		"nothing breaks":          {func(*ecrLike) {}, 0, 1},
+		"once":                    {func(r *ecrLike) { r.breakAt = []int64{70_000} }, 0, 1},
+		"in the first chunk":      {func(r *ecrLike) { r.breakAt = []int64{10_000} }, 0, 1},
+		"after the last byte":     {func(r *ecrLike) { r.breakAt = []int64{200_000} }, 0, 1},
+		"many times":              {func(r *ecrLike) { r.breakAt = []int64{20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000} }, 0, 1},
+		"the upload is forgotten": {func(r *ecrLike) { r.forgetAt = []int64{120_000} }, 121_000, 2},
+		"and breaks at places that it had passed": {func(r *ecrLike) {
+			r.forgetAt = []int64{160_000}
+			r.breakAt = []int64{170_000, 180_000, 190_000, 200_000, 210_000, 220_000, 230_000, 240_000}
+		}, 161_000, 2},
 		"pieces are not accepted":   {func(r *ecrLike) { r.breakAt, r.refusesPieces = []int64{70_000}, true }, 220_000, 2},
 		"and what breaks is resent": {func(r *ecrLike) { r.breakAt, r.refusesPieces = []int64{70_000, 300_000}, true }, 320_000, 3},
 	} {
@@ -299,6 +303,66 @@ func TestAPasswordThatNeverWorkedIsFinal(t *testing.T) {
 	sending.pause = time.Hour
 	if err := sending.run(t.Context(), someLayers(t, 1, 1000)); err == nil {
 		t.Error("want an error")
+	}
+}
+
+// TestAnUploadWaitsForItsNextPassword holds that neither time nor tries end an upload whose next password takes long.
+func TestAnUploadWaitsForItsNextPassword(t *testing.T) {
+	r := startECRLike(t)
+	r.password, r.expireAt = []string{"first", "second"}, []int64{60_000}
+	granted := make(chan struct{})
+	login := loginTo(t, r.host, "first", func() string {
+		select {
+		case <-granted:
+			return "second"
+		default:
+			return "first"
+		}
+	})
+	layers := someLayers(t, 1, 200_000)
+	sending := quick(testregistry.Repository(t, r.host), login)
+	sending.chunk = 50_000 // and pauses of milliseconds: six tries take less than 100
+	done := make(chan error, 1)
+	go func() { done <- sending.run(t.Context(), layers) }()
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(time.Second):
+	}
+	close(granted)
+	login.Renew(t.Context(), "") // as one who sees the grant in the status
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	if !hasBlob(t, testregistry.Repository(t, r.host), layers[0]) {
+		t.Error("the blob is not in the registry")
+	}
+}
+
+// TestAnUploadThatWaitsEndsWithItsContext holds that a password that never comes does not keep it.
+func TestAnUploadThatWaitsEndsWithItsContext(t *testing.T) {
+	r := startECRLike(t)
+	r.password, r.expireAt = []string{"first", "second"}, []int64{60_000}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	sending := quick(testregistry.Repository(t, r.host), loginTo(t, r.host, "first", func() string { return "first" }))
+	sending.chunk = 50_000
+	if err := sending.run(ctx, someLayers(t, 1, 200_000)); err == nil || ctx.Err() == nil {
+		t.Errorf("it ended with %v, and the context with %v", err, ctx.Err())
+	}
+}
+
+// TestAForgetfulRegistryIsTriedSixTimes holds that an upload that always starts over ends.
+func TestAForgetfulRegistryIsTriedSixTimes(t *testing.T) {
+	r := startECRLike(t)
+	for n := int64(1); n <= 20; n++ {
+		r.forgetAt = append(r.forgetAt, n*120_000)
+	}
+	sending := quick(testregistry.Repository(t, r.host), authn.Anonymous)
+	sending.chunk = 50_000
+	if err := sending.run(t.Context(), someLayers(t, 1, 200_000)); err == nil || r.begun != uploadTries {
+		t.Errorf("%d uploads were begun, want %d; error %v", r.begun, uploadTries, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -31,16 +32,21 @@ const (
 	chunkBytes = 80 << 20
 	// stallTimeout limits the time in which the connection takes no byte of a blob, or answers nothing to the last one.
 	stallTimeout = 2 * time.Minute
+	// answerTimeout limits the time of a request that sends no bytes of a blob. The longest is the last one of a large
+	// blob, whose digest the registry computes; if that takes longer, the next try finds the blob.
+	answerTimeout = 5 * time.Minute
 )
 
 // Upload uploads blobs to a repository, except those that it already has, the smallest first. A large blob is sent in
 // chunks. After a broken connection, and after an answer that a later try may change (408, 429, 5xx), a blob goes on at
 // the byte that the registry has, if the registry still knows the upload, or otherwise at its first byte. It is tried
-// up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds. Every other answer ends the upload
-// at once. Upload returns with the first blob that fails, or as soon as ctx ends.
+// up to six times without getting further, with pauses of 1, 2, 4, 8 and 16 seconds, and starts at the first byte up to
+// six times. Every other answer ends the upload at once. Upload returns with the first blob that fails, or as soon as
+// ctx ends.
 //
 // If auth is a registrylogin.Login, the password may be replaced meanwhile: uploads that were begun with the old one
-// go on with the new one. A refusal of a password that worked before counts as a broken connection.
+// go on with the new one. After a refusal of a password that worked before, a blob waits for the next password, for as
+// long as ctx lasts.
 //
 // progress is called with bytes, one call at a time, and may be nil. A broken connection takes bytes back that the
 // registry does not have: done may fall. Upload returns the size of all blobs in bytes, those that the repository had
@@ -63,8 +69,10 @@ type upload struct {
 	pause time.Duration
 	chunk int64
 	stall time.Duration
-	meter meter
-	sent  atomic.Int64 // bytes, those that are sent again included
+	// answer limits the time of a request without a body.
+	answer time.Duration
+	meter  meter
+	sent   atomic.Int64 // bytes, those that are sent again included
 	// worked is set when the registry has accepted the password for an upload.
 	worked atomic.Bool
 
@@ -79,7 +87,8 @@ type upload struct {
 func newUpload(repository name.Repository, auth authn.Authenticator, progress func(done, total int64)) *upload {
 	return &upload{
 		repository: repository, auth: auth, pause: uploadPause, chunk: chunkBytes, stall: stallTimeout,
-		meter: meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
+		answer: answerTimeout,
+		meter:  meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
 	}
 }
 
@@ -161,6 +170,25 @@ func (u *upload) leave(blob *blobUpload) {
 	case u.ended <- struct{}{}:
 	default:
 	}
+}
+
+// password returns the password that the next request has, if it may be replaced.
+func (u *upload) password() string {
+	login, renewable := u.auth.(*registrylogin.Login)
+	if !renewable {
+		return ""
+	}
+	_, password := login.Current()
+	return password
+}
+
+// awaitPassword waits for another password than the refused one.
+func (u *upload) awaitPassword(ctx context.Context, refused string) error {
+	login, renewable := u.auth.(*registrylogin.Login)
+	if !renewable {
+		return errors.New("the password is not replaced")
+	}
+	return login.Await(ctx, refused)
 }
 
 // connect returns a client that authenticates to the registry. Trying again is left to blobUpload.run: the client

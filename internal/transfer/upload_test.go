@@ -159,6 +159,36 @@ func TestUploadTriesSixTimesInAll(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutAnAnswerIsTriedAgain(t *testing.T) {
+	for stage, matches := range stages {
+		if stage == "send" {
+			continue // see TestAConnectionThatStallsIsBroken
+		}
+		t.Run(stage, func(t *testing.T) {
+			var asked atomic.Int32
+			host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {
+				if !matches(r) || asked.Add(1) > 1 {
+					return false
+				}
+				select {
+				case <-r.Context().Done():
+				case <-time.After(20 * time.Second):
+				}
+				panic(http.ErrAbortHandler)
+			})
+			sending := quick(testregistry.Repository(t, host), authn.Anonymous)
+			sending.answer = 500 * time.Millisecond
+			began := time.Now()
+			if err := sending.run(t.Context(), someLayers(t, 1, 10_000)); err != nil {
+				t.Fatal(err)
+			}
+			if asked.Load() < 2 || time.Since(began) > 15*time.Second {
+				t.Errorf("asked %d times in %s", asked.Load(), time.Since(began))
+			}
+		})
+	}
+}
+
 func TestUploadLeavesOutWhatTheRegistryHas(t *testing.T) {
 	var begun atomic.Int32
 	host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {

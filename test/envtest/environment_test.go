@@ -153,6 +153,12 @@ func (e *environment) upload() {
 	e.t.Helper()
 	e.granted()
 	e.Expect(e.uploadOnce()).To(Succeed())
+	e.reportUpload()
+}
+
+// reportUpload reports that the missing layers are uploaded.
+func (e *environment) reportUpload() {
+	e.t.Helper()
 	e.patch(map[string]any{"uploadAttempt": ptr.Deref(e.request.Status.ObservedUploadAttempt, 0) + 1})
 }
 

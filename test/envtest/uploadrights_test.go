@@ -1,7 +1,13 @@
 package envtest
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,10 +16,11 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers"
 	"imagecache.dev/test/awsemulator"
 )
 
@@ -21,8 +28,22 @@ import (
 // of upload rights alone.
 func uploadHarness(t *testing.T) (*harness, *clocktesting.FakePassiveClock, *v1alpha1.ProjectImageCache) {
 	t.Helper()
+	return uploadHarnessThrough(t, nil)
+}
+
+// uploadHarnessThrough is an uploadHarness whose manager reaches the API server through a wrapper, unless it is nil.
+func uploadHarnessThrough(
+	t *testing.T, wrap transport.WrapperFunc,
+) (*harness, *clocktesting.FakePassiveClock, *v1alpha1.ProjectImageCache) {
+	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, func(_ *awsemulator.Options, s *controllers.Settings) { s.Clock, s.BuildLease = clock, 1000*time.Hour })
+	h := newWorld(t, startCloud(t, awsemulator.Options{}, asRoot))
+	h.settings.Clock, h.settings.BuildLease = clock, 1000*time.Hour
+	if wrap != nil {
+		h.config = rest.CopyConfig(restConfig)
+		h.config.Wrap(wrap)
+	}
+	h.startManager()
 	h.runner("demo")
 	return h, clock, h.project("shop", "demo")
 }
@@ -47,15 +68,17 @@ func (e *environment) uploadLayer(number int) error {
 	return remote.WriteLayer(e.repository(), layer, e.credentials(e.request.Status.PushCredentials.SecretName))
 }
 
-// grants waits until upload rights were granted so many times.
+// grants waits until upload rights were granted so many times, and the request shows the last ones.
 func (e *environment) grants(times int) {
 	e.t.Helper()
+	earlier := e.request.Status.PushCredentials
 	e.Eventually(func() int32 {
 		e.Expect(e.refresh(e.request)).To(Succeed())
-		if e.request.Status.Upload == nil {
+		upload, shown := e.request.Status.Upload, e.request.Status.PushCredentials
+		if upload == nil || shown == nil || earlier != nil && shown.ExpiresAt.Equal(&earlier.ExpiresAt) {
 			return 0
 		}
-		return e.request.Status.Upload.Grants
+		return upload.Grants
 	}).Should(BeEquivalentTo(times), describe(e.request))
 }
 
@@ -91,6 +114,30 @@ func TestUploadRightsAreGrantedAgainWhileLayersArrive(t *testing.T) {
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeNumerically("<=", 2), "one of the manager, and the one that is denied")
 }
 
+// TestAnImageIsPublishedOnlyAfterItsReport holds that the runner has proved an image before it is published, even if
+// the layers arrive long before that and the upload rights end meanwhile.
+func TestAnImageIsPublishedOnlyAfterItsReport(t *testing.T) {
+	h, clock, project := uploadHarness(t)
+	e := h.builder("shop", "e-1", hashOf("a"))
+	e.report()
+	e.grants(1)
+	for number := range e.request.Status.MissingLayers {
+		h.Expect(e.uploadLayer(number)).To(Succeed())
+	}
+	for _, later := range []time.Duration{12 * time.Minute, 4 * time.Minute, time.Hour} {
+		h.pass(clock, later)
+		h.wake(project)
+		h.Consistently(func() *metav1.Time { _ = h.refresh(e.request); return e.request.Status.FinishedAt }, time.Second).Should(BeNil())
+	}
+	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(BeZero(), "nobody has reported that the image is proved")
+	h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1), "nothing is missing, so no rights are needed")
+
+	e.reportUpload()
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+	e.finished()
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+}
+
 func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
 	h, clock, project := uploadHarness(t)
 	e := h.builder("shop", "e-1", hashOf("a"))
@@ -102,6 +149,11 @@ func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
 	h.pass(clock, 12*time.Minute)
 	h.wake(project)
 	e.grants(2)
+	h.wake(project)
+	h.Eventually(func() *metav1.Time {
+		_ = h.refresh(waiter.request)
+		return waiter.request.Status.Builder.UploadingSince
+	}).ShouldNot(BeNil(), "a waiter may stop waiting")
 	h.pass(clock, 13*time.Minute)
 	h.wake(project)
 	h.Consistently(func() *metav1.Time { _ = h.refresh(e.request); return e.request.Status.FinishedAt }, time.Second).Should(BeNil(), "a layer may come in the last two minutes")
@@ -116,23 +168,138 @@ func TestAnUploadThatStandsStillGetsNoFurtherRights(t *testing.T) {
 	waiter.publish()
 }
 
+// TestAConflictGivesNoFurtherRights lets the status that shows new rights meet conflicts, as a runner can cause them by
+// changing its request all the time.
+func TestAConflictGivesNoFurtherRights(t *testing.T) {
+	const conflicts = 20
+	var met, left atomic.Int32
+	h, clock, project := uploadHarnessThrough(t, func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if request.Method != http.MethodPatch || !strings.Contains(request.URL.Path, "/devcontainerimages/") {
+				return next.RoundTrip(request)
+			}
+			body, err := bodyOf(request)
+			if err != nil || !strings.Contains(string(body), `"pushCredentials":{`) || left.Add(-1) < 0 {
+				return next.RoundTrip(request)
+			}
+			met.Add(1)
+			const conflict = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"changed","reason":"Conflict","code":409}`
+			return &http.Response{
+				StatusCode: http.StatusConflict, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: request,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(conflict)),
+			}, nil
+		})
+	})
+	e := h.builder("shop", "e-1", hashOf("a"))
+	left.Store(conflicts)
+	before := h.aws.Calls().Count("ecr:GetAuthorizationToken")
+	e.report()
+	e.granted()
+	h.Expect(met.Load()).To(BeEquivalentTo(conflicts))
+	h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1))
+	h.Expect(h.aws.Calls().Count("ecr:GetAuthorizationToken")-before).To(Equal(1), "the rights of the first pass are taken")
+	h.Expect(e.uploadLayer(0)).To(Succeed())
+
+	left.Store(conflicts)
+	h.pass(clock, 12*time.Minute)
+	before = h.aws.Calls().Count("ecr:GetAuthorizationToken")
+	pulls := len(h.secrets(v1alpha1.CredentialsPull))
+	h.wake(project)
+	until := e.request.Status.PushCredentials.ExpiresAt
+	h.Eventually(func() metav1.Time { _ = h.refresh(e.request); return e.request.Status.PushCredentials.ExpiresAt }).ShouldNot(Equal(until))
+	h.Expect(met.Load()).To(BeEquivalentTo(2 * conflicts))
+	h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(2))
+	h.Expect(h.aws.Calls().Count("ecr:GetAuthorizationToken")-before).To(BeNumerically("<=", 1+pulls), "one of push, others of pull")
+	e.upload()
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+}
+
+// TestUncountedRightsAreNotRenewed drops status.upload from what the manager writes, as an API server does whose
+// definition of the request does not have it.
+func TestUncountedRightsAreNotRenewed(t *testing.T) {
+	upload := regexp.MustCompile(`"upload":\{[^{}]*\},?`)
+	h, clock, project := uploadHarnessThrough(t, func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if request.Method == http.MethodPatch && strings.Contains(request.URL.Path, "/devcontainerimages/") {
+				body, err := bodyOf(request)
+				if err != nil {
+					return nil, err
+				}
+				body = bytes.ReplaceAll(upload.ReplaceAll(body, nil), []byte(",}"), []byte("}"))
+				request.Body, request.ContentLength, request.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+			}
+			return next.RoundTrip(request)
+		})
+	})
+	e := h.builder("shop", "e-1", hashOf("a"))
+	e.report()
+	e.granted()
+	h.Expect(e.request.Status.Upload).To(BeNil())
+	until := e.request.Status.PushCredentials.ExpiresAt
+	h.Expect(e.uploadLayer(0)).To(Succeed())
+	h.pass(clock, 13*time.Minute)
+	h.wake(project)
+	h.Consistently(func() metav1.Time { _ = h.refresh(e.request); return e.request.Status.PushCredentials.ExpiresAt }, time.Second).Should(Equal(until))
+	h.pass(clock, 3*time.Minute)
+	h.wake(project)
+	e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonUploadTimedOut)
+	e.finished()
+	h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+}
+
+// TestErrorsOfAWSAtARenewal lets the check, or the grant, fail when further rights are due: the upload goes on where AWS
+// answers again in time, and ends where it does not.
+func TestErrorsOfAWSAtARenewal(t *testing.T) {
+	for _, operation := range []string{"ecr:BatchCheckLayerAvailability", "sts:AssumeRole"} {
+		for name, lasts := range map[string]bool{"for a while": false, "for long": true} {
+			t.Run(operation+" "+name, func(t *testing.T) {
+				h, clock, project := uploadHarness(t)
+				e := h.builder("shop", "e-1", hashOf("a"))
+				e.report()
+				e.grants(1)
+				h.Expect(e.uploadLayer(0)).To(Succeed())
+				h.aws.Faults().Add(awsemulator.Fault{Operation: operation, Code: "AccessDeniedException", Status: 400})
+				h.pass(clock, 16*time.Minute)
+				h.wake(project)
+				e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonAccessDenied)
+				h.Expect(e.request.Status.Upload.Grants).To(BeEquivalentTo(1), "what failed does not count")
+				h.Expect(e.request.Status.FinishedAt).To(BeNil())
+				if !lasts {
+					h.aws.Faults().Clear()
+					h.wake(project)
+					e.grants(2)
+					e.upload()
+					e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonPublished)
+					return
+				}
+				h.pass(clock, 5*time.Minute)
+				h.wake(project)
+				e.reason(e.request, v1alpha1.ConditionPublished, v1alpha1.ReasonUploadTimedOut)
+				e.finished()
+				h.Expect(h.secrets(v1alpha1.CredentialsPush)).To(BeEmpty())
+			})
+		}
+	}
+}
+
 // TestFurtherRightsNeedWhatTheFirstOnesNeed takes away, between two grants, what the first one needed.
 func TestFurtherRightsNeedWhatTheFirstOnesNeed(t *testing.T) {
 	for name, test := range map[string]struct {
-		take func(h *harness, e *environment)
+		take func(h *harness, e *environment, clock *clocktesting.FakePassiveClock)
 		want string
 	}{
-		"the cache is switched off": {func(h *harness, _ *environment) {
+		"the cache is switched off": {func(h *harness, _ *environment, _ *clocktesting.FakePassiveClock) {
 			runner := &v1alpha1.RunnerImageCache{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: h.namespace}}
 			h.Expect(mergePatch(h.t, kube, runner, `{"spec":{"tier":"Enterprise","cache":"Disabled"}}`)).To(Succeed())
 		}, v1alpha1.ReasonCacheDisabled},
-		"the lease was given back": {func(h *harness, e *environment) {
+		"the lease was given back": {func(h *harness, e *environment, _ *clocktesting.FakePassiveClock) {
 			lease := e.lease()
 			other := "released/by-its-builder"
 			lease.Spec.HolderIdentity = &other
 			h.Expect(kube.Update(h.ctx, lease)).To(Succeed())
 		}, v1alpha1.ReasonNotBuilder},
-		"the project asks for complete keys": {func(h *harness, _ *environment) {
+		"the lease ended": {func(h *harness, _ *environment, clock *clocktesting.FakePassiveClock) { h.pass(clock, 1001*time.Hour) }, v1alpha1.ReasonNotBuilder},
+		"the project asks for complete keys": {func(h *harness, _ *environment, _ *clocktesting.FakePassiveClock) {
 			project := &v1alpha1.ProjectImageCache{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: h.namespace}}
 			h.Expect(mergePatch(h.t, kube, project, `{"spec":{"keyCoverage":"RequireComplete"}}`)).To(Succeed())
 		}, v1alpha1.ReasonKeyIncomplete},
@@ -146,7 +313,7 @@ func TestFurtherRightsNeedWhatTheFirstOnesNeed(t *testing.T) {
 			e.grants(1)
 			h.Expect(e.uploadLayer(0)).To(Succeed())
 			h.pass(clock, 12*time.Minute)
-			test.take(h, e)
+			test.take(h, e, clock)
 			h.wake(project)
 			e.reason(e.request, v1alpha1.ConditionPublished, test.want)
 			e.finished()

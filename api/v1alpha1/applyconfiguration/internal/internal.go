@@ -70,6 +70,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: startedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: uploadingSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: dev.imagecache.api.v1alpha1.CacheMode
   scalar: string
 - name: dev.imagecache.api.v1alpha1.CachePolicy
@@ -678,6 +681,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: missingLayers
       type:
         scalar: numeric
+    - name: startedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

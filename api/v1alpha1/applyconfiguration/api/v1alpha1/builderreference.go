@@ -23,6 +23,10 @@ type BuilderReferenceApplyConfiguration struct {
 	StartedAt *v1.Time `json:"startedAt,omitempty"`
 	// expectedSeconds is how many seconds the build may take, estimated from earlier builds of the project.
 	ExpectedSeconds *int64 `json:"expectedSeconds,omitempty"`
+	// uploadingSince is when the upload of the builder's image began. The controller shows it to waiters once it has
+	// granted further upload rights: the upload takes longer than 12 minutes, and may take up to 6 hours. Runners then
+	// build for themselves, unless they were told how long to wait.
+	UploadingSince *v1.Time `json:"uploadingSince,omitempty"`
 }
 
 // BuilderReferenceApplyConfiguration constructs a declarative configuration of the BuilderReference type for use with
@@ -68,5 +72,13 @@ func (b *BuilderReferenceApplyConfiguration) WithStartedAt(value v1.Time) *Build
 // If called multiple times, the ExpectedSeconds field is set to the value of the last call.
 func (b *BuilderReferenceApplyConfiguration) WithExpectedSeconds(value int64) *BuilderReferenceApplyConfiguration {
 	b.ExpectedSeconds = &value
+	return b
+}
+
+// WithUploadingSince sets the UploadingSince field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UploadingSince field is set to the value of the last call.
+func (b *BuilderReferenceApplyConfiguration) WithUploadingSince(value v1.Time) *BuilderReferenceApplyConfiguration {
+	b.UploadingSince = &value
 	return b
 }

@@ -4,12 +4,19 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // UploadStatusApplyConfiguration represents a declarative configuration of the UploadStatus type for use
 // with apply.
 //
 // UploadStatus is how the upload of an image's layers is doing.
 type UploadStatusApplyConfiguration struct {
-	// grants is how often the controller has granted upload rights for the image, 1 to 30.
+	// startedAt is when the first upload rights were granted, by AWS' clock. The last ones end six hours later at most.
+	StartedAt *v1.Time `json:"startedAt,omitempty"`
+	// grants is how often the controller has granted upload rights for the image, 1 to 30. The controller counts a grant
+	// before it makes it.
 	Grants *int32 `json:"grants,omitempty"`
 	// grantsSinceProgress is how many of the grants were made since the repository had a further layer, 1 to 30. The
 	// controller grants no more when a layer takes longer than it would over a line of 8 Mbit/s, or longer than one
@@ -23,6 +30,14 @@ type UploadStatusApplyConfiguration struct {
 // apply.
 func UploadStatus() *UploadStatusApplyConfiguration {
 	return &UploadStatusApplyConfiguration{}
+}
+
+// WithStartedAt sets the StartedAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StartedAt field is set to the value of the last call.
+func (b *UploadStatusApplyConfiguration) WithStartedAt(value v1.Time) *UploadStatusApplyConfiguration {
+	b.StartedAt = &value
+	return b
 }
 
 // WithGrants sets the Grants field in the declarative configuration to the given value
