@@ -41,7 +41,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		retry = min(interval, invalidationRetry)
 	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
-		facts.statistics = made
+		facts.counted, facts.statistics = true, made
 		return r.nextRemoval(project.UID)
 	}
 	images, err := target.Images.List(ctx, facts.desired.name)
@@ -54,6 +54,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		}
 		return r.countLater(ctx, project, facts, retry, err)
 	}
+	facts.counted = true
 	// Unused images that can't be removed now stay until the next count, and hold up nothing.
 	images, facts.unusedErr = r.removeUnused(ctx, project, target, facts, images)
 	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)

@@ -34,7 +34,7 @@ func (r *Reconciler) removeInvalidated(
 func (r *Reconciler) removeUnused(
 	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
 ) ([]ecr.Image, error) {
-	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabledAt(project, facts.disabled, facts.now), r.AWSClock.Now())
+	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabledAt(project, facts), r.AWSClock.Now())
 	if before.IsZero() {
 		return images, nil
 	}

@@ -19,6 +19,10 @@ const maxUnused = 100
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html (lastRecordedPullTime)
 const pullLag = 24 * time.Hour
 
+// longestGap is how long after a count the next one may come. After a longer gap the manager may have been down, and
+// environments without pull credentials. A shorter outage is not noticed, so each image stays for that long in addition.
+const longestGap = recount + 2*time.Hour
+
 // hashPattern is the form of the tags under which the cache publishes.
 var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -35,19 +39,25 @@ func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (
 	return stay, invalidated
 }
 
-// enabledAt returns since when environments of a project can pull, in whole seconds, or nil while they can't. A manager
-// that should have counted the images a day ago, and did not, was not running: nobody got pull credentials meanwhile.
-func enabledAt(project *v1alpha1.ProjectImageCache, disabled bool, now time.Time) *metav1.Time {
-	if disabled {
+// enabledAt returns since when the controller knows that environments of a project could pull, in whole seconds: since
+// expireUnusedAfterDays was set, the cache was switched on, or the first count after one that did not come in time. It is
+// nil without expireUnusedAfterDays, and while the cache is off. A count that fails changes nothing: the next one that
+// succeeds comes late.
+func enabledAt(project *v1alpha1.ProjectImageCache, f *projectFacts) *metav1.Time {
+	if project.Spec.ExpireUnusedAfterDays == nil || f.disabled {
 		return nil
 	}
-	planned, counting := recountAt(project)
-	missed := counting && now.Sub(planned) > recount
-	if known := project.Status.EnabledAt; known != nil && !missed {
+	known := project.Status.EnabledAt
+	if known != nil && (!f.counted || inTime(project.Status.Images, f.now)) {
 		return known
 	}
-	since := metav1.NewTime(now.Truncate(time.Second))
+	since := metav1.NewTime(f.now.Truncate(time.Second))
 	return &since
+}
+
+// inTime reports whether a count at a time follows the last one closely enough.
+func inTime(last *v1alpha1.ImageStatistics, now time.Time) bool {
+	return last != nil && last.ReadAt != nil && now.Sub(last.ReadAt.Time) <= longestGap
 }
 
 // unusedBefore returns the time before which an image was used last if expireUnusedAfterDays makes it expire, or zero if
@@ -56,7 +66,7 @@ func unusedBefore(days *int32, enabled *metav1.Time, now time.Time) time.Time {
 	if days == nil || enabled == nil {
 		return time.Time{}
 	}
-	before := now.Add(-time.Duration(*days)*24*time.Hour - pullLag)
+	before := now.Add(-time.Duration(*days)*24*time.Hour - pullLag - longestGap)
 	if !enabled.Time.Before(before) {
 		return time.Time{}
 	}

@@ -42,18 +42,15 @@ func countDue(
 }
 
 // recountAt returns when figures are read again although nothing is published: once a day from the time on when the
-// oldest image can be due or unused, until ECR has removed it. A project without images is not counted.
+// oldest image can be due, until ECR has removed it, and with expireUnusedAfterDays always, because the counts also show
+// that the manager was running. A project without images is not counted.
 func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
 	known := project.Status.Images
 	if known == nil || known.ReadAt == nil || known.OldestExpiresAt == nil {
 		return time.Time{}, false
 	}
-	from := known.OldestExpiresAt.Add(-publication.DueWithin)
-	if days := project.Spec.ExpireUnusedAfterDays; days != nil {
-		pushed := known.OldestExpiresAt.Add(-project.Spec.Retention())
-		from = earlier(from, pushed.Add(time.Duration(*days)*24*time.Hour+pullLag))
-	}
-	if at = known.ReadAt.Add(recount); from.After(at) {
+	at = known.ReadAt.Add(recount)
+	if from := known.OldestExpiresAt.Add(-publication.DueWithin); from.After(at) && project.Spec.ExpireUnusedAfterDays == nil {
 		at = from
 	}
 	return at, true

@@ -70,7 +70,7 @@ func TestCountsOfUnusedImages(t *testing.T) {
 		more           bool
 		wait           time.Duration
 	}{
-		"the oldest can't be unused yet":    {day, time.Minute, false, 7 * day},
+		"the oldest can't be unused yet":    {day, time.Hour, false, 23 * time.Hour},
 		"the oldest can be unused":          {9 * day, 25 * time.Hour, false, 0},
 		"the oldest can be unused, counted": {9 * day, time.Hour, false, 23 * time.Hour},
 		"some were left":                    {9 * day, 20 * time.Second, true, 40 * time.Second},

@@ -36,7 +36,8 @@ type projectFacts struct {
 
 	repositoryErr, lifecycleErr, policyErr, tagsErr error
 
-	// statistics is nil if the images were not counted in this pass.
+	// counted means that the images were counted in this pass. statistics is nil otherwise.
+	counted    bool
 	statistics *v1alpha1.ImageStatistics
 	// uncounted means that the figures of the status are no longer true.
 	uncounted bool
@@ -70,7 +71,7 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.AppliedHash = f.desired.hash()
 	}
 	if f.refused == nil {
-		status.EnabledAt = enabledAt(project, f.disabled, f.now)
+		status.EnabledAt = enabledAt(project, f)
 	}
 	if f.statistics != nil || f.uncounted {
 		status.Images = f.statistics

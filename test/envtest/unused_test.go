@@ -17,7 +17,7 @@ func TestImagesThatNobodyPullsAreRemoved(t *testing.T) {
 	for _, configuration := range []string{"pulled", "asked", "unused"} {
 		w.cached(configuration)
 	}
-	w.later(6 * 24 * time.Hour)
+	w.days(project, 6)
 	reader := w.ask("shop", "reader", hashOf("pulled"))
 	reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	reader.pull()
@@ -25,7 +25,9 @@ func TestImagesThatNobodyPullsAreRemoved(t *testing.T) {
 	open := w.ask("shop", "open", hashOf("asked"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	open.role(v1alpha1.RoleBuilder)
 
-	w.later(60 * time.Hour) // eight and a half days: the limit, the day in which ECR records a pull, and some hours
+	w.days(project, 3) // nine days are the limit and two in which an image could have been pulled without a record of it
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(4))
+	w.days(project, 1)
 	tags := func() map[string]string { return w.tags(project.Status.Repository.Name) }
 	w.Eventually(tags).ShouldNot(HaveKey(hashOf("unused")))
 	w.Expect(tags()).To(And(HaveKey(hashOf("pulled")), HaveKey(hashOf("asked")), HaveKey(hashOf("young"))))
@@ -45,10 +47,9 @@ func TestImagesStayWhereTheControllersReadsCount(t *testing.T) {
 	w.Expect(err).NotTo(HaveOccurred())
 	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(7)) })
 	w.cached("unused")
-	w.later(6 * 24 * time.Hour)
+	w.days(project, 6)
 	w.cached("young")
-	w.later(60 * time.Hour)
-	w.counted(project)
+	w.days(project, 4)
 	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(2))
 }
 
@@ -64,13 +65,8 @@ func TestNothingIsUnusedWhileTheCacheIsOff(t *testing.T) {
 		g.Expect(w.refresh(project)).To(Succeed())
 		g.Expect(project.Status.EnabledAt).To(BeNil())
 	}).Should(Succeed())
-	stays := func() {
-		t.Helper()
-		w.counted(project)
-		w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
-	}
-	w.later(8*24*time.Hour + 12*time.Hour)
-	stays()
+	w.days(project, 10)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
 
 	// Once the cache is on again, environments have the whole limit to pull.
 	w.Expect(mergePatch(t, kube, runner, `{"spec":{"cache":"Enabled"}}`)).To(Succeed())
@@ -78,6 +74,22 @@ func TestNothingIsUnusedWhileTheCacheIsOff(t *testing.T) {
 		g.Expect(w.refresh(project)).To(Succeed())
 		g.Expect(project.Status.EnabledAt).NotTo(BeNil())
 	}).Should(Succeed())
-	w.later(25 * time.Hour)
-	stays()
+	w.days(project, 1)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
+}
+
+// While the manager is down, no environment can pull, so an image that was in use before is not unused after it.
+func TestImagesInUseStayAfterAnOutage(t *testing.T) {
+	w := newAgingWorld(t)
+	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(2)) })
+	w.cached("used")
+	w.days(project, 1)
+	reader := w.ask("shop", "reader", hashOf("used"))
+	reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	reader.pull()
+	w.later(8 * 24 * time.Hour)
+	w.counted(project)
+	w.days(project, 1)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
+	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), 25*time.Hour))
 }
