@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,11 +42,11 @@ func (r *Reconciler) removeUnused(
 	if candidates, _ := planUnused(images, nil, before, maxUnused); len(candidates) == 0 {
 		return images, nil
 	}
-	requests, err := r.liveRequests(ctx, project)
+	asked, err := r.askedFor(ctx, project, before)
 	if err != nil {
 		return images, err
 	}
-	unused, more := planUnused(images, requests, before, maxUnused)
+	unused, more := planUnused(images, asked, before, maxUnused)
 	if err := removeImages(ctx, target, facts.desired.name, unused); err != nil {
 		return images, err
 	}
@@ -63,19 +64,22 @@ func removeImages(ctx context.Context, target *awstarget.Target, repository stri
 	return target.Images.Delete(ctx, repository, digests...)
 }
 
-// liveRequests returns all requests of a project.
-func (r *Reconciler) liveRequests(ctx context.Context, project *v1alpha1.ProjectImageCache) ([]v1alpha1.DevcontainerImage, error) {
-	var requests []v1alpha1.DevcontainerImage
-	var page v1alpha1.DevcontainerImageList
+// askedFor returns the hashes of the images that the project's requests keep from removal.
+func (r *Reconciler) askedFor(ctx context.Context, project *v1alpha1.ProjectImageCache, before time.Time) (map[string]bool, error) {
+	asked, next := map[string]bool{}, ""
 	for {
+		// A list of its own for each page: decoding into a list that was used before writes into its items.
+		var page v1alpha1.DevcontainerImageList
 		err := r.Live.List(ctx, &page, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
-			client.Limit(requestPage), client.Continue(page.Continue))
+			client.Limit(requestPage), client.Continue(next))
 		if err != nil {
 			return nil, fmt.Errorf("list the project's requests: %w", err)
 		}
-		requests = append(requests, page.Items...)
-		if page.Continue == "" {
-			return requests, nil
+		for n := range page.Items {
+			addAsked(asked, &page.Items[n], before)
+		}
+		if next = page.Continue; next == "" {
+			return asked, nil
 		}
 	}
 }

@@ -74,12 +74,11 @@ func unusedBefore(days *int32, enabled *metav1.Time, now time.Time) time.Time {
 }
 
 // planUnused returns the images that nobody used since a time, the longest unused first and not more than most, and
-// whether there are more. Publishing and pulling an image is use, and so is a request that names its hash: one that is
-// not finished, or that finished since. Images that the cache can't have published stay.
-func planUnused(images []ecr.Image, requests []v1alpha1.DevcontainerImage, before time.Time, most int) (remove []ecr.Image, more bool) {
-	wanted := wantedHashes(requests, before)
+// whether there are more. Publishing and pulling an image is use, and so is a request for its hash: one that is not
+// finished, or that finished since. asked are the hashes of such requests. Images that the cache can't have published stay.
+func planUnused(images []ecr.Image, asked map[string]bool, before time.Time, most int) (remove []ecr.Image, more bool) {
 	for _, image := range images {
-		others := func(tag string) bool { return !hashPattern.MatchString(tag) || wanted[tag] }
+		others := func(tag string) bool { return !hashPattern.MatchString(tag) || asked[tag] }
 		if len(image.Tags) > 0 && usedAt(image).Before(before) && !slices.ContainsFunc(image.Tags, others) {
 			remove = append(remove, image)
 		}
@@ -98,21 +97,16 @@ func usedAt(image ecr.Image) time.Time {
 	return image.PushedAt
 }
 
-// wantedHashes returns the hashes of the images that requests look up, got, or take layers from, except of requests that
-// finished before a time.
-func wantedHashes(requests []v1alpha1.DevcontainerImage, before time.Time) map[string]bool {
-	wanted := map[string]bool{}
-	for n := range requests {
-		request := &requests[n]
-		if finished := request.Status.FinishedAt; finished != nil && finished.Time.Before(before) {
-			continue
-		}
-		wanted[request.Spec.ConfigHash], wanted[request.Status.ConfigHash] = true, true
-		if source := request.Status.LayersFrom; source != nil {
-			wanted[source.ConfigHash] = true
-		}
+// addAsked adds the hashes of the images that a request looks up, got, or takes layers from, unless it finished before a
+// time.
+func addAsked(asked map[string]bool, request *v1alpha1.DevcontainerImage, before time.Time) {
+	if finished := request.Status.FinishedAt; finished != nil && finished.Time.Before(before) {
+		return
 	}
-	return wanted
+	asked[request.Spec.ConfigHash], asked[request.Status.ConfigHash] = true, true
+	if source := request.Status.LayersFrom; source != nil {
+		asked[source.ConfigHash] = true
+	}
 }
 
 // without returns the images that are not among others.

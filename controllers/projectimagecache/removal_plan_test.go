@@ -76,7 +76,11 @@ func TestPlanUnused(t *testing.T) {
 		}), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			remove, more := planUnused(test.images, test.requests, before, 3)
+			asked := map[string]bool{}
+			for n := range test.requests {
+				addAsked(asked, &test.requests[n], before)
+			}
+			remove, more := planUnused(test.images, asked, before, 3)
 			var got []string
 			for _, image := range remove {
 				got = append(got, image.Digest)
