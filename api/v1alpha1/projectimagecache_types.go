@@ -35,7 +35,7 @@ type ProjectImageCacheSpec struct {
 	// make them expire. By default nothing is removed for that. An image stays for this long after its publication, after
 	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for two to three days
 	// more, because ECR may record a pull a day late, an outage of the controller of up to a day goes unnoticed, and the
-	// controller looks once a day. Exclude the controller's role from recorded pull times: what it reads counts as pulls
+	// controller looks every 20 hours. Exclude the controller's role from recorded pull times: what it reads counts as pulls
 	// otherwise, and images stay for longer (docs/operating.md).
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -173,14 +173,14 @@ type ProjectImageCacheStatus struct {
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
 	// enabledAt is since when the controller knows that environments of the project could pull: since
-	// expireUnusedAfterDays was set, the runner's cache was switched on, or the images were counted again after more than
-	// 26 hours without a count, as after an outage of the controller. It is absent without expireUnusedAfterDays and while
-	// the runner's cache is off. expireUnusedAfterDays counts from here.
+	// expireUnusedAfterDays was set, the runner's cache was switched on, the images were counted again after more than 24
+	// hours without a count, as after an outage of the controller, or a pull was found that ECR did not record. It is absent
+	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	// +optional
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
-	// after a publication, and once a day while an image expires within 7 days or expireUnusedAfterDays is set.
+	// after a publication, and once a day while an image expires within 7 days, and every 20 hours if expireUnusedAfterDays is set.
 	// +optional
 	Images *ImageStatistics `json:"images,omitempty"`
 }

@@ -13,6 +13,9 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
+// removalRetry is how soon the images are counted again if unused ones could not be removed, or not be told.
+const removalRetry = time.Hour
+
 // requestPage is how many requests one call to the API server reads.
 const requestPage = 500
 
@@ -31,26 +34,35 @@ func (r *Reconciler) removeInvalidated(
 
 // removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others. The requests that
 // keep an image are read from the API server: the manager's cache is behind, and keeps no hashes of finished requests. A
-// pull that begins between that read and the removal fails, and its environment builds.
+// pull that begins between that read and the removal fails, and its environment builds. The requests are read at each
+// count, also if nothing can be unused yet, because they show whether ECR records pulls.
 func (r *Reconciler) removeUnused(
 	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
 ) ([]ecr.Image, error) {
-	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabledAt(project, facts), r.AWSClock.Now())
-	if before.IsZero() {
+	enabled := enabledAt(project, facts)
+	if enabled == nil {
 		return images, nil
 	}
-	if candidates, _ := planUnused(images, nil, before, maxUnused); len(candidates) == 0 {
-		return images, nil
-	}
-	asked, err := r.askedFor(ctx, project, before)
-	if err != nil {
+	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabled, r.AWSClock.Now())
+	demand := newDemand(images, enabled.Time, before, facts.now)
+	if err := r.readRequests(ctx, project, demand.add); err != nil {
+		facts.countAgainIn = removalRetry
 		return images, err
 	}
-	unused, more := planUnused(images, asked, before, maxUnused)
+	facts.unrecorded = demand.unrecorded
+	if demand.recent {
+		facts.countAgainIn = removalRetry
+	}
+	if before.IsZero() || demand.recent || demand.unrecorded != "" {
+		return images, nil
+	}
+	unused, more := planUnused(images, demand.hashes, before, maxUnused)
 	if err := removeImages(ctx, target, facts.desired.name, unused); err != nil {
 		return images, err
 	}
-	facts.unused, facts.moreUnused = len(unused), more
+	if facts.unused = len(unused); more {
+		facts.countAgainIn = r.Intervals.Statistics
+	}
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(unused)))
 	return without(images, unused), nil
 }
@@ -64,22 +76,22 @@ func removeImages(ctx context.Context, target *awstarget.Target, repository stri
 	return target.Images.Delete(ctx, repository, digests...)
 }
 
-// askedFor returns the hashes of the images that the project's requests keep from removal.
-func (r *Reconciler) askedFor(ctx context.Context, project *v1alpha1.ProjectImageCache, before time.Time) (map[string]bool, error) {
-	asked, next := map[string]bool{}, ""
+// readRequests calls a function for each of the project's requests.
+func (r *Reconciler) readRequests(ctx context.Context, project *v1alpha1.ProjectImageCache, each func(*v1alpha1.DevcontainerImage)) error {
+	next := ""
 	for {
 		// A list of its own for each page: decoding into a list that was used before writes into its items.
 		var page v1alpha1.DevcontainerImageList
 		err := r.Live.List(ctx, &page, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
 			client.Limit(requestPage), client.Continue(next))
 		if err != nil {
-			return nil, fmt.Errorf("list the project's requests: %w", err)
+			return fmt.Errorf("list the project's requests: %w", err)
 		}
 		for n := range page.Items {
-			addAsked(asked, &page.Items[n], before)
+			each(&page.Items[n])
 		}
 		if next = page.Continue; next == "" {
-			return asked, nil
+			return nil
 		}
 	}
 }

@@ -20,8 +20,9 @@ const maxUnused = 100
 const pullLag = 24 * time.Hour
 
 // longestGap is how long after a count the next one may come. After a longer gap the manager may have been down, and
-// environments without pull credentials. A shorter outage is not noticed, so each image stays for that long in addition.
-const longestGap = recount + 2*time.Hour
+// environments without pull credentials; and requests of the time between may be gone, which are kept for a day. A
+// shorter outage is not noticed, so each image stays for that long in addition.
+const longestGap = 24 * time.Hour
 
 // hashPattern is the form of the tags under which the cache publishes.
 var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -40,15 +41,15 @@ func splitInvalidated(project *v1alpha1.ProjectImageCache, images []ecr.Image) (
 }
 
 // enabledAt returns since when the controller knows that environments of a project could pull, in whole seconds: since
-// expireUnusedAfterDays was set, the cache was switched on, or the first count after one that did not come in time. It is
-// nil without expireUnusedAfterDays, and while the cache is off. A count that fails changes nothing: the next one that
-// succeeds comes late.
+// expireUnusedAfterDays was set, the cache was switched on, a count that came too late after the one before, or one that
+// found a pull without a record in ECR. It is nil without expireUnusedAfterDays, and while the cache is off. A count that
+// fails changes nothing: the next one that succeeds comes late.
 func enabledAt(project *v1alpha1.ProjectImageCache, f *projectFacts) *metav1.Time {
 	if project.Spec.ExpireUnusedAfterDays == nil || f.disabled {
 		return nil
 	}
 	known := project.Status.EnabledAt
-	if known != nil && (!f.counted || inTime(project.Status.Images, f.now)) {
+	if known != nil && (!f.counted || inTime(project.Status.Images, f.now) && f.unrecorded == "") {
 		return known
 	}
 	since := metav1.NewTime(f.now.Truncate(time.Second))
@@ -95,18 +96,6 @@ func usedAt(image ecr.Image) time.Time {
 		return image.LastPulledAt
 	}
 	return image.PushedAt
-}
-
-// addAsked adds the hashes of the images that a request looks up, got, or takes layers from, unless it finished before a
-// time.
-func addAsked(asked map[string]bool, request *v1alpha1.DevcontainerImage, before time.Time) {
-	if finished := request.Status.FinishedAt; finished != nil && finished.Time.Before(before) {
-		return
-	}
-	asked[request.Spec.ConfigHash], asked[request.Status.ConfigHash] = true, true
-	if source := request.Status.LayersFrom; source != nil {
-		asked[source.ConfigHash] = true
-	}
 }
 
 // without returns the images that are not among others.

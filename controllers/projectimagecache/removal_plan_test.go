@@ -76,11 +76,11 @@ func TestPlanUnused(t *testing.T) {
 		}), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := map[string]bool{}
+			demand := newDemand(test.images, daysAgo(99), before, fixture.Noon)
 			for n := range test.requests {
-				addAsked(asked, &test.requests[n], before)
+				demand.add(&test.requests[n])
 			}
-			remove, more := planUnused(test.images, asked, before, 3)
+			remove, more := planUnused(test.images, demand.hashes, before, 3)
 			var got []string
 			for _, image := range remove {
 				got = append(got, image.Digest)
@@ -104,7 +104,7 @@ func TestUnusedImagesNeedTimeInWhichTheyCouldBePulled(t *testing.T) {
 		"no limit":              {nil, stampOf(daysAgo(99)), time.Time{}},
 		"the cache is off":      {ptr.To(int32(7)), nil, time.Time{}},
 		"on for a week":         {ptr.To(int32(7)), stampOf(daysAgo(9)), time.Time{}},
-		"on for more than that": {ptr.To(int32(7)), stampOf(daysAgo(9.2)), fixture.Noon.Add(-9*day - 2*time.Hour)},
+		"on for more than that": {ptr.To(int32(7)), stampOf(daysAgo(9.1)), daysAgo(9)},
 	} {
 		if got := unusedBefore(test.days, test.enabled, fixture.Noon); !got.Equal(test.want) {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -120,24 +120,26 @@ func TestEnabledAt(t *testing.T) {
 		known    *metav1.Time
 		readAt   *metav1.Time // of the last count
 		counted  bool         // again, now
+		lost     string       // an image that was pulled without a record
 		want     *metav1.Time
 	}{
-		"the limit was just set":            {week, false, nil, stampOf(daysAgo(20)), false, stampOf(fixture.Noon)},
-		"no limit":                          {nil, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, nil},
-		"counted a day ago":                 {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, stampOf(daysAgo(9))},
-		"counted 25 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(25. / 24)), true, stampOf(daysAgo(9))},
-		"counted 27 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(27. / 24)), true, stampOf(fixture.Noon)},
-		"counts fail for days":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(3)), false, stampOf(daysAgo(9))},
-		"the figures did not hold any more": {week, false, stampOf(daysAgo(9)), nil, true, stampOf(fixture.Noon)},
-		"the cache is off":                  {week, true, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, nil},
-		"on again, and not counted yet":     {week, false, nil, stampOf(daysAgo(1)), false, stampOf(fixture.Noon)},
+		"the limit was just set":            {week, false, nil, stampOf(daysAgo(20)), false, "", stampOf(fixture.Noon)},
+		"no limit":                          {nil, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", nil},
+		"counted a day ago":                 {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", stampOf(daysAgo(9))},
+		"counted 23 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(23. / 24)), true, "", stampOf(daysAgo(9))},
+		"counted 25 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(25. / 24)), true, "", stampOf(fixture.Noon)},
+		"counts fail for days":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(3)), false, "", stampOf(daysAgo(9))},
+		"the figures did not hold any more": {week, false, stampOf(daysAgo(9)), nil, true, "", stampOf(fixture.Noon)},
+		"a pull without a record":           {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "sha256:1", stampOf(fixture.Noon)},
+		"the cache is off":                  {week, true, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", nil},
+		"on again, and not counted yet":     {week, false, nil, stampOf(daysAgo(1)), false, "", stampOf(fixture.Noon)},
 	} {
 		project := testProject(func(p *v1alpha1.ProjectImageCache) {
 			p.Spec.ExpireUnusedAfterDays, p.Status.EnabledAt = test.days, test.known
 			p.Spec.RetentionDays, p.Generation = ptr.To(int32(99)), 5 // an edit alone changes nothing
 			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: test.readAt, OldestExpiresAt: stampOf(daysAgo(-10))}
 		})
-		got := enabledAt(project, &projectFacts{now: fixture.Noon, disabled: test.disabled, counted: test.counted})
+		got := enabledAt(project, &projectFacts{now: fixture.Noon, disabled: test.disabled, counted: test.counted, unrecorded: test.lost})
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: (-want +got):\n%s", name, diff)
 		}
@@ -159,7 +161,7 @@ func life(limit int32, pulls []float64, outages [][2]float64, delay time.Duratio
 			continue
 		}
 		now := begin.Add(time.Duration(hour) * time.Hour)
-		if wait, wanted := countDue(project, nil, false, now, time.Minute); !wanted || wait > 0 {
+		if wait, wanted := countDue(project, nil, time.Time{}, now, time.Minute); !wanted || wait > 0 {
 			continue
 		}
 		image := ecr.Image{Digest: "d", Tags: []string{hashNamed("e")}, PushedAt: begin}
@@ -189,7 +191,7 @@ func TestOutagesDoNotRemoveImagesInUse(t *testing.T) {
 	}{
 		"an outage before the first image can be unused": {7, []float64{0.3}, [][2]float64{{1, 8.9}}, 8.9 + 7},
 		"an outage of two days with a limit of one day":  {1, []float64{2, 4, 6, 8, 9.9}, [][2]float64{{10, 12}}, 12 + 1},
-		"an outage of a day that no count shows":         {1, []float64{1, 2, 3, 4, 6, 7}, [][2]float64{{4.1, 5.1}}, 7 + 1},
+		"an outage of a day that no count shows":         {1, []float64{1, 2, 3, 4, 6, 7}, [][2]float64{{4.6, 5.4}}, 7 + 1},
 		"one outage after the other":                     {3, []float64{0.5}, [][2]float64{{1, 4}, {5, 8}, {9, 12}}, 12 + 3},
 	} {
 		for _, delay := range []time.Duration{0, 23 * time.Hour} {
@@ -207,9 +209,11 @@ func TestRemovalOfUnusedImagesIsAnnounced(t *testing.T) {
 	project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7)) })
 	before := project.Status.DeepCopy()
 	r.announce(project, before, &projectFacts{unused: 3})
+	r.announce(project, before, &projectFacts{unrecorded: "sha256:1"})
 	r.announce(project, before, &projectFacts{unusedErr: fmt.Errorf("delete images: %w", errors.New("no"))})
 	for _, want := range []string{
 		"Normal UnusedImagesRemoved removed 3 images that nobody pulled for 7 days",
+		"Warning PullsNotRecorded an environment pulled sha256:1, and ECR has no record of it: no image counts as unused for 7 days from now; ",
 		"Warning UnusedImagesNotRemoved can't remove the images that nobody pulled for 7 days: ",
 	} {
 		if got := <-recorder.Events; !strings.HasPrefix(got, want) {

@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,18 +11,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/test/fixture"
 )
 
 // pages answers each list with the next of its pages, as the API server does: in JSON.
 type pages struct {
 	client.Reader
 	pages []v1alpha1.DevcontainerImageList
-	err   error
 }
 
 func (p *pages) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
 	if len(p.pages) == 0 {
-		return p.err
+		return errors.New("the last page was read")
 	}
 	answer, err := json.Marshal(p.pages[0])
 	if err != nil {
@@ -51,9 +52,10 @@ func TestRequestsOfEachPageKeepTheirImages(t *testing.T) {
 	first := v1alpha1.DevcontainerImageList{Items: []v1alpha1.DevcontainerImage{open}}
 	first.Continue = "more"
 	r := &Reconciler{Live: &pages{pages: []v1alpha1.DevcontainerImageList{first, {Items: []v1alpha1.DevcontainerImage{old}}}}}
-	got, err := r.askedFor(t.Context(), testProject(), daysAgo(8))
+	demand := newDemand(nil, daysAgo(99), daysAgo(8), fixture.Noon)
+	err := r.readRequests(t.Context(), testProject(), demand.add)
 	want := map[string]bool{hashNamed("a"): true, hashNamed("b"): true}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(want, demand.hashes); err != nil || diff != "" {
 		t.Errorf("asked for (-want +got), %v:\n%s", err, diff)
 	}
 }

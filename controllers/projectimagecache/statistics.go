@@ -17,17 +17,21 @@ import (
 // on pulls.
 const recount = 24 * time.Hour
 
+// recountUnused is the same for a project with expireUnusedAfterDays. It leaves four hours to the longest gap between two
+// counts, for a manager that restarts or has to wait for AWS.
+const recountUnused = 20 * time.Hour
+
 // countDue reports whether a project's images must be counted, and in what time. published are the retained requests
-// that published. moreUnused means that the last count left unused images.
+// that published. againAt is when to count because the last count may have left unused images; zero means no time.
 func countDue(
-	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, moreUnused bool, now time.Time, interval time.Duration,
+	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, againAt, now time.Time, interval time.Duration,
 ) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
 	}
-	wanted = moreUnused || publishedSince(published, readAt)
+	wanted = publishedSince(published, readAt)
 	switch {
 	case mayHoldInvalidated(project), editedWithImages(project):
 		// A person waits for their removal, or for figures that fit the edited spec.
@@ -38,19 +42,25 @@ func countDue(
 		return max(readAt.Add(interval).Sub(now), 0), true
 	}
 	at, again := recountAt(project)
+	if !againAt.IsZero() {
+		at, again = earlier(at, againAt), true
+	}
 	return max(at.Sub(now), 0), again
 }
 
 // recountAt returns when figures are read again although nothing is published: once a day from the time on when the
-// oldest image can be due, until ECR has removed it, and with expireUnusedAfterDays always, because the counts also show
-// that the manager was running. A project without images is not counted.
+// oldest image can be due, until ECR has removed it, and with expireUnusedAfterDays always and more often, because the
+// counts also show that the manager was running. A project without images is not counted.
 func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
 	known := project.Status.Images
 	if known == nil || known.ReadAt == nil || known.OldestExpiresAt == nil {
 		return time.Time{}, false
 	}
+	if project.Spec.ExpireUnusedAfterDays != nil {
+		return known.ReadAt.Add(recountUnused), true
+	}
 	at = known.ReadAt.Add(recount)
-	if from := known.OldestExpiresAt.Add(-publication.DueWithin); from.After(at) && project.Spec.ExpireUnusedAfterDays == nil {
+	if from := known.OldestExpiresAt.Add(-publication.DueWithin); from.After(at) {
 		at = from
 	}
 	return at, true

@@ -41,7 +41,7 @@ func TestCountDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.Images = test.known })
-			wait, wanted := countDue(project, test.requests, false, fixture.Noon, time.Minute)
+			wait, wanted := countDue(project, test.requests, time.Time{}, fixture.Noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
 			}
@@ -55,7 +55,7 @@ func TestAnEditedSpecIsCountedAtOnce(t *testing.T) {
 		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: &readAt, OldestExpiresAt: &expires}
 		p.Generation, p.Status.ObservedGeneration = 2, 1
 	})
-	if wait, wanted := countDue(project, nil, false, fixture.Noon, time.Minute); wait != 0 || !wanted {
+	if wait, wanted := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait != 0 || !wanted {
 		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
 	}
 }
@@ -67,19 +67,19 @@ func TestCountsOfUnusedImages(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		pushed, readAt time.Duration // ago
-		more           bool
+		again          time.Time
 		wait           time.Duration
 	}{
-		"the oldest can't be unused yet":    {day, time.Hour, false, 23 * time.Hour},
-		"the oldest can be unused":          {9 * day, 25 * time.Hour, false, 0},
-		"the oldest can be unused, counted": {9 * day, time.Hour, false, 23 * time.Hour},
-		"some were left":                    {9 * day, 20 * time.Second, true, 40 * time.Second},
+		"the oldest can't be unused yet":    {day, time.Hour, time.Time{}, 19 * time.Hour},
+		"the oldest can be unused":          {9 * day, 25 * time.Hour, time.Time{}, 0},
+		"the oldest can be unused, counted": {9 * day, time.Hour, time.Time{}, 19 * time.Hour},
+		"some were left":                    {9 * day, 20 * time.Second, fixture.Noon.Add(40 * time.Second), 40 * time.Second},
 	} {
 		project := testProject(func(p *v1alpha1.ProjectImageCache) {
 			p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7))
 			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: at(test.readAt), OldestExpiresAt: at(test.pushed - 30*day)}
 		})
-		if wait, wanted := countDue(project, nil, test.more, fixture.Noon, time.Minute); wait != test.wait || !wanted {
+		if wait, wanted := countDue(project, nil, test.again, fixture.Noon, time.Minute); wait != test.wait || !wanted {
 			t.Errorf("%s: countDue = %s, %v; want %s", name, wait, wanted, test.wait)
 		}
 	}

@@ -43,11 +43,13 @@ type projectFacts struct {
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
-	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. moreUnused means that
-	// there are more, and unusedErr is why they could not be removed.
+	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. unusedErr is why unused
+	// images could not be removed, and unrecorded is the digest of an image that was pulled without a record in ECR.
 	unused     int
-	moreUnused bool
 	unusedErr  error
+	unrecorded string
+	// countAgainIn is how soon the images are counted again because unused ones may be left. Zero means that none are.
+	countAgainIn time.Duration
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.

@@ -1,6 +1,7 @@
 package envtest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -25,9 +26,9 @@ func TestImagesThatNobodyPullsAreRemoved(t *testing.T) {
 	open := w.ask("shop", "open", hashOf("asked"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	open.role(v1alpha1.RoleBuilder)
 
-	w.days(project, 3) // nine days are the limit and two in which an image could have been pulled without a record of it
+	w.days(project, 3) // not yet: nine days are the limit, and two in which a pull may have left no record
 	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(4))
-	w.days(project, 1)
+	w.days(project, 2)
 	tags := func() map[string]string { return w.tags(project.Status.Repository.Name) }
 	w.Eventually(tags).ShouldNot(HaveKey(hashOf("unused")))
 	w.Expect(tags()).To(And(HaveKey(hashOf("pulled")), HaveKey(hashOf("asked")), HaveKey(hashOf("young"))))
@@ -49,7 +50,7 @@ func TestImagesStayWhereTheControllersReadsCount(t *testing.T) {
 	w.cached("unused")
 	w.days(project, 6)
 	w.cached("young")
-	w.days(project, 4)
+	w.days(project, 5)
 	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(2))
 }
 
@@ -91,5 +92,27 @@ func TestImagesInUseStayAfterAnOutage(t *testing.T) {
 	w.counted(project)
 	w.days(project, 1)
 	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
-	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), 25*time.Hour))
+	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), 21*time.Hour))
+}
+
+// An image that environments pull without a record in ECR, because their role is excluded, is in use all the same.
+func TestImagesStayWhereECRDoesNotRecordPulls(t *testing.T) {
+	w := newAgingWorld(t)
+	runner := &v1alpha1.RunnerImageCache{}
+	runner.Name = "demo"
+	w.Expect(w.refresh(runner)).To(Succeed())
+	_, err := w.aws.ecr.RegisterPullTimeUpdateExclusion(w.ctx, &ecr.RegisterPullTimeUpdateExclusionInput{PrincipalArn: &runner.Status.PullRoleARN})
+	w.Expect(err).NotTo(HaveOccurred())
+	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(1)) })
+	w.cached("used")
+	for n := range 5 {
+		reader := w.ask("shop", fmt.Sprintf("reader-%d", n), hashOf("used"))
+		reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+		reader.pull()
+		reader.patch(map[string]any{"pull": map[string]any{"outcome": "Succeeded", "durationSeconds": 1}})
+		w.days(project, 1)
+	}
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveKey(hashOf("used")))
+	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), time.Minute))
+	w.Eventually(func() []string { return notesOf(project, "PullsNotRecorded") }).ShouldNot(BeEmpty())
 }

@@ -30,12 +30,12 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
 	// enabledAt is since when the controller knows that environments of the project could pull: since
-	// expireUnusedAfterDays was set, the runner's cache was switched on, or the images were counted again after more than
-	// 26 hours without a count, as after an outage of the controller. It is absent without expireUnusedAfterDays and while
-	// the runner's cache is off. expireUnusedAfterDays counts from here.
+	// expireUnusedAfterDays was set, the runner's cache was switched on, the images were counted again after more than 24
+	// hours without a count, as after an outage of the controller, or a pull was found that ECR did not record. It is absent
+	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
-	// after a publication, and once a day while an image expires within 7 days or expireUnusedAfterDays is set.
+	// after a publication, and once a day while an image expires within 7 days, and every 20 hours if expireUnusedAfterDays is set.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 
