@@ -60,7 +60,7 @@ func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
 		return known.ReadAt.Add(recountUnused), true
 	}
 	at = known.ReadAt.Add(recount)
-	if from := known.OldestExpiresAt.Add(-publication.DueWithin); from.After(at) {
+	if from := known.OldestExpiresAt.Add(-publication.DueWindow(project.Spec.Retention())); from.After(at) {
 		at = from
 	}
 	return at, true
@@ -107,7 +107,7 @@ func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64
 	for _, image := range images {
 		bytes += image.SizeBytes
 		oldest = earlier(oldest, image.PushedAt)
-		if !image.Archived && publication.IsDue(image.LastPulledAt, image.PushedAt.Add(retention), now) {
+		if !image.Archived && publication.IsDue(image.LastPulledAt, image.PushedAt.Add(retention), now, retention) {
 			due++
 			dueOldest = earlier(dueOldest, image.PushedAt)
 		}
@@ -148,9 +148,9 @@ func imagesDue(images *v1alpha1.ImageStatistics) (status metav1.ConditionStatus,
 	case images == nil || images.DueCount == nil:
 		return "", "", ""
 	case *images.DueCount == 0 || images.DueExpiresAt == nil:
-		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires within 7 days"
+		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires soon"
 	}
 	return metav1.ConditionTrue, v1alpha1.ReasonUsedImagesExpire, fmt.Sprintf(
-		"%d of the images that environments use expire within 7 days, the first on %s; imagecache prebuild --due replaces them",
+		"%d of the images that environments use expire soon, the first on %s; imagecache prebuild --due replaces them",
 		*images.DueCount, images.DueExpiresAt.UTC().Format(time.DateOnly))
 }

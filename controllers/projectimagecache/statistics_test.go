@@ -108,9 +108,9 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 		want   *metav1.Condition
 	}{
 		{"two are due", figures, &metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonUsedImagesExpire,
-			Message: "2 of the images that environments use expire within 7 days, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
+			Message: "2 of the images that environments use expire soon, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
 		{"none is due", statistics(nil, 30, 0.10, fixture.Noon), &metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoneDue,
-			Message: "no image that environments use expires within 7 days"}},
+			Message: "no image that environments use expires soon"}},
 		{"the figures do not hold any more", nil, nil},
 	} {
 		project.Status = projectStatus(project, counted(test.images))

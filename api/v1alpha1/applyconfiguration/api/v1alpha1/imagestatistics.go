@@ -21,8 +21,8 @@ type ImageStatisticsApplyConfiguration struct {
 	EstimatedMonthlyCostUSD *string `json:"estimatedMonthlyCostUSD,omitempty"`
 	// oldestExpiresAt is when the oldest image expires.
 	OldestExpiresAt *v1.Time `json:"oldestExpiresAt,omitempty"`
-	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days.
-	// imagecache prebuild --due replaces them, so that no environment waits for a new image.
+	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days, or
+	// the last quarter of a shorter retentionDays. imagecache prebuild --due replaces them, so that no environment waits for a new image.
 	DueCount *int64 `json:"dueCount,omitempty"`
 	// dueExpiresAt is when the first of the due images expires. It is absent if none is due.
 	DueExpiresAt *v1.Time `json:"dueExpiresAt,omitempty"`

@@ -35,7 +35,7 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
-	// after a publication, and once a day while an image expires within 7 days, and every 20 hours if expireUnusedAfterDays is set.
+	// after a publication, and once a day while an image expires soon, and every 20 hours if expireUnusedAfterDays is set.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 
