@@ -145,6 +145,9 @@ const (
 	ReasonUsedImagesExpire = "UsedImagesExpire"
 	// ReasonNoneDue: no image that environments use expires soon. Nothing to do.
 	ReasonNoneDue = "NoneDue"
+	// ReasonNotCounted: the images were not counted since the first due image expired, or because the project is not
+	// ready. The condition Ready, or the manager's log, tells why; the controller counts again by itself.
+	ReasonNotCounted = "NotCounted"
 )
 
 // Reasons of a DevcontainerImage: why it is a hit, a miss or bypassed (also in status.reason).

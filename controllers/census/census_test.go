@@ -145,6 +145,8 @@ func TestCensusOfDueImages(t *testing.T) {
 	}{
 		"due":                     {30, time.Hour, 2, true},
 		"due, of short retention": {7, time.Hour, 2, false},
+		"expired":                 {30, 0, 0, false},
+		"expired long ago":        {30, -72 * time.Hour, 0, false},
 	} {
 		c := New(testclock.NewFakePassiveClock(fixture.Noon))
 		project := censusProject("p", "a", 0)

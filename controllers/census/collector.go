@@ -98,7 +98,7 @@ type figure struct {
 func (c *Census) figures(pricePerGBMonth float64) []figure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sums := sums{}
+	sums, now := sums{}, c.clock.Now()
 	for _, runner := range c.runners {
 		sums.at(runner.namespace)
 		sums.add(runnersDesc, 1, runner.namespace, runner.ready, runner.reason)
@@ -109,9 +109,11 @@ func (c *Census) figures(pricePerGBMonth float64) []figure {
 		sums.add(storedImagesDesc, float64(project.images), project.namespace)
 		sums.add(storedBytesDesc, float64(project.bytes), project.namespace)
 		sums.add(costDesc, float64(project.bytes)/metric.Gigabyte*pricePerGBMonth, project.namespace)
-		sums.add(dueImagesDesc, float64(project.due), project.namespace)
-		if project.dueForWeek && !project.dueExpires.IsZero() {
-			sums.least(dueExpiryDesc, float64(project.dueExpires.Unix()), project.namespace)
+		if project.dueExpires.After(now) { // figures that nobody counted since are of images that are gone
+			sums.add(dueImagesDesc, float64(project.due), project.namespace)
+			if project.dueForWeek {
+				sums.least(dueExpiryDesc, float64(project.dueExpires.Unix()), project.namespace)
+			}
 		}
 		if project.credentials != "" {
 			sums.add(pullCredentialsDesc, 1, project.namespace, project.credentials)
@@ -120,7 +122,6 @@ func (c *Census) figures(pricePerGBMonth float64) []figure {
 			sums.least(credentialsExpiryDesc, float64(project.expires.Unix()), project.namespace)
 		}
 	}
-	now := c.clock.Now()
 	for _, request := range c.open {
 		sums.add(openRequestsDesc, 1, request.namespace, request.state)
 		if request.state == requestUnanswered {

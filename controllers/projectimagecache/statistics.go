@@ -142,13 +142,18 @@ func expiry(pushed time.Time, retention time.Duration) *metav1.Time {
 }
 
 // imagesDue returns the condition ImagesDue for a project's figures. The status is empty if the due images were not
-// counted.
-func imagesDue(images *v1alpha1.ImageStatistics) (status metav1.ConditionStatus, reason, message string) {
+// counted. The figures are unknown if they are of images that have expired since, and for a project that is refused,
+// whose images are not counted.
+func imagesDue(images *v1alpha1.ImageStatistics, refused bool, now time.Time) (status metav1.ConditionStatus, reason, message string) {
 	switch {
 	case images == nil || images.DueCount == nil:
 		return "", "", ""
+	case refused:
+		return metav1.ConditionUnknown, v1alpha1.ReasonNotCounted, "the images are not counted before the project is ready"
 	case *images.DueCount == 0 || images.DueExpiresAt == nil:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires soon"
+	case !images.DueExpiresAt.After(now):
+		return metav1.ConditionUnknown, v1alpha1.ReasonNotCounted, "the images could not be counted since the first due image expired"
 	}
 	return metav1.ConditionTrue, v1alpha1.ReasonUsedImagesExpire, fmt.Sprintf(
 		"%d of the images that environments use expire soon, the first on %s; imagecache prebuild --due replaces them",

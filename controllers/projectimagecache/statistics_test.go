@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/test/fixture"
 )
@@ -98,6 +99,8 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 	if *figures.DueCount != 2 || !figures.DueExpiresAt.Time.Equal(day(4)) || !figures.OldestExpiresAt.Time.Equal(day(1)) {
 		t.Errorf("%d due, the first at %s, the oldest expires at %s", *figures.DueCount, figures.DueExpiresAt, figures.OldestExpiresAt)
 	}
+	old := statistics([]ecr.Image{{PushedAt: day(-25), LastPulledAt: day(-1)}}, 30, 0.10, fixture.Noon)
+	old.DueExpiresAt = &metav1.Time{Time: day(0)}
 	counted := func(images *v1alpha1.ImageStatistics) *projectFacts {
 		return &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}, statistics: images, uncounted: images == nil}
 	}
@@ -111,6 +114,8 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 			Message: "2 of the images that environments use expire soon, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
 		{"none is due", statistics(nil, 30, 0.10, fixture.Noon), &metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoneDue,
 			Message: "no image that environments use expires soon"}},
+		{"the due image has expired since", old, &metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotCounted,
+			Message: "the images could not be counted since the first due image expired"}},
 		{"the figures do not hold any more", nil, nil},
 	} {
 		project.Status = projectStatus(project, counted(test.images))
@@ -124,5 +129,19 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 		if !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady) {
 			t.Errorf("%s: the project is not ready", test.name)
 		}
+	}
+}
+
+func TestDueImagesOfARefusedProjectAreUnknown(t *testing.T) {
+	project := testProject()
+	figures := statistics([]ecr.Image{{PushedAt: daysAgo(25), LastPulledAt: daysAgo(1)}}, 30, 0.10, fixture.Noon)
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}, counted: true, statistics: figures})
+	if !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionImagesDue) {
+		t.Fatal("the image is not due; the test shows nothing")
+	}
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, refused: outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "no runner")})
+	got := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionImagesDue)
+	if got == nil || got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonNotCounted {
+		t.Errorf("ImagesDue is %+v, want it unknown", got)
 	}
 }

@@ -79,7 +79,7 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.Images = f.statistics
 	}
 	conditions := projectConditions(project, f)
-	if is, reason, message := imagesDue(status.Images); is != "" {
+	if is, reason, message := imagesDue(status.Images, f.refused != nil, f.now); is != "" {
 		conditions.Is(v1alpha1.ConditionImagesDue, is, reason, message)
 	}
 	status.Conditions = conditions.ApplyTo(project.Status.Conditions)
