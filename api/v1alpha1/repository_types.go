@@ -105,6 +105,11 @@ type ImageStatistics struct {
 	// +optional
 	DueExpiresAt *metav1.Time `json:"dueExpiresAt,omitempty"`
 
+	// observedGeneration is the generation of the spec that these figures fit. After an edit the images are counted again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
 	// readAt is when these figures were read.
 	// +optional
 	ReadAt *metav1.Time `json:"readAt,omitempty"`

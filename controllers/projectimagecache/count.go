@@ -36,9 +36,11 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		return wait
 	}
 	retry := interval
+	if mayHoldInvalidated(project) {
+		retry = min(interval, invalidationRetry)
+	}
 	if mayHoldInvalidated(project) || editedWithImages(project) {
 		r.forgetCount(project.UID)
-		retry = min(interval, invalidationRetry)
 	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
 		facts.counted, facts.statistics = true, made
@@ -58,6 +60,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	// Unused images that can't be removed now stay until the next count, and hold up nothing.
 	images, facts.unusedErr = r.removeUnused(ctx, project, target, facts, images)
 	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
+	facts.statistics.ObservedGeneration = project.Generation
 	r.rememberCount(project.UID, facts)
 	if facts.countAgainIn == 0 && project.Spec.ExpireUnusedAfterDays != nil {
 		return recountUnused

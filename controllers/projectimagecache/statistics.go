@@ -1,6 +1,7 @@
 package projectimagecache
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -66,11 +67,15 @@ func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
 	return at, true
 }
 
-// editedWithImages reports whether the spec of a project that has images changed since the last pass. When its images
-// expire may have changed with it.
+// editedWithImages reports whether the spec of a project that has images changed since they were counted. When its images
+// expire may have changed with it. A count that fails is repeated, so it is not the last pass that matters. Figures of an
+// earlier version have no generation.
 func editedWithImages(project *v1alpha1.ProjectImageCache) bool {
 	known := project.Status.Images
-	return known != nil && known.OldestExpiresAt != nil && project.Status.ObservedGeneration != project.Generation
+	if known == nil || known.OldestExpiresAt == nil {
+		return false
+	}
+	return cmp.Or(known.ObservedGeneration, project.Status.ObservedGeneration) != project.Generation
 }
 
 // mayHoldInvalidated reports whether a project may have images that were published before invalidatePushedBefore: it

@@ -61,6 +61,22 @@ func TestAnEditedSpecIsCountedAtOnce(t *testing.T) {
 	}
 }
 
+// A pass that fails to count writes the generation that it saw. The next pass counts all the same.
+func TestACountThatFailsAfterAnEditIsRepeated(t *testing.T) {
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: stampOf(daysAgo(0.1)), OldestExpiresAt: stampOf(daysAgo(-20)), ObservedGeneration: 1}
+		p.Generation, p.Status.ObservedGeneration = 2, 1
+	})
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}})
+	if wait, wanted := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait != 0 || !wanted {
+		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
+	}
+	project.Status.Images.ObservedGeneration = 2
+	if wait, _ := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait == 0 {
+		t.Error("figures that fit the spec are counted again at once")
+	}
+}
+
 func TestCountsOfUnusedImages(t *testing.T) {
 	at := func(before time.Duration) *metav1.Time {
 		stamp := metav1.NewTime(fixture.Noon.Add(-before))
