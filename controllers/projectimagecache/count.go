@@ -58,7 +58,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	}
 	facts.counted = true
 	// Unused images that can't be removed now stay until the next count, and hold up nothing.
-	images, facts.unusedErr = r.removeUnused(ctx, project, target, facts, images)
+	images, facts.unusedErr = r.removeUnused(ctx, project, target.Images, facts, images)
 	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
 	facts.statistics.ObservedGeneration = project.Generation
 	r.rememberCount(project.UID, facts)

@@ -1,8 +1,10 @@
 package projectimagecache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,20 +26,18 @@ func (r *Reconciler) removeInvalidated(
 	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
 ) ([]ecr.Image, error) {
 	stay, invalidated := splitInvalidated(project, images)
-	if err := removeImages(ctx, target, facts.desired.name, invalidated); err != nil {
-		return nil, err
-	}
-	facts.invalidated = len(invalidated)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(invalidated)))
-	return stay, nil
+	removed, err := removeImages(ctx, target.Images, facts.desired.name, invalidated)
+	facts.invalidated = len(removed)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(removed)))
+	return stay, err
 }
 
-// removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others. The requests that
+// removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others, also with an error. The requests that
 // keep an image are read from the API server: the manager's cache is behind, and keeps no hashes of finished requests. A
 // pull that begins between that read and the removal fails, and its environment builds. The requests are read at each
 // count, also if nothing can be unused yet, because they show whether ECR records pulls.
 func (r *Reconciler) removeUnused(
-	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
+	ctx context.Context, project *v1alpha1.ProjectImageCache, remover imageRemover, facts *projectFacts, images []ecr.Image,
 ) ([]ecr.Image, error) {
 	enabled := enabledAt(project, facts)
 	if enabled == nil {
@@ -57,23 +57,39 @@ func (r *Reconciler) removeUnused(
 		return images, nil
 	}
 	unused, more := planUnused(images, demand.hashes, before, maxUnused)
-	if err := removeImages(ctx, target, facts.desired.name, unused); err != nil {
-		return images, err
-	}
-	if facts.unused = len(unused); more {
+	removed, err := removeImages(ctx, remover, facts.desired.name, unused)
+	facts.unused = len(removed)
+	switch {
+	case err != nil:
+		facts.countAgainIn = removalRetry
+	case more:
 		facts.countAgainIn = r.Intervals.Statistics
 	}
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(unused)))
-	return without(images, unused), nil
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(removed)))
+	return without(images, removed), err
 }
 
-// removeImages removes images with their referrers.
-func removeImages(ctx context.Context, target *awstarget.Target, repository string, images []ecr.Image) error {
-	var digests []string
+// imageRemover removes images from a repository; *ecr.Images implements it.
+type imageRemover interface {
+	DeleteAll(ctx context.Context, repository string, digests []string) (gone []string, err error)
+}
+
+// removeImages removes images with their referrers, and returns those that are gone, also with an error. Referrers go
+// first, because those of an image that is gone are not listed again: an image stays if one of its referrers does.
+func removeImages(ctx context.Context, from imageRemover, repository string, images []ecr.Image) ([]ecr.Image, error) {
+	var referrers, digests []string
 	for _, image := range images {
-		digests = append(append(digests, image.Digest), image.Referrers...)
+		referrers = append(referrers, image.Referrers...)
 	}
-	return target.Images.Delete(ctx, repository, digests...)
+	gone, err := from.DeleteAll(ctx, repository, referrers)
+	for _, image := range images {
+		if !slices.ContainsFunc(image.Referrers, func(referrer string) bool { return !slices.Contains(gone, referrer) }) {
+			digests = append(digests, image.Digest)
+		}
+	}
+	gone, failed := from.DeleteAll(ctx, repository, digests)
+	removed := slices.DeleteFunc(slices.Clone(images), func(image ecr.Image) bool { return !slices.Contains(gone, image.Digest) })
+	return removed, cmp.Or(err, failed)
 }
 
 // readRequests calls a function for each of the project's requests.
