@@ -107,7 +107,7 @@ type ImageStatistics struct {
 
 	// observedGeneration is the generation of the spec that these figures fit. After an edit the images are counted again.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// readAt is when these figures were read.

@@ -151,8 +151,8 @@ func (i *Images) Delete(ctx context.Context, repository string, digests ...strin
 }
 
 // DeleteAll removes images with all their tags, a hundred per call, and returns the digests of those that do not exist
-// any more. An image that ECR does not remove leaves the others alone; the error is that of the first. A call that fails
-// ends it.
+// any more, also with an error. If ECR does not remove an image, the others are removed all the same; the error is of
+// the first such image. A call that fails ends the removal.
 func (i *Images) DeleteAll(ctx context.Context, repository string, digests []string) (gone []string, err error) {
 	for page := range slices.Chunk(digests, maxImageIDs) {
 		ids := make([]types.ImageIdentifier, len(page))

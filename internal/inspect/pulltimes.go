@@ -9,9 +9,9 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// pullTimes checks that ECR records what environments pull, because images in use expire otherwise, and that it does not
-// record what the controller reads: otherwise images seem to be used that no environment pulls. The cache works without
-// the controller's exclusion, so its absence is a warning.
+// pullTimes checks that ECR records what environments pull, because images in use expire otherwise. It also checks that
+// ECR does not record what the controller reads: otherwise images seem to be used that no environment pulls. The cache
+// works without the controller's exclusion, so its absence is a warning.
 func (f *findings) pullTimes(ctx context.Context, clients *aws.Clients, cache *v1alpha1.RunnerImageCache) {
 	if cache.Status.ControllerARN == "" {
 		return // the condition AccountReady tells why
@@ -28,8 +28,8 @@ func (f *findings) pullTimes(ctx context.Context, clients *aws.Clients, cache *v
 	f.pullTimesOf(cache.Status.ControllerARN, cache.Status.PullRoleARN, excluded)
 }
 
-// pullTimesOf adds the finding for the ARNs of the controller's role and of the pull role, and the principals whose pulls
-// are not recorded.
+// pullTimesOf adds the finding for the ARNs of the controller's role and of the pull role, and the principals whose
+// pulls are not recorded.
 func (f *findings) pullTimesOf(controllerARN, pullRoleARN string, excluded []string) {
 	switch {
 	case slices.Contains(excluded, pullRoleARN):

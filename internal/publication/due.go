@@ -2,8 +2,8 @@ package publication
 
 import "time"
 
-// DueWithin is how long before its expiry an image is due at most: a prebuild replaces it, so that nobody waits for a new
-// one.
+// DueWithin is how long before its expiry an image is due at most: a prebuild replaces it, so that nobody waits for a
+// new one.
 const DueWithin = 7 * 24 * time.Hour
 
 // UsedWithin is how long after its last pull an image counts as used. It is longer than a week of holidays, and short

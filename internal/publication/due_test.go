@@ -31,8 +31,8 @@ func TestAnImageIsDueThatIsUsedAndSoonExpires(t *testing.T) {
 func TestANewImageIsNotDueHoweverShortItIsKept(t *testing.T) {
 	const day = 24 * time.Hour
 	now := time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)
-	for days, window := range map[time.Duration]time.Duration{0: 7 * day, 1: 6 * time.Hour, 4: day, 7: 42 * time.Hour, 28: 7 * day, 365: 7 * day} {
-		retention := days * day
+	for days, window := range map[int]time.Duration{0: 7 * day, 1: 6 * time.Hour, 4: day, 7: 42 * time.Hour, 28: 7 * day, 365: 7 * day} {
+		retention := time.Duration(days) * day
 		if got := DueWindow(retention); got != window {
 			t.Errorf("kept for %d days, an image is due for %s, want %s", days, got, window)
 		}

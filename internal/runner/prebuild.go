@@ -16,7 +16,8 @@ import (
 const PrebuildTitle = "Prebuilding dev container"
 
 // Prebuild makes the project's cache have the image of a configuration: it builds and publishes the image, unless the
-// cache has one that does not expire within due, or the last quarter of its retention if that is less. Nothing is pulled, and no lifecycle command runs.
+// cache has one that does not expire within due, or the last quarter of its retention if that is less. Nothing is
+// pulled, and no lifecycle command runs.
 //
 // The outcome is Present, Published, or Bypassed for a Docker Compose configuration. Any other end is an error, in one
 // sentence: the cache does not have the image. Request.Trigger is ignored.
