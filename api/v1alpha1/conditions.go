@@ -32,8 +32,9 @@ const (
 	// ConditionPullCredentialsReady (ProjectImageCache) reports whether environments can pull. It is absent until the
 	// first environment asks.
 	ConditionPullCredentialsReady = "PullCredentialsReady"
-	// ConditionImagesDue (ProjectImageCache) is True while images that environments use expire within 7 days. It is for
-	// information: Ready does not depend on it. It is absent until the images are counted.
+	// ConditionImagesDue (ProjectImageCache) is True while images that environments use are due: they expire within 7
+	// days, or the last quarter of a shorter retentionDays. It is for information: Ready does not depend on it. It is
+	// absent until the images are counted.
 	ConditionImagesDue = "ImagesDue"
 
 	// ConditionLookedUp (DevcontainerImage) is True when the cache gave its answer in status.cacheResult. False means
@@ -139,11 +140,14 @@ const (
 
 // Reasons of the condition ImagesDue of a ProjectImageCache.
 const (
-	// ReasonUsedImagesExpire: images that environments pulled within the last 14 days expire within 7 days, and the
+	// ReasonUsedImagesExpire: images that environments pulled within the last 14 days expire soon, and the
 	// next environment would wait for a new build. Run imagecache prebuild --due, by a schedule (docs/operating.md).
 	ReasonUsedImagesExpire = "UsedImagesExpire"
-	// ReasonNoneDue: no image that environments use expires within 7 days. Nothing to do.
+	// ReasonNoneDue: no image that environments use expires soon. Nothing to do.
 	ReasonNoneDue = "NoneDue"
+	// ReasonNotCounted: the images were not counted since the first due image expired, or because the project is not
+	// ready. The condition Ready, or the manager's log, tells why; the controller counts again by itself.
+	ReasonNotCounted = "NotCounted"
 )
 
 // Reasons of a DevcontainerImage: why it is a hit, a miss or bypassed (also in status.reason).

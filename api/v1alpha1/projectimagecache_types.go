@@ -33,9 +33,10 @@ type ProjectImageCacheSpec struct {
 
 	// expireUnusedAfterDays removes images that nobody pulled for so many days, 1 to retentionDays, before retentionDays
 	// make them expire. By default nothing is removed for that. An image stays for this long after its publication, after
-	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for up to two days more,
-	// because ECR records a pull within a day and the controller looks once a day. Exclude the controller's role from
-	// recorded pull times: what it reads counts as pulls otherwise, and images stay for longer (docs/operating.md).
+	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for two to three days
+	// more, because ECR may record a pull a day late, an outage of the controller of up to a day goes unnoticed, and the
+	// controller looks every 20 hours. Exclude the controller's role from recorded pull times: what it reads counts as pulls
+	// otherwise, and images stay for longer (docs/operating.md).
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=365
@@ -171,14 +172,15 @@ type ProjectImageCacheStatus struct {
 	// +optional
 	PullCredentials *CredentialReference `json:"pullCredentials,omitempty"`
 
-	// enabledAt is since when environments of the project can use the cache: since the controller first saw the project,
-	// saw that the runner's cache was switched on again, or ran again after more than a day. It is absent while the
-	// runner's cache is off. expireUnusedAfterDays counts from here.
+	// enabledAt is since when the controller knows that environments of the project could pull: since
+	// expireUnusedAfterDays was set, the runner's cache was switched on, the images were counted again after more than 24
+	// hours without a count, as after an outage of the controller, or a pull was found that ECR did not record. It is absent
+	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	// +optional
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
-	// after a publication, and once a day while an image expires within 7 days.
+	// after a publication, and once a day while an image expires soon, and every 20 hours if expireUnusedAfterDays is set.
 	// +optional
 	Images *ImageStatistics `json:"images,omitempty"`
 }

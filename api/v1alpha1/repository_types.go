@@ -95,8 +95,8 @@ type ImageStatistics struct {
 	// +optional
 	OldestExpiresAt *metav1.Time `json:"oldestExpiresAt,omitempty"`
 
-	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days.
-	// imagecache prebuild --due replaces them, so that no environment waits for a new image.
+	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days, or
+	// the last quarter of a shorter retentionDays. imagecache prebuild --due replaces them, so that no environment waits for a new image.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	DueCount *int64 `json:"dueCount,omitempty"`
@@ -104,6 +104,11 @@ type ImageStatistics struct {
 	// dueExpiresAt is when the first of the due images expires. It is absent if none is due.
 	// +optional
 	DueExpiresAt *metav1.Time `json:"dueExpiresAt,omitempty"`
+
+	// observedGeneration is the generation of the spec that these figures fit. After an edit the images are counted again.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// readAt is when these figures were read.
 	// +optional

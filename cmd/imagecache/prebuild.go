@@ -52,8 +52,8 @@ func newPrebuild(streams cli.Streams) *cobra.Command {
 .devcontainer.json and .devcontainer/*/devcontainer.json), for each platform. What the project's cache has is not built
 and not pulled. Lifecycle commands never run.
 
-With --due, images that expire within 7 days are replaced, too; environments use the old image until the new one is
-published.
+With --due, images that expire within 7 days, or the last quarter of a shorter retentionDays, are replaced, too;
+environments use the old image until the new one is published.
 
 The command needs the verb prebuild on projectimagecaches, which the role imagecache-prebuilder has. It asks nothing,
 and writes a table to standard output; the log goes to standard error.
@@ -92,7 +92,7 @@ func (p *prebuilding) addFlags(command *cobra.Command) {
 	)
 	flags.StringArrayVar(&p.platforms, "platform", nil, "a platform; may be repeated (default linux/amd64)")
 	flags.StringVar(&p.builder, "builder", "", "the builder: docker, podman or embedded (default the first that is available)")
-	flags.BoolVar(&p.due, "due", false, "also replace images that expire within 7 days")
+	flags.BoolVar(&p.due, "due", false, "also replace images that expire soon")
 	flags.BoolVar(&p.request.Refresh, "refresh", false, "build new images even if some are cached, and replace those")
 	flags.IntVar(&p.parallel, "parallel", prebuildParallel, "how many images to build at once, 1 to 16")
 	flags.StringVar(

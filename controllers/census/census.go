@@ -17,6 +17,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/metric"
+	"imagecache.dev/internal/publication"
 )
 
 // Census keeps the few figures of every object that metrics add up, so that a scrape reads neither the cluster nor
@@ -45,6 +46,8 @@ type projectFigures struct {
 	images, bytes, due int64
 	// dueExpires is when the first of the due images expires. It is zero if none is due.
 	dueExpires time.Time
+	// dueForWeek reports whether images are due for whole DueWithin, so that prebuilds have the time to replace them.
+	dueForWeek bool
 }
 
 // openRequest is a request that is not finished.
@@ -182,7 +185,10 @@ func readinessOf(namespace string, conditions []metav1.Condition) readiness {
 }
 
 func figuresOf(project *v1alpha1.ProjectImageCache) projectFigures {
-	figures := projectFigures{readiness: readinessOf(project.Namespace, project.Status.Conditions)}
+	figures := projectFigures{
+		readiness:  readinessOf(project.Namespace, project.Status.Conditions),
+		dueForWeek: publication.DueWindow(project.Spec.Retention()) == publication.DueWithin,
+	}
 	if ready := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady); ready != nil {
 		figures.credentials = ready.Reason
 	}

@@ -161,3 +161,37 @@ func TestArrivalIsKnownOfRequestsThatCameWhileTheManagerRan(t *testing.T) {
 		t.Error("no census knows an arrival")
 	}
 }
+
+// The alert needs images that are due for a week, and no image is due after it expired.
+func TestCensusOfDueImages(t *testing.T) {
+	for name, test := range map[string]struct {
+		retentionDays int32
+		left          time.Duration
+		due           float64
+		expires       bool
+	}{
+		"due":                     {30, time.Hour, 2, true},
+		"due, of short retention": {7, time.Hour, 2, false},
+		"expired":                 {30, 0, 0, false},
+		"expired long ago":        {30, -72 * time.Hour, 0, false},
+	} {
+		c := New(testclock.NewFakePassiveClock(fixture.Noon))
+		project := censusProject("p", "a", 0)
+		project.Spec.RetentionDays = &test.retentionDays
+		project.Status.Images.DueCount = ptr.To(int64(2))
+		project.Status.Images.DueExpiresAt = ptr.To(metav1.NewTime(fixture.Noon.Add(test.left)))
+		c.OnAdd(project, true)
+		due, expires := 0.0, false
+		for _, figure := range c.figures(0.1) {
+			switch figure.desc {
+			case dueImagesDesc:
+				due = figure.value
+			case dueExpiryDesc:
+				expires = true
+			}
+		}
+		if due != test.due || expires != test.expires {
+			t.Errorf("%s: %.0f are due, and an expiry is told: %t; want %.0f, %t", name, due, expires, test.due, test.expires)
+		}
+	}
+}

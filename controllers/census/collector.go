@@ -27,9 +27,9 @@ var (
 	costDesc = prometheus.NewDesc("imagecache_estimated_monthly_cost_dollars",
 		"Monthly cost of the stored bytes at the price of --price-per-gb-month; an upper bound.", []string{metric.LabelRunner}, nil)
 	dueImagesDesc = prometheus.NewDesc("imagecache_due_images",
-		"Images that were due at the last count: pulled within the last 14 days, and expiring within 7 days. imagecache prebuild --due replaces them.", []string{metric.LabelRunner}, nil)
+		"Images that were due at the last count: pulled within the last 14 days, and expiring within 7 days, or the last quarter of a shorter retentionDays. imagecache prebuild --due replaces them.", []string{metric.LabelRunner}, nil)
 	dueExpiryDesc = prometheus.NewDesc("imagecache_due_images_earliest_expiry_timestamp_seconds",
-		"Time when the first of a runner's due images expires. No series if none is due.", []string{metric.LabelRunner}, nil)
+		"Time when the first of a runner's due images expires, in projects with a retentionDays of 28 or more. No series if none is due.", []string{metric.LabelRunner}, nil)
 	openRequestsDesc = prometheus.NewDesc("imagecache_open_requests",
 		"Requests that are not finished, by state (Unanswered, AwaitingCredentials, Builder, Waiter, LocalBuild).", []string{metric.LabelRunner, "state"}, nil)
 	oldestUnansweredDesc = prometheus.NewDesc("imagecache_oldest_unanswered_request_age_seconds",
@@ -98,7 +98,7 @@ type figure struct {
 func (c *Census) figures(pricePerGBMonth float64) []figure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sums := sums{}
+	sums, now := sums{}, c.clock.Now()
 	for _, runner := range c.runners {
 		sums.at(runner.namespace)
 		sums.add(runnersDesc, 1, runner.namespace, runner.ready, runner.reason)
@@ -109,9 +109,11 @@ func (c *Census) figures(pricePerGBMonth float64) []figure {
 		sums.add(storedImagesDesc, float64(project.images), project.namespace)
 		sums.add(storedBytesDesc, float64(project.bytes), project.namespace)
 		sums.add(costDesc, float64(project.bytes)/metric.Gigabyte*pricePerGBMonth, project.namespace)
-		sums.add(dueImagesDesc, float64(project.due), project.namespace)
-		if !project.dueExpires.IsZero() {
-			sums.least(dueExpiryDesc, float64(project.dueExpires.Unix()), project.namespace)
+		if project.dueExpires.After(now) { // figures that nobody counted since are of images that are gone
+			sums.add(dueImagesDesc, float64(project.due), project.namespace)
+			if project.dueForWeek {
+				sums.least(dueExpiryDesc, float64(project.dueExpires.Unix()), project.namespace)
+			}
 		}
 		if project.credentials != "" {
 			sums.add(pullCredentialsDesc, 1, project.namespace, project.credentials)
@@ -120,7 +122,6 @@ func (c *Census) figures(pricePerGBMonth float64) []figure {
 			sums.least(credentialsExpiryDesc, float64(project.expires.Unix()), project.namespace)
 		}
 	}
-	now := c.clock.Now()
 	for _, request := range c.open {
 		sums.add(openRequestsDesc, 1, request.namespace, request.state)
 		if request.state == requestUnanswered {

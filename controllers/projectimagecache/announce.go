@@ -26,6 +26,12 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "UnusedImagesRemoved", "DeleteImages",
 			"removed %d images that nobody pulled for %d days", facts.unused, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
 	}
+	if facts.unrecorded != "" {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "PullsNotRecorded", "CountImages",
+			"an environment pulled %s, and ECR has no record of it: no image counts as unused for %d days from now; "+
+				"remove the runner's pull role from ECR's pull time update exclusions",
+			facts.unrecorded, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
+	}
 	if facts.unusedErr != nil {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "UnusedImagesNotRemoved", "DeleteImages",
 			"can't remove the images that nobody pulled for %d days: %s", ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0), aws.Message(facts.unusedErr))

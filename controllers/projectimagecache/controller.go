@@ -45,8 +45,7 @@ type Reconciler struct {
 	sweeps  map[types.UID]time.Time // when each project's policies are read next
 	counted map[types.UID]*v1alpha1.ImageStatistics
 	drifted map[types.UID][]drift.Finding // differences that could not be corrected yet
-	// moreUnused are the projects whose last count left unused images.
-	moreUnused map[types.UID]bool
+	again   map[types.UID]time.Time       // when images are counted again because unused ones may be left
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update

@@ -31,18 +31,20 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	if err != nil {
 		return r.countLater(ctx, project, facts, min(interval, invalidationRetry), err)
 	}
-	wait, wanted := countDue(project, published, r.hasMoreUnused(project.UID), facts.now, interval)
+	wait, wanted := countDue(project, published, r.againAt(project.UID), facts.now, interval)
 	if !wanted || wait > 0 {
 		return wait
 	}
 	retry := interval
-	if mayHoldInvalidated(project) || editedWithImages(project) {
-		r.forgetCount(project.UID)
+	if mayHoldInvalidated(project) {
 		retry = min(interval, invalidationRetry)
 	}
+	if mayHoldInvalidated(project) || editedWithImages(project) {
+		r.forgetCount(project.UID)
+	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
-		facts.statistics = made
-		return r.nextRemoval(project.UID)
+		facts.counted, facts.statistics = true, made
+		return 0
 	}
 	images, err := r.removeUnwanted(ctx, project, target, facts)
 	if err != nil {
@@ -51,19 +53,16 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		}
 		return r.countLater(ctx, project, facts, retry, err)
 	}
+	facts.counted = true
 	// Unused images that can't be removed now stay until the next count, and hold up nothing.
-	images, facts.unusedErr = r.removeUnused(ctx, project, target, facts, images)
+	images, facts.unusedErr = r.removeUnused(ctx, project, target.Images, facts, images)
 	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
-	r.rememberCount(project.UID, facts.statistics, facts.moreUnused)
-	return r.nextRemoval(project.UID)
-}
-
-// nextRemoval returns when to continue with the removal of unused images, or zero if none are left.
-func (r *Reconciler) nextRemoval(uid types.UID) time.Duration {
-	if r.hasMoreUnused(uid) {
-		return r.Intervals.Statistics
+	facts.statistics.ObservedGeneration = project.Generation
+	r.rememberCount(project.UID, facts)
+	if facts.countAgainIn == 0 && project.Spec.ExpireUnusedAfterDays != nil {
+		return recountUnused
 	}
-	return 0
+	return facts.countAgainIn
 }
 
 // countLater logs that the images could not be counted, and returns when to try again.
@@ -93,19 +92,24 @@ func (r *Reconciler) forgetCount(uid types.UID) {
 	delete(r.counted, uid)
 }
 
-// rememberCount keeps the figures of a pass, and whether it left unused images for the next one.
-func (r *Reconciler) rememberCount(uid types.UID, made *v1alpha1.ImageStatistics, moreUnused bool) {
+// rememberCount keeps the figures of a pass, and when the images are counted again. Figures with a pull that ECR did not
+// record are not kept: the status that says so must be written with them.
+func (r *Reconciler) rememberCount(uid types.UID, facts *projectFacts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counted[uid] = made.DeepCopy()
-	delete(r.moreUnused, uid)
-	if moreUnused {
-		r.moreUnused[uid] = true
+	delete(r.again, uid)
+	delete(r.counted, uid)
+	if facts.unrecorded == "" {
+		r.counted[uid] = facts.statistics.DeepCopy()
+	}
+	if facts.countAgainIn > 0 {
+		r.again[uid] = facts.now.Add(facts.countAgainIn)
 	}
 }
 
-func (r *Reconciler) hasMoreUnused(uid types.UID) bool {
+// againAt returns when a project's images are counted again because unused ones may be left. Zero means no time.
+func (r *Reconciler) againAt(uid types.UID) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.moreUnused[uid]
+	return r.again[uid]
 }

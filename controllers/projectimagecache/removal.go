@@ -1,9 +1,11 @@
 package projectimagecache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -12,6 +14,9 @@ import (
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/internal/ecr"
 )
+
+// removalRetry is how soon the images are counted again if unused ones could not be removed, or not be told.
+const removalRetry = time.Hour
 
 // requestPage is how many requests one call to the API server reads.
 const requestPage = 500
@@ -25,63 +30,93 @@ func (r *Reconciler) removeUnwanted(
 		return nil, err
 	}
 	images := sortImages(project, listed, r.AWSClock.Now())
-	if err := removeImages(ctx, target, facts.desired.name, slices.Concat(images.invalidated, images.expired)); err != nil {
+	invalidated, err := removeImages(ctx, target.Images, facts.desired.name, images.invalidated)
+	facts.invalidated = len(invalidated)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(invalidated)))
+	if err != nil {
 		return nil, err
 	}
-	facts.invalidated = len(images.invalidated)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(images.expired)))
-	return images.stay, nil
+	expired, err := removeImages(ctx, target.Images, facts.desired.name, images.expired)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(expired)))
+	return images.stay, err
 }
 
-// removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others. The requests that
+// removeUnused removes images that nobody used for spec.expireUnusedAfterDays, and returns the others, also with an error. The requests that
 // keep an image are read from the API server: the manager's cache is behind, and keeps no hashes of finished requests. A
-// pull that begins between that read and the removal fails, and its environment builds.
+// pull that begins between that read and the removal fails, and its environment builds. The requests are read at each
+// count, also if nothing can be unused yet, because they show whether ECR records pulls.
 func (r *Reconciler) removeUnused(
-	ctx context.Context, project *v1alpha1.ProjectImageCache, target *awstarget.Target, facts *projectFacts, images []ecr.Image,
+	ctx context.Context, project *v1alpha1.ProjectImageCache, remover imageRemover, facts *projectFacts, images []ecr.Image,
 ) ([]ecr.Image, error) {
-	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabledAt(project, facts.disabled, facts.now), r.AWSClock.Now())
-	if before.IsZero() {
+	enabled := enabledAt(project, facts)
+	if enabled == nil {
 		return images, nil
 	}
-	if candidates, _ := planUnused(images, nil, before, maxUnused); len(candidates) == 0 {
+	before := unusedBefore(project.Spec.ExpireUnusedAfterDays, enabled, r.AWSClock.Now())
+	demand := newDemand(images, enabled.Time, before, facts.now)
+	if err := r.readRequests(ctx, project, demand.add); err != nil {
+		facts.countAgainIn = removalRetry
+		return images, err
+	}
+	facts.unrecorded = demand.unrecorded
+	if demand.recent {
+		facts.countAgainIn = removalRetry
+	}
+	if before.IsZero() || demand.recent || demand.unrecorded != "" {
 		return images, nil
 	}
-	requests, err := r.liveRequests(ctx, project)
-	if err != nil {
-		return images, err
+	unused, more := planUnused(images, demand.hashes, before, maxUnused)
+	removed, err := removeImages(ctx, remover, facts.desired.name, unused)
+	facts.unused = len(removed)
+	switch {
+	case err != nil:
+		facts.countAgainIn = removalRetry
+	case more:
+		facts.countAgainIn = r.Intervals.Statistics
 	}
-	unused, more := planUnused(images, requests, before, maxUnused)
-	if err := removeImages(ctx, target, facts.desired.name, unused); err != nil {
-		return images, err
-	}
-	facts.unused, facts.moreUnused = len(unused), more
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(unused)))
-	return without(images, unused), nil
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(removed)))
+	return without(images, removed), err
 }
 
-// removeImages removes images with their referrers.
-func removeImages(ctx context.Context, target *awstarget.Target, repository string, images []ecr.Image) error {
-	var digests []string
+// imageRemover removes images from a repository; *ecr.Images implements it.
+type imageRemover interface {
+	DeleteAll(ctx context.Context, repository string, digests []string) (gone []string, err error)
+}
+
+// removeImages removes images with their referrers, and returns those that are gone, also with an error. Referrers go
+// first, because those of an image that is gone are not listed again: an image stays if one of its referrers does.
+func removeImages(ctx context.Context, from imageRemover, repository string, images []ecr.Image) ([]ecr.Image, error) {
+	var referrers, digests []string
 	for _, image := range images {
-		digests = append(append(digests, image.Digest), image.Referrers...)
+		referrers = append(referrers, image.Referrers...)
 	}
-	return target.Images.Delete(ctx, repository, digests...)
+	gone, err := from.DeleteAll(ctx, repository, referrers)
+	for _, image := range images {
+		if !slices.ContainsFunc(image.Referrers, func(referrer string) bool { return !slices.Contains(gone, referrer) }) {
+			digests = append(digests, image.Digest)
+		}
+	}
+	gone, failed := from.DeleteAll(ctx, repository, digests)
+	removed := slices.DeleteFunc(slices.Clone(images), func(image ecr.Image) bool { return !slices.Contains(gone, image.Digest) })
+	return removed, cmp.Or(err, failed)
 }
 
-// liveRequests returns all requests of a project.
-func (r *Reconciler) liveRequests(ctx context.Context, project *v1alpha1.ProjectImageCache) ([]v1alpha1.DevcontainerImage, error) {
-	var requests []v1alpha1.DevcontainerImage
-	for next := ""; ; {
-		var page v1alpha1.DevcontainerImageList // a new one: decoding into a used one would keep fields of its items
+// readRequests calls a function for each of the project's requests.
+func (r *Reconciler) readRequests(ctx context.Context, project *v1alpha1.ProjectImageCache, each func(*v1alpha1.DevcontainerImage)) error {
+	next := ""
+	for {
+		// A list of its own for each page: decoding into a list that was used before writes into its items.
+		var page v1alpha1.DevcontainerImageList
 		err := r.Live.List(ctx, &page, client.InNamespace(project.Namespace), client.MatchingFields{"spec.projectRef.name": project.Name},
 			client.Limit(requestPage), client.Continue(next))
 		if err != nil {
-			return nil, fmt.Errorf("list the project's requests: %w", err)
+			return fmt.Errorf("list the project's requests: %w", err)
 		}
-		requests = append(requests, page.Items...)
+		for n := range page.Items {
+			each(&page.Items[n])
+		}
 		if next = page.Continue; next == "" {
-			return requests, nil
+			return nil
 		}
 	}
 }

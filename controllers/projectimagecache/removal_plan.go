@@ -19,6 +19,11 @@ const maxUnused = 100
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html (lastRecordedPullTime)
 const pullLag = 24 * time.Hour
 
+// longestGap is how long after a count the next one may come. After a longer gap the manager may have been down, and
+// environments without pull credentials; and requests of the time between may be gone, which are kept for a day. A
+// shorter outage is not noticed, so each image stays for that long in addition.
+const longestGap = 24 * time.Hour
+
 // hashPattern is the form of the tags under which the cache publishes.
 var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -49,19 +54,25 @@ func sortImages(project *v1alpha1.ProjectImageCache, images []ecr.Image, now tim
 	return s
 }
 
-// enabledAt returns since when environments of a project can pull, in whole seconds, or nil while they can't. A manager
-// that should have counted the images a day ago, and did not, was not running: nobody got pull credentials meanwhile.
-func enabledAt(project *v1alpha1.ProjectImageCache, disabled bool, now time.Time) *metav1.Time {
-	if disabled {
+// enabledAt returns since when the controller knows that environments of a project could pull, in whole seconds: since
+// expireUnusedAfterDays was set, the cache was switched on, a count that came too late after the one before, or one that
+// found a pull without a record in ECR. It is nil without expireUnusedAfterDays, and while the cache is off. A count that
+// fails changes nothing: the next one that succeeds comes late.
+func enabledAt(project *v1alpha1.ProjectImageCache, f *projectFacts) *metav1.Time {
+	if project.Spec.ExpireUnusedAfterDays == nil || f.disabled {
 		return nil
 	}
-	planned, counting := recountAt(project)
-	missed := counting && now.Sub(planned) > recount
-	if known := project.Status.EnabledAt; known != nil && !missed {
+	known := project.Status.EnabledAt
+	if known != nil && (!f.counted || inTime(project.Status.Images, f.now) && f.unrecorded == "") {
 		return known
 	}
-	since := metav1.NewTime(now.Truncate(time.Second))
+	since := metav1.NewTime(f.now.Truncate(time.Second))
 	return &since
+}
+
+// inTime reports whether a count at a time follows the last one closely enough.
+func inTime(last *v1alpha1.ImageStatistics, now time.Time) bool {
+	return last != nil && last.ReadAt != nil && now.Sub(last.ReadAt.Time) <= longestGap
 }
 
 // unusedBefore returns the time before which an image was used last if expireUnusedAfterDays makes it expire, or zero if
@@ -70,7 +81,7 @@ func unusedBefore(days *int32, enabled *metav1.Time, now time.Time) time.Time {
 	if days == nil || enabled == nil {
 		return time.Time{}
 	}
-	before := now.Add(-time.Duration(*days)*24*time.Hour - pullLag)
+	before := now.Add(-time.Duration(*days)*24*time.Hour - pullLag - longestGap)
 	if !enabled.Time.Before(before) {
 		return time.Time{}
 	}
@@ -78,12 +89,11 @@ func unusedBefore(days *int32, enabled *metav1.Time, now time.Time) time.Time {
 }
 
 // planUnused returns the images that nobody used since a time, the longest unused first and not more than most, and
-// whether there are more. Publishing and pulling an image is use, and so is a request that names its hash: one that is
-// not finished, or that finished since. Images that the cache can't have published stay.
-func planUnused(images []ecr.Image, requests []v1alpha1.DevcontainerImage, before time.Time, most int) (remove []ecr.Image, more bool) {
-	wanted := wantedHashes(requests, before)
+// whether there are more. Publishing and pulling an image is use, and so is a request for its hash: one that is not
+// finished, or that finished since. asked are the hashes of such requests. Images that the cache can't have published stay.
+func planUnused(images []ecr.Image, asked map[string]bool, before time.Time, most int) (remove []ecr.Image, more bool) {
 	for _, image := range images {
-		others := func(tag string) bool { return !hashPattern.MatchString(tag) || wanted[tag] }
+		others := func(tag string) bool { return !hashPattern.MatchString(tag) || asked[tag] }
 		if len(image.Tags) > 0 && usedAt(image).Before(before) && !slices.ContainsFunc(image.Tags, others) {
 			remove = append(remove, image)
 		}
@@ -100,23 +110,6 @@ func usedAt(image ecr.Image) time.Time {
 		return image.LastPulledAt
 	}
 	return image.PushedAt
-}
-
-// wantedHashes returns the hashes of the images that requests look up, got, or take layers from, except of requests that
-// finished before a time.
-func wantedHashes(requests []v1alpha1.DevcontainerImage, before time.Time) map[string]bool {
-	wanted := map[string]bool{}
-	for n := range requests {
-		request := &requests[n]
-		if finished := request.Status.FinishedAt; finished != nil && finished.Time.Before(before) {
-			continue
-		}
-		wanted[request.Spec.ConfigHash], wanted[request.Status.ConfigHash] = true, true
-		if source := request.Status.LayersFrom; source != nil {
-			wanted[source.ConfigHash] = true
-		}
-	}
-	return wanted
 }
 
 // without returns the images that are not among others.

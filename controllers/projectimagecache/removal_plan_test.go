@@ -3,6 +3,7 @@ package projectimagecache
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,11 @@ func TestPlanUnused(t *testing.T) {
 		}), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			remove, more := planUnused(test.images, test.requests, before, 3)
+			demand := newDemand(test.images, daysAgo(99), before, fixture.Noon)
+			for n := range test.requests {
+				demand.add(&test.requests[n])
+			}
+			remove, more := planUnused(test.images, demand.hashes, before, 3)
 			var got []string
 			for _, image := range remove {
 				got = append(got, image.Digest)
@@ -98,8 +103,8 @@ func TestUnusedImagesNeedTimeInWhichTheyCouldBePulled(t *testing.T) {
 	}{
 		"no limit":              {nil, stampOf(daysAgo(99)), time.Time{}},
 		"the cache is off":      {ptr.To(int32(7)), nil, time.Time{}},
-		"on for a week":         {ptr.To(int32(7)), stampOf(daysAgo(7)), time.Time{}},
-		"on for more than that": {ptr.To(int32(7)), stampOf(daysAgo(8.1)), daysAgo(8)},
+		"on for a week":         {ptr.To(int32(7)), stampOf(daysAgo(9)), time.Time{}},
+		"on for more than that": {ptr.To(int32(7)), stampOf(daysAgo(9.1)), daysAgo(9)},
 	} {
 		if got := unusedBefore(test.days, test.enabled, fixture.Noon); !got.Equal(test.want) {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -108,24 +113,92 @@ func TestUnusedImagesNeedTimeInWhichTheyCouldBePulled(t *testing.T) {
 }
 
 func TestEnabledAt(t *testing.T) {
+	week := ptr.To(int32(7))
 	for name, test := range map[string]struct {
+		days     *int32
 		disabled bool
 		known    *metav1.Time
-		counted  float64 // days ago
+		readAt   *metav1.Time // of the last count
+		counted  bool         // again, now
+		lost     string       // an image that was pulled without a record
 		want     *metav1.Time
 	}{
-		"first seen":                           {false, nil, 0.5, stampOf(fixture.Noon)},
-		"on since yesterday":                   {false, stampOf(daysAgo(1)), 0.5, stampOf(daysAgo(1))},
-		"off":                                  {true, stampOf(daysAgo(1)), 0.5, nil},
-		"the manager did not run for two days": {false, stampOf(daysAgo(9)), 2.1, stampOf(fixture.Noon)},
-		"the manager did not run for a day":    {false, stampOf(daysAgo(9)), 1.9, stampOf(daysAgo(9))},
+		"the limit was just set":            {week, false, nil, stampOf(daysAgo(20)), false, "", stampOf(fixture.Noon)},
+		"no limit":                          {nil, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", nil},
+		"counted a day ago":                 {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", stampOf(daysAgo(9))},
+		"counted 23 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(23. / 24)), true, "", stampOf(daysAgo(9))},
+		"counted 25 hours ago":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(25. / 24)), true, "", stampOf(fixture.Noon)},
+		"counts fail for days":              {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(3)), false, "", stampOf(daysAgo(9))},
+		"the figures did not hold any more": {week, false, stampOf(daysAgo(9)), nil, true, "", stampOf(fixture.Noon)},
+		"a pull without a record":           {week, false, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "sha256:1", stampOf(fixture.Noon)},
+		"the cache is off":                  {week, true, stampOf(daysAgo(9)), stampOf(daysAgo(1)), true, "", nil},
+		"on again, and not counted yet":     {week, false, nil, stampOf(daysAgo(1)), false, "", stampOf(fixture.Noon)},
 	} {
 		project := testProject(func(p *v1alpha1.ProjectImageCache) {
-			p.Spec.ExpireUnusedAfterDays, p.Status.EnabledAt = ptr.To(int32(1)), test.known
-			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: stampOf(daysAgo(test.counted)), OldestExpiresAt: stampOf(daysAgo(-10))}
+			p.Spec.ExpireUnusedAfterDays, p.Status.EnabledAt = test.days, test.known
+			p.Spec.RetentionDays, p.Generation = ptr.To(int32(99)), 5 // an edit alone changes nothing
+			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: test.readAt, OldestExpiresAt: stampOf(daysAgo(-10))}
 		})
-		if diff := cmp.Diff(test.want, enabledAt(project, test.disabled, fixture.Noon)); diff != "" {
+		got := enabledAt(project, &projectFacts{now: fixture.Noon, disabled: test.disabled, counted: test.counted, unrecorded: test.lost})
+		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// life simulates a project with one image, hour by hour, and returns the day of the image's removal, or zero if it stays
+// for the 40 days of the simulation. pulls and outages are in days; ECR records a pull with a delay of hours.
+func life(limit int32, pulls []float64, outages [][2]float64, delay time.Duration) float64 {
+	begin := fixture.Noon
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Spec.ExpireUnusedAfterDays, p.Spec.RetentionDays = &limit, ptr.To(int32(90))
+		p.Status.EnabledAt = stampOf(begin.Add(-90 * day))
+		p.Status.Images = statistics([]ecr.Image{{PushedAt: begin}}, 90, 0.10, begin)
+	})
+	for hour := range 40 * 24 {
+		at := float64(hour) / 24
+		if slices.ContainsFunc(outages, func(outage [2]float64) bool { return at >= outage[0] && at < outage[1] }) {
+			continue
+		}
+		now := begin.Add(time.Duration(hour) * time.Hour)
+		if wait, wanted := countDue(project, nil, time.Time{}, now, time.Minute); !wanted || wait > 0 {
+			continue
+		}
+		image := ecr.Image{Digest: "d", Tags: []string{hashNamed("e")}, PushedAt: begin}
+		for _, pull := range pulls {
+			if pulled := begin.Add(time.Duration(pull * float64(day))); !now.Before(pulled.Add(delay)) {
+				image.LastPulledAt = pulled
+			}
+		}
+		facts := &projectFacts{now: now, plan: &repositoryPlan{}, counted: true, statistics: statistics([]ecr.Image{image}, 90, 0.10, now)}
+		before := unusedBefore(&limit, enabledAt(project, facts), now)
+		if unused, _ := planUnused([]ecr.Image{image}, nil, before, 1); !before.IsZero() && len(unused) > 0 {
+			return at
+		}
+		project.Status = projectStatus(project, facts)
+	}
+	return 0
+}
+
+// An image that environments use at least as often as the limit asks stays, whatever the manager's outages are: while it
+// is down, nobody can pull.
+func TestOutagesDoNotRemoveImagesInUse(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit   int32
+		pulls   []float64
+		outages [][2]float64
+		from    float64 // not earlier than this is the image removed
+	}{
+		"an outage before the first image can be unused": {7, []float64{0.3}, [][2]float64{{1, 8.9}}, 8.9 + 7},
+		"an outage of two days with a limit of one day":  {1, []float64{2, 4, 6, 8, 9.9}, [][2]float64{{10, 12}}, 12 + 1},
+		"an outage of a day that no count shows":         {1, []float64{1, 2, 3, 4, 6, 7}, [][2]float64{{4.6, 5.4}}, 7 + 1},
+		"one outage after the other":                     {3, []float64{0.5}, [][2]float64{{1, 4}, {5, 8}, {9, 12}}, 12 + 3},
+	} {
+		for _, delay := range []time.Duration{0, 23 * time.Hour} {
+			removed := life(test.limit, test.pulls, test.outages, delay)
+			if removed < test.from || removed > test.from+4 {
+				t.Errorf("%s: removed on day %.1f, want it from day %.1f on (ECR records after %s)", name, removed, test.from, delay)
+			}
 		}
 	}
 }
@@ -136,9 +209,11 @@ func TestRemovalOfUnusedImagesIsAnnounced(t *testing.T) {
 	project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7)) })
 	before := project.Status.DeepCopy()
 	r.announce(project, before, &projectFacts{unused: 3})
+	r.announce(project, before, &projectFacts{unrecorded: "sha256:1"})
 	r.announce(project, before, &projectFacts{unusedErr: fmt.Errorf("delete images: %w", errors.New("no"))})
 	for _, want := range []string{
 		"Normal UnusedImagesRemoved removed 3 images that nobody pulled for 7 days",
+		"Warning PullsNotRecorded an environment pulled sha256:1, and ECR has no record of it: no image counts as unused for 7 days from now; ",
 		"Warning UnusedImagesNotRemoved can't remove the images that nobody pulled for 7 days: ",
 	} {
 		if got := <-recorder.Events; !strings.HasPrefix(got, want) {

@@ -1,6 +1,7 @@
 package projectimagecache
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,17 +18,21 @@ import (
 // on pulls.
 const recount = 24 * time.Hour
 
+// recountUnused is the same for a project with expireUnusedAfterDays. It leaves four hours to the longest gap between two
+// counts, for a manager that restarts or has to wait for AWS.
+const recountUnused = 20 * time.Hour
+
 // countDue reports whether a project's images must be counted, and in what time. published are the retained requests
-// that published. moreUnused means that the last count left unused images.
+// that published. againAt is when to count because the last count may have left unused images; zero means no time.
 func countDue(
-	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, moreUnused bool, now time.Time, interval time.Duration,
+	project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, againAt, now time.Time, interval time.Duration,
 ) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
 	if known != nil && known.ReadAt != nil {
 		readAt = known.ReadAt.Time
 	}
-	wanted = moreUnused || publishedSince(published, readAt)
+	wanted = publishedSince(published, readAt)
 	switch {
 	case mayHoldInvalidated(project), editedWithImages(project):
 		// A person waits for their removal, or for figures that fit the edited spec.
@@ -38,32 +43,39 @@ func countDue(
 		return max(readAt.Add(interval).Sub(now), 0), true
 	}
 	at, again := recountAt(project)
+	if !againAt.IsZero() {
+		at, again = earlier(at, againAt), true
+	}
 	return max(at.Sub(now), 0), again
 }
 
 // recountAt returns when figures are read again although nothing is published: once a day from the time on when the
-// oldest image can be due or unused, until ECR has removed it. A project without images is not counted.
+// oldest image can be due, until ECR has removed it, and with expireUnusedAfterDays always and more often, because the
+// counts also show that the manager was running. A project without images is not counted.
 func recountAt(project *v1alpha1.ProjectImageCache) (at time.Time, again bool) {
 	known := project.Status.Images
 	if known == nil || known.ReadAt == nil || known.OldestExpiresAt == nil {
 		return time.Time{}, false
 	}
-	from := known.OldestExpiresAt.Add(-publication.DueWithin)
-	if days := project.Spec.ExpireUnusedAfterDays; days != nil {
-		pushed := known.OldestExpiresAt.Add(-project.Spec.Retention())
-		from = earlier(from, pushed.Add(time.Duration(*days)*24*time.Hour+pullLag))
+	if project.Spec.ExpireUnusedAfterDays != nil {
+		return known.ReadAt.Add(recountUnused), true
 	}
-	if at = known.ReadAt.Add(recount); from.After(at) {
+	at = known.ReadAt.Add(recount)
+	if from := known.OldestExpiresAt.Add(-publication.DueWindow(project.Spec.Retention())); from.After(at) {
 		at = from
 	}
 	return at, true
 }
 
-// editedWithImages reports whether the spec of a project that has images changed since the last pass. When its images
-// expire may have changed with it.
+// editedWithImages reports whether the spec of a project that has images changed since they were counted. When its images
+// expire may have changed with it. A count that fails is repeated, so it is not the last pass that matters. Figures of an
+// earlier version have no generation.
 func editedWithImages(project *v1alpha1.ProjectImageCache) bool {
 	known := project.Status.Images
-	return known != nil && known.OldestExpiresAt != nil && project.Status.ObservedGeneration != project.Generation
+	if known == nil || known.OldestExpiresAt == nil {
+		return false
+	}
+	return cmp.Or(known.ObservedGeneration, project.Status.ObservedGeneration) != project.Generation
 }
 
 // mayHoldInvalidated reports whether a project may have images that were published before invalidatePushedBefore: it
@@ -100,7 +112,7 @@ func statistics(images []ecr.Image, retentionDays int32, pricePerGBMonth float64
 	for _, image := range images {
 		bytes += image.SizeBytes
 		oldest = earlier(oldest, image.PushedAt)
-		if !image.Archived && publication.IsDue(image.LastPulledAt, image.PushedAt.Add(retention), now) {
+		if !image.Archived && publication.IsDue(image.LastPulledAt, image.PushedAt.Add(retention), now, retention) {
 			due++
 			dueOldest = earlier(dueOldest, image.PushedAt)
 		}
@@ -135,15 +147,20 @@ func expiry(pushed time.Time, retention time.Duration) *metav1.Time {
 }
 
 // imagesDue returns the condition ImagesDue for a project's figures. The status is empty if the due images were not
-// counted.
-func imagesDue(images *v1alpha1.ImageStatistics) (status metav1.ConditionStatus, reason, message string) {
+// counted. The figures are unknown if they are of images that have expired since, and for a project that is refused,
+// whose images are not counted.
+func imagesDue(images *v1alpha1.ImageStatistics, refused bool, now time.Time) (status metav1.ConditionStatus, reason, message string) {
 	switch {
 	case images == nil || images.DueCount == nil:
 		return "", "", ""
+	case refused:
+		return metav1.ConditionUnknown, v1alpha1.ReasonNotCounted, "the images are not counted before the project is ready"
 	case *images.DueCount == 0 || images.DueExpiresAt == nil:
-		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires within 7 days"
+		return metav1.ConditionFalse, v1alpha1.ReasonNoneDue, "no image that environments use expires soon"
+	case !images.DueExpiresAt.After(now):
+		return metav1.ConditionUnknown, v1alpha1.ReasonNotCounted, "the images could not be counted since the first due image expired"
 	}
 	return metav1.ConditionTrue, v1alpha1.ReasonUsedImagesExpire, fmt.Sprintf(
-		"%d of the images that environments use expire within 7 days, the first on %s; imagecache prebuild --due replaces them",
+		"%d of the images that environments use expire soon, the first on %s; imagecache prebuild --due replaces them",
 		*images.DueCount, images.DueExpiresAt.UTC().Format(time.DateOnly))
 }

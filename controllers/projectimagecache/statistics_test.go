@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/test/fixture"
 )
@@ -41,7 +42,7 @@ func TestCountDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Status.Images = test.known })
-			wait, wanted := countDue(project, test.requests, false, fixture.Noon, time.Minute)
+			wait, wanted := countDue(project, test.requests, time.Time{}, fixture.Noon, time.Minute)
 			if wait != test.wait || wanted != test.wanted {
 				t.Errorf("countDue = %s, %v; want %s, %v", wait, wanted, test.wait, test.wanted)
 			}
@@ -55,8 +56,24 @@ func TestAnEditedSpecIsCountedAtOnce(t *testing.T) {
 		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: &readAt, OldestExpiresAt: &expires}
 		p.Generation, p.Status.ObservedGeneration = 2, 1
 	})
-	if wait, wanted := countDue(project, nil, false, fixture.Noon, time.Minute); wait != 0 || !wanted {
+	if wait, wanted := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait != 0 || !wanted {
 		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
+	}
+}
+
+// A pass that fails to count writes the generation that it saw. The next pass counts all the same.
+func TestACountThatFailsAfterAnEditIsRepeated(t *testing.T) {
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: stampOf(daysAgo(0.1)), OldestExpiresAt: stampOf(daysAgo(-20)), ObservedGeneration: 1}
+		p.Generation, p.Status.ObservedGeneration = 2, 1
+	})
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}})
+	if wait, wanted := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait != 0 || !wanted {
+		t.Errorf("countDue = %s, %v; want at once", wait, wanted)
+	}
+	project.Status.Images.ObservedGeneration = 2
+	if wait, _ := countDue(project, nil, time.Time{}, fixture.Noon, time.Minute); wait == 0 {
+		t.Error("figures that fit the spec are counted again at once")
 	}
 }
 
@@ -67,19 +84,19 @@ func TestCountsOfUnusedImages(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		pushed, readAt time.Duration // ago
-		more           bool
+		again          time.Time
 		wait           time.Duration
 	}{
-		"the oldest can't be unused yet":    {day, time.Minute, false, 7 * day},
-		"the oldest can be unused":          {9 * day, 25 * time.Hour, false, 0},
-		"the oldest can be unused, counted": {9 * day, time.Hour, false, 23 * time.Hour},
-		"some were left":                    {9 * day, 20 * time.Second, true, 40 * time.Second},
+		"the oldest can't be unused yet":    {day, time.Hour, time.Time{}, 19 * time.Hour},
+		"the oldest can be unused":          {9 * day, 25 * time.Hour, time.Time{}, 0},
+		"the oldest can be unused, counted": {9 * day, time.Hour, time.Time{}, 19 * time.Hour},
+		"some were left":                    {9 * day, 20 * time.Second, fixture.Noon.Add(40 * time.Second), 40 * time.Second},
 	} {
 		project := testProject(func(p *v1alpha1.ProjectImageCache) {
 			p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7))
 			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: at(test.readAt), OldestExpiresAt: at(test.pushed - 30*day)}
 		})
-		if wait, wanted := countDue(project, nil, test.more, fixture.Noon, time.Minute); wait != test.wait || !wanted {
+		if wait, wanted := countDue(project, nil, test.again, fixture.Noon, time.Minute); wait != test.wait || !wanted {
 			t.Errorf("%s: countDue = %s, %v; want %s", name, wait, wanted, test.wait)
 		}
 	}
@@ -98,6 +115,8 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 	if *figures.DueCount != 2 || !figures.DueExpiresAt.Time.Equal(day(4)) || !figures.OldestExpiresAt.Time.Equal(day(1)) {
 		t.Errorf("%d due, the first at %s, the oldest expires at %s", *figures.DueCount, figures.DueExpiresAt, figures.OldestExpiresAt)
 	}
+	old := statistics([]ecr.Image{{PushedAt: day(-25), LastPulledAt: day(-1)}}, 30, 0.10, fixture.Noon)
+	old.DueExpiresAt = &metav1.Time{Time: day(0)}
 	counted := func(images *v1alpha1.ImageStatistics) *projectFacts {
 		return &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}, statistics: images, uncounted: images == nil}
 	}
@@ -108,9 +127,11 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 		want   *metav1.Condition
 	}{
 		{"two are due", figures, &metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonUsedImagesExpire,
-			Message: "2 of the images that environments use expire within 7 days, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
+			Message: "2 of the images that environments use expire soon, the first on 2026-03-18; imagecache prebuild --due replaces them"}},
 		{"none is due", statistics(nil, 30, 0.10, fixture.Noon), &metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoneDue,
-			Message: "no image that environments use expires within 7 days"}},
+			Message: "no image that environments use expires soon"}},
+		{"the due image has expired since", old, &metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotCounted,
+			Message: "the images could not be counted since the first due image expired"}},
 		{"the figures do not hold any more", nil, nil},
 	} {
 		project.Status = projectStatus(project, counted(test.images))
@@ -124,5 +145,19 @@ func TestDueImagesAreCountedAndReported(t *testing.T) {
 		if !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady) {
 			t.Errorf("%s: the project is not ready", test.name)
 		}
+	}
+}
+
+func TestDueImagesOfARefusedProjectAreUnknown(t *testing.T) {
+	project := testProject()
+	figures := statistics([]ecr.Image{{PushedAt: daysAgo(25), LastPulledAt: daysAgo(1)}}, 30, 0.10, fixture.Noon)
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, plan: &repositoryPlan{}, counted: true, statistics: figures})
+	if !meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionImagesDue) {
+		t.Fatal("the image is not due; the test shows nothing")
+	}
+	project.Status = projectStatus(project, &projectFacts{now: fixture.Noon, refused: outcome.Waitingf(v1alpha1.ReasonWaitingForRunner, 0, "no runner")})
+	got := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionImagesDue)
+	if got == nil || got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonNotCounted {
+		t.Errorf("ImagesDue is %+v, want it unknown", got)
 	}
 }

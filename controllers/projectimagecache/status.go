@@ -36,17 +36,20 @@ type projectFacts struct {
 
 	repositoryErr, lifecycleErr, policyErr, tagsErr error
 
-	// statistics is nil if the images were not counted in this pass.
+	// counted means that the images were counted in this pass. statistics is nil otherwise.
+	counted    bool
 	statistics *v1alpha1.ImageStatistics
 	// uncounted means that the figures of the status are no longer true.
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
-	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. moreUnused means that
-	// there are more, and unusedErr is why they could not be removed.
+	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. unusedErr is why unused
+	// images could not be removed, and unrecorded is the digest of an image that was pulled without a record in ECR.
 	unused     int
-	moreUnused bool
 	unusedErr  error
+	unrecorded string
+	// countAgainIn is how soon the images are counted again because unused ones may be left. Zero means that none are.
+	countAgainIn time.Duration
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.
@@ -70,13 +73,13 @@ func projectStatus(project *v1alpha1.ProjectImageCache, f *projectFacts) v1alpha
 		status.AppliedHash = f.desired.hash()
 	}
 	if f.refused == nil {
-		status.EnabledAt = enabledAt(project, f.disabled, f.now)
+		status.EnabledAt = enabledAt(project, f)
 	}
 	if f.statistics != nil || f.uncounted {
 		status.Images = f.statistics
 	}
 	conditions := projectConditions(project, f)
-	if is, reason, message := imagesDue(status.Images); is != "" {
+	if is, reason, message := imagesDue(status.Images, f.refused != nil, f.now); is != "" {
 		conditions.Is(v1alpha1.ConditionImagesDue, is, reason, message)
 	}
 	status.Conditions = conditions.ApplyTo(project.Status.Conditions)

@@ -57,5 +57,5 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.sweeps, uid)
 	delete(r.counted, uid)
 	delete(r.drifted, uid)
-	delete(r.moreUnused, uid)
+	delete(r.again, uid)
 }

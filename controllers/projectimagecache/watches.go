@@ -28,7 +28,7 @@ const projectWorkers = 32
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.writes = ownwrites.New(r.Clock)
 	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]drift.Finding{}
-	r.moreUnused = map[types.UID]bool{}
+	r.again = map[types.UID]time.Time{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("projectimagecache").

@@ -72,18 +72,21 @@ func TestImagesFromTheRepository(t *testing.T) {
 }
 
 func TestAnImageThatIsUsedAndSoonExpiresIsDue(t *testing.T) {
+	const month = 30 * 24 * time.Hour
 	for name, test := range map[string]struct {
 		pulled  *time.Time
 		expires time.Duration
+		kept    time.Duration
 		want    bool
 	}{
-		"used, in 6 days":   {ptr.To(noon), 6 * 24 * time.Hour, true},
-		"used, in 8 days":   {ptr.To(noon), 8 * 24 * time.Hour, false},
-		"used, expired":     {ptr.To(noon), -time.Hour, false},
-		"used 15 days ago":  {ptr.To(noon.Add(-15 * 24 * time.Hour)), 6 * 24 * time.Hour, false},
-		"unused, in 6 days": {nil, 6 * 24 * time.Hour, false},
+		"used, in 6 days":   {ptr.To(noon), 6 * 24 * time.Hour, month, true},
+		"used, in 8 days":   {ptr.To(noon), 8 * 24 * time.Hour, month, false},
+		"used, expired":     {ptr.To(noon), -time.Hour, month, false},
+		"used 15 days ago":  {ptr.To(noon.Add(-15 * 24 * time.Hour)), 6 * 24 * time.Hour, month, false},
+		"kept for a week":   {ptr.To(noon), 6 * 24 * time.Hour, 7 * 24 * time.Hour, false},
+		"unused, in 6 days": {nil, 6 * 24 * time.Hour, month, false},
 	} {
-		image := Image{LastPulledAt: test.pulled, ExpiresAt: ptr.To(noon.Add(test.expires))}
+		image := Image{LastPulledAt: test.pulled, PushedAt: ptr.To(noon.Add(test.expires - test.kept)), ExpiresAt: ptr.To(noon.Add(test.expires))}
 		if got := image.IsDue(noon); got != test.want {
 			t.Errorf("%s: due is %t, want %t", name, got, test.want)
 		}

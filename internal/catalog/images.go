@@ -39,7 +39,11 @@ type Image struct {
 
 // IsDue reports whether an image is used and soon expires: a prebuild with --due replaces it.
 func (i *Image) IsDue(now time.Time) bool {
-	return publication.IsDue(timeOf(i.LastPulledAt), timeOf(i.ExpiresAt), now)
+	var retention time.Duration
+	if i.PushedAt != nil && i.ExpiresAt != nil {
+		retention = i.ExpiresAt.Sub(*i.PushedAt)
+	}
+	return publication.IsDue(timeOf(i.LastPulledAt), timeOf(i.ExpiresAt), now, retention)
 }
 
 // Stored is an image as the repository returns it.

@@ -1,6 +1,7 @@
 package ecr
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -153,24 +154,42 @@ func (i *Images) MissingBlobs(ctx context.Context, repository string, digests []
 
 // Delete removes images with all their tags, a hundred per call. It succeeds for images that do not exist.
 func (i *Images) Delete(ctx context.Context, repository string, digests ...string) error {
+	_, err := i.DeleteAll(ctx, repository, digests)
+	return err
+}
+
+// DeleteAll removes images with all their tags, a hundred per call, and returns the digests of those that do not exist
+// any more, also with an error. If ECR does not remove an image, the others are removed all the same; the error is of
+// the first such image. A call that fails ends the removal.
+func (i *Images) DeleteAll(ctx context.Context, repository string, digests []string) (gone []string, err error) {
 	for page := range slices.Chunk(digests, maxImageIDs) {
 		ids := make([]types.ImageIdentifier, len(page))
 		for n := range page {
 			ids[n].ImageDigest = &page[n]
 			i.facts.forget(repository, page[n])
 		}
-		out, err := i.api.BatchDeleteImage(ctx, &awsecr.BatchDeleteImageInput{RepositoryName: &repository, ImageIds: ids})
-		if err != nil {
-			return fmt.Errorf("delete images: %w", err)
+		out, failed := i.api.BatchDeleteImage(ctx, &awsecr.BatchDeleteImageInput{RepositoryName: &repository, ImageIds: ids})
+		if failed != nil {
+			return gone, cmp.Or(err, fmt.Errorf("delete images: %w", failed))
 		}
 		i.recent.forget(repository, page)
+		stays := map[string]bool{}
 		for _, failure := range out.Failures {
-			if failure.FailureCode != types.ImageFailureCodeImageNotFound {
-				return fmt.Errorf("delete images: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason))
+			if failure.FailureCode == types.ImageFailureCodeImageNotFound {
+				continue
+			}
+			if failure.ImageId != nil {
+				stays[awssdk.ToString(failure.ImageId.ImageDigest)] = true
+			}
+			err = cmp.Or(err, fmt.Errorf("delete images: %s: %s", failure.FailureCode, awssdk.ToString(failure.FailureReason)))
+		}
+		for _, digest := range page {
+			if !stays[digest] {
+				gone = append(gone, digest)
 			}
 		}
 	}
-	return nil
+	return gone, err
 }
 
 // List returns all images of the repository, without manifests and configurations, 1,000 per call. What names another

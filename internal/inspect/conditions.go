@@ -35,6 +35,7 @@ var conditionAdvice = map[string]string{
 	v1alpha1.ReasonAWSError:             "look up the code in the message; the controller retries",
 	v1alpha1.ReasonDeleting:             "wait until it is deleted, then create it again",
 	v1alpha1.ReasonProjectsRemain:       "delete the runner's projects first",
+	v1alpha1.ReasonNotCounted:           "look at the project's condition Ready first; the manager's log tells why it can't count",
 	v1alpha1.ReasonUsedImagesExpire:     "run imagecache prebuild --due, best each night",
 }
 

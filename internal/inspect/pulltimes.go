@@ -9,8 +9,9 @@ import (
 	"imagecache.dev/internal/ecr"
 )
 
-// pullTimes checks that ECR does not record what the controller reads: otherwise images seem to be used that no
-// environment pulls. The cache works without the exclusion, so its absence is a warning.
+// pullTimes checks that ECR records what environments pull, because images in use expire otherwise. It also checks that
+// ECR does not record what the controller reads: otherwise images seem to be used that no environment pulls. The cache
+// works without the controller's exclusion, so its absence is a warning.
 func (f *findings) pullTimes(ctx context.Context, clients *aws.Clients, cache *v1alpha1.RunnerImageCache) {
 	if cache.Status.ControllerARN == "" {
 		return // the condition AccountReady tells why
@@ -24,19 +25,28 @@ func (f *findings) pullTimes(ctx context.Context, clients *aws.Clients, cache *v
 		f.add("pull times", ResultWarning, aws.Message(err), "check network and region, and run the check again")
 		return
 	}
-	f.pullTimesOf(cache.Status.ControllerARN, excluded)
+	f.pullTimesOf(cache.Status.ControllerARN, cache.Status.PullRoleARN, excluded)
 }
 
-// pullTimesOf adds the finding for the ARN of the controller's role and the principals whose pulls are not recorded.
-func (f *findings) pullTimesOf(controllerARN string, excluded []string) {
-	if slices.Contains(excluded, controllerARN) {
+// pullTimesOf adds the finding for the ARNs of the controller's role and of the pull role, and the principals whose
+// pulls are not recorded.
+func (f *findings) pullTimesOf(controllerARN, pullRoleARN string, excluded []string) {
+	switch {
+	case slices.Contains(excluded, pullRoleARN):
+		f.add(
+			"pull times", ResultFailed,
+			"ECR does not record what environments pull, so images in use seem to be unused",
+			"run aws ecr deregister-pull-time-update-exclusion --principal-arn "+pullRoleARN+
+				" (docs/operating.md, Pull times)",
+		)
+	case slices.Contains(excluded, controllerARN):
 		f.ok("pull times", "ECR does not record what the controller reads")
-		return
+	default:
+		f.add(
+			"pull times", ResultWarning,
+			"ECR records what the controller reads as pulls, so images seem to be used that no environment pulls",
+			"run aws ecr register-pull-time-update-exclusion --principal-arn "+controllerARN+
+				" once for each account and region (docs/operating.md, Pull times)",
+		)
 	}
-	f.add(
-		"pull times", ResultWarning,
-		"ECR records what the controller reads as pulls, so images seem to be used that no environment pulls",
-		"run aws ecr register-pull-time-update-exclusion --principal-arn "+controllerARN+
-			" once for each account and region (docs/operating.md, Pull times)",
-	)
 }

@@ -9,13 +9,15 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/publication"
 )
 
 // PrebuildTitle is the title of a prebuild's log.
 const PrebuildTitle = "Prebuilding dev container"
 
 // Prebuild makes the project's cache have the image of a configuration: it builds and publishes the image, unless the
-// cache has one that does not expire within due. Nothing is pulled, and no lifecycle command runs.
+// cache has one that does not expire within due, or the last quarter of its retention if that is less. Nothing is
+// pulled, and no lifecycle command runs.
 //
 // The outcome is Present, Published, or Bypassed for a Docker Compose configuration. Any other end is an error, in one
 // sentence: the cache does not have the image. Request.Trigger is ignored.
@@ -31,8 +33,10 @@ func (r *Runner) Prebuild(ctx context.Context, request Request, due time.Duratio
 	return r.carryOut(ctx, request, (*preparation).runPrebuild)
 }
 
-// endsWithin reports whether a cached image expires within a time. Zero means that its end does not matter.
+// endsWithin reports whether a cached image expires within a time, and is not new. Zero means that its end does not
+// matter.
 func endsWithin(result *Result, due time.Duration, now time.Time) bool {
+	due = min(due, publication.DueWindow(result.Retention))
 	return due > 0 && result.Outcome == OutcomePresent && result.ExpiresAt != nil && result.ExpiresAt.Before(now.Add(due))
 }
 
@@ -105,5 +109,8 @@ func (r *Result) showCached(image *v1alpha1.CachedImage) {
 	if image.ExpiresAt != nil {
 		at := image.ExpiresAt.Time
 		r.ExpiresAt = &at
+		if image.PushedAt != nil {
+			r.Retention = at.Sub(image.PushedAt.Time)
+		}
 	}
 }

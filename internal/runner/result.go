@@ -39,6 +39,8 @@ type Result struct {
 	SignedBy string `json:"signedBy,omitempty"`
 	// ExpiresAt is when the image in the cache expires. Only prebuilds show it.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Retention is how long the cache keeps the image; zero if that is not known. Only prebuilds know it.
+	Retention time.Duration `json:"-"`
 	// Reason tells why the request was not a hit, or why the image was not published.
 	Reason string `json:"reason,omitempty"`
 

@@ -32,7 +32,16 @@ func newAgingWorld(t *testing.T) *agingWorld {
 	return w
 }
 
-// later starts the manager again after a time. Its session would not have lasted that long.
+// days lets days pass in which the manager runs: it counts a project's images every 20 hours.
+func (w *agingWorld) days(project *v1alpha1.ProjectImageCache, days int) {
+	w.t.Helper()
+	for range days * 24 / 20 {
+		w.later(20*time.Hour + time.Minute)
+		w.counted(project)
+	}
+}
+
+// later starts the manager again after a time in which it did not run. Its session would not have lasted that long.
 func (w *agingWorld) later(passed time.Duration) {
 	w.t.Helper()
 	w.stop()

@@ -1,6 +1,7 @@
 package envtest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestImagesThatNobodyPullsAreRemoved(t *testing.T) {
 	for _, configuration := range []string{"pulled", "asked", "unused"} {
 		w.cached(configuration)
 	}
-	w.later(6 * 24 * time.Hour)
+	w.days(project, 6)
 	reader := w.ask("shop", "reader", hashOf("pulled"))
 	reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
 	reader.pull()
@@ -25,7 +26,9 @@ func TestImagesThatNobodyPullsAreRemoved(t *testing.T) {
 	open := w.ask("shop", "open", hashOf("asked"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	open.role(v1alpha1.RoleBuilder)
 
-	w.later(60 * time.Hour) // eight and a half days: the limit, the day in which ECR records a pull, and some hours
+	w.days(project, 3) // not yet: nine days are the limit, and two in which a pull may have left no record
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(4))
+	w.days(project, 2)
 	tags := func() map[string]string { return w.tags(project.Status.Repository.Name) }
 	w.Eventually(tags).ShouldNot(HaveKey(hashOf("unused")))
 	w.Expect(tags()).To(And(HaveKey(hashOf("pulled")), HaveKey(hashOf("asked")), HaveKey(hashOf("young"))))
@@ -45,10 +48,9 @@ func TestImagesStayWhereTheControllersReadsCount(t *testing.T) {
 	w.Expect(err).NotTo(HaveOccurred())
 	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(7)) })
 	w.cached("unused")
-	w.later(6 * 24 * time.Hour)
+	w.days(project, 6)
 	w.cached("young")
-	w.later(60 * time.Hour)
-	w.counted(project)
+	w.days(project, 5)
 	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(2))
 }
 
@@ -64,13 +66,8 @@ func TestNothingIsUnusedWhileTheCacheIsOff(t *testing.T) {
 		g.Expect(w.refresh(project)).To(Succeed())
 		g.Expect(project.Status.EnabledAt).To(BeNil())
 	}).Should(Succeed())
-	stays := func() {
-		t.Helper()
-		w.counted(project)
-		w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
-	}
-	w.later(8*24*time.Hour + 12*time.Hour)
-	stays()
+	w.days(project, 10)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
 
 	// Once the cache is on again, environments have the whole limit to pull.
 	w.Expect(mergePatch(t, kube, runner, `{"spec":{"cache":"Enabled"}}`)).To(Succeed())
@@ -78,6 +75,44 @@ func TestNothingIsUnusedWhileTheCacheIsOff(t *testing.T) {
 		g.Expect(w.refresh(project)).To(Succeed())
 		g.Expect(project.Status.EnabledAt).NotTo(BeNil())
 	}).Should(Succeed())
-	w.later(25 * time.Hour)
-	stays()
+	w.days(project, 1)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
+}
+
+// While the manager is down, no environment can pull, so an image that was in use before is not unused after it.
+func TestImagesInUseStayAfterAnOutage(t *testing.T) {
+	w := newAgingWorld(t)
+	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(2)) })
+	w.cached("used")
+	w.days(project, 1)
+	reader := w.ask("shop", "reader", hashOf("used"))
+	reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	reader.pull()
+	w.later(8 * 24 * time.Hour)
+	w.counted(project)
+	w.days(project, 1)
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveLen(1))
+	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), 21*time.Hour))
+}
+
+// An image that environments pull without a record in ECR, because their role is excluded, is in use all the same.
+func TestImagesStayWhereECRDoesNotRecordPulls(t *testing.T) {
+	w := newAgingWorld(t)
+	runner := &v1alpha1.RunnerImageCache{}
+	runner.Name = "demo"
+	w.Expect(w.refresh(runner)).To(Succeed())
+	_, err := w.aws.ecr.RegisterPullTimeUpdateExclusion(w.ctx, &ecr.RegisterPullTimeUpdateExclusionInput{PrincipalArn: &runner.Status.PullRoleARN})
+	w.Expect(err).NotTo(HaveOccurred())
+	project := w.project("shop", "demo", func(s *v1alpha1.ProjectImageCacheSpec) { s.ExpireUnusedAfterDays = ptrTo(int32(1)) })
+	w.cached("used")
+	for n := range 5 {
+		reader := w.ask("shop", fmt.Sprintf("reader-%d", n), hashOf("used"))
+		reader.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+		reader.pull()
+		reader.patch(map[string]any{"pull": map[string]any{"outcome": "Succeeded", "durationSeconds": 1}})
+		w.days(project, 1)
+	}
+	w.Expect(w.tags(project.Status.Repository.Name)).To(HaveKey(hashOf("used")))
+	w.Expect(project.Status.EnabledAt.Time).To(BeTemporally("~", w.clock.Now(), time.Minute))
+	w.Eventually(func() []string { return notesOf(project, "PullsNotRecorded") }).ShouldNot(BeEmpty())
 }

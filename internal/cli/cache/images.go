@@ -24,8 +24,8 @@ func NewImages(streams cli.Streams) *cobra.Command {
 		Short: "Show the images in a project's cache",
 		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
 of the build, and the environment that built the image. An image that was pulled within the last 14 days and expires
-within 7 days is due: imagecache prebuild --due replaces it. With -o wide the table also has the findings of ECR's scan.
-JSON also shows the inputs of the hash.
+within 7 days, or the last quarter of a shorter retentionDays, is due: imagecache prebuild --due replaces it. With
+-o wide the table also has the findings of ECR's scan. JSON also shows the inputs of the hash.
 
 The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
 images of the requests that the cluster still has. The time of the last pull is the later one of those that ECR recorded

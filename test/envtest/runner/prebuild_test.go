@@ -49,6 +49,22 @@ func TestPrebuildOfWhatTheCacheHasCostsNothing(t *testing.T) {
 	}
 }
 
+// A new image of a project with a short retention is not built again by each run.
+func TestPrebuildKeepsANewImageOfAShortRetention(t *testing.T) {
+	w := newWorld(t)
+	w.engine.missing = errors.New("no engine") // nothing needs one
+	now := time.Now().Truncate(time.Second)
+	w.control(once(func(*v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImageStatus {
+		answer := present(now.Add(6 * 24 * time.Hour))
+		answer.Image.PushedAt = ptr.To(metav1.NewTime(now.Add(-24 * time.Hour)))
+		return answer
+	}))
+	result, err := w.prebuild(t.Context(), w.request(), 7*24*time.Hour)
+	if err != nil || result.Outcome != runner.OutcomePresent {
+		t.Fatalf("result %+v, %v", result, err)
+	}
+}
+
 func TestPrebuildPublishesWhatTheCacheLacks(t *testing.T) {
 	w := newWorld(t)
 	host := w.startRegistry()

@@ -278,6 +278,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: estimatedMonthlyCostUSD
       type:
         scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
     - name: oldestExpiresAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

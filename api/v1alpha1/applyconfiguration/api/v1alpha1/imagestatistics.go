@@ -21,11 +21,13 @@ type ImageStatisticsApplyConfiguration struct {
 	EstimatedMonthlyCostUSD *string `json:"estimatedMonthlyCostUSD,omitempty"`
 	// oldestExpiresAt is when the oldest image expires.
 	OldestExpiresAt *v1.Time `json:"oldestExpiresAt,omitempty"`
-	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days.
-	// imagecache prebuild --due replaces them, so that no environment waits for a new image.
+	// dueCount is how many of the images are due: they were pulled within the last 14 days, and expire within 7 days, or
+	// the last quarter of a shorter retentionDays. imagecache prebuild --due replaces them, so that no environment waits for a new image.
 	DueCount *int64 `json:"dueCount,omitempty"`
 	// dueExpiresAt is when the first of the due images expires. It is absent if none is due.
 	DueExpiresAt *v1.Time `json:"dueExpiresAt,omitempty"`
+	// observedGeneration is the generation of the spec that these figures fit. After an edit the images are counted again.
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// readAt is when these figures were read.
 	ReadAt *v1.Time `json:"readAt,omitempty"`
 }
@@ -81,6 +83,14 @@ func (b *ImageStatisticsApplyConfiguration) WithDueCount(value int64) *ImageStat
 // If called multiple times, the DueExpiresAt field is set to the value of the last call.
 func (b *ImageStatisticsApplyConfiguration) WithDueExpiresAt(value v1.Time) *ImageStatisticsApplyConfiguration {
 	b.DueExpiresAt = &value
+	return b
+}
+
+// WithObservedGeneration sets the ObservedGeneration field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObservedGeneration field is set to the value of the last call.
+func (b *ImageStatisticsApplyConfiguration) WithObservedGeneration(value int64) *ImageStatisticsApplyConfiguration {
+	b.ObservedGeneration = &value
 	return b
 }
 

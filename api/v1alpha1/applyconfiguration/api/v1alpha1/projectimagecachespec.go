@@ -25,9 +25,10 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
 	// expireUnusedAfterDays removes images that nobody pulled for so many days, 1 to retentionDays, before retentionDays
 	// make them expire. By default nothing is removed for that. An image stays for this long after its publication, after
-	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for up to two days more,
-	// because ECR records a pull within a day and the controller looks once a day. Exclude the controller's role from
-	// recorded pull times: what it reads counts as pulls otherwise, and images stay for longer (docs/operating.md).
+	// each pull and after status.enabledAt, and while the cluster has a request for its hash; then for two to three days
+	// more, because ECR may record a pull a day late, an outage of the controller of up to a day goes unnoticed, and the
+	// controller looks every 20 hours. Exclude the controller's role from recorded pull times: what it reads counts as pulls
+	// otherwise, and images stay for longer (docs/operating.md).
 	ExpireUnusedAfterDays *int32 `json:"expireUnusedAfterDays,omitempty"`
 	// keyInputs are additional inputs of the hash besides devcontainer.json and the Dockerfile: BuildContext (the
 	// files that the Dockerfile copies), BaseImages (the digests that image and FROM resolve to), Features (local

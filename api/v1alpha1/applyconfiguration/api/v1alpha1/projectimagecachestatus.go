@@ -29,12 +29,13 @@ type ProjectImageCacheStatusApplyConfiguration struct {
 	AppliedHash *string `json:"appliedHash,omitempty"`
 	// pullCredentials names the Secret that environments pull with. Absent until the first environment asks.
 	PullCredentials *CredentialReferenceApplyConfiguration `json:"pullCredentials,omitempty"`
-	// enabledAt is since when environments of the project can use the cache: since the controller first saw the project,
-	// saw that the runner's cache was switched on again, or ran again after more than a day. It is absent while the
-	// runner's cache is off. expireUnusedAfterDays counts from here.
+	// enabledAt is since when the controller knows that environments of the project could pull: since
+	// expireUnusedAfterDays was set, the runner's cache was switched on, the images were counted again after more than 24
+	// hours without a count, as after an outage of the controller, or a pull was found that ECR did not record. It is absent
+	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`
 	// images are the number, size and cost of the project's images, and how many of them are due. The controller counts
-	// after a publication, and once a day while an image expires within 7 days.
+	// after a publication, and once a day while an image expires soon, and every 20 hours if expireUnusedAfterDays is set.
 	Images *ImageStatisticsApplyConfiguration `json:"images,omitempty"`
 }
 
