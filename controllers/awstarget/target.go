@@ -22,7 +22,7 @@ import (
 const repositoryPrefix = "gitpod-runner-"
 
 // cacheBytes limits the memory for what all targets remember of AWS together: inventories, facts about images, recent
-// images. An inventory of ten thousand repositories takes about 15 MB, and the facts about a thousand images 10 MB.
+// images. Inventories may take more. An inventory of ten thousand repositories takes about 15 MB, and the facts about a thousand images 10 MB.
 const cacheBytes = 64 << 20
 
 // Target is what the reconcilers share for one account, region and role.
