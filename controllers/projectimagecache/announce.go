@@ -20,6 +20,10 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesInvalidated", "DeleteImages",
 			"removed %d images that were published before %s", facts.invalidated, project.Spec.InvalidatePushedBefore.UTC().Format(time.RFC3339))
 	}
+	if facts.expired > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesExpired", "DeleteImages",
+			"removed %d archived images that are older than %d days", facts.expired, project.Spec.RetentionInDays())
+	}
 	if facts.repository == nil {
 		return
 	}

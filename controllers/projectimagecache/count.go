@@ -52,9 +52,9 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 		}
 		return r.countLater(ctx, project, facts, retry, err)
 	}
-	facts.invalidated = len(images.invalidated)
+	facts.invalidated, facts.expired = len(images.invalidated), len(images.expired)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(facts.invalidated))
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(images.expired)))
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.expired))
 	facts.statistics = statistics(images.stay, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
 	r.rememberCount(project.UID, facts.statistics)
 	return 0
@@ -81,7 +81,12 @@ func (r *Reconciler) removeUnwanted(ctx context.Context, project *v1alpha1.Proje
 	for _, image := range slices.Concat(images.invalidated, images.expired) {
 		digests = append(append(digests, image.Digest), image.Referrers...)
 	}
-	return images, target.Images.Delete(ctx, facts.desired.name, digests...)
+	if err := target.Images.Delete(ctx, facts.desired.name, digests...); err != nil || len(digests) == 0 {
+		return images, err
+	}
+	log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name,
+		"invalidated", len(images.invalidated), "archivedAndExpired", len(images.expired))
+	return images, nil
 }
 
 // countedBefore are the figures of an earlier pass that could not write its status.

@@ -12,9 +12,13 @@ import (
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 const expiryDelay = 24 * time.Hour
 
+// idleInterval is how often the images of a project are counted at most that no environment asks for.
+const idleInterval = 24 * time.Hour
+
 // countDue reports whether a project's images must be counted now, and the earliest time of the next count. published
-// are the retained requests that published. Usable pull credentials mean that an environment asked within the last
-// day.
+// are the retained requests that published. Once the oldest image has expired, the images are counted, and those removed
+// that are archived and that no lifecycle rule removes. Usable pull credentials mean that an environment asked within the
+// last day; a project without them is counted once a day at most, and no more once its last image has expired.
 func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.DevcontainerImage, now time.Time, interval time.Duration) (wait time.Duration, wanted bool) {
 	known := project.Status.Images
 	var readAt time.Time
@@ -22,8 +26,13 @@ func countDue(project *v1alpha1.ProjectImageCache, published []v1alpha1.Devconta
 		readAt = known.ReadAt.Time
 	}
 	wanted = publishedSince(published, readAt)
-	if known != nil && known.OldestExpiresAt != nil && projects.UsablePullCredentials(project, now) != nil && now.After(known.OldestExpiresAt.Add(expiryDelay)) {
-		wanted = wanted || readAt.Before(known.OldestExpiresAt.Add(expiryDelay))
+	if known != nil && known.OldestExpiresAt != nil {
+		if gone := known.OldestExpiresAt.Add(expiryDelay); now.After(gone) && readAt.Before(gone) && !wanted {
+			wanted = true
+			if projects.UsablePullCredentials(project, now) == nil {
+				interval = max(interval, idleInterval)
+			}
+		}
 	}
 	switch {
 	case mayHoldInvalidated(project):

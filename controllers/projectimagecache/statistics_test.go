@@ -31,7 +31,9 @@ func TestCountDue(t *testing.T) {
 		"another, long after a count":     {&v1alpha1.ImageStatistics{ReadAt: at(time.Hour)}, published(time.Second), true, 0, true},
 		"counted since":                   {&v1alpha1.ImageStatistics{ReadAt: at(time.Second)}, published(time.Hour), true, 0, false},
 		"the oldest has expired":          {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), true, 0, true},
-		"the oldest has expired, unasked": {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), false, 0, false},
+		"the oldest has expired, unasked": {&v1alpha1.ImageStatistics{ReadAt: at(72 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), false, 0, true},
+		"the next has expired, unasked":   {&v1alpha1.ImageStatistics{ReadAt: at(2 * time.Hour), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), false, 22 * time.Hour, true},
+		"unasked, and counted":            {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute / 2), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), false, 0, false},
 		"the oldest expired, and counted": {&v1alpha1.ImageStatistics{ReadAt: at(time.Minute / 2), OldestExpiresAt: at(25 * time.Hour)}, published(100 * time.Hour), true, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,8 @@ type projectFacts struct {
 	uncounted bool
 	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
 	invalidated int
+	// expired is how many images were removed because they were archived and older than retentionDays.
+	expired int
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.
