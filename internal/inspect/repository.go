@@ -73,7 +73,7 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 	if project != nil {
 		f.repository(ctx, ecr.NewRepositories(clients), project)
 		if project.Status.Repository != nil {
-			f.policy(ctx, clients, cache, project.Status.Repository.Name)
+			f.policy(ctx, clients, identity, cache, project.Status.Repository.Name)
 			f.scanning(ctx, clients, cache, project.Status.Repository.Name)
 		}
 	}
