@@ -46,7 +46,7 @@ func TestTargetsThatNoRunnerNamesAreLetGo(t *testing.T) {
 	var asked int
 	sweep := &Sweep{
 		Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(stays, goes).Build(),
-		Keep:   []func(map[aws.Target]bool){targets.Keep, provider.Keep, func(map[aws.Target]bool) { asked++ }},
+		Keep:   []func(map[aws.Target]bool){targets.Keep, func(map[aws.Target]bool) { asked++ }},
 	}
 	kept, gone := targets.at(AddressOf(stays)), targets.at(AddressOf(goes))
 	keptClients, goneClients := provider.Clients(AddressOf(stays)), provider.Clients(AddressOf(goes))
