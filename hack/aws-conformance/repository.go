@@ -88,7 +88,7 @@ func (w *world) pushMakes(ctx context.Context, r repository, as role, policy str
 	if want {
 		err = w.until(ctx, push) // a new template acts after a while
 	} else if err := push(); !refusedPush(err) {
-		return errors.Join(fmt.Errorf("a push by upload rights where a template makes repositories: got %v, want a refusal", err), w.removeRepository(ctx, r.name))
+		return errors.Join(errors.New("a push by upload rights where a template makes repositories is not refused"), err, w.removeRepository(ctx, r.name))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("a push by ecr:* makes no repository: %w", err), w.removeRepository(ctx, r.name))

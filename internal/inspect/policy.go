@@ -61,13 +61,15 @@ const (
 	rescueByNobody
 )
 
-// judge decides about the principals that the policy lists. The status names the controller's old role until the manager
-// starts with a new one, so the finding also tells whether the user's own role is listed.
+// judge decides about the principals that the policy lists. The status names the controller's old role until the
+// manager starts with a new one, so the finding also tells whether the user's own role is listed.
 func (s settingsPolicy) judge(rescue rescue) Finding {
 	finding := func(result Result, text, advice string) Finding {
 		return Finding{Area: areaAWS, Check: "repository policy", Result: result, Message: text, Advice: advice}
 	}
-	others := slices.DeleteFunc(slices.Clone(s.arns), func(arn string) bool { return arn == s.controller || arn == s.root })
+	others := slices.DeleteFunc(slices.Clone(s.arns), func(arn string) bool {
+		return arn == s.controller || arn == s.root
+	})
 	listed := strings.Join(s.arns, ", ") + " may change the repository's settings" + s.aboutCaller()
 	if len(s.arns) == 0 {
 		listed = "nobody may change the repository's settings"

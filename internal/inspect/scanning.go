@@ -10,8 +10,8 @@ import (
 	"imagecache.dev/internal/sessionpolicy"
 )
 
-// scanning compares the registry's scanning configuration with the repository's policy: Amazon Inspector reads images only
-// if both let it.
+// scanning compares the registry's scanning configuration with the repository's policy: Amazon Inspector reads images
+// only if both let it.
 func (f *findings) scanning(
 	ctx context.Context, clients *aws.Clients, caller aws.Identity, runner *v1alpha1.RunnerImageCache,
 	project *v1alpha1.ProjectImageCache,
@@ -21,7 +21,8 @@ func (f *findings) scanning(
 		f.awsError("scanning", err)
 		return
 	}
-	result, text, advice := judgeScanning(admitsInspector(caller, runner, project), registry, project.Status.Repository.Name)
+	admitted := admitsInspector(caller, runner, project)
+	result, text, advice := judgeScanning(admitted, registry, project.Status.Repository.Name)
 	if result != "" {
 		f.add("scanning", result, text, advice)
 	}

@@ -6,8 +6,8 @@ import (
 )
 
 // Budget limits the bytes of several caches together. Whatever their kinds of keys and values, the values that were
-// used least recently are dropped first. What must not be dropped has a Share: the caches have what the shares leave, and
-// a quarter of the budget at least.
+// used least recently are dropped first. What must not be dropped has a Share: the caches have what the shares leave,
+// and a quarter of the budget at least.
 type Budget struct {
 	limit int
 

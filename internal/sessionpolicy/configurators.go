@@ -88,7 +88,8 @@ func exceptions(denial map[string]any) (arns []string, plain bool) {
 		return slices.Contains([]string{"Sid", "Effect", "Principal", "Action", "Condition"}, key)
 	})
 	principal, _ := denial["Principal"].(map[string]any)
-	everybody := denial["Principal"] == "*" || slices.Equal(stringsOf(principal["AWS"]), []string{"*"}) && len(principal) == 1
+	named := stringsOf(principal["AWS"])
+	everybody := denial["Principal"] == "*" || len(principal) == 1 && slices.Equal(named, []string{"*"})
 	if len(rest) > 0 || !everybody {
 		return nil, false
 	}
