@@ -30,8 +30,8 @@ func CacheOptions() cache.Options {
 
 // stripContents removes from a request what can be hundreds of KiB: inline contents, the reported blobs, and the copy
 // of the whole object that kubectl apply leaves in an annotation. It also removes the inputs of requests that published
-// nothing: a pass reads its own ones live, once for each miss. A patch computed from the stripped object does not touch
-// these.
+// nothing: a pass that explains a miss or describes a builder reads its own ones live. A patch computed from the stripped
+// object does not touch these.
 func stripContents(object any) (any, error) {
 	image, ok := object.(*v1alpha1.DevcontainerImage)
 	if !ok {

@@ -114,7 +114,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	}
 	err = mgr.Add(&awstarget.Sweep{
 		Client: mgr.GetClient(), Every: intervals.Drift,
-		Keep: []func(map[aws.Target]bool){targets.Keep, provider.Keep, runners.Keep},
+		Keep: []func(map[aws.Target]bool){targets.Keep, runners.Keep},
 	})
 	if err != nil {
 		return fmt.Errorf("set up the sweep of targets: %w", err)

@@ -17,7 +17,8 @@ import (
 type Sweep struct {
 	Client client.Reader
 	Every  time.Duration
-	// Keep are the functions that let go of everything but the named targets.
+	// Keep are the functions that let go of everything but the named targets, in this order: what holds a target's clients
+	// comes after those.
 	Keep []func(named map[aws.Target]bool)
 }
 

@@ -22,7 +22,7 @@ import (
 const repositoryPrefix = "gitpod-runner-"
 
 // cacheBytes limits the memory for what all targets remember of AWS together: inventories, facts about images, recent
-// images. An inventory of ten thousand repositories takes about 15 MB, and the facts about a thousand images 10 MB.
+// images. Inventories may take more. An inventory of ten thousand repositories takes about 15 MB, and the facts about a thousand images 10 MB.
 const cacheBytes = 64 << 20
 
 // Target is what the reconcilers share for one account, region and role.
@@ -92,7 +92,9 @@ func (t *Targets) at(address aws.Target) *Target {
 	return found
 }
 
-// Keep lets go of all Targets but those that are named. A pass that has one may go on using it.
+// Keep lets go of all Targets but those that are named, and of the provider's clients. It does both under one lock: a
+// Target that is made meanwhile never has clients that the provider has let go, whose rate limits nobody else would
+// share. A pass that has a Target may go on using it.
 func (t *Targets) Keep(named map[aws.Target]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,6 +105,7 @@ func (t *Targets) Keep(named map[aws.Target]bool) {
 			delete(t.known, address)
 		}
 	}
+	t.provider.Keep(named)
 }
 
 // OfProject returns the Target for a project's calls. Its error tells why the project's repository must not be

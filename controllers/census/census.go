@@ -29,9 +29,12 @@ type Census struct {
 	runners  map[types.UID]readiness
 	projects map[types.UID]projectFigures
 	open     map[types.UID]openRequest
-	// unanswered is how many of the open requests have no answer, by namespace. It has no zeros.
-	unanswered map[string]int
+	// counted is how many open requests each namespace has. It has no zeros.
+	counted map[string]int
 }
+
+// CrowdSize is how many unfinished requests of one namespace are treated like those of any other.
+const CrowdSize = 1000
 
 // readiness is the status and the reason of an object's condition Ready.
 type readiness struct{ namespace, ready, reason string }
@@ -57,6 +60,8 @@ type openRequest struct {
 	// arrived is when the manager first saw the request. It is zero if the request existed before the manager
 	// started.
 	arrived time.Time
+	// further means that its namespace had CrowdSize open requests before it.
+	further bool
 }
 
 // States of open requests.
@@ -67,7 +72,7 @@ const (
 
 // New returns an empty census.
 func New(clock clock.PassiveClock) *Census {
-	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}, unanswered: map[string]int{}}
+	return &Census{clock: clock, runners: map[types.UID]readiness{}, projects: map[types.UID]projectFigures{}, open: map[types.UID]openRequest{}, counted: map[string]int{}}
 }
 
 // Follow subscribes the census to the runners, projects and requests of the manager's cache.
@@ -119,11 +124,8 @@ func (c *Census) close(uid types.UID) {
 		return
 	}
 	delete(c.open, uid)
-	if request.state != requestUnanswered {
-		return
-	}
-	if c.unanswered[request.namespace]--; c.unanswered[request.namespace] == 0 {
-		delete(c.unanswered, request.namespace)
+	if c.counted[request.namespace]--; c.counted[request.namespace] == 0 {
+		delete(c.counted, request.namespace)
 	}
 }
 
@@ -140,28 +142,34 @@ func (c *Census) take(object any, arrived time.Time) {
 	case *v1alpha1.ProjectImageCache:
 		c.projects[o.UID] = figuresOf(o)
 	case *v1alpha1.DevcontainerImage:
+		further := c.counted[o.Namespace] >= CrowdSize
 		if known, ok := c.open[o.UID]; ok {
-			arrived = known.arrived
+			arrived, further = known.arrived, known.further
 		}
 		c.close(o.UID)
 		if o.Status.FinishedAt != nil {
 			return
 		}
-		if stateOf(&o.Status) == requestUnanswered {
-			c.unanswered[o.Namespace]++
+		c.counted[o.Namespace]++
+		c.open[o.UID] = openRequest{
+			namespace: o.Namespace, state: stateOf(&o.Status), created: o.CreationTimestamp.Time, arrived: arrived, further: further,
 		}
-		c.open[o.UID] = openRequest{namespace: o.Namespace, state: stateOf(&o.Status), created: o.CreationTimestamp.Time, arrived: arrived}
 	}
 }
 
-// Unanswered returns how many requests of a namespace have no answer. The latest changes may be missing.
-func (c *Census) Unanswered(namespace string) int {
+// InCrowd reports whether a request's namespace has more than CrowdSize unfinished requests, and the request is one of
+// those beyond. The latest changes may be missing.
+func (c *Census) InCrowd(image *v1alpha1.DevcontainerImage) bool {
 	if c == nil {
-		return 0
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.unanswered[namespace]
+	request, known := c.open[image.UID]
+	if !known {
+		return c.counted[image.Namespace] >= CrowdSize
+	}
+	return request.further && c.counted[image.Namespace] > CrowdSize
 }
 
 // ArrivalOf returns when an open request arrived at this manager, if that is known.

@@ -1,6 +1,7 @@
 package census
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -116,30 +117,42 @@ func TestCensusAddsUpWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestUnansweredRequestsAreCountedByNamespace(t *testing.T) {
+// A request stays one of the first or one of those beyond, whatever changes it.
+func TestTheFurtherRequestsOfANamespaceAreACrowd(t *testing.T) {
 	c := New(testclock.NewFakePassiveClock(fixture.Noon))
-	answered := v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss}
+	answered := v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleWaiter}
 	finished := v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheHit, FinishedAt: ptr.To(metav1.NewTime(fixture.Noon))}
-	for _, uid := range []string{"d0", "d1", "d2", "d3"} {
-		c.OnAdd(censusRequest(uid, 0, v1alpha1.DevcontainerImageStatus{}), false)
+	request := func(n int, status v1alpha1.DevcontainerImageStatus) *v1alpha1.DevcontainerImage {
+		return censusRequest(fmt.Sprint(n), 0, status)
 	}
-	c.OnUpdate(nil, censusRequest("d0", 0, v1alpha1.DevcontainerImageStatus{})) // seen again
-	if got := c.Unanswered("a"); got != 4 {
-		t.Errorf("%d are unanswered, want 4", got)
+	crowd := func(when string, want map[int]bool) {
+		t.Helper()
+		for n, in := range want {
+			if got := c.InCrowd(request(n, v1alpha1.DevcontainerImageStatus{})); got != in {
+				t.Errorf("%s, request %d is in the crowd: %v, want %v", when, n, got, in)
+			}
+		}
 	}
-	c.OnUpdate(nil, censusRequest("d1", 0, answered))
-	c.OnUpdate(nil, censusRequest("d2", 0, finished))
-	c.OnUpdate(nil, censusRequest("d2", 0, finished))
-	if got := c.Unanswered("a"); got != 2 {
-		t.Errorf("%d are unanswered, want the 2 without an answer", got)
+	for n := range CrowdSize {
+		c.OnAdd(request(n, v1alpha1.DevcontainerImageStatus{}), false)
 	}
-	c.OnDelete(censusRequest("d0", 0, v1alpha1.DevcontainerImageStatus{}))
-	c.OnDelete(censusRequest("d3", 0, v1alpha1.DevcontainerImageStatus{}))
-	if got := c.Unanswered("a"); got != 0 || len(c.unanswered) != 0 {
-		t.Errorf("%d are unanswered, %d namespaces are kept; want none", got, len(c.unanswered))
+	crowd("before the census sees the next", map[int]bool{0: false, CrowdSize - 1: false, CrowdSize: true})
+	c.OnAdd(request(CrowdSize, v1alpha1.DevcontainerImageStatus{}), false)
+	for _, n := range []int{0, CrowdSize} {
+		c.OnUpdate(nil, request(n, answered))
 	}
-	if got := (*Census)(nil).Unanswered("a"); got != 0 {
-		t.Errorf("no census counts %d", got)
+	crowd("after two answers", map[int]bool{0: false, CrowdSize - 1: false, CrowdSize: true})
+	c.OnUpdate(nil, request(0, finished))
+	c.OnUpdate(nil, request(0, finished))
+	crowd("after one has finished", map[int]bool{1: false, CrowdSize: false})
+	for n := range CrowdSize + 1 {
+		c.OnDelete(request(n, v1alpha1.DevcontainerImageStatus{}))
+	}
+	if len(c.counted) != 0 {
+		t.Errorf("%d namespaces are kept, want none", len(c.counted))
+	}
+	if (*Census)(nil).InCrowd(request(0, answered)) {
+		t.Error("no census knows a crowd")
 	}
 }
 

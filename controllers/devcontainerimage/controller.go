@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -58,6 +59,12 @@ type Reconciler struct {
 // Reconcile advances a request as far as it can, and writes one status. A finished request only takes late reports,
 // until it is removed.
 func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
+	result, err := r.reconcile(ctx, image)
+	result.Priority = ptr.To(r.priorityOf(image))
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
 	if r.writes.IsBehind(image) {
 		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
 	}

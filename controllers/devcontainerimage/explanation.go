@@ -2,7 +2,6 @@ package devcontainerimage
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -23,10 +22,7 @@ const explanationPatience = time.Second
 // repository, or, if they can't be read now, with the images that the project's requests report as published. A miss
 // is valid without an explanation.
 func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) error {
-	asked, err := r.originOf(ctx, p)
-	if err != nil {
-		return err
-	}
+	asked := r.originOf(ctx, p)
 	if len(asked.Inputs) == 0 {
 		return nil
 	}
@@ -41,22 +37,27 @@ func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) erro
 }
 
 // originOf returns the origin of the request's image. The manager's cache holds no inputs of a request that has not
-// published, so the first call of a pass reads them live.
-func (r *Reconciler) originOf(ctx context.Context, p *pass) (publication.Origin, error) {
+// published, so the first call of a pass reads them live. Inputs only explain and estimate: if they can't be read soon,
+// the origin has none.
+func (r *Reconciler) originOf(ctx context.Context, p *pass) publication.Origin {
 	if p.origin != nil {
-		return *p.origin, nil
+		return *p.origin
 	}
 	whole := p.image
 	if p.inputs == nil {
-		whole = &v1alpha1.DevcontainerImage{}
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.image), whole); err != nil {
-			return publication.Origin{}, fmt.Errorf("read the request's inputs: %w", err)
+		patient, cancel := context.WithTimeout(ctx, explanationPatience)
+		defer cancel()
+		live := &v1alpha1.DevcontainerImage{}
+		if err := r.Live.Get(patient, client.ObjectKeyFromObject(p.image), live); err != nil {
+			log.FromContext(ctx).V(1).Info("Continued without the request's inputs", "configHash", p.status.ConfigHash, "why", err.Error())
+		} else {
+			whole = live
 		}
 	}
 	origin := imageOrigin(whole, p.inputs)
 	origin.Hash = p.status.ConfigHash
 	p.origin = &origin
-	return origin, nil
+	return origin
 }
 
 // cachedImages returns the newest images of the request's project, with their origins.

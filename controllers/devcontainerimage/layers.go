@@ -31,10 +31,7 @@ func (r *Reconciler) offerLayers(ctx context.Context, p *pass) {
 
 // layerSource returns the most similar image that a known key signed and whose layers may be taken over, or nil.
 func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerSource, error) {
-	asked, err := r.originOf(ctx, p)
-	if err != nil {
-		return nil, err
-	}
+	asked := r.originOf(ctx, p)
 	if len(asked.Inputs) == 0 {
 		return nil, nil // nothing tells which image is similar
 	}

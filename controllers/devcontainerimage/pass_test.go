@@ -266,7 +266,33 @@ func TestRequestThatIsRemovedWhileItIsAnsweredEndsQuietly(t *testing.T) {
 	) error {
 		return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("devcontainerimages").GroupResource(), object.GetName())
 	}}, image)
-	if _, result, err := r.passOver(t, image); err != nil || result != (ctrl.Result{}) {
+	if _, result, err := r.passOver(t, image); err != nil || result.RequeueAfter != 0 {
 		t.Errorf("the pass ended with %+v, %v", result, err)
+	}
+}
+
+// The API server may not answer reads past the cache. Inputs only explain and estimate.
+func TestRequestWhoseInputsCannotBeReadGoesOn(t *testing.T) {
+	image := missed(v1alpha1.TriggerEnvironmentCreated)
+	holder := "other/o"
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder}}
+	r := reconcilerWith(t, interceptor.Funcs{}, image)
+	reads := 0
+	r.Live = interceptor.NewClient(r.Client.(client.WithWatch), interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			reads++
+			return errors.New("the API server is not ready")
+		},
+	})
+	p := &pass{image: image, status: *image.Status.DeepCopy(), now: fixture.Noon}
+	if err := r.explain(t.Context(), p, &answer{}); err != nil {
+		t.Errorf("explain: %v", err)
+	}
+	builder, err := r.describeBuilder(t.Context(), p, lease)
+	if err != nil || builder.Name != "other" {
+		t.Errorf("the builder is %+v, %v", builder, err)
+	}
+	if origin := r.originOf(t.Context(), p); origin.Hash != hash64 || len(origin.Inputs) > 0 || reads != 1 {
+		t.Errorf("the origin is %+v after %d reads", origin, reads)
 	}
 }

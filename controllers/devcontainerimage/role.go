@@ -125,14 +125,10 @@ func (r *Reconciler) describeBuilder(ctx context.Context, p *pass, lease *coordi
 	if err != nil {
 		return nil, err
 	}
-	asked, err := r.originOf(ctx, p)
-	if err != nil {
-		return nil, err
-	}
 	builder := &v1alpha1.BuilderReference{
 		Name:            holderName(lease),
 		LeaseName:       lease.Name,
-		ExpectedSeconds: expectedBuildSeconds(asked, published),
+		ExpectedSeconds: expectedBuildSeconds(r.originOf(ctx, p), published),
 	}
 	if lease.Spec.AcquireTime != nil {
 		builder.StartedAt = metaTime(lease.Spec.AcquireTime.Truncate(1e9))

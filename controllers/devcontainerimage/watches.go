@@ -31,6 +31,8 @@ const requestWorkers = 1000
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), ownwrites.New(r.Clock)
 	r.rights = newUploadRights()
+	options := outcome.Options(requestWorkers)
+	options.NewQueue = r.newQueue
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("devcontainerimage").
 		Watches(&v1alpha1.DevcontainerImage{}, r.requestHandler()).
@@ -38,7 +40,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfProject)).
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(watch.ConcernsProjects())).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
-		WithOptions(outcome.Options(requestWorkers)).
+		WithOptions(options).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)
@@ -46,44 +48,25 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// behind is the priority of requests that no environment waits for. Others have priority 0, or inCrowd.
-const behind = -100
-
-// A namespace with more than crowdSize unanswered requests has a crowd. Its further requests have the priority
-// inCrowd: those of other namespaces are answered first.
-const (
-	crowdSize = 1000
-	inCrowd   = -50
-)
-
-// requestHandler queues the requests that have something left to do. It queues new ones at once, even if a starting
-// manager finds them among a hundred thousand finished ones. A finished request waits, without a pass, for the time
-// of its removal.
+// requestHandler queues the requests that have something left to do. A finished request waits, without a pass, for the
+// time of its removal.
 func (r *Reconciler) requestHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	add := func(q queue, object client.Object, options priorityqueue.AddOpts) {
-		// controller-runtime's default queue supports priorities.
-		q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
-	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			image, options := e.Object.(*v1alpha1.DevcontainerImage), priorityqueue.AddOpts{Priority: ptr.To(0)}
-			switch {
-			case !indexes.IsOpen(image):
-				options.Priority = ptr.To(behind)
-			case r.Census.Unanswered(image.Namespace) > crowdSize:
-				options.Priority = ptr.To(inCrowd)
-			}
+			image := e.Object.(*v1alpha1.DevcontainerImage)
+			// Without a priority, controller-runtime gives whatever a starting manager finds the lowest.
+			options := priorityqueue.AddOpts{Priority: ptr.To(r.priorityOf(image))}
 			if indexes.IsAtRest(image) {
 				options.After = max(dueAt(image).Sub(r.Clock.Now()), 0)
 			}
-			add(q, image, options)
+			q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(image)})
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
 			deleted := e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
 			if changed || deleted {
-				add(q, e.ObjectNew, priorityqueue.AddOpts{Priority: ptr.To(0)})
+				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
 			}
 		},
 	}

@@ -3,7 +3,6 @@ package devcontainerimage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/controllers/census"
 	"imagecache.dev/test/fixture"
 )
 
@@ -40,49 +38,30 @@ func (q *recordedQueue) AddWithOpts(options priorityqueue.AddOpts, items ...reco
 
 func TestAManagerThatStartsAnswersBeforeItLooksAtWhatIsFinished(t *testing.T) {
 	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(fixture.Noon), AWSClock: clocktesting.NewFakePassiveClock(fixture.Noon)}
-	queue := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
-	for name, image := range map[string]v1alpha1.DevcontainerImage{
+	images := map[string]*v1alpha1.DevcontainerImage{
 		"open":           {},
 		"at rest":        {Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon.Add(-time.Hour))}},
 		"due":            {Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon.Add(-25 * time.Hour))}},
 		"reported late":  {ObjectMeta: metav1.ObjectMeta{Generation: 2}, Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon)}},
 		"holds a lease":  {ObjectMeta: metav1.ObjectMeta{Finalizers: []string{v1alpha1.Finalizer}}, Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon)}},
 		"deleted and so": {ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: metaTime(fixture.Noon)}, Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon)}},
-	} {
+	}
+	recorded := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
+	q := &queue{recorded, func(request reconcile.Request) int { return r.priorityOf(images[request.Name]) }}
+	for name, image := range images {
 		image.Name = name
-		r.requestHandler().Create(t.Context(), event.CreateEvent{Object: &image}, queue)
+		r.requestHandler().Create(t.Context(), event.CreateEvent{Object: image, IsInInitialList: true}, q)
 	}
 	want := map[string]priorityqueue.AddOpts{
-		"open":           {Priority: ptr.To(0)},
+		"open":           {Priority: ptr.To(ordinary)},
 		"at rest":        {Priority: ptr.To(behind), After: 23 * time.Hour},
 		"due":            {Priority: ptr.To(behind)},
 		"reported late":  {Priority: ptr.To(behind)},
-		"holds a lease":  {Priority: ptr.To(behind)},
+		"holds a lease":  {Priority: ptr.To(ordinary)}, // others may wait for it
 		"deleted and so": {Priority: ptr.To(behind)},
 	}
-	if diff := cmp.Diff(want, queue.added); diff != "" {
+	if diff := cmp.Diff(want, recorded.added); diff != "" {
 		t.Errorf("how requests are queued (-want +got):\n%s", diff)
-	}
-}
-
-// A namespace's first thousand requests without an answer are as good as those of any other.
-func TestACrowdWaitsBehindTheRequestsOfOtherNamespaces(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(fixture.Noon)
-	r := &Reconciler{Clock: clock, AWSClock: clock, Census: census.New(clock)}
-	queue := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
-	arrive := func(namespace, name string) {
-		image := &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + name)}}
-		r.Census.OnAdd(image, false)
-		r.requestHandler().Create(t.Context(), event.CreateEvent{Object: image}, queue)
-	}
-	for n := range crowdSize + 1 {
-		arrive("crowd", fmt.Sprint(n))
-	}
-	arrive("other", "alone")
-	for name, want := range map[string]int{"0": 0, fmt.Sprint(crowdSize - 1): 0, fmt.Sprint(crowdSize): inCrowd, "alone": 0} {
-		if got := *queue.added[name].Priority; got != want {
-			t.Errorf("request %s has priority %d, want %d", name, got, want)
-		}
 	}
 }
 
@@ -98,12 +77,12 @@ func TestWhatWakesARequest(t *testing.T) {
 		"it still is being deleted": {metav1.ObjectMeta{DeletionTimestamp: metaTime(fixture.Noon)}, metav1.ObjectMeta{DeletionTimestamp: metaTime(fixture.Noon)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			queue := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
+			recorded := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
 			test.after.UID = types.UID("u")
 			r.requestHandler().Update(t.Context(), event.UpdateEvent{
 				ObjectOld: &v1alpha1.DevcontainerImage{ObjectMeta: test.before}, ObjectNew: &v1alpha1.DevcontainerImage{ObjectMeta: test.after},
-			}, queue)
-			if woken := len(queue.added) == 1; woken != test.wakes {
+			}, &queue{recorded, func(reconcile.Request) int { return ordinary }})
+			if woken := len(recorded.added) == 1; woken != test.wakes {
 				t.Errorf("woken: %v, want %v", woken, test.wakes)
 			}
 		})

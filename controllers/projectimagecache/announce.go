@@ -26,6 +26,10 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "UnusedImagesRemoved", "DeleteImages",
 			"removed %d images that nobody pulled for %d days", facts.unused, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
 	}
+	if facts.expired > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesExpired", "DeleteImages",
+			"removed %d archived images that are older than %d days", facts.expired, project.Spec.RetentionInDays())
+	}
 	if facts.unrecorded != "" {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "PullsNotRecorded", "CountImages",
 			"an environment pulled %s, and ECR has no record of it: no image counts as unused for %d days from now; "+

@@ -82,7 +82,7 @@ func (r *Reconciler) remove(ctx context.Context, project *v1alpha1.ProjectImageC
 	}
 	desired := desiredFor(project, runner, r.ClusterUID)
 	seen, err := target.Repositories.Describe(ctx, desired.name)
-	if err == nil && seen == nil && target.Inventory.Get(desired.name) != nil && madeJustNow(project, r.Clock.Now()) {
+	if err == nil && seen == nil && madeJustNow(project, r.Clock.Now()) {
 		return outcome.Waitingf(v1alpha1.ReasonProgressing, repositorySettles, "repository %s was created recently and is not visible yet", desired.name)
 	}
 	if err != nil || seen == nil || !desired.owns(project, seen) {

@@ -203,7 +203,7 @@ func (p *repositoryPlan) describe(desired desiredRepository, seen seenRepository
 	if seen.lifecycle != nil && p.putLifecycle && !changed {
 		text := drift.FoundPolicy("lifecycle policy", *seen.lifecycle)
 		if ecr.ArchivesImages(*seen.lifecycle) {
-			text += ", and archived images, which can't be pulled"
+			text += " to archive images, which then can't be pulled"
 		}
 		p.note(drift.ActionPutLifecyclePolicy, text)
 	}

@@ -109,7 +109,7 @@ func TestPlanRepository(t *testing.T) {
 		}},
 		"images archived": {testProject(), seenRepository{Repository: testSeen().Repository, lifecycle: &archiving}, repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, putLifecycle: true, tags: allTags,
-			found: []drift.Finding{{Action: drift.ActionPutLifecyclePolicy, Text: "the lifecycle policy was changed, and archived images, which can't be pulled"}},
+			found: []drift.Finding{{Action: drift.ActionPutLifecyclePolicy, Text: "the lifecycle policy was changed to archive images, which then can't be pulled"}},
 		}},
 		"a tag changed": {testProject(), testSeen(tagged("team", "mine")), repositoryPlan{
 			origin: v1alpha1.RepositoryCreated, tags: allTags, tag: map[string]string{"team": "core"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
@@ -37,7 +38,11 @@ func (r *Reconciler) removeUnwanted(
 		return nil, err
 	}
 	expired, err := removeImages(ctx, target.Images, facts.desired.name, images.expired)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(len(expired)))
+	facts.expired = len(expired)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.expired))
+	if facts.invalidated+facts.expired > 0 {
+		log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name, "invalidated", facts.invalidated, "archivedAndExpired", facts.expired)
+	}
 	return images.stay, err
 }
 

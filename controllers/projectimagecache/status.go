@@ -50,6 +50,8 @@ type projectFacts struct {
 	unrecorded string
 	// countAgainIn is how soon the images are counted again because unused ones may be left. Zero means that none are.
 	countAgainIn time.Duration
+	// expired is how many images were removed because they were archived and older than retentionDays.
+	expired int
 }
 
 // err returns what holds the project up: the error of the first part that failed. Tags without room hold up nothing.

@@ -146,11 +146,19 @@ func archivedImage(ctx context.Context, w *world) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.put(ctx, w.own, "archived", second); err == nil {
+	err = w.put(ctx, w.own, "archived", second)
+	if err == nil {
 		return fmt.Sprintf("BatchGetImage fails with %s, and its tag is free", failure), nil
 	}
-	if _, err := w.clients.ECR.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{RepositoryName: &w.own.name, ImageIds: []ecrtypes.ImageIdentifier{id}}); err != nil {
+	if _, err := wants(err, "ImageTagAlreadyExistsException"); err != nil {
+		return "", fmt.Errorf("put another image under the archived one's tag: %w", err)
+	}
+	deleted, err := w.clients.ECR.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{RepositoryName: &w.own.name, ImageIds: []ecrtypes.ImageIdentifier{id}})
+	if err != nil {
 		return "", fmt.Errorf("delete the archived image: %w", err)
+	}
+	if len(deleted.Failures) > 0 {
+		return "", fmt.Errorf("BatchDeleteImage does not delete an archived image: %s", deleted.Failures[0].FailureCode)
 	}
 	return fmt.Sprintf("BatchGetImage fails with %s, and its tag is free once it is deleted", failure), w.put(ctx, w.own, "archived", second)
 }
@@ -176,8 +184,12 @@ func expiryUnderTheDenial(ctx context.Context, w *world) (string, error) {
 		return "", fmt.Errorf("set a lifecycle policy: %w", err)
 	}
 	for began := w.now(); w.now().Sub(began) < expiresWithin; {
-		out, err := w.clients.ECR.BatchGetImage(ctx, &ecr.BatchGetImageInput{
-			RepositoryName: &w.other.name, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &first.digest}}, AcceptedMediaTypes: []string{first.mediaType},
+		var out *ecr.BatchGetImageOutput
+		err := w.until(ctx, func() (err error) { // one failure in a day proves nothing
+			out, err = w.clients.ECR.BatchGetImage(ctx, &ecr.BatchGetImageInput{
+				RepositoryName: &w.other.name, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &first.digest}}, AcceptedMediaTypes: []string{first.mediaType},
+			})
+			return err
 		})
 		if err != nil {
 			return "", fmt.Errorf("look for the image: %w", err)

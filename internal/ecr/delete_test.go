@@ -9,6 +9,8 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"imagecache.dev/internal/lru"
 )
 
 // deletions answers each BatchDeleteImage with the failures for its images, and fails from a call on.
@@ -51,7 +53,7 @@ func TestDeleteReturnsWhatIsGone(t *testing.T) {
 		},
 		"the second call fails": {&deletions{failFrom: 2}, 100, true},
 	} {
-		images := &Images{api: test.api, facts: newFactCache(factBytes), recent: newRecentCache(recentBytes)}
+		images := &Images{api: test.api, facts: newFactCache(lru.NewBudget(1 << 20)), recent: newRecentCache(lru.NewBudget(1 << 20))}
 		gone, err := images.DeleteAll(t.Context(), "app", digests)
 		if len(gone) != test.gone || (err != nil) != test.fails {
 			t.Errorf("%s: %d are gone, %v; want %d", name, len(gone), err, test.gone)

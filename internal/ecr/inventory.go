@@ -45,7 +45,8 @@ type getResources interface {
 // them by the page for all projects together. It is a hint and not a proof: AWS' list of tags lags behind, so a
 // caller that finds drift reads that repository itself before it changes anything.
 //
-// What it holds counts towards a budget. If it is dropped, the next Fresh reads it again.
+// What it holds counts towards a budget, and stays whatever else does: without one repository's entry, a caller would
+// take it for removed.
 type Inventory struct {
 	repositories describeRepositories
 	tags         getResources
@@ -55,16 +56,12 @@ type Inventory struct {
 
 	reading chan struct{} // holds one token: the holder reads
 
-	mu   sync.Mutex // guards the contents of the listing
-	kept *lru.Cache[struct{}, *listing]
-}
-
-// listing is what an inventory knows.
-type listing struct {
-	readAt time.Time // zero: never
+	mu     sync.Mutex // guards what follows
+	readAt time.Time  // zero: never
 	known  map[string]Repository
 	noted  map[string]time.Time // when Note or Forget last wrote an entry
 	bytes  int                  // of known
+	share  *lru.Share
 }
 
 // NewInventory returns the inventory of a target: of repositories whose names begin with prefix, with the tags of
@@ -74,39 +71,31 @@ func NewInventory(
 ) *Inventory {
 	i := &Inventory{
 		repositories: clients.ECR, tags: clients.Tagging, clock: clock, prefix: prefix, tagKey: tagKey,
-		reading: make(chan struct{}, 1), kept: lru.In[struct{}, *listing](budget),
+		reading: make(chan struct{}, 1), known: map[string]Repository{}, noted: map[string]time.Time{}, share: budget.Share(),
 	}
 	i.reading <- struct{}{}
 	return i
 }
 
-// Close forgets what the inventory holds, for good. Whoever still has it may go on calling it.
-func (i *Inventory) Close() { i.kept.Close() }
+// Close gives the inventory's bytes back to the budget. Whoever still has the inventory may go on using it.
+func (i *Inventory) Close() { i.share.Close() }
 
-// listing returns what the inventory knows. The caller holds the lock.
-func (i *Inventory) listing() *listing {
-	if known, ok := i.kept.Get(struct{}{}); ok {
-		return known
-	}
-	return &listing{known: map[string]Repository{}, noted: map[string]time.Time{}}
-}
-
-// keep stores what the inventory knows. The caller holds the lock.
-func (i *Inventory) keep(l *listing) {
-	const notedBytes = 128
-	i.kept.Set(struct{}{}, l, l.bytes+notedBytes*len(l.noted))
-}
-
-// set sets or, with nil, removes a repository.
-func (l *listing) set(name string, repository *Repository) {
-	if before, ok := l.known[name]; ok {
-		l.bytes -= sizeOfRepository(before)
-		delete(l.known, name)
+// set sets or, with nil, removes a repository. The caller holds the lock, and calls count when it is done.
+func (i *Inventory) set(name string, repository *Repository) {
+	if before, ok := i.known[name]; ok {
+		i.bytes -= sizeOfRepository(before)
+		delete(i.known, name)
 	}
 	if repository != nil {
-		l.known[name] = *repository
-		l.bytes += sizeOfRepository(*repository)
+		i.known[name] = *repository
+		i.bytes += sizeOfRepository(*repository)
 	}
+}
+
+// count tells the budget how much the inventory holds. The caller holds the lock.
+func (i *Inventory) count() {
+	const notedBytes = 128
+	i.share.Set(i.bytes + notedBytes*len(i.noted))
 }
 
 // sizeOfRepository estimates the bytes of a repository and its tags in memory.
@@ -142,7 +131,7 @@ func (i *Inventory) Fresh(ctx context.Context, maxAge time.Duration) error {
 func (i *Inventory) Get(name string) *Repository {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	found, ok := i.listing().known[name]
+	found, ok := i.known[name]
 	if !ok {
 		return nil
 	}
@@ -165,20 +154,18 @@ func (i *Inventory) Forget(name string) {
 
 // write writes one entry. The caller holds the lock.
 func (i *Inventory) write(name string, repository *Repository) {
-	known := i.listing()
-	known.set(name, repository)
-	known.noted[name] = i.clock.Now()
-	i.keep(known)
+	i.set(name, repository)
+	i.noted[name] = i.clock.Now()
+	i.count()
 }
 
 func (i *Inventory) age() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	readAt := i.listing().readAt
-	if readAt.IsZero() {
+	if i.readAt.IsZero() {
 		return 1<<63 - 1
 	}
-	return i.clock.Since(readAt)
+	return i.clock.Since(i.readAt)
 }
 
 // read replaces the inventory. It keeps entries that Note or Forget wrote after the read began, and the existence of
@@ -199,26 +186,27 @@ func (i *Inventory) read(ctx context.Context) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	before, now := i.listing(), &listing{readAt: began, known: map[string]Repository{}, noted: map[string]time.Time{}}
+	before, noted := i.known, i.noted
+	i.readAt, i.known, i.noted, i.bytes = began, make(map[string]Repository, len(found)), map[string]time.Time{}, 0
 	for name, repository := range found {
-		now.set(name, &repository)
+		i.set(name, &repository)
 	}
-	for name, at := range before.noted {
+	for name, at := range noted {
 		if at.Add(listsLag).Before(began) {
 			continue
 		}
-		now.noted[name] = at
-		own, is := before.known[name]
+		i.noted[name] = at
+		own, is := before[name]
 		_, shown := found[name]
 		switch {
 		case at.Before(began) && is == shown:
 		case is:
-			now.set(name, &own)
+			i.set(name, &own)
 		default:
-			now.set(name, nil)
+			i.set(name, nil)
 		}
 	}
-	i.keep(now)
+	i.count()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -18,6 +19,15 @@ func RootHasCredentials(ctx context.Context, clients *aws.Clients) (bool, error)
 	if err != nil {
 		return false, fmt.Errorf("get the account's summary: %w", err)
 	}
-	return out.SummaryMap[string(types.SummaryKeyTypeAccountPasswordPresent)] > 0 ||
-		out.SummaryMap[string(types.SummaryKeyTypeAccountAccessKeysPresent)] > 0, nil
+	return rootHasCredentials(out.SummaryMap)
+}
+
+// rootHasCredentials reads an account's summary. What the summary does not name is not known.
+func rootHasCredentials(summary map[string]int32) (bool, error) {
+	password, told := summary[string(types.SummaryKeyTypeAccountPasswordPresent)]
+	keys, alsoTold := summary[string(types.SummaryKeyTypeAccountAccessKeysPresent)]
+	if has := password > 0 || keys > 0; has || told && alsoTold {
+		return has, nil
+	}
+	return false, errors.New("the account's summary does not tell whether the root user has a password and access keys")
 }

@@ -3,30 +3,37 @@ package inspect
 import (
 	"strings"
 	"testing"
+
+	"imagecache.dev/internal/sessionpolicy"
 )
 
 func TestRepositoryPolicyLetsOnlyTheControllerConfigure(t *testing.T) {
 	const controller, other, root = "arn:aws:iam::1:role/new", "arn:aws:iam::1:role/old", "arn:aws:iam::1:root"
+	by := sessionpolicy.ByListed
 	for name, test := range map[string]struct {
-		controller string
-		arns       []string
-		restricted bool
-		rescue     rescue
-		result     Result
-		text       string
+		caller   string
+		settings settingsPolicy
+		rescue   rescue
+		result   Result
+		text     string
 	}{
-		"as it should be":              {controller, []string{controller, root}, true, rescueByRoot, ResultOK, "only the controller and the account's root user"},
-		"root can't be looked up":      {controller, []string{controller, root}, true, rescueUnknown, ResultOK, "if it has credentials"},
-		"an account without root":      {controller, []string{controller, root}, true, rescueByNobody, ResultWarning, "nobody can change"},
-		"both roles, before a change":  {controller, []string{controller, other, root}, true, rescueByNobody, ResultWarning, "besides the controller, " + other},
-		"the old role alone":           {controller, []string{other, root}, true, rescueByRoot, ResultFailed, "shuts the controller out"},
-		"no policy":                    {controller, nil, false, rescueByRoot, ResultFailed, "everybody whom IAM allows"},
-		"a runner that was never seen": {"", []string{controller, root}, true, rescueByRoot, ResultSkipped, "does not name"},
+		"as it should be":              {"", settingsPolicy{controller: controller, arns: []string{controller, root}, by: by}, rescueByRoot, ResultOK, "only " + controller + ", " + root + " may"},
+		"root can't be looked up":      {"", settingsPolicy{controller: controller, arns: []string{controller, root}, by: by}, rescueUnknown, ResultOK, "has credentials is unknown"},
+		"an account without root":      {"", settingsPolicy{controller: controller, arns: []string{controller, root}, by: by}, rescueByNobody, ResultWarning, "nobody can change"},
+		"both roles, before a change":  {other, settingsPolicy{controller: controller, arns: []string{controller, other, root}, by: by}, rescueByNobody, ResultWarning, other + ", whose credentials you use, is one"},
+		"the new role was forgotten":   {other, settingsPolicy{controller: controller, arns: []string{controller, root}, by: by}, rescueByRoot, ResultOK, other + ", whose credentials you use, is none"},
+		"another account's root":       {"", settingsPolicy{controller: controller, arns: []string{controller, "arn:aws:iam::2:root"}, by: by}, rescueByRoot, ResultWarning, "others than the controller"},
+		"the old role alone":           {"", settingsPolicy{controller: controller, arns: []string{other, root}, by: by}, rescueByRoot, ResultFailed, "shuts the controller"},
+		"nobody":                       {"", settingsPolicy{controller: controller, by: by}, rescueByRoot, ResultFailed, "nobody may change"},
+		"no policy":                    {"", settingsPolicy{controller: controller, by: sessionpolicy.ByAnybody}, rescueByRoot, ResultFailed, "everybody whom IAM allows"},
+		"a policy of somebody":         {"", settingsPolicy{controller: controller}, rescueByRoot, ResultWarning, "is unknown"},
+		"a runner that was never seen": {"", settingsPolicy{arns: []string{controller, root}, by: by}, rescueByRoot, ResultSkipped, "does not name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := judgePolicy(test.controller, test.arns, test.restricted, test.rescue)
+			test.settings.caller, test.settings.root = test.caller, root
+			got := test.settings.judge(test.rescue)
 			if got.Result != test.result || !strings.Contains(got.Message, test.text) {
-				t.Errorf("judgePolicy = %s: %s; want %s: …%s…", got.Result, got.Message, test.result, test.text)
+				t.Errorf("judge = %s: %s; want %s: …%s…", got.Result, got.Message, test.result, test.text)
 			}
 			if wants := test.result == ResultFailed || test.result == ResultWarning; wants != (got.Advice != "") {
 				t.Errorf("advice %q", got.Advice)

@@ -72,12 +72,14 @@ func awsFindings(ctx context.Context, cache *v1alpha1.RunnerImageCache, project 
 		"use credentials of the runner's account, "+cache.Status.AccountID)
 	f.roles(ctx, sts.NewGranter(provider), target, cache)
 	f.pullTimes(ctx, clients, cache)
-	if project != nil {
-		f.repository(ctx, ecr.NewRepositories(clients), project)
-		if project.Status.Repository != nil {
-			f.policy(ctx, clients, cache, project.Status.Repository.Name)
-			f.scanning(ctx, clients, cache, project.Status.Repository.Name)
-		}
+	if project == nil {
+		return f.list
+	}
+	f.repository(ctx, ecr.NewRepositories(clients), project)
+	// Another account's registry and root user tell nothing about the runner's.
+	if project.Status.Repository != nil && identity.AccountID == cache.Status.AccountID {
+		f.policy(ctx, clients, identity, cache, project.Status.Repository.Name)
+		f.scanning(ctx, clients, identity, cache, project)
 	}
 	return f.list
 }

@@ -27,6 +27,25 @@ func TestCachesOfOneBudgetDropTheLeastRecentlyUsedOfAll(t *testing.T) {
 	holds(t, second, 100, "c")
 }
 
+func TestSharesLeaveCachesAQuarter(t *testing.T) {
+	budget := lru.NewBudget(40)
+	cache, share := lru.In[string, int](budget), budget.Share()
+	for _, key := range []string{"a", "b", "c", "d"} {
+		cache.Set(key, 1, 10)
+	}
+	share.Set(15)
+	holds(t, cache, 20, "c", "d")
+	share.Set(100)
+	holds(t, cache, 10, "d")
+	if budget.Bytes() != 110 {
+		t.Errorf("the budget has %d bytes, want those of the share and of one value", budget.Bytes())
+	}
+	share.Close()
+	share.Set(100) // by somebody who still has it
+	cache.Set("e", 1, 30)
+	holds(t, cache, 40, "d", "e")
+}
+
 func TestClosedCacheGivesItsBytesBack(t *testing.T) {
 	budget := lru.NewBudget(30)
 	first, second := lru.In[string, int](budget), lru.In[string, int](budget)

@@ -74,6 +74,7 @@ func TestArchivedImagesExpireAsOthersDo(t *testing.T) {
 	h.aws.AgeImages(name, 2*24*time.Hour)
 	published("e-3", hashOf("c"))
 	h.Eventually(func() []string { return h.archived(name) }).Should(ConsistOf(young))
+	h.Eventually(func() []string { return notes(h.namespace, "ImagesExpired") }).Should(ConsistOf("removed 1 archived images that are older than 30 days"))
 }
 
 // archived are the digests of a repository's archived images.

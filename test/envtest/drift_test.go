@@ -120,7 +120,7 @@ func TestDriftIsPutRightAndTold(t *testing.T) {
 			archiving := strings.Replace(awsecr.LifecyclePolicy(10), `"type":"expire"`, `"type":"transition","targetStorageClass":"archive"`, 1)
 			_, err := h.aws.ecr.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: &name, LifecyclePolicyText: &archiving})
 			return err
-		}, "the lifecycle policy was changed, and archived images, which can't be pulled"},
+		}, "the lifecycle policy was changed to archive images, which then can't be pulled"},
 		{"repository policy removed", func(ctx context.Context, name, _ string) error {
 			_, err := h.aws.ecr.DeleteRepositoryPolicy(ctx, &ecr.DeleteRepositoryPolicyInput{RepositoryName: &name})
 			return err

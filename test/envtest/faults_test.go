@@ -45,6 +45,20 @@ func TestRepositoryThatReadsDoNotShowYetIsNotMadeTwice(t *testing.T) {
 	h.Expect(h.aws.Calls().Count("ecr:DeleteRepository")).To(Equal(1))
 }
 
+// A manager that has just started remembers of no repository that it was made.
+func TestNewRepositoryIsNotLeftBehindByAManagerThatStarts(t *testing.T) {
+	h := newWorld(t, startCloud(t, awsemulator.Options{ConsistencyDelay: 4 * time.Second}, leastPrivilege(t)))
+	h.startManager()
+	create(t, runnerObject(h.namespace, "r1"))
+	project := create(t, projectObject(h.namespace, "p1", "r1"))
+	h.Eventually(func(g Gomega) { g.Expect(reason(g, project, v1alpha1.ConditionReady)).To(Equal("True/Succeeded")) }, soon, tick).Should(Succeed())
+	h.stop()
+	h.Expect(kube.Delete(t.Context(), project)).To(Succeed())
+	h.startManager()
+	h.Eventually(func() error { return kube.Get(context.Background(), keyOf(project), project) }, soon, tick).ShouldNot(Succeed())
+	h.Expect(h.aws.Calls().Count("ecr:DeleteRepository")).To(Equal(1))
+}
+
 func TestProjectsDoWithoutTheInventory(t *testing.T) {
 	h := newWorld(t, startCloud(t, awsemulator.Options{}, strings.ReplaceAll(leastPrivilege(t), `, "tag:GetResources"`, "")))
 	h.settings.Intervals = controllers.Intervals{Drift: time.Second}
