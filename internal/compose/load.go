@@ -46,8 +46,10 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 			return nil, err
 		}
 	}
-	if err := r.mirror.takeEnv(r.places.env); r.places.env != "" && err != nil {
-		return nil, err
+	if r.places.env != "" {
+		if err := r.mirror.takeEnv(r.places.env); err != nil {
+			return nil, err
+		}
 	}
 	written := r.written(ctx) // first: it validates nothing, and finds most files
 	resolved, err := r.resolved(ctx)

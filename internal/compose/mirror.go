@@ -83,12 +83,13 @@ func (m *mirror) has(name string) bool {
 }
 
 // takeCompose copies a Compose file, and the file of variables beside it, which Docker Compose reads for an included
-// file. by says who names the file. A file that the mirror has is not read again.
+// file. by says who names the file. A file that the mirror has is not read again. One that is refused is not in the
+// mirror, so every reading of the project fails for it.
 func (m *mirror) takeCompose(name, by string) error {
 	if slices.ContainsFunc(m.files, func(f hash.ComposeFile) bool { return f.Path == name }) {
 		return nil
 	}
-	contents, err := m.copy(name)
+	contents, err := m.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read Compose file: %s, named by %s, is not there: %w", name, by, fs.ErrNotExist)
 	}
@@ -98,39 +99,45 @@ func (m *mirror) takeCompose(name, by string) error {
 	if err != nil {
 		return fmt.Errorf("read Compose file %s: %w", name, err)
 	}
+	if err := m.takeEnv(path.Join(path.Dir(name), envFile)); err != nil {
+		return err
+	}
 	m.files = append(m.files, hash.ComposeFile{Path: name, Raw: contents})
-	return m.takeEnv(path.Join(path.Dir(name), envFile))
+	return m.write(name, contents)
 }
 
 // takeEnv copies a file of variables where it exists.
 func (m *mirror) takeEnv(name string) error {
-	if _, taken := m.env[name]; taken || !isFile(m.root, name) {
+	if _, taken := m.env[name]; taken {
 		return nil
 	}
-	contents, err := m.copy(name)
+	if found, err := isFile(m.root, name); !found || err != nil {
+		return err
+	}
+	contents, err := m.read(name)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	m.env[name] = contents
-	return nil
+	return m.write(name, contents)
 }
 
-func (m *mirror) copy(name string) ([]byte, error) {
+func (m *mirror) read(name string) ([]byte, error) {
 	if devcontainer.Outside(name) {
 		return nil, devcontainer.ErrOutside
 	}
 	if len(m.files)+len(m.env) >= maxFiles {
 		return nil, fmt.Errorf("the project has more than %d files", maxFiles)
 	}
-	contents, err := devcontainer.ReadFile(m.root, name, devcontainer.MaxConfigurationBytes)
-	if err != nil {
-		return nil, err
-	}
+	return devcontainer.ReadFile(m.root, name, devcontainer.MaxConfigurationBytes)
+}
+
+func (m *mirror) write(name string, contents []byte) error {
 	place := m.path(name)
 	if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
-		return nil, err
+		return err
 	}
-	return contents, os.WriteFile(place, contents, 0o600)
+	return os.WriteFile(place, contents, 0o600)
 }
 
 // takeMissing copies the file for want of which compose-go failed, and reports whether it may be tried again.

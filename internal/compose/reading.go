@@ -38,7 +38,10 @@ func (r *reading) resolved(ctx context.Context) (*types.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.name = r.projectName(project.Name); r.name == project.Name {
+	if r.name, err = r.projectName(project.Name); err != nil {
+		return nil, err
+	}
+	if r.name == project.Name {
 		return project, nil
 	}
 	return r.load(ctx, r.machineEnvironment, r.name)
@@ -204,19 +207,22 @@ func (r *reading) workingDir() string { return r.mirror.path(path.Dir(r.places.f
 var projectNameLine = regexp.MustCompile(`(?m)^COMPOSE_PROJECT_NAME=(.+)$`)
 
 // projectName is the name that the reference CLI gives to the project, of the one that Docker Compose would give.
-func (r *reading) projectName(name string) string {
+func (r *reading) projectName(name string) (string, error) {
 	if _, set := r.lookupEnv(composeProjectName); set {
-		return name
+		return name, nil
 	}
-	contents, _ := devcontainer.ReadFile(r.mirror.root, envFile, devcontainer.MaxConfigurationBytes)
+	contents, err := workspaceEnv(r.mirror.root)
+	if err != nil {
+		return "", err
+	}
 	if match := projectNameLine.FindSubmatch(contents); match != nil {
-		return loader.NormalizeProjectName(strings.TrimSpace(string(match[1])))
+		return loader.NormalizeProjectName(strings.TrimSpace(string(match[1]))), nil
 	}
 	folder := path.Dir(r.places.files[0])
 	if name == "devcontainer" && folder == ".devcontainer" && !r.named() {
-		return loader.NormalizeProjectName(filepath.Base(r.configuration.Workspace) + "_devcontainer")
+		return loader.NormalizeProjectName(filepath.Base(r.configuration.Workspace) + "_devcontainer"), nil
 	}
-	return name
+	return name, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
