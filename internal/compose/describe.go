@@ -175,11 +175,12 @@ func isRemoteContext(context string) bool {
 func (d *description) named(models models) map[string]bool {
 	named := map[string]bool{}
 	service := serviceOf(models.written, d.service.Name)
+	if written, _ := service["platform"].(string); written == "" || strings.Contains(written, "$") {
+		maps.Copy(named, d.ofDefaultPlatform())
+	}
 	if service == nil {
 		for _, contents := range d.contents() {
-			for _, match := range variableReference.FindAllSubmatch(contents, -1) {
-				named[string(match[1])] = true
-			}
+			maps.Copy(named, referencesIn(contents))
 		}
 		maps.Copy(named, withoutValue(serviceOf(models.interpolated, d.service.Name)))
 		return named

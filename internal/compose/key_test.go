@@ -151,6 +151,7 @@ func TestWhatChangesWhichKeys(t *testing.T) {
 		"a variable of .env that a build gets": {change: write(".env", "VERSION=2\nDEV_USER=me\n"), want: []string{"web"}},
 		"a variable of .env that Features get": {change: write(".env", "VERSION=1\nDEV_USER=you\n"), want: []string{"app"}},
 		"a variable of .env for a container":   {change: write(".env", "VERSION=1\nDEV_USER=me\nUNRELATED=2\n"), want: none},
+		"a default platform of .env":           {change: write(".env", "VERSION=1\nDEV_USER=me\nDOCKER_DEFAULT_PLATFORM=linux/arm64\n"), want: all},
 		"a Dockerfile":                         {change: write("web/Dockerfile", "FROM base # x\n"), want: []string{"web"}},
 		"the dev container's Dockerfile":       {change: write("dev/Dockerfile", "FROM base # x\n"), want: []string{"app"}},
 		"a variable of the machine":            {change: set("USER", "you"), want: none},

@@ -205,6 +205,44 @@ var loadCases = map[string]loadCase{
 		files: map[string]string{"compose.yml": "services: {app: {image: base}}"},
 		want:  summary{Files: []string{"compose.yml"}, Services: []string{"app (dev container)"}, Resolved: []string{`{"image":"base"}`}, Variables: []string{"app containerWorkspaceFolder=/"}},
 	},
+	"the default platform of a file": {
+		files: map[string]string{
+			"compose.yml":    "services: {app: {build: .}, web: {build: web, platform: linux/386}}",
+			"Dockerfile":     "FROM base\n",
+			"web/Dockerfile": "FROM base\n",
+			".env":           "DOCKER_DEFAULT_PLATFORM=linux/arm64\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "web"},
+			Resolved: []string{
+				`{"build":{"context":".","dockerfile":"Dockerfile"},"platform":"linux/arm64"}`,
+				`{"build":{"context":"web","dockerfile":"web/Dockerfile"},"platform":"linux/386"}`,
+			},
+		},
+	},
+	"a default platform by a variable": {
+		files: map[string]string{
+			"compose.yml": "services: {app: {image: base}}",
+			".env":        "DOCKER_DEFAULT_PLATFORM=linux/${ARCH:-arm64}\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)"},
+			Resolved: []string{`{"image":"base","platform":"linux/arm64"}`}, Variables: []string{"app ARCH="},
+		},
+	},
+	"the default platform of the machine": {
+		files: map[string]string{
+			"compose.yml": "services: {app: {image: base}, web: {build: ., platform: linux/386}}",
+			"Dockerfile":  "FROM base\n",
+			".env":        "DOCKER_DEFAULT_PLATFORM=linux/arm64\n",
+		},
+		env: map[string]string{"DOCKER_DEFAULT_PLATFORM": "linux/s390x"},
+		want: summary{
+			Files: []string{"compose.yml"}, Services: []string{"app (dev container)", "web"},
+			Resolved:  []string{`{"image":"base","platform":"linux/arm64"}`, `{"build":{"context":".","dockerfile":"Dockerfile"},"platform":"linux/386"}`},
+			Variables: []string{"app DOCKER_DEFAULT_PLATFORM=linux/s390x"},
+		},
+	},
 	"the user, with Features": {
 		json:  `{"dockerComposeFile": "compose.yml", "service": "app", "features": {"registry.example/f:1": {"a": "${localEnv:F}"}}}`,
 		files: map[string]string{"compose.yml": "services: {app: {image: \"base:${TAG-1}\", user: \"${U}\"}, db: {build: .}}", "Dockerfile": "FROM base\n"},

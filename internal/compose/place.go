@@ -18,7 +18,7 @@ type places struct {
 	env string
 }
 
-// Variables of the machine with which Docker Compose finds its files:
+// Names in Docker Compose's environment that have an effect without standing in a file, and the files it looks for:
 // https://docs.docker.com/compose/how-tos/environment-variables/envvars/
 const (
 	composeFileVariable    = "COMPOSE_FILE"
@@ -26,6 +26,7 @@ const (
 	composeProjectName     = "COMPOSE_PROJECT_NAME"
 	composeEnvFiles        = "COMPOSE_ENV_FILES"
 	composeDisableEnvFile  = "COMPOSE_DISABLE_ENV_FILE"
+	defaultPlatform        = "DOCKER_DEFAULT_PLATFORM"
 	envFile                = ".env"
 	defaultComposeFile     = "docker-compose.yml"
 	defaultComposeOverride = "docker-compose.override.yml"

@@ -106,7 +106,11 @@ func (r *reading) load(
 		)...)
 		return err
 	})
-	return project, err
+	if err != nil {
+		return nil, err
+	}
+	setPlatforms(project)
+	return project, nil
 }
 
 // serviceOptions are those of a load that results in services.
