@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 		return nil, err
 	}
 	for _, name := range r.places.files {
-		if err := r.mirror.takeCompose(name, r.configuration.Path); err != nil {
+		if err := r.mirror.takeFirst(name, r.configuration.Path, path.Dir(r.places.files[0])); err != nil {
 			return nil, err
 		}
 	}
@@ -115,7 +116,7 @@ func (r *reading) named() bool {
 		var document struct {
 			Name string `yaml:"name"`
 		}
-		if err := yaml.Unmarshal(r.mirror.files[r.index(name)].Raw, &document); err == nil && document.Name != "" {
+		if err := yaml.Unmarshal(r.mirror.files[r.mirror.index(name)].Raw, &document); err == nil && document.Name != "" {
 			return true
 		}
 	}

@@ -188,6 +188,19 @@ var loadCases = map[string]loadCase{
 			Variables: []string{"app COMPOSE_PROJECT_NAME=my-shop"},
 		},
 	},
+	"an include's variables from the first file's folder": {
+		json: `{"dockerComposeFile": ["compose.yml", "sub/more.yml"], "service": "app"}`,
+		files: map[string]string{
+			"compose.yml":  "services: {app: {image: base}}",
+			"sub/more.yml": "include: [{path: sub/inc.yml, env_file: [x.env, /dev/null]}]",
+			"sub/inc.yml":  "services: {a: {build: {context: ., target: \"${T}\"}}}", "x.env": "T=x\n", "sub/Dockerfile": "FROM base AS x\n",
+		},
+		want: summary{
+			Files: []string{"compose.yml", "sub/more.yml", "sub/inc.yml"}, Services: []string{"app (dev container)", "a"},
+			Resolved:  []string{`{"image":"base"}`, `{"build":{"context":"sub","dockerfile":"sub/Dockerfile","target":"x"}}`},
+			Variables: []string{"a T="},
+		},
+	},
 	"a variable in a path": {
 		files: map[string]string{
 			"compose.yml": "include: [\"${WHICH:-a}.yml\"]\nservices: {app: {build: {context: ., args: [N, M]}}}", "Dockerfile": "FROM base\n",
@@ -366,9 +379,9 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 		"an include by a variable":                {files: map[string]string{"compose.yml": "include: [\"${X}\"]\n" + build}, env: map[string]string{"X": "/etc/passwd"}, want: "/etc/passwd is outside of the workspace"},
 		"an include far above":                    {files: map[string]string{"compose.yml": "include: [" + strings.Repeat("../", 40) + "etc/passwd]\n" + build}, want: "etc/passwd is outside of the workspace"},
 		"an include that is a link out":           {files: map[string]string{"compose.yml": "include: [inc.yml]\n" + build, "link:inc.yml": "/etc/passwd"}, want: "read Compose file inc.yml: "},
-		"an include's env_file elsewhere":         {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: /etc/passwd}]\n" + build}, want: "an include has the env_file /etc/passwd: want a path relative"},
+		"an include's env_file elsewhere":         {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: /etc/passwd}]\n" + build}, want: "an include has the env_file /etc/passwd: want a path relative to the first file"},
 		"an include's env_file by a variable":     {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: [\"${X}\"]}]\n" + build}, want: "an include has the env_file ${X}"},
-		"an include's env_file above":             {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: ../x.env}]\n" + build, "a.yml": "services: {}"}, want: "../x.env is outside of the workspace"},
+		"an include's env_file above":             {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: ../x.env}]\n" + build, "a.yml": "services: {}"}, want: "../x.env, an env_file of an include, is outside of the workspace"},
 		"an include's env_file of none":           {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: x.env}]\n" + build, "a.yml": "services: {}"}, want: "x.env, an env_file of an include, is not there"},
 		"an include's project_directory":          {files: map[string]string{"compose.yml": "include: [{path: a.yml, project_directory: x}]\n" + build}, want: "project_directory"},
 		"an include of none":                      {files: map[string]string{"compose.yml": "include: [a.yml]\n" + build}, want: "a.yml, named by another Compose file, is not there"},
@@ -386,6 +399,11 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 		"the default override by a link out":      {json: `{"dockerComposeFile": [], "service": "app"}`, files: map[string]string{"docker-compose.yml": build, "link:docker-compose.override.yml": "../up.yml"}, want: "copy docker-compose.override.yml into the workspace"},
 		"the workspace's variables by a link out": {files: map[string]string{".devcontainer/devcontainer.json": "", ".devcontainer/compose.yml": "services: {app: {image: i}}", "link:.env": "../up.yml"}, want: "copy .env into the workspace"},
 		"a project_directory in an included file": {files: map[string]string{"compose.yml": "include: [sub/a.yml]\nservices: {app: {image: i}}", "sub/a.yml": "include: [{path: b.yml, project_directory: ..}]", "sub/b.yml": "services: {}"}, want: "read Compose file sub/a.yml: an include has project_directory"},
+		"an include's env_file far above":         {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: " + strings.Repeat("../", 40) + "etc/passwd}]\n" + build, "a.yml": "services: {}"}, want: "etc/passwd, an env_file of an include, is outside of the workspace"},
+		"an include's env_file by a link":         {files: map[string]string{"compose.yml": "include: [{path: a.yml, env_file: x.env}]\n" + build, "a.yml": "services: {}", "link:x.env": "/etc/passwd"}, want: "copy x.env into the workspace"},
+		"an env_file of an included file":         {files: map[string]string{"compose.yml": "include: [sub/a.yml]\n" + build, "sub/a.yml": "include: [{path: b.yml, env_file: load.go}]", "sub/b.yml": "services: {}"}, want: "read Compose file sub/a.yml: an include has the env_file load.go, which the cache follows only in a file of dockerComposeFile"},
+		"an env_file of a file of both kinds":     {json: `{"dockerComposeFile": ["compose.yml", "b.yml"], "service": "app"}`, files: map[string]string{"compose.yml": "include: [b.yml]\n" + build, "b.yml": "include: [{path: c.yml, env_file: c.env}]", "c.yml": "services: {}", "c.env": ""}, want: "read Compose file b.yml: an include has the env_file c.env, which"},
+		"a file of variables and services":        {files: map[string]string{"compose.yml": "include: [.env]\n" + build, ".env": "services: {}\n"}, want: "read .env: it is a file of variables and a Compose file"},
 		"no YAML":                                 {files: map[string]string{"compose.yml": "a: [\n"}, want: "read Compose file compose.yml: "},
 		"a property unknown":                      {files: map[string]string{"compose.yml": "services: {app: {imag: x}}"}, want: "validating compose.yml: "},
 		"neither image nor build":                 {files: map[string]string{"compose.yml": "services: {app: {}}"}, want: `service "app" has neither an image nor a build context`},

@@ -189,20 +189,10 @@ func (r *reading) details(environment types.Mapping) types.ConfigDetails {
 	details := types.ConfigDetails{WorkingDir: r.workingDir(), Environment: environment}
 	for i := range r.places.files {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
-			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.files[r.index(r.places.files[i])].Raw,
+			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.files[r.mirror.index(r.places.files[i])].Raw,
 		})
 	}
 	return details
-}
-
-// index of a file in the mirror's.
-func (r *reading) index(name string) int {
-	for i := range r.mirror.files {
-		if r.mirror.files[i].Path == name {
-			return i
-		}
-	}
-	return 0
 }
 
 func (r *reading) workingDir() string { return r.mirror.path(path.Dir(r.places.files[0])) }
