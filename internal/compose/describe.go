@@ -53,7 +53,7 @@ func (d *description) describe(models models) (*Service, error) {
 		Name: d.service.Name, DevContainer: d.devContainer, Configuration: c,
 		Composed: hash.Service{
 			Name: d.service.Name, Files: d.mirror.files, Direct: !d.devContainer, Warnings: d.warnings,
-			Resolved: d.canonical(&same),
+			Resolved: d.canonical(&same), Inline: d.service.Build != nil && d.service.Build.DockerfileInline != "",
 		},
 	}, nil
 }

@@ -138,6 +138,7 @@ func TestWhatChangesWhichKeys(t *testing.T) {
 	every := hash.Settings
 	write := func(name, content string) func(*vector) { return func(v *vector) { v.Files[name] = content } }
 	set := func(name, value string) func(*vector) { return func(v *vector) { v.Env[name] = value } }
+	inline := write("dev.yml", "services: {web: {build: {dockerfile_inline: \"FROM base\\n$LINE\\n\"}}}\n")
 	tests := map[string]struct {
 		settings []string
 		both     func(*vector) // what is there before and after
@@ -159,6 +160,10 @@ func TestWhatChangesWhichKeys(t *testing.T) {
 		"a variable of the machine, with all":                    {settings: every, change: set("USER", "you"), want: []string{"app"}},
 		"one that overrides .env, with all":                      {settings: every, change: set("VERSION", "3"), want: []string{"web"}},
 		"one for a container, with all":                          {settings: every, change: set("UNRELATED", "3"), want: none},
+		"a variable of the machine in an inline Dockerfile":      {both: inline, change: set("LINE", "COPY b /"), want: none},
+		"a variable of .env in an inline Dockerfile":             {both: inline, change: write(".env", "VERSION=1\nDEV_USER=me\nLINE=COPY c /\n"), want: []string{"web"}},
+		"one of the machine in an inline Dockerfile, with all":   {settings: []string{hash.InputLocalEnv}, both: inline, change: set("LINE", "COPY b /"), want: []string{"web"}},
+		"an inline Dockerfile":                                   {both: inline, change: func(v *vector) { v.Files["dev.yml"] += "# x\n" }, want: all},
 		"a copied file":                                          {change: write("web/page", "x"), want: none},
 		"a copied file, with all":                                {settings: every, change: write("web/page", "x"), want: []string{"web"}},
 		"another file, with all":                                 {settings: every, change: write("web/other", "x"), want: none},
