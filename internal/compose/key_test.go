@@ -252,6 +252,21 @@ func TestAKeyDoesNotDependOnTheFoldersName(t *testing.T) {
 	}
 }
 
+func TestAKeyDoesNotDependOnTheHomeFolder(t *testing.T) {
+	v := vector{Files: map[string]string{
+		".devcontainer.json": `{"dockerComposeFile": "compose.yml", "service": "app"}`,
+		"compose.yml":        "services: {app: {image: base}, web: {build: {context: \"${CONTEXT:-~}\", additional_contexts: {lib: ~/lib, etc: /etc}}}}\n",
+		"Dockerfile":         "FROM base\n",
+	}, Env: map[string]string{"CONTEXT": "."}}
+	for _, home := range []string{"/home/me", "/home/you"} {
+		t.Setenv("HOME", home)
+		want := `{"build":{"additional_contexts":{"etc":"/etc","lib":"~/lib"},"context":"~","dockerfile":"~/Dockerfile"}}`
+		if got := v.keys(t)[1].Resolved; got != want {
+			t.Errorf("with %s: %s, want %s", home, got, want)
+		}
+	}
+}
+
 func TestWarningsAndCompleteness(t *testing.T) {
 	v := shop()
 	v.Settings = hash.Settings
