@@ -43,11 +43,13 @@ func (d *description) describe(models models) (*Service, error) {
 			hash.ComposeIncludeNotCovered, "the Compose files take %s from somewhere else; copy it into the workspace", remote,
 		)
 	}
-	same := d.service
-	if models.committed != nil {
-		if service, found := models.committed.AllServices()[d.service.Name]; found {
-			same = service
-		}
+	same, found := models.committedService(d.service.Name)
+	if !found {
+		same = d.service
+		d.warn(
+			hash.LocalEnvInKey, "it can't be read without the variables of this machine, so their values are in the key; "+
+				"give them defaults, as in ${NAME:-value}",
+		)
 	}
 	return &Service{
 		Name: d.service.Name, DevContainer: d.devContainer, Configuration: c,

@@ -61,10 +61,11 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	models := models{committed: r.committed(ctx), written: written}
+	models := models{written: written}
 	if written == nil {
 		models.interpolated = r.interpolated(ctx)
 	}
+	models.committed = r.committed(ctx)
 	return r.services(started, models)
 }
 
@@ -127,6 +128,13 @@ func (r *reading) named() bool {
 type models struct {
 	committed             *types.Project
 	written, interpolated map[string]any
+}
+
+func (m models) committedService(name string) (service types.ServiceConfig, found bool) {
+	if m.committed != nil {
+		service, found = m.committed.AllServices()[name]
+	}
+	return service, found
 }
 
 // services describes what was started.

@@ -201,6 +201,40 @@ var loadCases = map[string]loadCase{
 			Variables: []string{"a T="},
 		},
 	},
+	"what can't be read without variables, and builds nothing": {
+		files: map[string]string{
+			"compose.yml": "x-all: &all {volumes: [\"${DATA}:/data\"], build: &b {context: ., args: {A: \"${A}\"}}}\ninclude: [inc.yml]\n" +
+				"services: {app: {<<: [*all], deploy: {replicas: \"${N}\"}, ports: [\"${PORT}:${PORT}\"], mem_limit: \"${MEM}\", init: \"${I}\"}, web: {build: *b, extends: {file: base.yml, service: web}}}",
+			"inc.yml": "services: {db: {image: d, scale: \"${N}\"}}", "base.yml": "services: {web: {shm_size: \"${MEM}\", build: {target: t}}}", "Dockerfile": "FROM base\n",
+		},
+		env: map[string]string{"N": "2", "PORT": "80", "MEM": "1g", "I": "true", "A": "a", "DATA": "d"},
+		want: summary{
+			Files: []string{"compose.yml", "inc.yml", "base.yml"}, Services: []string{"app (dev container)", "web"}, Images: []string{"db"},
+			Resolved: []string{
+				`{"build":{"args":{"A":""},"context":".","dockerfile":"Dockerfile"}}`,
+				`{"build":{"args":{"A":""},"context":".","dockerfile":"Dockerfile","target":"t"}}`,
+			},
+			Variables: []string{"app A=a", "web A=a"},
+		},
+	},
+	"what builds and can't be read without variables": {
+		files: map[string]string{"compose.yml": "include: [\"${X}.yml\"]\nservices: {app: {build: {context: ., args: {A: \"${A}\"}}}}", "x.yml": "services: {}", "Dockerfile": "FROM base\n"},
+		env:   map[string]string{"X": "x", "A": "a"},
+		want: summary{
+			Files: []string{"compose.yml", "x.yml"}, Services: []string{"app (dev container)"},
+			Resolved:  []string{`{"build":{"args":{"A":"a"},"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app A=a", "app X=x"}, Warnings: []string{"app LocalEnvInKey"},
+		},
+	},
+	"a service of a file that a variable chooses": {
+		files: map[string]string{"compose.yml": "include: [\"${X:-a}.yml\"]\nservices: {app: {image: base}}", "a.yml": "services: {}", "b.yml": "services: {b: {build: {context: ., args: {A: \"${A}\"}}}}", "Dockerfile": "FROM base\n"},
+		env:   map[string]string{"X": "b", "A": "a"},
+		want: summary{
+			Files: []string{"compose.yml", "b.yml", "a.yml"}, Services: []string{"app (dev container)", "b"},
+			Resolved:  []string{`{"image":"base"}`, `{"build":{"args":{"A":"a"},"context":".","dockerfile":"Dockerfile"}}`},
+			Variables: []string{"app A=a", "app X=b", "b A=a", "b X=b"}, Warnings: []string{"b LocalEnvInKey"},
+		},
+	},
 	"a variable in a path": {
 		files: map[string]string{
 			"compose.yml": "include: [\"${WHICH:-a}.yml\"]\nservices: {app: {build: {context: ., args: [N, M]}}}", "Dockerfile": "FROM base\n",

@@ -33,6 +33,7 @@ type mirror struct {
 	top       string // the workspace's place in the mirror
 	files     []hash.ComposeFile
 	env       map[string][]byte // the files with variables, by their paths in the workspace
+	buildOnly bool              // Compose files have only their buildParts
 }
 
 func newMirror(workspace string) (*mirror, error) {
@@ -111,15 +112,40 @@ func (m *mirror) takeCompose(name string) error {
 			return err
 		}
 	}
-	contents := m.files[m.index(name)].Raw
 	// compose-go takes it from the folder in which the process runs.
-	if envFiles, _ := checkFile(contents); len(envFiles) > 0 {
+	if envFiles, _ := checkFile(m.files[m.index(name)].Raw); len(envFiles) > 0 {
 		return fmt.Errorf(
 			"read Compose file %s: an include has the env_file %s, which the cache follows only in a file of dockerComposeFile "+
 				"that no other file names", name, envFiles[0],
 		)
 	}
-	return m.write(name, contents)
+	return m.write(name, m.contents(name))
+}
+
+// contents are what compose-go reads of a Compose file that the mirror has.
+func (m *mirror) contents(name string) []byte {
+	raw := m.files[m.index(name)].Raw
+	if !m.buildOnly {
+		return raw
+	}
+	if parts, err := buildParts(raw); err == nil {
+		return parts
+	}
+	return raw
+}
+
+// reduce leaves only the buildParts of all Compose files.
+func (m *mirror) reduce() error {
+	m.buildOnly = true
+	for _, file := range m.files {
+		if _, err := os.Lstat(m.path(file.Path)); err != nil {
+			continue
+		}
+		if err := m.write(file.Path, m.contents(file.Path)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readCompose reads a Compose file, checks it, and copies the file of variables beside it.

@@ -47,12 +47,17 @@ func (r *reading) resolved(ctx context.Context) (*types.Project, error) {
 	return r.load(ctx, r.machineEnvironment, r.name)
 }
 
-// committed reads the project without the variables of the machine: the same on every machine. It is nil where the
-// project can't be read without them.
+// committed reads the project without the variables of the machine: the same on every machine. It is the last reading,
+// because it leaves only what decides about images in the mirror, and is nil where even that can't be read.
 func (r *reading) committed(ctx context.Context) *types.Project {
+	if err := r.mirror.reduce(); err != nil {
+		return nil
+	}
 	nothing := func() types.Mapping { return types.Mapping{} }
 	// The files were validated before, which takes most of the time of a load.
-	project, err := r.load(ctx, nothing, committedName, loader.WithSkipValidation)
+	project, err := r.load(ctx, nothing, committedName, loader.WithSkipValidation, func(o *loader.Options) {
+		o.SkipConsistencyCheck = true
+	})
 	if err != nil {
 		return nil
 	}
@@ -119,7 +124,7 @@ func (r *reading) serviceOptions(name string, variables types.Mapping) func(*loa
 		// The services' own env_file and label_file don't reach a build, and are not in the mirror.
 		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
 		// What is in a remote file is not known.
-		o.SkipConsistencyCheck = len(r.guard.remotes) > 0
+		o.SkipConsistencyCheck = o.SkipConsistencyCheck || len(r.guard.remotes) > 0
 		if name != "" {
 			return
 		}
@@ -189,7 +194,7 @@ func (r *reading) details(environment types.Mapping) types.ConfigDetails {
 	details := types.ConfigDetails{WorkingDir: r.workingDir(), Environment: environment}
 	for i := range r.places.files {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
-			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.files[r.mirror.index(r.places.files[i])].Raw,
+			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.contents(r.places.files[i]),
 		})
 	}
 	return details
