@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
 )
 
 // Load reads the project of a configuration of devcontainer.TypeCompose, whose workspace it needs. lookupEnv answers
@@ -66,7 +67,15 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 		models.interpolated = r.interpolated(ctx)
 	}
 	models.committed = r.committed(ctx)
+	r.sort()
 	return r.services(started, models)
+}
+
+// sort brings what compose-go found in an order that differs between its readings into one.
+func (r *reading) sort() {
+	first := len(slices.Compact(slices.Sorted(slices.Values(r.places.files))))
+	slices.SortFunc(r.mirror.files[first:], func(a, b hash.ComposeFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.Sort(r.guard.remotes)
 }
 
 // started returns the services that the reference CLI starts: all, or those of runServices; the dev container's; and

@@ -146,7 +146,7 @@ var loadCases = map[string]loadCase{
 			"sub/deep/ctx/D":    "FROM base AS t\n", "sub/db/Dockerfile": "FROM base\n",
 		},
 		want: summary{
-			Files: []string{"compose.yml", "sub/inc.yml", "sub/base.yml", "sub/deep/root.yml"}, Services: []string{"app (dev container)", "db"},
+			Files: []string{"compose.yml", "sub/base.yml", "sub/deep/root.yml", "sub/inc.yml"}, Services: []string{"app (dev container)", "db"},
 			Resolved: []string{
 				`{"build":{"args":{"A":"a"},"context":"sub/deep/ctx","dockerfile":"sub/deep/ctx/D","target":"t"}}`,
 				`{"build":{"context":"sub/db","dockerfile":"sub/db/Dockerfile"}}`,
@@ -160,7 +160,7 @@ var loadCases = map[string]loadCase{
 			"other/inc.yml": "services: {b: {build: {context: ., target: \"${T}\"}}}", "other/more.env": "T=other\n", "other/Dockerfile": "FROM base AS other\n",
 		},
 		want: summary{
-			Files: []string{"compose.yml", "sub/inc.yml", "other/inc.yml"}, Services: []string{"app (dev container)", "a", "b"},
+			Files: []string{"compose.yml", "other/inc.yml", "sub/inc.yml"}, Services: []string{"app (dev container)", "a", "b"},
 			Resolved: []string{
 				`{"image":"base"}`, `{"build":{"context":"sub","dockerfile":"sub/Dockerfile","target":"sub"}}`,
 				`{"build":{"context":"other","dockerfile":"other/Dockerfile","target":"other"}}`,
@@ -209,7 +209,7 @@ var loadCases = map[string]loadCase{
 		},
 		env: map[string]string{"N": "2", "PORT": "80", "MEM": "1g", "I": "true", "A": "a", "DATA": "d"},
 		want: summary{
-			Files: []string{"compose.yml", "inc.yml", "base.yml"}, Services: []string{"app (dev container)", "web"}, Images: []string{"db"},
+			Files: []string{"compose.yml", "base.yml", "inc.yml"}, Services: []string{"app (dev container)", "web"}, Images: []string{"db"},
 			Resolved: []string{
 				`{"build":{"args":{"A":""},"context":".","dockerfile":"Dockerfile"}}`,
 				`{"build":{"args":{"A":""},"context":".","dockerfile":"Dockerfile","target":"t"}}`,
@@ -230,7 +230,7 @@ var loadCases = map[string]loadCase{
 		files: map[string]string{"compose.yml": "include: [\"${X:-a}.yml\"]\nservices: {app: {image: base}}", "a.yml": "services: {}", "b.yml": "services: {b: {build: {context: ., args: {A: \"${A}\"}}}}", "Dockerfile": "FROM base\n"},
 		env:   map[string]string{"X": "b", "A": "a"},
 		want: summary{
-			Files: []string{"compose.yml", "b.yml", "a.yml"}, Services: []string{"app (dev container)", "b"},
+			Files: []string{"compose.yml", "a.yml", "b.yml"}, Services: []string{"app (dev container)", "b"},
 			Resolved:  []string{`{"image":"base"}`, `{"build":{"args":{"A":"a"},"context":".","dockerfile":"Dockerfile"}}`},
 			Variables: []string{"app A=a", "app X=b", "b A=a", "b X=b"}, Warnings: []string{"b LocalEnvInKey"},
 		},
