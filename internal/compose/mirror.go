@@ -77,9 +77,9 @@ func (m *mirror) relative(absolute string) string {
 	return path.Clean(filepath.ToSlash(relative))
 }
 
-// takeFirst reads a Compose file that Docker Compose is called with, and copies the files of variables that its includes
-// name, from the folder of the first of these. by says who names the file. The file itself is not copied: compose-go
-// gets its content, and misses it where another file names it.
+// takeFirst reads a Compose file that Docker Compose is called with, and copies the files of variables that its
+// includes name, from the folder of the first of these. by says who names the file. The file itself is not copied:
+// compose-go gets its content, and misses it where another file names it.
 func (m *mirror) takeFirst(name, by, folder string) error {
 	if m.index(name) >= 0 {
 		return nil
