@@ -89,6 +89,26 @@ func TestHashDiff(t *testing.T) {
 	}
 }
 
+func TestHashDiffWithACommitHasTheFoldersName(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"app/.devcontainer.json": `{"dockerComposeFile": "compose.yml", "service": "app"}`,
+		"app/compose.yml":        "services: {app: {build: {context: ., args: {N: \"${COMPOSE_PROJECT_NAME}\"}}}}\n",
+		"app/Dockerfile":         "FROM base\n",
+	})
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "first"}} {
+		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	t.Chdir(filepath.Join(dir, "app"))
+	for _, source := range []string{"git:HEAD", "git:HEAD:app"} {
+		_, stdout, stderr := inPipe(t, "", "hash", "--input", "LocalEnv", "--diff", source, ".")
+		if !strings.Contains(stdout, "is the same") {
+			t.Errorf("%s: nothing changed, and it prints %q %q", source, stdout, stderr)
+		}
+	}
+}
+
 func TestHashDiffWithACommit(t *testing.T) {
 	dir := folder(t, map[string]string{"app/.devcontainer.json": `{"image": "base"}`})
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "first"}} {

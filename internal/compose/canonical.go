@@ -3,10 +3,14 @@ package compose
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"imagecache.dev/internal/devcontainer"
 )
 
 // resolvedService is what decides about a service's image in the resolved project. It goes into keys as JSON without
@@ -67,7 +71,7 @@ func (d *description) canonical(service *types.ServiceConfig) []byte {
 
 func (d *description) canonicalBuild(build *types.BuildConfig) *resolvedBuild {
 	resolved := &resolvedBuild{
-		AdditionalContexts: map[string]string{}, Args: map[string]string{}, Context: d.local(build.Context),
+		AdditionalContexts: map[string]string{}, Args: map[string]string{}, Context: d.committedPath(build.Context),
 		DockerfileInline: build.DockerfileInline, Entitlements: slices.Sorted(slices.Values(build.Entitlements)),
 		ExtraHosts: build.ExtraHosts, Isolation: build.Isolation, Labels: build.Labels, Network: build.Network,
 		Platforms: build.Platforms, Privileged: build.Privileged, ShmSize: int64(build.ShmSize), Target: build.Target,
@@ -77,7 +81,7 @@ func (d *description) canonicalBuild(build *types.BuildConfig) *resolvedBuild {
 		resolved.Dockerfile = d.dockerfilePath(resolved.Context, build.Dockerfile)
 	}
 	for name, value := range build.AdditionalContexts {
-		resolved.AdditionalContexts[name] = d.local(value)
+		resolved.AdditionalContexts[name] = d.committedPath(value)
 	}
 	for name, value := range build.Args {
 		if value != nil {
@@ -94,6 +98,21 @@ func (d *description) canonicalBuild(build *types.BuildConfig) *resolvedBuild {
 		resolved.Ulimits[name] = resolvedUlimit{Hard: limit.Hard, Single: limit.Single, Soft: limit.Soft}
 	}
 	return resolved
+}
+
+// committedPath is a path as every machine reads it: from the workspace; or from "~" in the home folder, as which
+// compose-go takes "~" itself.
+func (d *description) committedPath(name string) string {
+	local := d.local(name)
+	home, err := os.UserHomeDir()
+	if err != nil || !path.IsAbs(local) {
+		return local
+	}
+	relative, err := filepath.Rel(home, local)
+	if relative = filepath.ToSlash(relative); err != nil || devcontainer.Outside(relative) {
+		return local
+	}
+	return path.Join("~", relative)
 }
 
 // dockerfilePath is a Dockerfile's path from the workspace. It is as it is written in a remote context.

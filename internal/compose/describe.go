@@ -43,17 +43,19 @@ func (d *description) describe(models models) (*Service, error) {
 			hash.ComposeIncludeNotCovered, "the Compose files take %s from somewhere else; copy it into the workspace", remote,
 		)
 	}
-	same := d.service
-	if models.committed != nil {
-		if service, found := models.committed.AllServices()[d.service.Name]; found {
-			same = service
-		}
+	same, found := models.committedService(d.service.Name)
+	if !found {
+		same = d.service
+		d.warn(
+			hash.LocalEnvInKey, "it can't be read without the variables of this machine, so their values are in the key; "+
+				"give them defaults, as in ${NAME:-value}",
+		)
 	}
 	return &Service{
 		Name: d.service.Name, DevContainer: d.devContainer, Configuration: c,
 		Composed: hash.Service{
 			Name: d.service.Name, Files: d.mirror.files, Direct: !d.devContainer, Warnings: d.warnings,
-			Resolved: d.canonical(&same),
+			Resolved: d.canonical(&same), Inline: d.service.Build != nil && d.service.Build.DockerfileInline != "",
 		},
 	}, nil
 }
@@ -175,11 +177,12 @@ func isRemoteContext(context string) bool {
 func (d *description) named(models models) map[string]bool {
 	named := map[string]bool{}
 	service := serviceOf(models.written, d.service.Name)
+	if written, _ := service["platform"].(string); written == "" || strings.Contains(written, "$") {
+		maps.Copy(named, d.ofDefaultPlatform())
+	}
 	if service == nil {
 		for _, contents := range d.contents() {
-			for _, match := range variableReference.FindAllSubmatch(contents, -1) {
-				named[string(match[1])] = true
-			}
+			maps.Copy(named, referencesIn(contents))
 		}
 		maps.Copy(named, withoutValue(serviceOf(models.interpolated, d.service.Name)))
 		return named

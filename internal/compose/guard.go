@@ -49,7 +49,7 @@ func (g *guard) Load(_ context.Context, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read Compose file: %s is %w", name, err)
 	}
-	return g.mirror.path(file), g.mirror.takeCompose(file, "another Compose file")
+	return g.mirror.path(file), g.mirror.takeCompose(file)
 }
 
 // Dir returns the folder from which relative paths in a file are taken.

@@ -138,43 +138,65 @@ func TestWhatChangesWhichKeys(t *testing.T) {
 	every := hash.Settings
 	write := func(name, content string) func(*vector) { return func(v *vector) { v.Files[name] = content } }
 	set := func(name, value string) func(*vector) { return func(v *vector) { v.Env[name] = value } }
+	inline := write("dev.yml", "services: {web: {build: {dockerfile_inline: \"FROM base\\n$LINE\\n\"}}}\n")
+	stage := func(value, target string) func(*vector) {
+		return func(v *vector) {
+			v.Files["dev/Dockerfile"] = "FROM scratch AS a\nARG TARGETSTAGE\nCOPY of-$TARGETSTAGE /\n"
+			v.Files["of-"+value] = ""
+			v.Files["dev.yml"] = "services: {app: {build: {target: \"" + target + "\"}}}\n"
+		}
+	}
 	tests := map[string]struct {
 		settings []string
+		both     func(*vector) // what is there before and after
 		change   func(*vector)
 		want     []string
 	}{
-		"a comment in a Compose file":          {change: func(v *vector) { v.Files["compose.yml"] += "# x\n" }, want: all},
-		"a comment in the second file":         {change: func(v *vector) { v.Files["dev.yml"] += "# x\n" }, want: all},
-		"a comment in an included file":        {change: func(v *vector) { v.Files["more/compose.yml"] += "# x\n" }, want: all},
-		"a comment in devcontainer.json":       {change: func(v *vector) { v.Files[".devcontainer.json"] += "// x\n" }, want: all},
-		"a comment in .env":                    {change: func(v *vector) { v.Files[".env"] += "# x\n" }, want: none},
-		"a variable of .env that a build gets": {change: write(".env", "VERSION=2\nDEV_USER=me\n"), want: []string{"web"}},
-		"a variable of .env that Features get": {change: write(".env", "VERSION=1\nDEV_USER=you\n"), want: []string{"app"}},
-		"a variable of .env for a container":   {change: write(".env", "VERSION=1\nDEV_USER=me\nUNRELATED=2\n"), want: none},
-		"a Dockerfile":                         {change: write("web/Dockerfile", "FROM base # x\n"), want: []string{"web"}},
-		"the dev container's Dockerfile":       {change: write("dev/Dockerfile", "FROM base # x\n"), want: []string{"app"}},
-		"a variable of the machine":            {change: set("USER", "you"), want: none},
-		"a variable of the machine, with all":  {settings: every, change: set("USER", "you"), want: []string{"app"}},
-		"one that overrides .env, with all":    {settings: every, change: set("VERSION", "3"), want: []string{"web"}},
-		"one for a container, with all":        {settings: every, change: set("UNRELATED", "3"), want: none},
-		"a copied file":                        {change: write("web/page", "x"), want: none},
-		"a copied file, with all":              {settings: every, change: write("web/page", "x"), want: []string{"web"}},
-		"another file, with all":               {settings: every, change: write("web/other", "x"), want: none},
-		"a file of a named context, with all":  {settings: every, change: write("lib/x", "x"), want: []string{"app"}},
-		"a file that both ignore files hide": {settings: every, change: func(v *vector) {
-			v.Files["more/.dockerignore"] = "seed/*.log\n"
-			v.Files["more/seed/b.log"] = "x"
-		}, want: none},
-		"a file that one of two ignore files hides":      {settings: every, change: func(v *vector) { v.Files["more/.dockerignore"] = "*.md\n" }, want: []string{"db"}},
-		"a file that the own ignore file hides":          {settings: every, change: write("more/seed/b.log", "x"), want: none},
-		"a file that it does not hide":                   {settings: every, change: write("more/seed/a", "x"), want: []string{"db"}},
-		"a file that the CLI's copy does not see hidden": {settings: every, change: write("app", "x"), want: []string{"app"}},
-		"a local Feature, with all":                      {settings: every, change: write("feature/install.sh", "x"), want: []string{"app"}},
+		"a comment in a Compose file":                                 {change: func(v *vector) { v.Files["compose.yml"] += "# x\n" }, want: all},
+		"a comment in the second file":                                {change: func(v *vector) { v.Files["dev.yml"] += "# x\n" }, want: all},
+		"a comment in an included file":                               {change: func(v *vector) { v.Files["more/compose.yml"] += "# x\n" }, want: all},
+		"a comment in devcontainer.json":                              {change: func(v *vector) { v.Files[".devcontainer.json"] += "// x\n" }, want: all},
+		"a comment in .env":                                           {change: func(v *vector) { v.Files[".env"] += "# x\n" }, want: none},
+		"a variable of .env that a build gets":                        {change: write(".env", "VERSION=2\nDEV_USER=me\n"), want: []string{"web"}},
+		"a variable of .env that Features get":                        {change: write(".env", "VERSION=1\nDEV_USER=you\n"), want: []string{"app"}},
+		"a variable of .env for a container":                          {change: write(".env", "VERSION=1\nDEV_USER=me\nUNRELATED=2\n"), want: none},
+		"a default platform of .env":                                  {change: write(".env", "VERSION=1\nDEV_USER=me\nDOCKER_DEFAULT_PLATFORM=linux/arm64\n"), want: all},
+		"a Dockerfile":                                                {change: write("web/Dockerfile", "FROM base # x\n"), want: []string{"web"}},
+		"the dev container's Dockerfile":                              {change: write("dev/Dockerfile", "FROM base # x\n"), want: []string{"app"}},
+		"a variable of the machine":                                   {change: set("USER", "you"), want: none},
+		"a variable of the machine, with all":                         {settings: every, change: set("USER", "you"), want: []string{"app"}},
+		"one that overrides .env, with all":                           {settings: every, change: set("VERSION", "3"), want: []string{"web"}},
+		"one for a container, with all":                               {settings: every, change: set("UNRELATED", "3"), want: none},
+		"a variable of the machine in an inline Dockerfile":           {both: inline, change: set("LINE", "COPY b /"), want: none},
+		"a variable of .env in an inline Dockerfile":                  {both: inline, change: write(".env", "VERSION=1\nDEV_USER=me\nLINE=COPY c /\n"), want: []string{"web"}},
+		"one of the machine in an inline Dockerfile, with all":        {settings: []string{hash.InputLocalEnv}, both: inline, change: set("LINE", "COPY b /"), want: []string{"web"}},
+		"an inline Dockerfile":                                        {both: inline, change: func(v *vector) { v.Files["dev.yml"] += "# x\n" }, want: all},
+		"a file of the dev container's TARGETSTAGE, without a target": {settings: every, both: stage("default", ""), change: write("of-default", "x"), want: []string{"app"}},
+		"a file of the dev container's TARGETSTAGE, with a target":    {settings: every, both: stage("dev_containers_target_stage", "a"), change: write("of-dev_containers_target_stage", "x"), want: []string{"app"}},
+		"a copied file":                                               {change: write("web/page", "x"), want: none},
+		"a copied file, with all":                                     {settings: every, change: write("web/page", "x"), want: []string{"web"}},
+		"another file, with all":                                      {settings: every, change: write("web/other", "x"), want: none},
+		"a file of a named context, with all":                         {settings: every, change: write("lib/x", "x"), want: []string{"app"}},
+		"a file that both ignore files hide":                          {settings: every, both: write("more/.dockerignore", "seed/*.log\n"), change: write("more/seed/b.log", "x"), want: none},
+		"an ignore file that hides what the own one hides":            {settings: every, change: write("more/.dockerignore", "seed/*.log\n"), want: []string{"db"}},
+		"an own ignore file that hides more, without another":         {settings: every, change: write("more/Dockerfile.dockerignore", "**/*.log\nseed/a\n"), want: []string{"db"}},
+		"an own ignore file that hides more than another":             {settings: every, both: write("more/.dockerignore", "**/*.log\n"), change: write("more/Dockerfile.dockerignore", "**/*.log\nseed/a\n"), want: []string{"db"}},
+		"an ignore file of podman that hides more than docker's":      {settings: every, both: write("web/.dockerignore", "x\n"), change: write("web/.containerignore", "page\n"), want: []string{"web"}},
+		"an ignore file alone that hides nothing that is there":       {settings: every, change: write("web/.dockerignore", "x\n"), want: none},
+		"an ignore file that hides something else":                    {settings: every, change: write("more/.dockerignore", "*.md\n"), want: []string{"db"}},
+		"a file that the own ignore file alone hides":                 {settings: every, change: write("more/seed/b.log", "x"), want: []string{"db"}},
+		"a file that it does not hide":                                {settings: every, change: write("more/seed/a", "x"), want: []string{"db"}},
+		"a file that the CLI's copy does not see hidden":              {settings: every, change: write("app", "x"), want: []string{"app"}},
+		"a local Feature, with all":                                   {settings: every, change: write("feature/install.sh", "x"), want: []string{"app"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			before, after := shop(), shop()
 			before.Settings, after.Settings = test.settings, test.settings
+			if test.both != nil {
+				test.both(&before)
+				test.both(&after)
+			}
 			test.change(&after)
 			if changed := changedServices(before.keys(t), after.keys(t)); !slices.Equal(changed, test.want) {
 				t.Errorf("changed %q, want %q", changed, test.want)
@@ -227,6 +249,21 @@ func TestAKeyDoesNotDependOnTheFoldersName(t *testing.T) {
 	}
 	if hashes[0] != hashes[1] {
 		t.Errorf("%s in one folder, %s in another", hashes[0], hashes[1])
+	}
+}
+
+func TestAKeyDoesNotDependOnTheHomeFolder(t *testing.T) {
+	v := vector{Files: map[string]string{
+		".devcontainer.json": `{"dockerComposeFile": "compose.yml", "service": "app"}`,
+		"compose.yml":        "services: {app: {image: base}, web: {build: {context: \"${CONTEXT:-~}\", additional_contexts: {lib: ~/lib, etc: /etc}}}}\n",
+		"Dockerfile":         "FROM base\n",
+	}, Env: map[string]string{"CONTEXT": "."}}
+	for _, home := range []string{"/home/me", "/home/you"} {
+		t.Setenv("HOME", home)
+		want := `{"build":{"additional_contexts":{"etc":"/etc","lib":"~/lib"},"context":"~","dockerfile":"~/Dockerfile"}}`
+		if got := v.keys(t)[1].Resolved; got != want {
+			t.Errorf("with %s: %s, want %s", home, got, want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"imagecache.dev/internal/devcontainer"
+	"imagecache.dev/internal/hash"
 )
 
 // Load reads the project of a configuration of devcontainer.TypeCompose, whose workspace it needs. lookupEnv answers
@@ -42,12 +44,14 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 		return nil, err
 	}
 	for _, name := range r.places.files {
-		if err := r.mirror.takeCompose(name, r.configuration.Path); err != nil {
+		if err := r.mirror.takeFirst(name, r.configuration.Path, path.Dir(r.places.files[0])); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.mirror.takeEnv(r.places.env); r.places.env != "" && err != nil {
-		return nil, err
+	if r.places.env != "" {
+		if err := r.mirror.takeEnv(r.places.env); err != nil {
+			return nil, err
+		}
 	}
 	written := r.written(ctx) // first: it validates nothing, and finds most files
 	resolved, err := r.resolved(ctx)
@@ -58,11 +62,20 @@ func (r *reading) project(ctx context.Context) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	models := models{committed: r.committed(ctx), written: written}
+	models := models{written: written}
 	if written == nil {
 		models.interpolated = r.interpolated(ctx)
 	}
+	models.committed = r.committed(ctx)
+	r.sort()
 	return r.services(started, models)
+}
+
+// sort brings what compose-go found in an order that differs between its readings into one.
+func (r *reading) sort() {
+	first := len(slices.Compact(slices.Sorted(slices.Values(r.places.files))))
+	slices.SortFunc(r.mirror.files[first:], func(a, b hash.ComposeFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.Sort(r.guard.remotes)
 }
 
 // started returns the services that the reference CLI starts: all, or those of runServices; the dev container's; and
@@ -113,7 +126,7 @@ func (r *reading) named() bool {
 		var document struct {
 			Name string `yaml:"name"`
 		}
-		if err := yaml.Unmarshal(r.mirror.files[r.index(name)].Raw, &document); err == nil && document.Name != "" {
+		if err := yaml.Unmarshal(r.mirror.files[r.mirror.index(name)].Raw, &document); err == nil && document.Name != "" {
 			return true
 		}
 	}
@@ -124,6 +137,13 @@ func (r *reading) named() bool {
 type models struct {
 	committed             *types.Project
 	written, interpolated map[string]any
+}
+
+func (m models) committedService(name string) (service types.ServiceConfig, found bool) {
+	if m.committed != nil {
+		service, found = m.committed.AllServices()[name]
+	}
+	return service, found
 }
 
 // services describes what was started.

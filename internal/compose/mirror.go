@@ -33,6 +33,7 @@ type mirror struct {
 	top       string // the workspace's place in the mirror
 	files     []hash.ComposeFile
 	env       map[string][]byte // the files with variables, by their paths in the workspace
+	buildOnly bool              // Compose files have only their buildParts
 }
 
 func newMirror(workspace string) (*mirror, error) {
@@ -76,61 +77,136 @@ func (m *mirror) relative(absolute string) string {
 	return path.Clean(filepath.ToSlash(relative))
 }
 
-// has reports whether the mirror has a file of the workspace.
-func (m *mirror) has(name string) bool {
-	_, isEnv := m.env[name]
-	return isEnv || slices.ContainsFunc(m.files, func(f hash.ComposeFile) bool { return f.Path == name })
-}
-
-// takeCompose copies a Compose file, and the file of variables beside it, which Docker Compose reads for an included
-// file. by says who names the file. A file that the mirror has is not read again.
-func (m *mirror) takeCompose(name, by string) error {
-	if slices.ContainsFunc(m.files, func(f hash.ComposeFile) bool { return f.Path == name }) {
+// takeFirst reads a Compose file that Docker Compose is called with, and copies the files of variables that its
+// includes name, from the folder of the first of these. by says who names the file. The file itself is not copied:
+// compose-go gets its content, and misses it where another file names it.
+func (m *mirror) takeFirst(name, by, folder string) error {
+	if m.index(name) >= 0 {
 		return nil
 	}
-	contents, err := m.copy(name)
+	envFiles, err := m.readCompose(name, by)
+	if err != nil {
+		return err
+	}
+	for _, written := range envFiles {
+		file, err := inWorkspace(m.workspace, folder, written)
+		if err != nil {
+			return fmt.Errorf("read Compose file %s: %s, an env_file of an include, is %w", name, written, err)
+		}
+		if err := m.takeEnv(file); err != nil {
+			return err
+		}
+		if _, taken := m.env[file]; !taken {
+			return fmt.Errorf("read Compose file %s: %s, an env_file of an include, is not there", name, file)
+		}
+	}
+	return nil
+}
+
+// takeCompose copies a Compose file that another one names, and the file of variables beside it, which Docker Compose
+// reads for an included file. A file that the mirror has is not read again. One that is refused is not in the mirror,
+// so every reading of the project fails for it.
+func (m *mirror) takeCompose(name string) error {
+	if m.index(name) < 0 {
+		if _, err := m.readCompose(name, "another Compose file"); err != nil {
+			return err
+		}
+	}
+	// compose-go takes it from the folder in which the process runs.
+	if envFiles, _ := checkFile(m.files[m.index(name)].Raw); len(envFiles) > 0 {
+		return fmt.Errorf(
+			"read Compose file %s: an include has the env_file %s, which the cache follows only in a file of dockerComposeFile "+
+				"that no other file names", name, envFiles[0],
+		)
+	}
+	return m.write(name, m.contents(name))
+}
+
+// contents are what compose-go reads of a Compose file that the mirror has.
+func (m *mirror) contents(name string) []byte {
+	raw := m.files[m.index(name)].Raw
+	if !m.buildOnly {
+		return raw
+	}
+	if parts, err := buildParts(raw); err == nil {
+		return parts
+	}
+	return raw
+}
+
+// reduce leaves only the buildParts of all Compose files.
+func (m *mirror) reduce() error {
+	m.buildOnly = true
+	for _, file := range m.files {
+		if _, err := os.Lstat(m.path(file.Path)); err != nil {
+			continue
+		}
+		if err := m.write(file.Path, m.contents(file.Path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readCompose reads a Compose file, checks it, and copies the file of variables beside it.
+func (m *mirror) readCompose(name, by string) (envFiles []string, err error) {
+	contents, err := m.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read Compose file: %s, named by %s, is not there: %w", name, by, fs.ErrNotExist)
+		return nil, fmt.Errorf("read Compose file: %s, named by %s, is not there: %w", name, by, fs.ErrNotExist)
 	}
 	if err == nil {
-		err = checkFile(contents)
+		envFiles, err = checkFile(contents)
 	}
 	if err != nil {
-		return fmt.Errorf("read Compose file %s: %w", name, err)
+		return nil, fmt.Errorf("read Compose file %s: %w", name, err)
+	}
+	if err := m.takeEnv(path.Join(path.Dir(name), envFile)); err != nil {
+		return nil, err
 	}
 	m.files = append(m.files, hash.ComposeFile{Path: name, Raw: contents})
-	return m.takeEnv(path.Join(path.Dir(name), envFile))
+	return envFiles, nil
+}
+
+// index of a Compose file in files, -1 where it is not read.
+func (m *mirror) index(name string) int {
+	return slices.IndexFunc(m.files, func(f hash.ComposeFile) bool { return f.Path == name })
 }
 
 // takeEnv copies a file of variables where it exists.
 func (m *mirror) takeEnv(name string) error {
-	if _, taken := m.env[name]; taken || !isFile(m.root, name) {
+	if _, taken := m.env[name]; taken {
 		return nil
 	}
-	contents, err := m.copy(name)
+	if found, err := isFile(m.root, name); !found || err != nil {
+		return err
+	}
+	contents, err := m.read(name)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
+	if isCompose(contents) {
+		return fmt.Errorf("read %s: it is a file of variables and a Compose file; keep them apart", name)
+	}
 	m.env[name] = contents
-	return nil
+	return m.write(name, contents)
 }
 
-func (m *mirror) copy(name string) ([]byte, error) {
+func (m *mirror) read(name string) ([]byte, error) {
 	if devcontainer.Outside(name) {
 		return nil, devcontainer.ErrOutside
 	}
 	if len(m.files)+len(m.env) >= maxFiles {
 		return nil, fmt.Errorf("the project has more than %d files", maxFiles)
 	}
-	contents, err := devcontainer.ReadFile(m.root, name, devcontainer.MaxConfigurationBytes)
-	if err != nil {
-		return nil, err
-	}
+	return devcontainer.ReadFile(m.root, name, devcontainer.MaxConfigurationBytes)
+}
+
+func (m *mirror) write(name string, contents []byte) error {
 	place := m.path(name)
 	if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
-		return nil, err
+		return err
 	}
-	return contents, os.WriteFile(place, contents, 0o600)
+	return os.WriteFile(place, contents, 0o600)
 }
 
 // takeMissing copies the file for want of which compose-go failed, and reports whether it may be tried again.
@@ -140,18 +216,13 @@ func (m *mirror) takeMissing(failure error) (again bool, err error) {
 		return false, failure
 	}
 	name := m.relative(missing.Path)
-	switch {
-	case devcontainer.Outside(name):
+	if devcontainer.Outside(name) {
 		return false, fmt.Errorf("read Compose file: %s is %w", name, devcontainer.ErrOutside)
-	case m.has(name):
-		return false, failure
-	case missing.Op == "stat": // only of the files with variables that an include names
-		if err := m.takeEnv(name); err != nil || m.has(name) {
-			return err == nil, err
-		}
-		return false, fmt.Errorf("read Compose file: %s, an env_file of an include, is not there", name)
 	}
-	err = m.takeCompose(name, "another Compose file")
+	if _, err := os.Lstat(m.path(name)); err == nil {
+		return false, failure
+	}
+	err = m.takeCompose(name)
 	return err == nil, err
 }
 

@@ -1,9 +1,7 @@
 package compose
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -20,7 +18,7 @@ type places struct {
 	env string
 }
 
-// Variables of the machine with which Docker Compose finds its files:
+// Names in Docker Compose's environment that have an effect without standing in a file, and the files it looks for:
 // https://docs.docker.com/compose/how-tos/environment-variables/envvars/
 const (
 	composeFileVariable    = "COMPOSE_FILE"
@@ -28,6 +26,7 @@ const (
 	composeProjectName     = "COMPOSE_PROJECT_NAME"
 	composeEnvFiles        = "COMPOSE_ENV_FILES"
 	composeDisableEnvFile  = "COMPOSE_DISABLE_ENV_FILE"
+	defaultPlatform        = "DOCKER_DEFAULT_PLATFORM"
 	envFile                = ".env"
 	defaultComposeFile     = "docker-compose.yml"
 	defaultComposeOverride = "docker-compose.override.yml"
@@ -61,8 +60,14 @@ func placesOf(root *os.Root, c *devcontainer.Configuration, lookupEnv lookup) (*
 	if disabled, _ := lookupEnv(composeDisableEnvFile); isTrue(disabled) {
 		p.env = ""
 	}
-	if c.ComposeFiles != nil && len(c.ComposeFiles) == 0 && isFile(root, envFile) {
-		p.env = envFile // the reference CLI names it then
+	if c.ComposeFiles != nil && len(c.ComposeFiles) == 0 {
+		found, err := isFile(root, envFile)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			p.env = envFile // the reference CLI names it then
+		}
 	}
 	return p, nil
 }
@@ -70,9 +75,9 @@ func placesOf(root *os.Root, c *devcontainer.Configuration, lookupEnv lookup) (*
 func defaultFiles(root *os.Root, lookupEnv lookup) (folder string, written []string, err error) {
 	named, _ := lookupEnv(composeFileVariable)
 	if named == "" {
-		contents, err := devcontainer.ReadFile(root, envFile, devcontainer.MaxConfigurationBytes)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, devcontainer.ErrNotRegular) {
-			return "", nil, fmt.Errorf("read %s: %w", envFile, err)
+		contents, err := workspaceEnv(root)
+		if err != nil {
+			return "", nil, err
 		}
 		if match := composeFileLine.FindSubmatch(contents); match != nil {
 			named = strings.TrimSpace(string(match[1]))
@@ -82,7 +87,11 @@ func defaultFiles(root *os.Root, lookupEnv lookup) (folder string, written []str
 		return ".", strings.Split(named, string(filepath.ListSeparator)), nil
 	}
 	written = []string{defaultComposeFile}
-	if isFile(root, defaultComposeOverride) {
+	found, err := isFile(root, defaultComposeOverride)
+	if err != nil {
+		return "", nil, err
+	}
+	if found {
 		written = append(written, defaultComposeOverride)
 	}
 	return ".", written, nil
@@ -103,9 +112,27 @@ func inWorkspace(workspace, folder, name string) (string, error) {
 	return relative, nil
 }
 
-func isFile(root *os.Root, name string) bool {
-	info, err := root.Stat(name)
-	return err == nil && !info.IsDir()
+// isFile reports whether Docker Compose finds a file that need not exist. It follows links out of the workspace, so one
+// is an error, and not a file that is not there.
+func isFile(root *os.Root, name string) (bool, error) {
+	found, err := devcontainer.IsFile(root, name)
+	if err != nil {
+		return false, fmt.Errorf("read Compose files: %w; copy %s into the workspace", err, name)
+	}
+	return found, nil
+}
+
+// workspaceEnv reads the .env file of the workspace, which the reference CLI reads by itself; nil where there is none.
+func workspaceEnv(root *os.Root) ([]byte, error) {
+	found, err := isFile(root, envFile)
+	if !found || err != nil {
+		return nil, err
+	}
+	contents, err := devcontainer.ReadFile(root, envFile, devcontainer.MaxConfigurationBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read Compose files: %w", err)
+	}
+	return contents, nil
 }
 
 // isTrue reads a boolean as strconv.ParseBool, and takes anything else for false.

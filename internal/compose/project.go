@@ -10,7 +10,7 @@ import (
 // Project is what a dev container configuration starts of a Docker Compose project.
 type Project struct {
 	// Files are the Compose files that the project is read from: those that the configuration names, in their order, and
-	// then those that these include or extend.
+	// then those that these include or extend, by path.
 	Files []hash.ComposeFile
 	// Services are the dev container's service, and then the other services that are started and built here, by name.
 	Services []Service

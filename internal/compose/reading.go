@@ -38,18 +38,26 @@ func (r *reading) resolved(ctx context.Context) (*types.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.name = r.projectName(project.Name); r.name == project.Name {
+	if r.name, err = r.projectName(project.Name); err != nil {
+		return nil, err
+	}
+	if r.name == project.Name {
 		return project, nil
 	}
 	return r.load(ctx, r.machineEnvironment, r.name)
 }
 
-// committed reads the project without the variables of the machine: the same on every machine. It is nil where the
-// project can't be read without them.
+// committed reads the project without the variables of the machine: the same on every machine. It is the last reading,
+// because it leaves only what decides about images in the mirror, and is nil where even that can't be read.
 func (r *reading) committed(ctx context.Context) *types.Project {
+	if err := r.mirror.reduce(); err != nil {
+		return nil
+	}
 	nothing := func() types.Mapping { return types.Mapping{} }
 	// The files were validated before, which takes most of the time of a load.
-	project, err := r.load(ctx, nothing, committedName, loader.WithSkipValidation)
+	project, err := r.load(ctx, nothing, committedName, loader.WithSkipValidation, func(o *loader.Options) {
+		o.SkipConsistencyCheck = true
+	})
 	if err != nil {
 		return nil
 	}
@@ -103,7 +111,11 @@ func (r *reading) load(
 		)...)
 		return err
 	})
-	return project, err
+	if err != nil {
+		return nil, err
+	}
+	setPlatforms(project)
+	return project, nil
 }
 
 // serviceOptions are those of a load that results in services.
@@ -112,7 +124,7 @@ func (r *reading) serviceOptions(name string, variables types.Mapping) func(*loa
 		// The services' own env_file and label_file don't reach a build, and are not in the mirror.
 		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
 		// What is in a remote file is not known.
-		o.SkipConsistencyCheck = len(r.guard.remotes) > 0
+		o.SkipConsistencyCheck = o.SkipConsistencyCheck || len(r.guard.remotes) > 0
 		if name != "" {
 			return
 		}
@@ -182,20 +194,10 @@ func (r *reading) details(environment types.Mapping) types.ConfigDetails {
 	details := types.ConfigDetails{WorkingDir: r.workingDir(), Environment: environment}
 	for i := range r.places.files {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
-			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.files[r.index(r.places.files[i])].Raw,
+			Filename: r.mirror.path(r.places.files[i]), Content: r.mirror.contents(r.places.files[i]),
 		})
 	}
 	return details
-}
-
-// index of a file in the mirror's.
-func (r *reading) index(name string) int {
-	for i := range r.mirror.files {
-		if r.mirror.files[i].Path == name {
-			return i
-		}
-	}
-	return 0
 }
 
 func (r *reading) workingDir() string { return r.mirror.path(path.Dir(r.places.files[0])) }
@@ -204,19 +206,22 @@ func (r *reading) workingDir() string { return r.mirror.path(path.Dir(r.places.f
 var projectNameLine = regexp.MustCompile(`(?m)^COMPOSE_PROJECT_NAME=(.+)$`)
 
 // projectName is the name that the reference CLI gives to the project, of the one that Docker Compose would give.
-func (r *reading) projectName(name string) string {
+func (r *reading) projectName(name string) (string, error) {
 	if _, set := r.lookupEnv(composeProjectName); set {
-		return name
+		return name, nil
 	}
-	contents, _ := devcontainer.ReadFile(r.mirror.root, envFile, devcontainer.MaxConfigurationBytes)
+	contents, err := workspaceEnv(r.mirror.root)
+	if err != nil {
+		return "", err
+	}
 	if match := projectNameLine.FindSubmatch(contents); match != nil {
-		return loader.NormalizeProjectName(strings.TrimSpace(string(match[1])))
+		return loader.NormalizeProjectName(strings.TrimSpace(string(match[1]))), nil
 	}
 	folder := path.Dir(r.places.files[0])
 	if name == "devcontainer" && folder == ".devcontainer" && !r.named() {
-		return loader.NormalizeProjectName(filepath.Base(r.configuration.Workspace) + "_devcontainer")
+		return loader.NormalizeProjectName(filepath.Base(r.configuration.Workspace) + "_devcontainer"), nil
 	}
-	return name
+	return name, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

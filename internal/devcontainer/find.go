@@ -67,7 +67,7 @@ func find(root *os.Root, configPath string) (string, error) {
 		return findRequested(root, configPath)
 	}
 	for _, candidate := range []string{defaultPath, rootPath} {
-		found, err := isFile(root, candidate)
+		found, err := IsFile(root, candidate)
 		if err != nil {
 			return "", fmt.Errorf("find configuration: %w", err)
 		}
@@ -93,7 +93,7 @@ func findRequested(root *os.Root, configPath string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find configuration: %w", err)
 	}
-	found, err := isFile(root, relative)
+	found, err := IsFile(root, relative)
 	if err != nil {
 		return "", fmt.Errorf("find configuration: %w", err)
 	}
@@ -106,7 +106,7 @@ func findRequested(root *os.Root, configPath string) (string, error) {
 func list(root *os.Root) ([]string, error) {
 	var paths []string
 	for _, candidate := range []string{defaultPath, rootPath} {
-		found, err := isFile(root, candidate)
+		found, err := IsFile(root, candidate)
 		if err != nil {
 			return nil, fmt.Errorf("list configurations: %w", err)
 		}
@@ -146,7 +146,7 @@ func listNested(root *os.Root) ([]string, error) {
 			continue
 		}
 		candidate := path.Join(folderName, entry.Name(), fileName)
-		found, err := isFile(root, candidate)
+		found, err := IsFile(root, candidate)
 		if err != nil {
 			return nil, err
 		}
@@ -158,8 +158,9 @@ func listNested(root *os.Root) ([]string, error) {
 	return paths, nil
 }
 
-// isFile follows symbolic links inside of the root; one that leads out is an error.
-func isFile(root *os.Root, name string) (bool, error) {
+// IsFile reports whether name is there and is not a folder. It follows symbolic
+// links inside of the root; one that leads out is an error.
+func IsFile(root *os.Root, name string) (bool, error) {
 	info, err := root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) || isNotFolder(err) {
 		return false, nil

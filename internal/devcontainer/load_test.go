@@ -281,3 +281,26 @@ func TestParseNeedsNoWorkspace(t *testing.T) {
 		t.Errorf("Parse: %+v", got)
 	}
 }
+
+func TestTheWorkspacesFolderInAContainer(t *testing.T) {
+	tests := map[string]struct{ json, want string }{
+		"of a Dockerfile":                          {`{"build": {"dockerfile": "D", "args": {"a": "${containerWorkspaceFolder}"}}}`, "/workspaces/NAME"},
+		"of a Dockerfile that wins over Compose":   {`{"build": {"dockerfile": "D", "args": {"a": "${containerWorkspaceFolder}"}}, "dockerComposeFile": "a.yml"}`, "/workspaces/NAME"},
+		"of an older Dockerfile that wins over it": {`{"dockerFile": "D", "build": {"args": {"a": "${containerWorkspaceFolder}"}}, "dockerComposeFile": "a.yml"}`, "/workspaces/NAME"},
+		"of Compose": {`{"dockerComposeFile": "a.yml", "features": {"x/y/z:1": {"a": "${containerWorkspaceFolder}"}}}`, "/"},
+		"of a build that is an array, with Compose": {`{"build": [], "dockerComposeFile": "a.yml", "features": {"x/y/z:1": {"a": "${containerWorkspaceFolder}"}}}`, "/"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			workspace := workspaceOf(t, map[string]string{".devcontainer.json": test.json, "D": "FROM scratch\n"})
+			got, err := Source{Workspace: workspace, LookupEnv: environment(nil)}.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.ReplaceAll(test.want, "NAME", filepath.Base(workspace))
+			if len(got.Variables) == 0 || got.Variables[0].Value != want {
+				t.Errorf("%v, want %s", got.Variables, want)
+			}
+		})
+	}
+}

@@ -46,7 +46,7 @@ func (r *reader) readType(c *Configuration) {
 		r.fail(build.Offset, "build: want an object, found %s", kindOf(build))
 	}
 	switch {
-	case older != nil || build.Member("dockerfile") != nil:
+	case r.hasDockerfile():
 		c.Type = TypeDockerfile
 		c.Dockerfile = r.text("build.dockerfile", build.Member("dockerfile"), true)
 		c.Context = r.text("build.context", build.Member("context"), false)
@@ -199,6 +199,13 @@ func (r *reader) readFeatures(c *Configuration) {
 	}
 }
 
+// hasDockerfile reports whether the configuration names a Dockerfile, which wins
+// over Docker Compose and an image.
+func (r *reader) hasDockerfile() bool {
+	root := r.document.root
+	return root.Member("dockerFile") != nil || root.Member("build").Member("dockerfile") != nil
+}
+
 // containerWorkspace is the workspace's folder in the container, as
 // "devcontainer build" takes it, which mounts the workspace and no folder above.
 // Docker Compose's own files mount it, or don't.
@@ -210,7 +217,7 @@ func (r *reader) containerWorkspace() string {
 		expanded, _, _ := r.variables.expand("workspaceFolder", value.Text())
 		return expanded
 	}
-	if r.document.root.Member("dockerComposeFile") != nil {
+	if r.document.root.Member("dockerComposeFile") != nil && !r.hasDockerfile() {
 		return "/"
 	}
 	if r.variables.workspace == "" {

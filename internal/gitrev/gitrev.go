@@ -38,6 +38,20 @@ func Extract(ctx context.Context, dir, revision, folder string) error {
 	return nil
 }
 
+// FolderName returns the name of the folder that Extract takes from a revision.
+func FolderName(ctx context.Context, dir, revision string) (string, error) {
+	_, below, named := cutPath(revision)
+	if !named {
+		absolute, err := filepath.Abs(dir)
+		return filepath.Base(absolute), err
+	}
+	if below = path.Clean("/" + below); below != "/" {
+		return path.Base(below), nil
+	}
+	top, err := ask(ctx, dir, "--show-toplevel")
+	return filepath.Base(top), err
+}
+
 // cutPath cuts a revision before the colon of a path. A colon in braces, as in
 // HEAD@{2026-01-01 10:00}, or at the beginning, as in :/text, is another one:
 // https://git-scm.com/docs/gitrevisions

@@ -55,6 +55,15 @@ func (m *maker) mainContext(ctx context.Context, _ string, sources []dockerfile.
 	if err != nil {
 		return err
 	}
+	if m.service != nil {
+		for _, file := range ignore.Differing() {
+			place := file.Path
+			if !file.Own {
+				place = path.Join(folder, place)
+			}
+			m.add(contentInput(InputIgnoreFile, place, file.Contents))
+		}
+	}
 	return m.takeSources(ctx, root, folder, ignore, sources)
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // The names of inputs. The first two are always there where the file is, the next
-// two with Docker Compose; the others are also the settings that bring them in.
+// three with Docker Compose, the last of these with InputBuildContext; the others
+// are also the settings that bring them in.
 const (
 	// InputConfiguration is the devcontainer.json.
 	InputConfiguration = "devcontainer.json"
@@ -20,6 +21,8 @@ const (
 	InputComposeFile = "ComposeFile"
 	// InputService is what decides about a service's image in the resolved project of Docker Compose.
 	InputService = "Service"
+	// InputIgnoreFile is one ignore file of a service's build that builders read differently.
+	InputIgnoreFile = "IgnoreFile"
 	// InputBuildContext is one file, link or folder that a build takes from its context.
 	InputBuildContext = "BuildContext"
 	// InputBaseImages is one base image, with the digest that its name has now.

@@ -28,7 +28,7 @@ func (m *maker) make(ctx context.Context) error {
 		return fmt.Errorf("the Dockerfile %s is empty", c.Dockerfile)
 	}
 	m.add(contentInput(InputConfiguration, c.Path, c.Raw))
-	if c.Type == devcontainer.TypeDockerfile {
+	if c.Type == devcontainer.TypeDockerfile && (m.service == nil || !m.service.Inline) {
 		m.add(contentInput(InputDockerfile, c.Dockerfile, c.DockerfileRaw))
 	}
 	m.composed()

@@ -60,6 +60,8 @@ func (m *maker) buildOptions() dockerfile.Options {
 		Args: map[string]string{}, ConfiguredArgs: c.Args, Target: c.Target,
 		Platform: m.key.Platform, BuildPlatform: m.options.BuildPlatform, Contexts: map[string]string{},
 		Direct: m.direct(),
+		// The reference CLI writes a target for Docker Compose only in the place of another.
+		Untargeted: m.service != nil && c.Target == "",
 	}
 	maps.Copy(o.Args, c.Args)
 	var asked []string

@@ -22,6 +22,9 @@ type Service struct {
 	// Direct means that Docker Compose builds the Dockerfile as it is; otherwise
 	// the reference CLI builds a changed copy.
 	Direct bool
+	// Inline means that the Dockerfile stands in a Compose file. Resolved holds its
+	// text then, as every machine reads it, and it is no input of its own.
+	Inline bool
 	// Warnings of what the project takes from elsewhere.
 	Warnings []Warning
 }

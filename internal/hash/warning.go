@@ -43,6 +43,9 @@ const (
 	BuildSecretNotCovered WarningCode = "BuildSecretNotCovered"
 	// ServiceContextNotCovered: a service's build reads the image of another service; name an image or a folder.
 	ServiceContextNotCovered WarningCode = "ServiceContextNotCovered"
+	// LocalEnvInKey: a Compose project can't be read without the machine's variables, so that machines share no images;
+	// give the variables defaults.
+	LocalEnvInKey WarningCode = "LocalEnvInKey"
 	// ComposeNotSupported: Docker Compose configurations are hashed, and never cached.
 	ComposeNotSupported WarningCode = "ComposeNotSupported"
 )
@@ -50,5 +53,5 @@ const (
 // incomplete reports whether the key lacks something that the configuration
 // takes from files, names and variables.
 func (c WarningCode) incomplete() bool {
-	return c != IgnoreFileNotUsed && c != FeatureDependenciesUnknown
+	return c != IgnoreFileNotUsed && c != FeatureDependenciesUnknown && c != LocalEnvInKey
 }

@@ -62,8 +62,11 @@ services:
 	"more/Dockerfile":              "FROM BASE\nCOPY src /src\nRUN --mount=source=lib/m.txt,target=/m cp /m /n\n",
 	"more/Dockerfile.dockerignore": "**/*.md\n",
 	"lib/.dockerignore":            "skip*\n",
-	"lib/skip.txt":                 "",
-	"web/a.txt":                    "", "web/a.md": "", "web/b.txt": "", "web/c.txt": "", "lib/l.txt": "", "lib/m.txt": "", "src/x.txt": "", "src/y.md": "",
+	// Without these, a builder without BuildKit sees what the own ignore files hide, and it counts.
+	"web/.dockerignore": "*.md\n",
+	".dockerignore":     "src/*.md\n",
+	"lib/skip.txt":      "",
+	"web/a.txt":         "", "web/a.md": "", "web/b.txt": "", "web/c.txt": "", "lib/l.txt": "", "lib/m.txt": "", "src/x.txt": "", "src/y.md": "",
 }
 
 // composeChange is one change of a workspace, or of the machine.
@@ -83,7 +86,7 @@ var composeChanges = []composeChange{
 	{name: "a file of a named context", file: "lib/l.txt", text: "x"},
 	{name: "another file of it, which is mounted elsewhere", file: "lib/m.txt", text: "x"},
 	{name: "a file of two services", file: "src/x.txt", text: "x"},
-	{name: "a file that one of them ignores", file: "src/y.md", text: "x"},
+	{name: "a file that they ignore", file: "src/y.md", text: "x"},
 	{name: "an ignore file", file: "web/Dockerfile.dockerignore", text: "a.txt\n"},
 	{name: "a file that an inline Dockerfile's context hides", file: "lib/skip.txt", text: "x"},
 	{name: "the target", file: ".env", text: "WHAT=src\nTARGET=two\nUNUSED=1\n", whole: true},

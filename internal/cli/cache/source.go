@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,10 +44,19 @@ func (h *hashCommand) keysOfCommit(ctx context.Context, revision string) (*keySe
 		return nil, fmt.Errorf("read commit: %w", err)
 	}
 	defer func() { _ = folder.Remove() }()
-	if err := gitrev.Extract(ctx, ".", revision, folder.Path); err != nil {
+	// Variables, and the project of Docker Compose, have the folder's name.
+	name, err := gitrev.FolderName(ctx, ".", revision)
+	if err != nil {
 		return nil, err
 	}
-	return h.compute(ctx, folder.Path)
+	workspace := filepath.Join(folder.Path, name)
+	if err := os.Mkdir(workspace, 0o700); err != nil {
+		return nil, fmt.Errorf("read commit: %w", err)
+	}
+	if err := gitrev.Extract(ctx, ".", revision, workspace); err != nil {
+		return nil, err
+	}
+	return h.compute(ctx, workspace)
 }
 
 // keyOfCached returns the key of a cached image from its request or, if the request is removed, from the image.

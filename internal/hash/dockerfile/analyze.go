@@ -131,8 +131,11 @@ func isOwnFrontend(syntax string) bool {
 
 func (a *analysis) run(stages []instructions.Stage, arguments []instructions.ArgCommand) error {
 	target := BuiltStage
-	if a.options.Direct {
+	switch {
+	case a.options.Direct:
 		target = cmp.Or(a.options.Target, defaultTarget)
+	case a.options.Untargeted:
+		target = defaultTarget
 	}
 	if a.options.TargetOption != "" {
 		target = a.options.TargetOption

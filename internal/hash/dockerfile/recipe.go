@@ -12,6 +12,8 @@ type Options struct {
 	// Target is the stage that the configuration names, "" for the last one. The
 	// reference CLI appends a stage to it and builds that.
 	Target string
+	// Untargeted means that the builder is told no stage, and builds the last one.
+	Untargeted bool
 	// TargetOption is the stage that the builder's command line names. It wins.
 	TargetOption string
 	// Platform of the image as "linux/amd64", "" where it isn't known.

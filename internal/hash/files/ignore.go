@@ -19,6 +19,26 @@ import (
 // any of its rules lets a builder see counts as seen.
 type Ignore struct {
 	rules []*patternmatcher.PatternMatcher
+	read  []IgnoreFile
+}
+
+// IgnoreFile is an ignore file that was read.
+type IgnoreFile struct {
+	// Path relative to the context; where Own, it is the Dockerfile's own ignore
+	// file, and Path is relative to the workspace.
+	Path     string
+	Own      bool
+	Contents []byte
+}
+
+// Differing returns the ignore files where builders read them differently, and
+// none where each builder ignores the same. What is seen then does not tell what
+// one builder sees.
+func (i *Ignore) Differing() []IgnoreFile {
+	if len(i.rules) < 2 {
+		return nil
+	}
+	return i.read
 }
 
 // The ignore files of a context. Podman prefers the second where both are
@@ -38,7 +58,7 @@ const (
 func ReadIgnore(root *os.Root) (*Ignore, error) {
 	ignore := &Ignore{}
 	for _, name := range []string{dockerIgnore, podmanIgnore} {
-		found, err := ignore.read(root, name)
+		found, err := ignore.take(root, name, false)
 		if err != nil {
 			return nil, err
 		}
@@ -50,28 +70,32 @@ func ReadIgnore(root *os.Root) (*Ignore, error) {
 	return ignore, nil
 }
 
-// ReadIgnoreBeside reads the ignore files of a Dockerfile that BuildKit builds
-// as it is: the Dockerfile's own one counts alone where it exists, unless a
-// builder without BuildKit reads another at the context's top. dockerfile is
-// relative to workspace:
+// ReadIgnoreBeside reads the ignore files of a Dockerfile that is built as it
+// is. BuildKit reads the Dockerfile's own one alone where it exists, a builder
+// without BuildKit the one at the context's top alone. dockerfile is relative to
+// workspace:
 // https://docs.docker.com/build/concepts/context/#filename-and-location
 func ReadIgnoreBeside(root, workspace *os.Root, dockerfile string) (*Ignore, error) {
 	ignore := &Ignore{}
-	found, err := ignore.read(workspace, dockerfile+dockerIgnore)
+	found, err := ignore.take(workspace, dockerfile+dockerIgnore, true)
 	switch {
 	case err != nil:
 		return nil, err
 	case !found:
 		return ReadIgnore(root)
 	}
-	if _, err := ignore.read(root, dockerIgnore); err != nil {
+	if found, err = ignore.take(root, dockerIgnore, false); err != nil {
 		return nil, err
+	}
+	if !found {
+		// A builder without BuildKit sees everything.
+		ignore.rules = append(ignore.rules, nil)
 	}
 	return ignore, nil
 }
 
-// read adds the rules of one ignore file, and reports whether it exists.
-func (i *Ignore) read(root *os.Root, name string) (found bool, err error) {
+// take adds the rules of one ignore file, and reports whether it exists.
+func (i *Ignore) take(root *os.Root, name string, own bool) (found bool, err error) {
 	contents, found, err := readIgnoreFile(root, name)
 	if err != nil {
 		return false, fmt.Errorf("read ignore file: %w", err)
@@ -79,6 +103,7 @@ func (i *Ignore) read(root *os.Root, name string) (found bool, err error) {
 	if !found {
 		return false, nil
 	}
+	i.read = append(i.read, IgnoreFile{Path: name, Own: own, Contents: contents})
 	readings := [][]byte{contents}
 	if other := withoutIndented(contents); len(other) != len(contents) {
 		readings = append(readings, other)
