@@ -17,7 +17,16 @@ type guard struct {
 	mirror *mirror
 	// remotes are what is somewhere else, as it is written.
 	remotes []string
+	// names is how many names compose-go asked about.
+	names int
 }
+
+// maxNames bounds how many names a project's includes and extends may lead to, in all readings. compose-go notices a cycle
+// of includes by their first files alone, and follows others until the stack is full.
+const maxNames = 5000
+
+// errTooManyNames is the error for a project beyond maxNames.
+var errTooManyNames = fmt.Errorf("its includes and extends lead to more than %d files, as a cycle does", maxNames)
 
 // remotePrefixes are how Docker Compose knows a file that it fetches:
 // https://docs.docker.com/compose/how-tos/multiple-compose-files/include/,
@@ -30,12 +39,15 @@ func isRemote(name string) bool {
 
 // Accept reports whether the guard, and not compose-go's own loader of files, loads a name.
 func (g *guard) Accept(name string) bool {
-	return isRemote(name) || filepath.IsAbs(name) && !g.mirror.holds(name) || strings.Count(name, "..") > maxUp
+	g.names++
+	return g.names > maxNames || isRemote(name) || filepath.IsAbs(name) && !g.mirror.holds(name) || strings.Count(name, "..") > maxUp
 }
 
 // Load returns the place of a file in the mirror. In the place of a remote file it is one without services.
 func (g *guard) Load(_ context.Context, name string) (string, error) {
 	switch {
+	case g.names > maxNames:
+		return "", errTooManyNames
 	case isRemote(name):
 		if !slices.Contains(g.remotes, name) {
 			g.remotes = append(g.remotes, name)

@@ -420,6 +420,7 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 		"an include's project_directory":          {files: map[string]string{"compose.yml": "include: [{path: a.yml, project_directory: x}]\n" + build}, want: "project_directory"},
 		"an include of none":                      {files: map[string]string{"compose.yml": "include: [a.yml]\n" + build}, want: "a.yml, named by another Compose file, is not there"},
 		"a cycle of includes":                     {files: map[string]string{"compose.yml": "include: [a.yml]\n" + build, "a.yml": "include: [compose.yml]\n"}, want: "include cycle detected: compose.yml"},
+		"a cycle by a second file":                {files: map[string]string{"compose.yml": "include: [{path: [a.yml, compose.yml]}]\n" + build, "a.yml": "services: {}"}, want: "its includes and extends lead to more than 5000 files, as a cycle does"},
 		"extends elsewhere":                       {files: map[string]string{"compose.yml": "services: {app: {extends: {file: /etc/passwd, service: x}}}"}, want: "/etc/passwd is outside of the workspace"},
 		"extends above":                           {files: map[string]string{"compose.yml": "services: {app: {extends: {file: ../a.yml, service: x}}}"}, want: "../a.yml is outside of the workspace"},
 		"extends home":                            {files: map[string]string{"compose.yml": "services: {app: {extends: {file: a/a.yml, service: x}}}", "a/a.yml": "services: {x: {extends: {file: ~/x.yml, service: x}}}"}, want: "outside of the workspace"},
