@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -122,12 +121,7 @@ func TestNobodyWaitsAfterAPrebuild(t *testing.T) {
 	}
 
 	// Images that end within a week are due, and are replaced while environments use them.
-	kubectl(t, "patch", "projectimagecache", project, "--type=merge", "-p", `{"spec":{"retentionDays":7}}`)
-	t.Cleanup(func() {
-		if _, err := cluster.Kubectl(context.Background(), "-n", namespace, "patch", "projectimagecache", project, "--type=merge", "-p", `{"spec":{"retentionDays":30}}`); err != nil {
-			t.Error(err)
-		}
-	})
+	ageImages(t, project, 24)
 	third := nightly()
 	wants(t, third, 0)
 	if strings.Count(third.stdout, "Replaced") != 2 {

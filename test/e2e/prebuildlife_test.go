@@ -1,14 +1,13 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/test/engine"
@@ -44,19 +43,13 @@ func (m *machine) environmentOf(folder, environment string) (result runner.Resul
 	return result
 }
 
-// ageImages makes the images of the project nightly some days older. A new manager reads their push times again; those of a
+// ageImages makes the images of a project some days older. A new manager reads their push times again; those of a
 // digest never change, so the old one would not.
-func ageImages(t *testing.T, days int) {
+func ageImages(t *testing.T, project string, days int) {
 	t.Helper()
-	repository := kubectl(t, "get", "projectimagecache", nightly, "-o", "jsonpath={.status.repository.name}")
-	body := fmt.Sprintf(`{"repository":%q,"by":"%dh"}`, repository, 24*days)
-	response, err := http.Post("http://"+cluster.RegistryHost()+"/_emulator/images/age", "application/json", bytes.NewReader([]byte(body)))
-	if err != nil {
+	repository := kubectl(t, "get", "projectimagecache", project, "-o", "jsonpath={.status.repository.name}")
+	if err := cluster.AgeImages(t.Context(), repository, time.Duration(days)*24*time.Hour); err != nil {
 		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("the emulator answers %s", response.Status)
 	}
 	cluster.StopManager()
 	if err := cluster.StartManager(t.Context()); err != nil {
@@ -102,7 +95,7 @@ func TestLifeOfAPrebuiltImage(t *testing.T) {
 	}
 
 	// After 25 days the image is due. The one of the miss, which nobody pulled, is not.
-	ageImages(t, 25)
+	ageImages(t, nightly, 25)
 	recount(t, 29, "true")
 	if count := kubectl(t, "get", "projectimagecache", nightly, "-o", "jsonpath={.status.images.dueCount}/{.status.images.count}"); count != "1/2" {
 		t.Errorf("%s images are due, want 1/2", count)

@@ -23,6 +23,7 @@ import (
 	registrytypes "github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/gomega"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers"
@@ -242,9 +243,9 @@ func (silent) Emit(runner.Event) {}
 func (h *harness) theBuilder() *v1alpha1.DevcontainerImage {
 	h.t.Helper()
 	list := &v1alpha1.DevcontainerImageList{}
-	h.Expect(kube.List(h.ctx, list)).To(Succeed())
+	h.Expect(kube.List(h.ctx, list, client.InNamespace(h.namespace))).To(Succeed())
 	for n := range list.Items {
-		if item := &list.Items[n]; item.Namespace == h.namespace && item.Status.Role == v1alpha1.RoleBuilder {
+		if item := &list.Items[n]; item.Status.Role == v1alpha1.RoleBuilder {
 			return item
 		}
 	}
@@ -260,7 +261,7 @@ func (h *harness) untilRenewed(clock *clocktesting.FakePassiveClock, project *v1
 			return
 		}
 		list := &v1alpha1.DevcontainerImageList{}
-		if kube.List(h.ctx, list) != nil || h.refresh(project) != nil {
+		if kube.List(h.ctx, list, client.InNamespace(h.namespace)) != nil || h.refresh(project) != nil {
 			return
 		}
 		isDue := func(c *v1alpha1.CredentialReference, least time.Duration) bool {
@@ -268,8 +269,7 @@ func (h *harness) untilRenewed(clock *clocktesting.FakePassiveClock, project *v1
 		}
 		due := isDue(project.Status.PullCredentials, 10*time.Minute)
 		for n := range list.Items {
-			item := &list.Items[n]
-			due = due || item.Namespace == h.namespace && isDue(item.Status.PushCredentials, 2*time.Minute)
+			due = due || isDue(list.Items[n].Status.PushCredentials, 2*time.Minute)
 		}
 		if !due {
 			return

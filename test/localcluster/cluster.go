@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -177,4 +178,24 @@ func (c *Cluster) Log(program string) string { return filepath.Join(c.dir, progr
 func IsProgram(dir, name string) bool {
 	info, err := os.Stat(filepath.Join(dir, name))
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// AgeImages makes the images of a repository older, as if they had been pushed so much earlier. A manager that has read the
+// push time of an image does not read it again for a lookup, but reads it at each count of images.
+func (c *Cluster) AgeImages(ctx context.Context, repository string, by time.Duration) error {
+	body := fmt.Sprintf(`{"repository":%q,"by":%q}`, repository, by)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.aws.endpoint+"/_emulator/images/age", strings.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("age images: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("age images: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("age images: the emulator answers %s", response.Status)
+	}
+	return nil
 }

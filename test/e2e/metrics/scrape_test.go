@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -30,8 +31,15 @@ func published(t *testing.T) {
 		if printed := prepare(t, folder, "e-2", "--metrics-file", runnerFile); !strings.Contains(printed, "hit, pulled from the cache") {
 			t.Fatalf("the second environment did not hit:\n%s", printed)
 		}
-		// An image that was pulled and expires within 7 days is due.
-		if _, err := cluster.Kubectl(t.Context(), "-n", namespace, "patch", "projectimagecache", "shop", "--type=merge", "-p", `{"spec":{"retentionDays":7}}`); err != nil {
+		// An image that was pulled and expires within 7 days is due. An edited spec makes the manager count.
+		repository, err := cluster.Kubectl(t.Context(), "-n", namespace, "get", "projectimagecache", "shop", "-o", "jsonpath={.status.repository.name}")
+		if err == nil {
+			err = cluster.AgeImages(t.Context(), repository, 22*24*time.Hour)
+		}
+		if err == nil {
+			_, err = cluster.Kubectl(t.Context(), "-n", namespace, "patch", "projectimagecache", "shop", "--type=merge", "-p", `{"spec":{"retentionDays":29}}`)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, func() error {
