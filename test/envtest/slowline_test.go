@@ -230,6 +230,7 @@ func (h *harness) prepare(t *testing.T, id string, prepared *runner.Runner) *run
 	prepared.Client, prepared.Namespace, prepared.Events = connection, h.namespace, silent{}
 	result, err := prepared.Prepare(t.Context(), runner.Request{
 		Workspace: workspace, Project: "shop", Environment: id, Trigger: v1alpha1.TriggerEnvironmentCreated, Wait: true,
+		PublishTimeout: 5 * time.Minute, // without a further grant no byte passes, and so no time of the line
 	})
 	h.Expect(err).NotTo(HaveOccurred())
 	return result
@@ -261,7 +262,8 @@ func (h *harness) untilRenewed(clock *clocktesting.FakePassiveClock, project *v1
 			return
 		}
 		list := &v1alpha1.DevcontainerImageList{}
-		if kube.List(h.ctx, list, client.InNamespace(h.namespace)) != nil || h.refresh(project) != nil {
+		if err := errors.Join(kube.List(h.ctx, list, client.InNamespace(h.namespace)), h.refresh(project)); err != nil {
+			h.t.Errorf("read the credentials: %v", err)
 			return
 		}
 		isDue := func(c *v1alpha1.CredentialReference, least time.Duration) bool {
