@@ -21,8 +21,8 @@ type guard struct {
 	names int
 }
 
-// maxNames bounds how many names a project's includes and extends may lead to, in all readings. compose-go notices a cycle
-// of includes by their first files alone, and follows others until the stack is full.
+// maxNames bounds how many names a project's includes and extends may lead to, in all readings. compose-go notices a
+// cycle of includes by their first files alone, and follows others until the stack is full.
 const maxNames = 5000
 
 // errTooManyNames is the error for a project beyond maxNames.
@@ -40,7 +40,8 @@ func isRemote(name string) bool {
 // Accept reports whether the guard, and not compose-go's own loader of files, loads a name.
 func (g *guard) Accept(name string) bool {
 	g.names++
-	return g.names > maxNames || isRemote(name) || filepath.IsAbs(name) && !g.mirror.holds(name) || strings.Count(name, "..") > maxUp
+	return g.names > maxNames || isRemote(name) || strings.Count(name, "..") > maxUp ||
+		filepath.IsAbs(name) && !g.mirror.holds(name)
 }
 
 // Load returns the place of a file in the mirror. In the place of a remote file it is one without services.
