@@ -204,7 +204,7 @@ func TestCensusOfDueImages(t *testing.T) {
 			}
 		}
 		if due != test.due || expires != test.expires {
-			t.Errorf("%s: %.0f are due, and an expiry is told: %t; want %.0f, %t", name, due, expires, test.due, test.expires)
+			t.Errorf("%s: %.0f images are due, earliest expiry exposed: %t; want %.0f, %t", name, due, expires, test.due, test.expires)
 		}
 	}
 }

@@ -150,7 +150,7 @@ func passwordBeyondSession(ctx context.Context, w *world) (string, error) {
 	}
 }
 
-// isAnswer says whether the registry refused for who asked: by 401 or 403.
+// isAnswer reports whether the registry refused the caller, with 401 or 403.
 func isAnswer(err error) bool {
 	var answered *registryError
 	return errors.As(err, &answered) && (answered.status == http.StatusForbidden || answered.status == http.StatusUnauthorized)

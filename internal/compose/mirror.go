@@ -209,7 +209,7 @@ func (m *mirror) write(name string, contents []byte) error {
 	return os.WriteFile(place, contents, 0o600)
 }
 
-// takeMissing copies the file for want of which compose-go failed, and reports whether it may be tried again.
+// takeMissing copies the file that compose-go did not find, and reports whether the load may be tried again.
 func (m *mirror) takeMissing(failure error) (again bool, err error) {
 	var missing *fs.PathError
 	if !errors.As(failure, &missing) || !errors.Is(failure, fs.ErrNotExist) || !m.holds(missing.Path) {

@@ -158,7 +158,7 @@ func listNested(root *os.Root) ([]string, error) {
 	return paths, nil
 }
 
-// IsFile reports whether name is there and is not a folder. It follows symbolic
+// IsFile reports whether name exists and is not a folder. It follows symbolic
 // links inside of the root; one that leads out is an error.
 func IsFile(root *os.Root, name string) (bool, error) {
 	info, err := root.Stat(name)

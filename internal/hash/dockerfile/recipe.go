@@ -12,7 +12,7 @@ type Options struct {
 	// Target is the stage that the configuration names, "" for the last one. The
 	// reference CLI appends a stage to it and builds that.
 	Target string
-	// Untargeted means that the builder is told no stage, and builds the last one.
+	// Untargeted means that no target is set, so the builder builds the last stage.
 	Untargeted bool
 	// TargetOption is the stage that the builder's command line names. It wins.
 	TargetOption string
