@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/ownwrites"
@@ -24,8 +25,9 @@ import (
 )
 
 // requestWorkers is how many requests are answered at once. They mostly wait for AWS or the API server, and
-// simultaneous lookups share one call: a thousand environments of one project in one morning cost a dozen calls.
-const requestWorkers = 1000
+// simultaneous lookups share one call: a thousand environments of one project in one morning cost a dozen calls. Even if
+// AWS answers nothing that one namespace asks, it leaves workers to the others.
+const requestWorkers = census.CrowdSize + 500
 
 // SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
@@ -66,7 +68,8 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 			changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
 			deleted := e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
 			if changed || deleted {
-				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
+				options := priorityqueue.AddOpts{Priority: ptr.To(r.priorityOf(e.ObjectNew.(*v1alpha1.DevcontainerImage)))}
+				q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
 			}
 		},
 	}

@@ -47,7 +47,7 @@ func TestAManagerThatStartsAnswersBeforeItLooksAtWhatIsFinished(t *testing.T) {
 		"deleted and so": {ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: metaTime(fixture.Noon)}, Status: v1alpha1.DevcontainerImageStatus{FinishedAt: metaTime(fixture.Noon)}},
 	}
 	recorded := &recordedQueue{added: map[string]priorityqueue.AddOpts{}}
-	q := &queue{recorded, func(request reconcile.Request) int { return r.priorityOf(images[request.Name]) }}
+	q := &queue{PriorityQueue: recorded, priorityOf: func(request reconcile.Request) int { return r.priorityOf(images[request.Name]) }}
 	for name, image := range images {
 		image.Name = name
 		r.requestHandler().Create(t.Context(), event.CreateEvent{Object: image, IsInInitialList: true}, q)
@@ -81,7 +81,7 @@ func TestWhatWakesARequest(t *testing.T) {
 			test.after.UID = types.UID("u")
 			r.requestHandler().Update(t.Context(), event.UpdateEvent{
 				ObjectOld: &v1alpha1.DevcontainerImage{ObjectMeta: test.before}, ObjectNew: &v1alpha1.DevcontainerImage{ObjectMeta: test.after},
-			}, &queue{recorded, func(reconcile.Request) int { return ordinary }})
+			}, &queue{PriorityQueue: recorded, priorityOf: func(reconcile.Request) int { return ordinary }})
 			if woken := len(recorded.added) == 1; woken != test.wakes {
 				t.Errorf("woken: %v, want %v", woken, test.wakes)
 			}

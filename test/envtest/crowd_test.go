@@ -18,10 +18,15 @@ const crowd = 1000
 // askAll creates requests of many environments, each with the hash that hashFor gives it.
 func (h *harness) askAll(project string, hashFor func(i int) string, edit ...func(*v1alpha1.DevcontainerImageSpec)) {
 	h.t.Helper()
+	h.askMany(project, crowd, hashFor, edit...)
+}
+
+func (h *harness) askMany(project string, many int, hashFor func(i int) string, edit ...func(*v1alpha1.DevcontainerImageSpec)) {
+	h.t.Helper()
 	var creating sync.WaitGroup
 	for worker := range 20 {
 		creating.Go(func() {
-			for i := worker; i < crowd; i += 20 {
+			for i := worker; i < many; i += 20 {
 				h.ask(project, fmt.Sprintf("crowd-%d", i), hashFor(i), edit...)
 			}
 		})

@@ -33,6 +33,7 @@ type harness struct {
 	t         *testing.T
 	ctx       context.Context
 	namespace string
+	beside    string // another namespace that the manager watches, if a test has one
 	aws       *cloud
 	stop      func()
 	settings  controllers.Settings
@@ -77,8 +78,11 @@ func defaultSettings() controllers.Settings {
 // startManager runs a manager with all controllers until h.stop.
 func (h *harness) startManager() {
 	h.t.Helper()
-	cacheOptions := controllers.CacheOptions()
+	cacheOptions := h.settings.CacheOptions()
 	cacheOptions.DefaultNamespaces = map[string]cache.Config{h.namespace: {}}
+	if h.beside != "" {
+		cacheOptions.DefaultNamespaces[h.beside] = cache.Config{}
+	}
 	mgr, err := ctrl.NewManager(h.config, ctrl.Options{
 		Scheme:     scheme,
 		Logger:     h.logs.logger(),

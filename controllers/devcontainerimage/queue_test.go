@@ -1,0 +1,59 @@
+package devcontainerimage
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"imagecache.dev/controllers/outcome"
+)
+
+// However many workers there are, a crowd has a few of them, and each end of a pass lets the next of the crowd in.
+func TestCrowdHasFewWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := (&Reconciler{}).newQueue("test", outcome.RetryLimiter()).(*queue)
+		const many = 20 * laneWidth
+		for n := range many {
+			q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(inCrowd)}, of("a", n))
+		}
+		running := make(chan reconcile.Request, many+1)
+		for range many + 1 {
+			go func() {
+				for {
+					request, shutdown := q.Get()
+					if shutdown {
+						return
+					}
+					running <- request
+				}
+			}()
+		}
+		synctest.Wait()
+		if len(running) != laneWidth {
+			t.Errorf("%d passes of the crowd run at once, want %d", len(running), laneWidth)
+		}
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(ordinary)}, of("b", 0))
+		synctest.Wait()
+		if len(running) != laneWidth+1 {
+			t.Errorf("beside the crowd %d passes run, want 1", len(running)-laneWidth)
+		}
+		ended := map[reconcile.Request]bool{}
+		for len(running) > 0 {
+			request := <-running
+			ended[request] = true
+			q.Done(request)
+			synctest.Wait()
+			if len(running) > laneWidth+1 {
+				t.Fatalf("%d passes run at once", len(running))
+			}
+		}
+		if len(ended) != many+1 {
+			t.Errorf("%d requests had a pass, want each of %d", len(ended), many+1)
+		}
+		q.ShutDown()
+		synctest.Wait()
+	})
+}
