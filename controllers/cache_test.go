@@ -15,12 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/inputs"
+	"imagecache.dev/internal/lru"
 )
 
 // transform passes an object through what CacheOptions has for its kind.
 func transform(t *testing.T, object client.Object) any {
 	t.Helper()
-	options := CacheOptions()
+	options := (&Settings{}).CacheOptions()
 	use := options.DefaultTransform
 	for kind, own := range options.ByObject {
 		if sameKind(kind, object) && own.Transform != nil {
@@ -66,7 +68,7 @@ func TestCacheKeepsOfARequestWhatIsReadOften(t *testing.T) {
 	})
 
 	spec.Configuration = &v1alpha1.InlineConfiguration{}
-	spec.Build.Manifest, spec.Build.Config, spec.Inputs = "", "", nil
+	spec.Build.Manifest, spec.Build.Config, spec.Inputs = "", "", []v1alpha1.KeyInput{}
 	want := &v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{Name: "e-1", Annotations: map[string]string{"note": "kept"}},
 		Spec:       spec, Status: status,
@@ -78,23 +80,23 @@ func TestCacheKeepsOfARequestWhatIsReadOften(t *testing.T) {
 
 // A published request explains the misses of others, and tells how long a build takes.
 func TestCacheKeepsTheInputsOfPublishedRequestsOnly(t *testing.T) {
-	inputs := []v1alpha1.KeyInput{{Name: "Dockerfile", Digest: "sha256:00"}}
+	reported, taken := []v1alpha1.KeyInput{{Name: "Dockerfile", Digest: "sha256:00"}}, []v1alpha1.KeyInput{}
 	for name, test := range map[string]struct {
 		status v1alpha1.DevcontainerImageStatus
 		want   []v1alpha1.KeyInput
 	}{
-		"unanswered": {v1alpha1.DevcontainerImageStatus{}, nil},
-		"a waiter":   {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleWaiter}, nil},
-		"a builder":  {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder}, nil},
+		"unanswered": {v1alpha1.DevcontainerImageStatus{}, taken},
+		"a waiter":   {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleWaiter}, taken},
+		"a builder":  {v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder}, taken},
 		"a builder that failed": {v1alpha1.DevcontainerImageStatus{
 			CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder, FinishedAt: &metav1.Time{Time: time.Unix(1, 0)},
-		}, nil},
+		}, taken},
 		"published": {v1alpha1.DevcontainerImageStatus{
 			CacheResult: v1alpha1.CacheMiss, Role: v1alpha1.RoleBuilder, FinishedAt: &metav1.Time{Time: time.Unix(1, 0)}, Image: &v1alpha1.CachedImage{},
-		}, inputs},
+		}, reported},
 	} {
 		t.Run(name, func(t *testing.T) {
-			image := &v1alpha1.DevcontainerImage{Spec: v1alpha1.DevcontainerImageSpec{Inputs: slices.Clone(inputs)}, Status: test.status}
+			image := &v1alpha1.DevcontainerImage{Spec: v1alpha1.DevcontainerImageSpec{Inputs: slices.Clone(reported)}, Status: test.status}
 			if diff := cmp.Diff(test.want, transform(t, image).(*v1alpha1.DevcontainerImage).Spec.Inputs); diff != "" {
 				t.Error(diff)
 			}
@@ -123,13 +125,13 @@ func TestCacheKeepsNoManagedFields(t *testing.T) {
 // TestCacheTransformTakesTombstones: informers pass what they missed the deletion of in a wrapper.
 func TestCacheTransformTakesTombstones(t *testing.T) {
 	tombstone := toolscache.DeletedFinalStateUnknown{Key: "namespace/e-1"}
-	if kept, err := stripContents(tombstone); err != nil || kept != any(tombstone) {
+	if kept, err := (&keeper{inputs: inputs.New(), texts: lru.NewTexts(0)}).stripContents(tombstone); err != nil || kept != any(tombstone) {
 		t.Errorf("got %v, %v", kept, err)
 	}
 }
 
 func TestCacheKeepsLeasesOfBuildersOnly(t *testing.T) {
-	for kind, own := range CacheOptions().ByObject {
+	for kind, own := range (&Settings{}).CacheOptions().ByObject {
 		if _, lease := kind.(*coordinationv1.Lease); !lease {
 			continue
 		}
@@ -180,7 +182,7 @@ func TestCacheKeepsLittleOfARequestAtRest(t *testing.T) {
 		image := finished(change)
 		whole := image.DeepCopy()
 		if image.Status.Role != v1alpha1.RoleBuilder {
-			whole.Spec.Inputs = nil
+			whole.Spec.Inputs = []v1alpha1.KeyInput{}
 		}
 		if diff := cmp.Diff(any(whole), transform(t, image)); diff != "" {
 			t.Errorf("%s is not kept whole (-want +got):\n%s", name, diff)

@@ -21,6 +21,7 @@ import (
 	"imagecache.dev/controllers/devcontainerimage"
 	"imagecache.dev/controllers/eviction"
 	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/inputs"
 	"imagecache.dev/controllers/projectimagecache"
 	"imagecache.dev/controllers/pullcredentials"
 	"imagecache.dev/controllers/runnerimagecache"
@@ -61,6 +62,8 @@ type Settings struct {
 	Clock clock.PassiveClock
 	// Intervals are how often AWS is read.
 	Intervals Intervals
+
+	inputs *inputs.Memory // what the manager's cache leaves out, if it has the options of CacheOptions
 }
 
 // BindFlags defines the flags of the settings.
@@ -77,6 +80,9 @@ func (s *Settings) BindFlags(flags *pflag.FlagSet) {
 func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 	if s.Clock == nil {
 		s.Clock = clock.RealClock{}
+	}
+	if s.inputs == nil {
+		s.inputs = inputs.New()
 	}
 	intervals := s.Intervals.WithDefaults()
 	if s.ClusterUID == "" {
@@ -133,6 +139,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, s Settings) error {
 		&devcontainerimage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Granter: granter, Recorder: recorder, Clock: s.Clock,
 			AWSClock: awsClock, BuildLease: s.BuildLease, Targets: targets, Census: census, Keys: keys, ClusterUID: s.ClusterUID,
+			Inputs: s.inputs,
 		},
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -94,7 +94,7 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	mgr, err := newManager(config, s)
+	mgr, err := newManager(config, &s)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func run(ctx context.Context, s settings) error {
 // terminationGracePeriodSeconds of the pod, so that the program releases the lease before the pod is killed.
 var drain = 20 * time.Second
 
-func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
+func newManager(config *rest.Config, s *settings) (ctrl.Manager, error) {
 	// The API server's priority and fairness limits how many calls a client may make.
 	config.QPS, config.Burst = -1, -1
 	scheme := runtime.NewScheme()
@@ -126,7 +126,7 @@ func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         controllers.CacheOptions(),
+		Cache:                         s.controllers.CacheOptions(),
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        s.probeAddress,
 		LeaderElection:                s.leaderElection,

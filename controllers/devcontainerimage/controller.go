@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/inputs"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/ownwrites"
@@ -39,6 +40,8 @@ type Reconciler struct {
 	BuildLease time.Duration
 
 	Targets *awstarget.Targets
+	// Inputs are those of requests, which Client does not show.
+	Inputs *inputs.Memory
 	// Keys sign and verify images. ClusterUID is this cluster's name in what they sign.
 	Keys       *signingkeys.Keys
 	ClusterUID string

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"imagecache.dev/api/v1alpha1"
@@ -36,25 +35,22 @@ func (r *Reconciler) explain(ctx context.Context, p *pass, decided *answer) erro
 	return nil
 }
 
-// originOf returns the origin of the request's image. The manager's cache holds no inputs of a request that has not
-// published, so the first call of a pass reads them live. Inputs only explain and estimate: if they can't be read soon,
-// the origin has none.
+// originOf returns the origin of the request's image. Inputs only explain and estimate: if they are not remembered and
+// can't be read soon, the origin has none. A pass tries once.
 func (r *Reconciler) originOf(ctx context.Context, p *pass) publication.Origin {
 	if p.origin != nil {
 		return *p.origin
 	}
-	whole := p.image
-	if p.inputs == nil {
+	known := p.inputs
+	if known == nil {
 		patient, cancel := context.WithTimeout(ctx, explanationPatience)
 		defer cancel()
-		live := &v1alpha1.DevcontainerImage{}
-		if err := r.Live.Get(patient, client.ObjectKeyFromObject(p.image), live); err != nil {
+		var err error
+		if known, err = r.Inputs.Of(patient, r.Live, p.image); err != nil {
 			log.FromContext(ctx).V(1).Info("Continued without the request's inputs", "configHash", p.status.ConfigHash, "why", err.Error())
-		} else {
-			whole = live
 		}
 	}
-	origin := imageOrigin(whole, p.inputs)
+	origin := imageOrigin(p.image, known)
 	origin.Hash = p.status.ConfigHash
 	p.origin = &origin
 	return origin

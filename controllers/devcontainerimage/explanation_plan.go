@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/inputs"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/publication"
 )
@@ -190,26 +191,23 @@ func published(request *v1alpha1.DevcontainerImage) bool {
 		meta.IsStatusConditionTrue(request.Status.Conditions, v1alpha1.ConditionPublished)
 }
 
-// imageOrigin returns the origin of a request, or of the image that it published. computed are the inputs of inline
-// contents.
-func imageOrigin(request *v1alpha1.DevcontainerImage, computed []publication.Input) publication.Origin {
+// imageOrigin returns the origin of a request, or of the image that it published. known are its inputs if it does not hold
+// them itself.
+func imageOrigin(request *v1alpha1.DevcontainerImage, known []publication.Input) publication.Origin {
 	origin := publication.Origin{
 		Hash: request.Status.ConfigHash, HashVersion: hash.Version, Platform: request.Spec.Platform,
-		Environment: request.Spec.EnvironmentID, Trigger: string(request.Spec.Trigger), Inputs: computed,
+		Environment: request.Spec.EnvironmentID, Trigger: string(request.Spec.Trigger), Inputs: known,
 	}
 	if len(request.Spec.Inputs) > 0 {
-		origin.Inputs = make([]publication.Input, 0, len(request.Spec.Inputs))
-		for _, input := range request.Spec.Inputs {
-			origin.Inputs = append(origin.Inputs, publication.Input{Name: input.Name, Digest: input.Digest})
-		}
+		origin.Inputs = inputs.Convert(request.Spec.Inputs)
 	}
 	return origin
 }
 
 func inputsOfKey(key *hash.Key) []publication.Input {
-	inputs := make([]publication.Input, 0, len(key.Inputs))
+	computed := make([]publication.Input, 0, len(key.Inputs))
 	for _, input := range key.Inputs {
-		inputs = append(inputs, publication.Input{Name: input.String(), Digest: input.Digest})
+		computed = append(computed, publication.Input{Name: input.String(), Digest: input.Digest})
 	}
-	return inputs
+	return computed
 }

@@ -13,7 +13,7 @@ import (
 	"imagecache.dev/test/fixture"
 )
 
-func inputs(pairs ...string) []publication.Input {
+func inputsWith(pairs ...string) []publication.Input {
 	var list []publication.Input
 	for i := 0; i < len(pairs); i += 2 {
 		list = append(list, publication.Input{Name: pairs[i], Digest: pairs[i+1]})
@@ -24,13 +24,13 @@ func inputs(pairs ...string) []publication.Input {
 // cachedImage is an image of an environment, pushed a while before noon, with inputs.
 func cachedImage(environment string, age time.Duration, pairs ...string) publication.Stored {
 	return publication.Stored{Digest: environment, PushedAt: fixture.Noon.Add(-age), Origin: publication.Origin{
-		Hash: "hash of " + environment, HashVersion: 1, Platform: "linux/amd64", Environment: environment, Inputs: inputs(pairs...),
+		Hash: "hash of " + environment, HashVersion: 1, Platform: "linux/amd64", Environment: environment, Inputs: inputsWith(pairs...),
 	}}
 }
 
 func TestNearestNamesWhatDiffers(t *testing.T) {
 	asked := publication.Origin{Hash: "mine", HashVersion: 1, Platform: "linux/amd64",
-		Inputs: inputs("devcontainer.json", "1", "Dockerfile", "2", "a", "3", "b", "4", "c", "5")}
+		Inputs: inputsWith("devcontainer.json", "1", "Dockerfile", "2", "a", "3", "b", "4", "c", "5")}
 	near := cachedImage("e-17", 3*time.Hour, "devcontainer.json", "1", "Dockerfile", "x", "a", "3", "b", "4", "c", "5")
 	far := cachedImage("e-18", time.Hour, "devcontainer.json", "y", "Dockerfile", "x")
 	with := func(image publication.Stored, edit func(*publication.Stored)) publication.Stored {
@@ -52,7 +52,7 @@ func TestNearestNamesWhatDiffers(t *testing.T) {
 		})}, "Dockerfile differs from the image of 1 h ago (environment e-19); 4 of 5 inputs equal"},
 		"of two with as many equal, the one with fewer others": {asked, []publication.Stored{near,
 			with(near, func(i *publication.Stored) {
-				i.PushedAt, i.Origin.Inputs = fixture.Noon, append(inputs("z", "9"), i.Origin.Inputs...)
+				i.PushedAt, i.Origin.Inputs = fixture.Noon, append(inputsWith("z", "9"), i.Origin.Inputs...)
 			})},
 			"Dockerfile differs from the image of 3 h ago (environment e-17); 4 of 5 inputs equal"},
 		"an input that is not there any more": {asked, []publication.Stored{cachedImage("e-1", 0, append(flat(all), "removed", "6")...)},
@@ -66,7 +66,7 @@ func TestNearestNamesWhatDiffers(t *testing.T) {
 			"the version of the hash differs from that of the image of 0 s ago (environment e-1); 5 of 5 inputs equal"},
 		"an environment that is not known": {asked, []publication.Stored{with(near, func(i *publication.Stored) { i.Origin.Environment = "" })},
 			"Dockerfile differs from the image of 3 h ago; 4 of 5 inputs equal"},
-		"names that don't print": {publication.Origin{Inputs: inputs("a\x1b[2J\nb", "1")}, []publication.Stored{cachedImage("e-1", 0, "c", "2")},
+		"names that don't print": {publication.Origin{Inputs: inputsWith("a\x1b[2J\nb", "1")}, []publication.Stored{cachedImage("e-1", 0, "c", "2")},
 			"a\uFFFD[2J\uFFFDb and c differ from the image of 0 s ago (environment e-1); 0 of 1 inputs equal"},
 		"not an image that has expired":        {asked, []publication.Stored{with(near, func(i *publication.Stored) { i.PushedAt = fixture.Noon.Add(-30 * 24 * time.Hour) })}, ""},
 		"not an image that is invalidated":     {asked, []publication.Stored{with(near, func(i *publication.Stored) { i.PushedAt = fixture.Noon.Add(-25 * time.Hour) })}, ""},
@@ -116,7 +116,7 @@ func TestRequestsTellTheInputsOfImagesWithoutAny(t *testing.T) {
 	want := []publication.Stored{
 		own,
 		{Digest: "without", PushedAt: fixture.Noon, Origin: publication.Origin{
-			Hash: "told", HashVersion: 1, Platform: published.Spec.Platform, Environment: "e-old", Trigger: "EnvironmentCreated", Inputs: inputs("Dockerfile", "2"),
+			Hash: "told", HashVersion: 1, Platform: published.Spec.Platform, Environment: "e-old", Trigger: "EnvironmentCreated", Inputs: inputsWith("Dockerfile", "2"),
 		}},
 		{Digest: "unknown"},
 	}

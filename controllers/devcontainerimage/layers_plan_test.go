@@ -30,7 +30,7 @@ func TestLayersComeFromTheMostSimilarImagesThatMayLendThem(t *testing.T) {
 		image("expired", prebuild, 30*24*time.Hour, "Dockerfile", "2", "devcontainer.json", "1"), elsewhere, unknown, same,
 		image("oldest", prebuild, 4*time.Hour, "Dockerfile", "2", "devcontainer.json", "1"),
 	}
-	asked := publication.Origin{Hash: "asked", Platform: "linux/amd64", Inputs: inputs("Dockerfile", "1", "devcontainer.json", "1")}
+	asked := publication.Origin{Hash: "asked", Platform: "linux/amd64", Inputs: inputsWith("Dockerfile", "1", "devcontainer.json", "1")}
 	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
 	for reuse, want := range map[v1alpha1.LayerReuse][]string{
 		"":                           {"new", "old", "oldest"},

@@ -24,6 +24,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/controllers/inputs"
 	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/test/fixture"
@@ -57,7 +58,7 @@ func reconcilerWith(t *testing.T, funcs interceptor.Funcs, objects ...client.Obj
 	c, clock := builder.Build(), testclock.NewFakePassiveClock(fixture.Noon)
 	return &Reconciler{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10), Clock: clock, AWSClock: clock, Census: census.New(clock),
-		Keys:   signingkeys.New(signingkeys.NewSet(newKey(t))),
+		Keys: signingkeys.New(signingkeys.NewSet(newKey(t))), Inputs: inputs.New(),
 		leases: newBuildLeases(c, c, clock, 0), writes: ownwrites.New(clock), rights: newUploadRights(),
 	}
 }
@@ -274,6 +275,7 @@ func TestRequestThatIsRemovedWhileItIsAnsweredEndsQuietly(t *testing.T) {
 // The API server may not answer reads past the cache. Inputs only explain and estimate.
 func TestRequestWhoseInputsCannotBeReadGoesOn(t *testing.T) {
 	image := missed(v1alpha1.TriggerEnvironmentCreated)
+	image.Spec.Inputs = []v1alpha1.KeyInput{} // it has some, which the cache does not show
 	holder := "other/o"
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder}}
 	r := reconcilerWith(t, interceptor.Funcs{}, image)

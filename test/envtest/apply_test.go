@@ -249,7 +249,7 @@ func TestCachedRequestsAreLight(t *testing.T) {
 	if err := mergePatch(t, kube, image, report); err != nil {
 		t.Fatal(err)
 	}
-	options := controllers.CacheOptions()
+	options := (&controllers.Settings{}).CacheOptions()
 	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{Scheme: scheme, Cache: options, Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 
 // StartManager runs all controllers in this process, for some namespaces or, with none given, for all.
 func (w *World) StartManager(namespaces ...string) error {
-	keep := controllers.CacheOptions()
+	settings := controllers.Settings{Namespace: ManagerNamespace}
+	keep := settings.CacheOptions()
 	for _, namespace := range namespaces {
 		if keep.DefaultNamespaces == nil {
 			keep.DefaultNamespaces = map[string]cache.Config{}
@@ -32,7 +33,7 @@ func (w *World) StartManager(namespaces ...string) error {
 		return fmt.Errorf("make manager: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Settings{Namespace: ManagerNamespace}); err != nil {
+	if err := controllers.Setup(ctx, mgr, settings); err != nil {
 		cancel()
 		return fmt.Errorf("set up controllers: %w", err)
 	}
