@@ -60,7 +60,7 @@ func (s *settings) main(ctx context.Context, args []string) int {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&s.slow, "slow", false, "also run the checks that wait for a session to end, 16 minutes")
-	flags.BoolVar(&s.day, "day", false, "also run the check that waits for a lifecycle policy, for 25 hours at most")
+	flags.BoolVar(&s.day, "day", false, "also run the check that waits for a lifecycle policy, for 25 hours at most; needs credentials that last as long")
 	flags.StringVar(&s.only, "only", "", "run the checks whose name has this in it")
 	flags.BoolVar(&s.json, "json", false, "write one JSON object a check")
 	flags.BoolVar(&s.list, "list", false, "list the checks and what each believes, and make no call")
@@ -108,7 +108,7 @@ func (s *settings) choose() []check {
 
 // run makes a world, runs the checks in it, and removes it. It returns how many beliefs don't hold.
 func (s *settings) run(ctx context.Context, chosen []check) (differ int, err error) {
-	w, err := newWorld(ctx, s)
+	w, err := newWorld(ctx, s, chosen)
 	if err != nil {
 		return 0, err
 	}

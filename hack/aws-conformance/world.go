@@ -56,12 +56,15 @@ type role struct{ name, arn string }
 
 type repository struct{ project, name, uri, arn string }
 
-func newWorld(ctx context.Context, s *settings) (*world, error) {
+func newWorld(ctx context.Context, s *settings, chosen []check) (*world, error) {
 	provider, err := aws.NewProvider(ctx, aws.Options{UserAgent: namePrefix})
 	if err != nil {
 		return nil, err
 	}
 	clients := provider.Clients(aws.Target{})
+	if err := s.checkLifetime(ctx, clients, chosen); err != nil {
+		return nil, err
+	}
 	identity, err := clients.Identity(ctx)
 	if err != nil {
 		return nil, err
