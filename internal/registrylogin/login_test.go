@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -173,6 +174,13 @@ func TestALoginWithoutASecretStaysAsItIs(t *testing.T) {
 	}
 }
 
+// to connects to a server, whatever host a request is for.
+func to(server *httptest.Server) http.RoundTripper {
+	return &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+}
+
 // TestARequestIsRepeatedWithTheNewPassword holds what is repeated, and how often the registry is asked.
 func TestARequestIsRepeatedWithTheNewPassword(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -205,12 +213,12 @@ func TestARequestIsRepeatedWithTheNewPassword(t *testing.T) {
 			defer server.Close()
 			login, secret, _ := loginOf(t)
 			secret.Store(&test.secret)
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, test.body)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+registry, test.body)
 			if err != nil {
 				t.Fatal(err)
 			}
 			request.SetBasicAuth("AWS", "first")
-			answer, err := Through(login, http.DefaultTransport).RoundTrip(request)
+			answer, err := Through(login, to(server)).RoundTrip(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,5 +249,26 @@ func TestARequestWithoutAPasswordReadsNoSecret(t *testing.T) {
 	_ = answer.Body.Close()
 	if reads.Load() != 0 {
 		t.Errorf("the Secret was read %d times: storage that refuses says nothing about the password", reads.Load())
+	}
+}
+
+// An address to which a registry redirects may have a login of its own: http.Client then sends that.
+func TestNoOtherHostGetsTheNewPassword(t *testing.T) {
+	var given []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		given = append(given, password)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	login, _, reads := loginOf(t)
+	client := &http.Client{Transport: Through(login, http.DefaultTransport)}
+	answer, err := client.Get("http://user:other@" + strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if len(given) != 1 || given[0] != "other" || reads.Load() != 0 {
+		t.Errorf("another host got the passwords %q, after %d reads of the Secret", given, reads.Load())
 	}
 }

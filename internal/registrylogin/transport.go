@@ -9,7 +9,7 @@ import (
 
 // Through returns base with one more try for each request that the registry refuses the password of auth, if auth is a
 // Login: with the password that replaced it. A request whose body can't be sent again is not repeated, but the next one
-// has the new password. Requests to where a registry redirects have no password, and pass.
+// has the new password. Requests to where a registry redirects pass: they have none of its passwords, and get none.
 //
 // It belongs below what adds the password: below the transports of go-containerregistry.
 func Through(auth authn.Authenticator, base http.RoundTripper) http.RoundTripper {
@@ -27,6 +27,7 @@ type transport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	_, password, isOurs := request.BasicAuth()
+	isOurs = isOurs && IsAt(t.login.registry, request.URL) // where a registry redirects, the address may have a login of its own
 	answer, err := t.base.RoundTrip(request)
 	if err != nil || !isOurs || !IsRefusal(answer.StatusCode) || !t.login.Renew(request.Context(), password) {
 		return answer, err

@@ -9,6 +9,10 @@ const (
 	// would all be incomplete when the upload ends before its time; ahead is well below the 12 minutes after which the
 	// manager looks for a further complete layer.
 	ahead = 5 * time.Minute
+	// chunkTime is how long a request may take at the line's speed, if more than one part of a blob is left. The manager grants
+	// upload rights again three minutes before they end. A request that was begun with the old password then ends before,
+	// and so the upload goes on between two parts.
+	chunkTime = 90 * time.Second
 	// assumedRate, 8 Mbit/s, is the speed of a line that was not measured yet, in bytes a second: the slowest for which
 	// the manager waits. What is begun together stays together, so a faster line must show itself first.
 	assumedRate = 8e6 / 8
@@ -28,12 +32,30 @@ type pace struct {
 	elapsed time.Duration
 }
 
+// measured reports whether the line's speed is known.
+func (p pace) measured() bool { return p.elapsed >= measuredAfter || p.sent >= measuredBytes }
+
 // rate returns the line's speed in bytes a second.
 func (p pace) rate() float64 {
-	if p.elapsed < measuredAfter && p.sent < measuredBytes {
+	if !p.measured() {
 		return assumedRate
 	}
 	return float64(p.sent) / p.elapsed.Seconds()
+}
+
+// chunk returns how many bytes of a blob the next request sends: as many parts as the blob's share of the line takes in
+// chunkTime, one at least and most at most. The first request of a line sends one part: on a slow line, most of them would
+// take longer than the rights last. A line that took a part before its speed is measured is fast enough.
+func (p pace) chunk(part, most int64) int64 {
+	switch {
+	case !p.measured() && p.sent < part:
+		return min(part, most)
+	case !p.measured():
+		return most
+	}
+	share := p.rate() / float64(max(p.running, 1))
+	parts := int64(share*chunkTime.Seconds()) / part
+	return min(max(parts, 1)*part, most)
 }
 
 // admits reports whether the upload of another blob may begin beside those that are running.

@@ -31,3 +31,29 @@ func TestBlobsThatShareASlowLineAreFewer(t *testing.T) {
 		})
 	}
 }
+
+func TestRequestsOfASlowLineAreSmaller(t *testing.T) {
+	const part, most = partBytes, chunkBytes
+	over := func(megabits float64, running int) pace {
+		return pace{running: running, sent: int64(megabits * 1e6 / 8 * 60), elapsed: time.Minute}
+	}
+	for name, test := range map[string]struct {
+		pace pace
+		want int64
+	}{
+		"the first one is small, whatever the line": {pace{running: 1}, part},
+		"a line that takes a part at once is fast":  {pace{running: 1, sent: part, elapsed: time.Second}, most},
+		"100 Mbit/s":                             {over(100, 1), most},
+		"8 Mbit/s, the slowest for large layers": {over(8, 1), most},
+		"4 Mbit/s":                               {over(4, 1), 4 * part},
+		"1 Mbit/s":                               {over(1, 1), part},
+		"a line that gives nothing still gets a part": {pace{running: 1, elapsed: time.Minute}, part},
+		"blobs share the line":                        {over(8, 4), 2 * part},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.pace.chunk(part, most); got != test.want {
+				t.Errorf("the next request sends %d bytes, want %d", got, test.want)
+			}
+		})
+	}
+}

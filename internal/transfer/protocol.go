@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"imagecache.dev/internal/registrylogin"
 )
 
 // The requests of an upload:
@@ -61,7 +63,7 @@ func (b *blobUpload) send(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	length := min(b.upload.chunk, b.size-b.offset)
+	length := min(b.upload.nextChunk(), b.size-b.offset)
 	body := newChunk(b.content, length, b.count, b.upload.stall, func() { cancel(errStalled) })
 	answer, err := b.do(ctx, http.MethodPatch, b.location, body, func(request *http.Request) {
 		request.ContentLength = length
@@ -97,6 +99,9 @@ func (b *blobUpload) send(ctx context.Context) error {
 	b.position = b.offset
 	return b.follow(answer)
 }
+
+// errElsewhere is the error of a registry that sends an upload to another host.
+var errElsewhere = errors.New("the registry sends the upload to another host")
 
 var errStalled = errors.New("the connection takes no more bytes")
 
@@ -238,8 +243,9 @@ func (b *blobUpload) address(path string) string {
 	return repository.Scheme() + "://" + repository.RegistryStr() + "/v2/" + repository.RepositoryStr() + path
 }
 
-// follow takes the address of the next request from an answer. It stays in the registry: the blob's bytes go to no
-// other host.
+// follow takes the address of the next request from an answer. It stays in the registry: neither the password nor the
+// blob's bytes go to another host. A registry may write the port that belongs to the scheme; what authenticates requests
+// compares hosts as they are written, so the address gets the registry's own host.
 func (b *blobUpload) follow(answer *http.Response) error {
 	next, err := answer.Location()
 	if errors.Is(err, http.ErrNoLocation) && b.location != "" {
@@ -248,9 +254,11 @@ func (b *blobUpload) follow(answer *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("read the address of the upload: %w", err)
 	}
-	if next.Host != answer.Request.URL.Host || next.Scheme != answer.Request.URL.Scheme {
-		return errors.New("the registry sends the upload to another host")
+	registry := b.upload.repository.Registry
+	if next.Scheme != registry.Scheme() || !registrylogin.IsAt(registry.RegistryStr(), next) {
+		return errElsewhere
 	}
+	next.Host, next.User = registry.RegistryStr(), nil
 	b.location = next.String()
 	return nil
 }

@@ -26,10 +26,12 @@ const (
 	// second of these tries.
 	uploadTries = 6
 	uploadPause = time.Second
-	// chunkBytes is how much of a blob one request sends: a multiple of ECR's parts of 10 MiB, so that the end of a
-	// request is the end of a part (https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html). Over a
-	// slow line, 8 Mbit/s, it takes 84 s, and over a fast one the pauses between requests do not count.
-	chunkBytes = 80 << 20
+	// partBytes is ECR's part. A request sends a multiple of it, so that the end of a request is the end of a part:
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+	partBytes = 10 << 20
+	// chunkBytes is how much of a blob one request sends at most. Over a fast line the pauses between requests do not
+	// count then.
+	chunkBytes = 8 * partBytes
 	// stallTimeout limits the time in which the connection takes no byte of a blob, or answers nothing to the last one.
 	stallTimeout = 2 * time.Minute
 	// answerTimeout limits the time of a request that sends no bytes of a blob. The longest is the last one of a large
@@ -67,8 +69,9 @@ type upload struct {
 	auth       authn.Authenticator
 	// pause is the pause before the second try. It doubles before each further try.
 	pause time.Duration
-	chunk int64
-	stall time.Duration
+	// part is the least that a request sends of a blob, and chunk the most.
+	part, chunk int64
+	stall       time.Duration
 	// answer limits the time of a request without a body.
 	answer time.Duration
 	meter  meter
@@ -80,13 +83,14 @@ type upload struct {
 	client     *http.Client // nil until the registry has answered
 
 	mu      sync.Mutex
+	began   time.Time
 	running map[*blobUpload]bool
 	ended   chan struct{} // has a value when a blob has ended
 }
 
 func newUpload(repository name.Repository, auth authn.Authenticator, progress func(done, total int64)) *upload {
 	return &upload{
-		repository: repository, auth: auth, pause: uploadPause, chunk: chunkBytes, stall: stallTimeout,
+		repository: repository, auth: auth, pause: uploadPause, part: partBytes, chunk: chunkBytes, stall: stallTimeout,
 		answer: answerTimeout,
 		meter:  meter{progress: progress}, running: map[*blobUpload]bool{}, ended: make(chan struct{}, 1),
 	}
@@ -98,10 +102,10 @@ func (u *upload) run(ctx context.Context, blobs []v1.Layer) error {
 	if err != nil {
 		return fmt.Errorf("upload image: %w", err)
 	}
-	began := time.Now()
+	u.began = time.Now()
 	group, all := errgroup.WithContext(ctx)
 	for _, next := range queue {
-		if !u.admit(all, next, began) {
+		if !u.admit(all, next) {
 			break
 		}
 		group.Go(func() error {
@@ -136,15 +140,12 @@ func (u *upload) queue(blobs []v1.Layer) ([]*blobUpload, error) {
 }
 
 // admit waits until a blob may be uploaded beside the others. It returns false if ctx ended.
-func (u *upload) admit(ctx context.Context, next *blobUpload, began time.Time) bool {
+func (u *upload) admit(ctx context.Context, next *blobUpload) bool {
 	ticker := time.NewTicker(time.Second) // the speed of the line changes
 	defer ticker.Stop()
 	for {
 		u.mu.Lock()
-		now := pace{running: len(u.running), sent: u.sent.Load(), elapsed: time.Since(began)}
-		for other := range u.running {
-			now.left += other.left()
-		}
+		now := u.pace()
 		admitted := ctx.Err() == nil && now.admits(next.size)
 		if admitted {
 			u.running[next] = true
@@ -160,6 +161,22 @@ func (u *upload) admit(ctx context.Context, next *blobUpload, began time.Time) b
 		case <-ticker.C:
 		}
 	}
+}
+
+// pace returns how the upload is doing. The caller holds the lock.
+func (u *upload) pace() pace {
+	now := pace{running: len(u.running), sent: u.sent.Load(), elapsed: time.Since(u.began)}
+	for other := range u.running {
+		now.left += other.left()
+	}
+	return now
+}
+
+// nextChunk returns how much of a blob the next request sends.
+func (u *upload) nextChunk() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.pace().chunk(u.part, u.chunk)
 }
 
 func (u *upload) leave(blob *blobUpload) {
@@ -206,6 +223,19 @@ func (u *upload) connect(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.client = &http.Client{Transport: authenticated}
+	u.client = &http.Client{Transport: authenticated, CheckRedirect: u.checkRedirect}
 	return u.client, nil
+}
+
+// checkRedirect lets reads follow a registry elsewhere, as any client does, and an upload nowhere else.
+func (u *upload) checkRedirect(next *http.Request, via []*http.Request) error {
+	const most = 10 // as http.Client has by default
+	if len(via) >= most {
+		return fmt.Errorf("the registry redirects more than %d times", most)
+	}
+	first := via[0].Method
+	if first != http.MethodHead && first != http.MethodGet && !registrylogin.IsAt(u.repository.RegistryStr(), next.URL) {
+		return errElsewhere
+	}
+	return nil
 }
