@@ -72,7 +72,7 @@ func (c *recentCache) set(
 	defer c.mu.Unlock()
 	known, asked := c.repositories.Get(repository)
 	if !asked {
-		return images // evicted meanwhile
+		return images // evicted meanwhile, with what was put since the read began
 	}
 	for digest, image := range known.images {
 		if _, read := images[digest]; !read && image.PushedAt.After(began.Add(-recentLag)) {
@@ -84,13 +84,16 @@ func (c *recentCache) set(
 	return images
 }
 
-// fail records a failed read.
+// fail records a failed read, also of a repository that was evicted meanwhile: each miss would repeat the read otherwise.
 func (c *recentCache) fail(repository string, now time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, asked := c.repositories.Get(repository); asked {
-		known.failedAt, known.err = now, err
+	known, asked := c.repositories.Get(repository)
+	if !asked {
+		known = &recentImages{}
+		c.repositories.Set(repository, known, repositoryBytes)
 	}
+	known.failedAt, known.err = now, err
 }
 
 // put adds an image that was just published, if a caller has asked about its repository.

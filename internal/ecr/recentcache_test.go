@@ -1,6 +1,7 @@
 package ecr
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -46,5 +47,24 @@ func TestRecentCacheKeepsWhatIsPutDuringAReading(t *testing.T) {
 	}
 	if images, fresh, _ := cache.get("other", noon); fresh || images != nil {
 		t.Errorf("a repository that nobody asked about is known: %v", images)
+	}
+}
+
+// A read takes seconds, and the budget is shared: what begin made may be gone when the read fails.
+func TestRecentCacheKnowsThatAReadingFailedAlsoUnderPressure(t *testing.T) {
+	budget := lru.NewBudget(repositoryBytes)
+	cache, others := newRecentCache(budget), lru.In[string, int](budget)
+	cache.begin("r")
+	others.Set("large", 1, repositoryBytes)
+	if cache.repositories.Len() != 0 {
+		t.Fatal("the repository was not evicted")
+	}
+	failure := errors.New("throttled")
+	cache.fail("r", noon, failure)
+	if _, fresh, err := cache.get("r", noon.Add(recentRetry-time.Second)); !fresh || !errors.Is(err, failure) {
+		t.Errorf("a minute's reading is due (%v), %v; want the failure", !fresh, err)
+	}
+	if _, fresh, _ := cache.get("r", noon.Add(recentRetry)); fresh {
+		t.Error("the failure is known for longer than a minute")
 	}
 }
