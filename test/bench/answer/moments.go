@@ -41,10 +41,15 @@ func (m *moments) measure(ctx context.Context, at moment) error {
 	return nil
 }
 
-// first waits for one answer, which does not count.
+// first waits for the first answer after a start, which does not count: the manager reads 100,000 requests before.
 func (m *moments) first(ctx context.Context) error {
-	_, err := measure(ctx, m.w, ours, level{1, slices}, m.slice)
-	m.slice++
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	answers := &arrivals{times: map[string]chan time.Time{}}
+	if err := follow(ctx, m.w, ours, answers.see); err != nil {
+		return err
+	}
+	_, err := one(ctx, m.w, ours, "first", answers)
 	return err
 }
 
