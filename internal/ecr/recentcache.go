@@ -84,7 +84,8 @@ func (c *recentCache) set(
 	return images
 }
 
-// fail records a failed read, also of a repository that was evicted meanwhile: each miss would repeat the read otherwise.
+// fail records a failed read, also of a repository that was evicted meanwhile: each miss would repeat the read
+// otherwise.
 func (c *recentCache) fail(repository string, now time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

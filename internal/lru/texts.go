@@ -1,7 +1,8 @@
 package lru
 
-// Texts keeps one copy of each text that is used often, up to a number of bytes. A unique.Handle would not do: the copy is
-// forgotten as soon as nobody has the handle, and whoever only has its value has it alone. It is safe for concurrent use.
+// Texts keeps one copy of each text that is used often, up to a number of bytes. A unique.Handle would not do: the copy
+// is forgotten as soon as nobody has the handle, and whoever only has its value has it alone. It is safe for concurrent
+// use.
 type Texts struct{ known *Cache[string, string] }
 
 // NewTexts returns Texts of so many bytes.

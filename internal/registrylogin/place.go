@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// IsAt reports whether an address is that of a registry, host[:port]. The port that belongs to the address's scheme may be
-// written or not, on either side. A password and the bytes of an image go nowhere else.
+// IsAt reports whether an address is that of a registry, host[:port]. The port that belongs to the address's scheme may
+// be written or not, on either side. A password and the bytes of an image go nowhere else.
 func IsAt(registry string, address *url.URL) bool {
 	return strings.EqualFold(withPort(registry, address.Scheme), withPort(address.Host, address.Scheme))
 }

@@ -27,7 +27,8 @@ type transport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	_, password, isOurs := request.BasicAuth()
-	isOurs = isOurs && IsAt(t.login.registry, request.URL) // where a registry redirects, the address may have a login of its own
+	// Where a registry redirects, the address may have a login of its own.
+	isOurs = isOurs && IsAt(t.login.registry, request.URL)
 	answer, err := t.base.RoundTrip(request)
 	if err != nil || !isOurs || !IsRefusal(answer.StatusCode) || !t.login.Renew(request.Context(), password) {
 		return answer, err

@@ -9,9 +9,9 @@ const (
 	// would all be incomplete when the upload ends before its time; ahead is well below the 12 minutes after which the
 	// manager looks for a further complete layer.
 	ahead = 5 * time.Minute
-	// chunkTime is how long a request may take at the line's speed, if more than one part of a blob is left. The manager grants
-	// upload rights again three minutes before they end. A request that was begun with the old password then ends before,
-	// and so the upload goes on between two parts.
+	// chunkTime is how long a request may take at the line's speed, if more than one part of a blob is left. The manager
+	// grants upload rights again three minutes before they end. A request that was begun with the old password then ends
+	// before, and so the upload goes on between two parts.
 	chunkTime = 90 * time.Second
 	// assumedRate, 8 Mbit/s, is the speed of a line that was not measured yet, in bytes a second: the slowest for which
 	// the manager waits. What is begun together stays together, so a faster line must show itself first.
@@ -44,8 +44,8 @@ func (p pace) rate() float64 {
 }
 
 // chunk returns how many bytes of a blob the next request sends: as many parts as the blob's share of the line takes in
-// chunkTime, one at least and most at most. The first request of a line sends one part: on a slow line, most of them would
-// take longer than the rights last. A line that took a part before its speed is measured is fast enough.
+// chunkTime, one at least and most at most. The first request of a line sends one part: on a slow line, most of them
+// would take longer than the rights last. A line that took a part before its speed is measured is fast enough.
 func (p pace) chunk(part, most int64) int64 {
 	switch {
 	case !p.measured() && p.sent < part:

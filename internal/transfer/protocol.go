@@ -244,8 +244,8 @@ func (b *blobUpload) address(path string) string {
 }
 
 // follow takes the address of the next request from an answer. It stays in the registry: neither the password nor the
-// blob's bytes go to another host. A registry may write the port that belongs to the scheme; what authenticates requests
-// compares hosts as they are written, so the address gets the registry's own host.
+// blob's bytes go to another host. A registry may write the port that belongs to the scheme; what authenticates
+// requests compares hosts as they are written, so the address gets the registry's own host.
 func (b *blobUpload) follow(answer *http.Response) error {
 	next, err := answer.Location()
 	if errors.Is(err, http.ErrNoLocation) && b.location != "" {
