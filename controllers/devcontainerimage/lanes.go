@@ -6,8 +6,7 @@ import "sigs.k8s.io/controller-runtime/pkg/reconcile"
 // each call of others slower.
 const laneWidth = 4
 
-// lane names requests of one namespace that may be many at once: those that a change of another object wakes, its crowd, or
-// those that are finished.
+// lane names requests of one namespace that may be many at once: its crowd, or those that are finished.
 type lane struct {
 	namespace string
 	priority  int

@@ -16,9 +16,6 @@ import (
 const (
 	// ordinary is the priority of requests that an environment waits for.
 	ordinary = 0
-	// woken is the priority of those that another object's change wakes: their project, runner or builder. One such change
-	// may wake thousands.
-	woken = -10
 	// inCrowd is the priority of those beyond the first census.CrowdSize of a namespace.
 	inCrowd = -50
 	// behind is the priority of requests that no environment waits for.

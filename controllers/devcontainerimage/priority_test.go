@@ -22,9 +22,8 @@ import (
 	"imagecache.dev/test/fixture"
 )
 
-// Each way into the queue gives a request of a crowd the same priority: a queue keeps the highest. What wakes many at once
-// comes after what an environment asks.
-func TestPrioritiesOfAllWaysIntoTheQueue(t *testing.T) {
+// Each way into the queue gives a request of a crowd the same priority: a queue keeps the highest.
+func TestNothingMovesACrowdAheadOfOtherNamespaces(t *testing.T) {
 	project := &v1alpha1.ProjectImageCache{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop"},
 		Spec:       v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: fixture.Runner().Name}},
@@ -39,52 +38,47 @@ func TestPrioritiesOfAllWaysIntoTheQueue(t *testing.T) {
 	changed.Generation++
 	changed.ResourceVersion = "2"
 	type intoQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	for name, test := range map[string]struct {
-		alone int // the priority without a crowd
-		wake  func(*Reconciler, intoQueue)
-	}{
-		"its creation": {ordinary, func(r *Reconciler, q intoQueue) {
+	for name, wake := range map[string]func(*Reconciler, intoQueue){
+		"its creation": func(r *Reconciler, q intoQueue) {
 			r.requestHandler().Create(t.Context(), event.CreateEvent{Object: image}, q)
-		}},
-		"a change of its spec": {ordinary, func(r *Reconciler, q intoQueue) {
+		},
+		"a change of its spec": func(r *Reconciler, q intoQueue) {
 			r.requestHandler().Update(t.Context(), event.UpdateEvent{ObjectOld: image, ObjectNew: changed}, q)
-		}},
-		"its project": {woken, func(r *Reconciler, q intoQueue) {
+		},
+		"its project": func(r *Reconciler, q intoQueue) {
 			handler.EnqueueRequestsFromMapFunc(r.requestsOfProject).Create(t.Context(), event.CreateEvent{Object: project}, q)
-		}},
-		"its runner": {woken, func(r *Reconciler, q intoQueue) {
+		},
+		"its runner": func(r *Reconciler, q intoQueue) {
 			handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner).Create(t.Context(), event.CreateEvent{Object: fixture.Runner()}, q)
-		}},
-		"its builder": {woken, func(r *Reconciler, q intoQueue) {
+		},
+		"its builder": func(r *Reconciler, q intoQueue) {
 			handler.EnqueueRequestsFromMapFunc(r.waitersOfBuilder).Delete(t.Context(), event.DeleteEvent{Object: image}, q)
-		}},
-		"the removal of its lease": {woken, func(r *Reconciler, q intoQueue) {
+		},
+		"the removal of its lease": func(r *Reconciler, q intoQueue) {
 			r.leaseHandler().Delete(t.Context(), event.DeleteEvent{Object: lease}, q)
-		}},
-		"another holder of its lease": {woken, func(r *Reconciler, q intoQueue) {
+		},
+		"another holder of its lease": func(r *Reconciler, q intoQueue) {
 			r.leaseHandler().Update(t.Context(), event.UpdateEvent{ObjectOld: lease, ObjectNew: freed}, q)
-		}},
-		"a retry":          {woken, func(_ *Reconciler, q intoQueue) { q.AddRateLimited(requestFor(image)) }},
-		"a pass that ends": {ordinary, func(r *Reconciler, q intoQueue) { requeue(t, r, image, q) }},
+		},
+		"a retry":          func(_ *Reconciler, q intoQueue) { q.AddRateLimited(requestFor(image)) },
+		"a pass that ends": func(r *Reconciler, q intoQueue) { requeue(t, r, image, q) },
 	} {
-		for crowd, want := range map[int]int{0: test.alone, census.CrowdSize: inCrowd} {
-			t.Run(fmt.Sprintf("%s beside %d", name, crowd), func(t *testing.T) {
-				r := reconcilerWith(t, interceptor.Funcs{}, project, image.DeepCopy())
-				for n := range crowd {
-					first := image.DeepCopy()
-					first.UID = types.UID(fmt.Sprint(n))
-					r.Census.OnAdd(first, false)
-				}
-				r.Census.OnAdd(image, false)
-				q := r.newQueue("test", outcome.RetryLimiter()).(*queue)
-				defer q.ShutDown()
-				test.wake(r, q)
-				request, priority, _ := q.GetWithPriority()
-				if request != requestFor(image) || priority != want {
-					t.Errorf("%s is queued with the priority %d, want %d", request, priority, want)
-				}
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			r := reconcilerWith(t, interceptor.Funcs{}, project, image.DeepCopy())
+			for n := range census.CrowdSize {
+				first := image.DeepCopy()
+				first.UID = types.UID(fmt.Sprint(n))
+				r.Census.OnAdd(first, false)
+			}
+			r.Census.OnAdd(image, false)
+			q := r.newQueue("test", outcome.RetryLimiter()).(*queue)
+			defer q.ShutDown()
+			wake(r, q)
+			request, priority, _ := q.GetWithPriority()
+			if request != requestFor(image) || priority != inCrowd {
+				t.Errorf("%s is queued with the priority %d, want %d", request, priority, inCrowd)
+			}
+		})
 	}
 }
 

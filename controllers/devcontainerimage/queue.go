@@ -20,13 +20,13 @@ func (r *Reconciler) newQueue(
 	}
 }
 
-// queue gives each request that is added without a priority, because another object changed, its own, or that of woken
-// requests. A queue raises a request that it holds already to the higher of both priorities, so one way in that knows no
-// priority would undo the others. The end of a pass states the priority itself: it knows the request's new status, which
-// the cache may not show yet. So does a change of the request.
+// queue gives each request that is added without a priority its own. A queue raises a request that it holds already to
+// the higher of both priorities, so one way in that knows no priority would undo the others. The end of a pass states
+// the priority itself: it knows the request's new status, which the cache may not show yet.
 //
 // A priority alone does not protect others: a pass that runs goes on, and its calls keep the API server busy. So requests
-// behind the ordinary ones run in lanes.
+// behind the ordinary ones run in lanes. A request that waits for a place of its lane is not in the depth that
+// controller-runtime measures.
 type queue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 	priorityOf func(reconcile.Request) int
@@ -51,7 +51,7 @@ func (q *queue) AddWithOpts(options priorityqueue.AddOpts, requests ...reconcile
 		return
 	}
 	for _, request := range requests {
-		options.Priority = ptr.To(min(q.priorityOf(request), woken))
+		options.Priority = ptr.To(q.priorityOf(request))
 		q.PriorityQueue.AddWithOpts(options, request)
 	}
 }

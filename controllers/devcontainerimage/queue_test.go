@@ -3,6 +3,7 @@ package devcontainerimage
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -52,6 +53,35 @@ func TestCrowdHasFewWorkers(t *testing.T) {
 		}
 		if len(ended) != many+1 {
 			t.Errorf("%d requests had a pass, want each of %d", len(ended), many+1)
+		}
+		q.ShutDown()
+		synctest.Wait()
+	})
+}
+
+// What one change wakes is not a crowd: the requests look up together, whether they have a retry to come or not.
+func TestWhatWakesTogetherHasItsPassesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := (&Reconciler{}).newQueue("test", outcome.RetryLimiter()).(*queue)
+		q.priorityOf = func(reconcile.Request) int { return ordinary }
+		const many = 10 * laneWidth
+		for n := range many / 2 {
+			q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(ordinary)}, of("a", n))
+		}
+		running := make(chan reconcile.Request, many)
+		for range many {
+			go func() {
+				if request, shutdown := q.Get(); !shutdown {
+					running <- request
+				}
+			}()
+		}
+		for n := range many {
+			q.Add(of("a", n))
+		}
+		synctest.Wait()
+		if len(running) != many {
+			t.Errorf("%d passes run at once, want %d", len(running), many)
 		}
 		q.ShutDown()
 		synctest.Wait()

@@ -68,8 +68,7 @@ func (r *Reconciler) requestHandler() handler.EventHandler {
 			changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
 			deleted := e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
 			if changed || deleted {
-				options := priorityqueue.AddOpts{Priority: ptr.To(r.priorityOf(e.ObjectNew.(*v1alpha1.DevcontainerImage)))}
-				q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(options, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
+				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
 			}
 		},
 	}
