@@ -43,12 +43,13 @@ func TestRequestsOfASlowLineAreSmaller(t *testing.T) {
 	}{
 		"the first one is small, whatever the line": {pace{running: 1}, part},
 		"a line that takes a part at once is fast":  {pace{running: 1, sent: part, elapsed: time.Second}, most},
+		"blobs share it":                         {pace{running: 4, sent: part, elapsed: 9 * time.Second}, 2 * part},
 		"100 Mbit/s":                             {over(100, 1), most},
 		"8 Mbit/s, the slowest for large layers": {over(8, 1), most},
 		"4 Mbit/s":                               {over(4, 1), 4 * part},
 		"1 Mbit/s":                               {over(1, 1), part},
 		"a line that gives nothing still gets a part": {pace{running: 1, elapsed: time.Minute}, part},
-		"blobs share the line":                        {over(8, 4), 2 * part},
+		"blobs share a slow line":                     {over(8, 4), 2 * part},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.pace.chunk(part, most); got != test.want {
