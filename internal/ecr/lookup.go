@@ -218,17 +218,34 @@ func (i *Images) readConfigs(ctx context.Context, repository string, images map[
 			continue
 		}
 		group.Go(func() error {
-			if known, ok := i.facts.get(repository, image.Digest); ok { // a concurrent batch added it
-				image.Config = known.Config
-				return nil
-			}
-			if image.Config, image.ConfigErr = i.readConfig(ctx, repository, image.Manifest); image.ConfigErr == nil {
-				i.Remember(repository, *image)
-			}
+			image.Config, image.ConfigErr = i.configOf(ctx, repository, *image)
 			return nil
 		})
 	}
 	_ = group.Wait() // each image holds its own error
+}
+
+// configOf returns an image's configuration, and remembers it with the image. Concurrent batches read it once: one that
+// comes when another's read has just ended finds what that remembered.
+func (i *Images) configOf(ctx context.Context, repository string, image Image) ([]byte, error) {
+	content, err, _ := i.reads.Do(repository+"@"+image.Digest, func() (any, error) {
+		if known, ok := i.facts.get(repository, image.Digest); ok {
+			return known.Config, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		config, err := i.readConfig(ctx, repository, image.Manifest)
+		if err != nil {
+			return nil, err
+		}
+		image.Config = config
+		i.Remember(repository, image)
+		return config, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return content.([]byte), nil
 }
 
 // readConfig returns the bytes of the configuration that the manifest names. It returns none for an index, which has
@@ -250,16 +267,7 @@ func (i *Images) readConfig(ctx context.Context, repository string, manifest []b
 	if named.Config.Size > maxConfig {
 		return nil, fmt.Errorf("the configuration has %d bytes; the limit is %d", named.Config.Size, maxConfig)
 	}
-	// Concurrent batches read a configuration once.
-	content, err, _ := i.reads.Do(repository+"@"+digest, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
-		defer cancel()
-		return i.readBlob(ctx, repository, digest)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return content.([]byte), nil
+	return i.readBlob(ctx, repository, digest)
 }
 
 // readBlob returns the bytes of a blob of an image.
