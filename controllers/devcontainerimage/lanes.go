@@ -21,11 +21,11 @@ func laneOf(request reconcile.Request, priority int) (lane, bool) {
 // their calls the API server. The zero value has no passes. It is not safe for concurrent use.
 type lanes struct {
 	used map[lane]*traffic
-	// on is the lane that each running pass takes a place of.
+	// on is the lane in which a request has a place, for a pass that runs or is about to.
 	on map[reconcile.Request]lane
 }
 
-// traffic is what one lane has.
+// traffic is the passes and the parked requests of one lane.
 type traffic struct {
 	running int
 	// parked are requests that have to wait for a place, the first of them first.
@@ -59,8 +59,8 @@ func (l *lanes) enter(request reconcile.Request, priority int) bool {
 	return false
 }
 
-// leave ends a pass. If it had a place and a request is parked for it, that one gets the place and is returned with its
-// priority.
+// leave frees the place of a pass that ended, if it had one. If a request is parked for that place, leave gives it the place
+// and returns it with its priority; the caller has to queue it.
 func (l *lanes) leave(request reconcile.Request) (next reconcile.Request, priority int, found bool) {
 	own, has := l.on[request]
 	if !has {

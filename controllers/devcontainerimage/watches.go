@@ -25,8 +25,8 @@ import (
 )
 
 // requestWorkers is how many requests are answered at once. They mostly wait for AWS or the API server, and
-// simultaneous lookups share one call: a thousand environments of one project in one morning cost a dozen calls. Even if
-// AWS answers nothing that one namespace asks, it leaves workers to the others.
+// simultaneous lookups share one call: a thousand environments of one project in one morning cost a dozen calls. A
+// namespace for which AWS does not answer leaves workers to the others.
 const requestWorkers = census.CrowdSize + 500
 
 // SetupWithManager registers the reconciler and its watches.

@@ -1,5 +1,7 @@
 // Package inputs remembers the inputs of requests. The manager's cache does not keep them: a hundred thousand requests
-// would hold them a hundred thousand times, and requests of one project with the same hash have the same.
+// would hold them a hundred thousand times, and requests of one project with the same hash have the same. Nobody checks
+// that. A request that reports other inputs than its hash has can thus be the one whose inputs are remembered, so they
+// only explain and estimate, and what a published image says about itself comes from its own request.
 package inputs
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -18,7 +19,8 @@ import (
 // dayTakes is how long a run with --day may take: the wait for a lifecycle policy, and everything else.
 const dayTakes = expiresWithin + time.Hour
 
-// renewed are the sources of credentials that the SDK asks again by itself, without a person.
+// renewed are the sources of credentials that the SDK asks again by itself, without a person. A profile with role_arn may
+// have a source that ends; the SDK does not show it.
 var renewed = map[string]bool{
 	ec2rolecreds.ProviderName: true, endpointcreds.ProviderName: true, processcreds.ProviderName: true,
 	stscreds.ProviderName: true, stscreds.WebIdentityProviderName: true,
@@ -31,20 +33,18 @@ const expiration = "AWS_CREDENTIAL_EXPIRATION"
 // checkLifetime returns an error if a check that waits for a day would lose its credentials on the way: then nothing
 // could remove what it made.
 func (s *settings) checkLifetime(ctx context.Context, clients *aws.Clients, chosen []check) error {
-	for _, c := range chosen {
-		if !c.day {
-			continue
-		}
-		found, err := clients.ECR.Options().Credentials.Retrieve(ctx)
-		if err != nil {
-			return fmt.Errorf("find AWS credentials: %w", err)
-		}
-		return outlasts(found, os.Getenv(expiration), s.now())
+	if !slices.ContainsFunc(chosen, func(c check) bool { return c.day }) {
+		return nil
 	}
-	return nil
+	found, err := clients.ECR.Options().Credentials.Retrieve(ctx)
+	if err != nil {
+		return fmt.Errorf("find AWS credentials: %w", err)
+	}
+	return outlasts(found, os.Getenv(expiration), s.now())
 }
 
-// outlasts returns an error if credentials end, or may end, before a run with --day does. told is what expiration says.
+// outlasts returns an error if credentials end, or may end, before a run with --day does. told is the value of the
+// variable that expiration names.
 func outlasts(found awssdk.Credentials, told string, now time.Time) error {
 	const advice = "--day takes up to %d hours; use credentials that do not end, or that the SDK renews by itself: the role of an instance or a container, a web identity, or a profile with role_arn"
 	if found.SessionToken == "" || renewed[found.Source] {
