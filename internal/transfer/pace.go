@@ -45,7 +45,8 @@ func (p pace) rate() float64 {
 
 // chunk returns how many bytes of a blob the next request sends: as many parts as the blob's share of the line takes in
 // chunkTime, one at least and most at most. The first request of a line sends one part: on a slow line, most of them
-// would take longer than the rights last. A line that took a part before its speed is measured has assumedRate at least.
+// would take longer than the rights last. A line that took a part before its speed is measured has at least
+// assumedRate.
 func (p pace) chunk(part, most int64) int64 {
 	if !p.measured() && p.sent < part {
 		return min(part, most)
