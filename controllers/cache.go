@@ -58,7 +58,7 @@ func stripContents(object any) (any, error) {
 }
 
 // remainder returns the part that the cache keeps of a request that is at rest and published nothing: its creation,
-// its environment and its time of removal. The cluster may hold a hundred thousand of them. No patch is ever computed
+// its environment, its service and its time of removal. The cluster may hold a hundred thousand of them. No patch is ever computed
 // from one: a late report or a deletion makes the cache keep the request whole again.
 func remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
 	return &v1alpha1.DevcontainerImage{
@@ -69,6 +69,7 @@ func remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
 		Spec: v1alpha1.DevcontainerImageSpec{
 			ProjectRef:    projectReference(image.Spec.ProjectRef),
 			EnvironmentID: image.Spec.EnvironmentID, TTLSecondsAfterFinished: image.Spec.TTLSecondsAfterFinished,
+			Service:           unique.Make(image.Spec.Service).Value(),
 			Trigger:           unique.Make(image.Spec.Trigger).Value(),
 			ConfigurationType: unique.Make(image.Spec.ConfigurationType).Value(),
 		},

@@ -84,7 +84,7 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 	}
 	var rows [][]any
 	for _, project := range projects {
-		rate := "<none>"
+		rate := none
 		if project.HitRate != nil {
 			rate = fmt.Sprintf("%.0f %%", 100**project.HitRate)
 		}
