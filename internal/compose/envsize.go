@@ -21,18 +21,19 @@ var (
 		"its variables refer to each other, and would take more than %d MiB; shorten them", maxVariableBytes>>20,
 	)
 	errReplacedTooLarge = fmt.Errorf(
-		"what takes the place of variables would take more than %d MiB; use shorter variables, or fewer", maxReplacedBytes>>20,
+		"what takes the place of variables would take more than %d MiB; use shorter variables, or fewer",
+		maxReplacedBytes>>20,
 	)
 )
 
-// variableSizes bounds files of variables before compose-go reads them, because that can't be stopped. A size is how many
-// bytes a value has at most: its own, and those of each variable that it names, used or not.
+// variableSizes bounds files of variables before compose-go reads them, because that can't be stopped. A size is how
+// many bytes a value has at most: its own, and those of each variable that it names, used or not.
 type variableSizes struct {
 	lookupEnv lookup
 	sizes     map[string]int
 }
 
-// check returns an error if the values of all files are too large. A file may name variables of a file that comes later.
+// check returns an error if the values of all files are too large. A file may name variables of one that comes later.
 func (v *variableSizes) check(files map[string][]byte) error {
 	v.sizes = map[string]int{}
 	for range files {

@@ -54,7 +54,7 @@ func newReference(t *testing.T) reference {
 	)}
 	compose := program(
 		t, "IMAGECACHE_DOCKER_COMPOSE", "bin/engines/cli-plugins/docker-compose",
-		"Docker Compose is not built: hack/engines.sh bin/engines compose",
+		"Docker Compose is not built: run \"make engine-docker\"",
 	)
 	r.docker = filepath.Join(t.TempDir(), "docker")
 	// What Docker Compose answers to "config" is kept; it builds nothing.
