@@ -59,6 +59,9 @@ func TestServicesAreBypassedByDefault(t *testing.T) {
 		h.Expect(e.request.Status.Explanation).To(Equal("Docker Compose configurations are not cached; spec.compose: Cached of project shop changes that"))
 		h.Expect(e.request.Status.Role).To(BeEmpty())
 	}
+	shown := newKubectl(t, h.namespace).must("get", "dci")
+	h.Expect(shown).To(MatchRegexp(`^NAME +PROJECT +ENVIRONMENT +SERVICE +RESULT `))
+	h.Expect(shown).To(MatchRegexp(` shop +e-1 +web +Bypassed `))
 	h.Expect(h.aws.Calls().Count("ecr:BatchGetImage")).To(BeZero())
 	h.Expect(h.secrets(v1alpha1.CredentialsPull)).To(BeEmpty(), "nobody pulls")
 }

@@ -46,7 +46,9 @@ each service, and prints them as a DevcontainerImageList for programs.`,
 }
 
 // printRequests explains requests: one, or one for each service.
-func printRequests(streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage, now time.Time) error {
+func printRequests(
+	streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage, now time.Time,
+) error {
 	if !output.IsTable() {
 		return encodeRequests(streams, output, requests)
 	}

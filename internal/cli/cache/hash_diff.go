@@ -38,8 +38,8 @@ func compared(before, after []*hashed) []comparison {
 	return pairs
 }
 
-// alike returns the keys to compare with those of another source: all, or of a cached image, which is of one service, that
-// of the service.
+// alike returns the keys to compare with those of another source: all, or with a cached image, which is of one service,
+// the key of that service.
 func alike(keys []*hashed, other *hashed) []*hashed {
 	if !other.told {
 		return keys

@@ -114,7 +114,8 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		}
 		rows = append(rows, []any{
 			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
-			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), textOr(image.Service, none), image.Digest, findingsText(image.Findings),
+			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), textOr(image.Service, none), image.Digest,
+			findingsText(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)

@@ -24,9 +24,9 @@ func NewProjects(streams cli.Streams) *cobra.Command {
 		Long: `Show the projects with their hit rate, the build time that hits saved, and the size and cost of their images. With
 -o wide the table also shows how many images are due: imagecache prebuild --due replaces them.
 
-An environment with a Docker Compose configuration counts one request for each service, and the time that each image
-saved. Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
-unless its spec sets another time. Cost is an upper bound, because images share layers.`,
+Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
+unless its spec sets another time. An environment with a Docker Compose configuration has one for each service, so that
+saved time is a sum over images. Cost is an upper bound, because images share layers.`,
 		Example: `  # show the projects of the current namespace
   imagecache projects
 

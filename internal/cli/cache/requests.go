@@ -45,8 +45,8 @@ func findRequests(ctx context.Context, flags *cli.ClusterFlags, wanted string) (
 	return latestOf(requests.Items), nil
 }
 
-// latestOf returns the latest request of an environment; or if that is for a service of Docker Compose, the latest one for
-// each service, by the services' names.
+// latestOf returns the latest request of an environment; or if that is for a service of Docker Compose, the latest one
+// for each service, by the services' names.
 func latestOf(requests []v1alpha1.DevcontainerImage) []v1alpha1.DevcontainerImage {
 	byTime := func(a, b v1alpha1.DevcontainerImage) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
