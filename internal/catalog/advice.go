@@ -10,7 +10,7 @@ var advice = map[string]string{
 	v1alpha1.ReasonPlatformMismatch:       "Build for the platform of the environments: set --platform of imagecache prepare.",
 	v1alpha1.ReasonNotVerified:            "Nothing after an upgrade to a version that signs images, or after a key was revoked: the image is replaced. Otherwise find out which other principals write to the repository.",
 	v1alpha1.ReasonNonProjectEnvironment:  "Create the environment from a project, and name the project with --project.",
-	v1alpha1.ReasonComposeNotSupported:    "Nothing: Docker Compose configurations are not cached.",
+	v1alpha1.ReasonComposeNotSupported:    "Set spec.compose of the ProjectImageCache to Cached. If it is, install a newer imagecache on the runner.",
 	v1alpha1.ReasonUnsupportedRunner:      "Use an AWS EC2 runner.",
 	v1alpha1.ReasonCacheDisabled:          "Set spec.cache of the RunnerImageCache to Enabled.",
 	v1alpha1.ReasonWaitingForProject:      "Look at the ProjectImageCache's conditions, or run imagecache doctor with the project.",

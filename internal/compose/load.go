@@ -29,7 +29,7 @@ func Load(ctx context.Context, c *devcontainer.Configuration, lookupEnv func(str
 			"read Compose files: %s names no service; set \"service\" to the one that is the dev container", c.Path,
 		)
 	}
-	mirror, err := newMirror(c.Workspace)
+	mirror, err := newMirror(c.Workspace, lookupEnv)
 	if err != nil {
 		return nil, fmt.Errorf("read Compose files: %w", err)
 	}

@@ -99,10 +99,20 @@ func runnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
 	return f.list
 }
 
+// compose tells what becomes of Docker Compose configurations: both is right, and people look for it.
+func (f *findings) compose(policy v1alpha1.ComposePolicy) {
+	if policy == v1alpha1.ComposePolicyCached {
+		f.ok("compose", "Docker Compose services are cached")
+		return
+	}
+	f.ok("compose", "Docker Compose configurations are bypassed; spec.compose: Cached changes that")
+}
+
 // projectFindings checks a project's conditions, and whether its pull credentials are still valid.
 func projectFindings(cache *v1alpha1.ProjectImageCache, now time.Time) []Finding {
 	f := &findings{area: areaProject}
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
+	f.compose(cache.Spec.Compose)
 	credentials := cache.Status.PullCredentials
 	if credentials == nil {
 		f.add(

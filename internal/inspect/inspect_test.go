@@ -41,6 +41,25 @@ func TestRunnerFindings(t *testing.T) {
 	}
 }
 
+func TestDoctorTellsWhatBecomesOfCompose(t *testing.T) {
+	for policy, want := range map[v1alpha1.ComposePolicy]string{
+		"":                             "Docker Compose configurations are bypassed; spec.compose: Cached changes that",
+		v1alpha1.ComposePolicyBypassed: "Docker Compose configurations are bypassed; spec.compose: Cached changes that",
+		v1alpha1.ComposePolicyCached:   "Docker Compose services are cached",
+	} {
+		project := &v1alpha1.ProjectImageCache{Spec: v1alpha1.ProjectImageCacheSpec{Compose: policy}}
+		var got string
+		for _, finding := range projectFindings(project, noon) {
+			if finding.Check == "compose" && finding.Result == ResultOK {
+				got = finding.Message
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", policy, got, want)
+		}
+	}
+}
+
 func TestProjectFindings(t *testing.T) {
 	at := func(expires time.Time) *v1alpha1.CredentialReference {
 		return &v1alpha1.CredentialReference{SecretName: "s", ExpiresAt: metav1.NewTime(expires)}
@@ -49,9 +68,9 @@ func TestProjectFindings(t *testing.T) {
 		status v1alpha1.ProjectImageCacheStatus
 		want   []Result
 	}{
-		"never looked at":     {v1alpha1.ProjectImageCacheStatus{}, []Result{ResultFailed, ResultSkipped}},
-		"valid credentials":   {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(time.Hour))}, []Result{ResultFailed, ResultOK}},
-		"expired credentials": {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(-time.Hour))}, []Result{ResultFailed, ResultFailed}},
+		"never looked at":     {v1alpha1.ProjectImageCacheStatus{}, []Result{ResultFailed, ResultOK, ResultSkipped}},
+		"valid credentials":   {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(time.Hour))}, []Result{ResultFailed, ResultOK, ResultOK}},
+		"expired credentials": {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(-time.Hour))}, []Result{ResultFailed, ResultOK, ResultFailed}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

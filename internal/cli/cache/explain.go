@@ -1,22 +1,17 @@
 package cache
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
-	kube "imagecache.dev/internal/cluster"
 )
 
 // NewExplain returns the command `imagecache explain`.
@@ -27,7 +22,9 @@ func NewExplain(streams cli.Streams) *cobra.Command {
 		Use:   "explain REQUEST",
 		Short: "Explain the cache's answer to a request, and what to do",
 		Long: `Explain the cache's answer to a request: hit, miss or bypassed, the reason, what happened since, and what you can do
-about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest request.`,
+about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest request. An environment with
+a Docker Compose configuration has a request for each service that is built: the command explains the latest one of
+each service, and prints them as a DevcontainerImageList for programs.`,
 		Example: `  # explain the latest request of environment env-1
   imagecache explain env-1`,
 		Args: cobra.ExactArgs(1),
@@ -35,16 +32,11 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
 			if err := output.Validate(); err != nil {
 				return err
 			}
-			request, err := findRequest(command.Context(), flags, args[0])
+			requests, err := findRequests(command.Context(), flags, args[0])
 			if err != nil {
 				return err
 			}
-			if !output.IsTable() {
-				request.ManagedFields = nil
-				request.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
-				return output.Encode(streams.Out, request)
-			}
-			return explain(streams, request, time.Now())
+			return printRequests(streams, &output, requests, time.Now())
 		},
 	}
 	output.AddFlags(command.Flags())
@@ -53,36 +45,37 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
 	return command
 }
 
-// findRequest finds a request by its name, or the latest request of an environment.
-func findRequest(ctx context.Context, flags *cli.ClusterFlags, wanted string) (*v1alpha1.DevcontainerImage, error) {
-	connection, namespace, err := flags.Connect()
-	if err != nil {
-		return nil, err
+// printRequests explains requests: one, or one for each service.
+func printRequests(
+	streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage, now time.Time,
+) error {
+	if !output.IsTable() {
+		return encodeRequests(streams, output, requests)
 	}
-	request := &v1alpha1.DevcontainerImage{}
-	err = connection.Get(ctx, types.NamespacedName{Namespace: namespace, Name: strings.ToLower(wanted)}, request)
-	if err == nil {
-		return request, nil
+	for i := range requests {
+		if i > 0 {
+			if err := cli.WriteLine(streams.Out, ""); err != nil {
+				return err
+			}
+		}
+		if err := explain(streams, &requests[i], now); err != nil {
+			return err
+		}
 	}
-	if !kube.IsAbsent(err) {
-		return nil, kube.Describe(err)
+	return nil
+}
+
+func encodeRequests(streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage) error {
+	for i := range requests {
+		requests[i].ManagedFields = nil
+		requests[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
 	}
-	requests := &v1alpha1.DevcontainerImageList{}
-	if err := connection.List(
-		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted},
-	); err != nil {
-		return nil, kube.Describe(err)
+	if len(requests) == 1 {
+		return output.Encode(streams.Out, &requests[0])
 	}
-	if len(requests.Items) == 0 {
-		return nil, fmt.Errorf(
-			"no request %q in namespace %s: no DevcontainerImage has this name or belongs to an environment with this ID; finished requests are removed after a while",
-			wanted, namespace,
-		)
-	}
-	latest := slices.MaxFunc(requests.Items, func(a, b v1alpha1.DevcontainerImage) int {
-		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
-	})
-	return &latest, nil
+	list := &v1alpha1.DevcontainerImageList{Items: requests}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImageList"))
+	return output.Encode(streams.Out, list)
 }
 
 // explain prints everything about a request for a person.
@@ -122,6 +115,7 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 		add("Project", spec.ProjectRef.Name)
 	}
 	add("Configuration", fmt.Sprintf("%s, %s", spec.ConfigurationType, spec.Platform))
+	add("Service", spec.Service)
 	add("Hash", textOr(status.ConfigHash, spec.ConfigHash))
 	answer := textOr(string(status.CacheResult), "none yet")
 	if status.Reason != "" {

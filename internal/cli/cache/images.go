@@ -25,7 +25,8 @@ func NewImages(streams cli.Streams) *cobra.Command {
 		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
 of the build, and the environment that built the image. An image that was pulled within the last 14 days and expires
 within 7 days, or the last quarter of a shorter retentionDays, is due: imagecache prebuild --due replaces it. With
--o wide the table also has the findings of ECR's scan. JSON also shows the inputs of the hash.
+-o wide the table also has the Docker Compose service that an image is of, and the findings of ECR's scan. JSON also
+shows the inputs of the hash.
 
 The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
 images of the requests that the cluster still has. The time of the last pull is the later one of those that ECR recorded
@@ -91,7 +92,7 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 			Name: "Hash",
 		},
 		{Name: "Size"}, {Name: "Pushed"}, {Name: "Expires"}, {Name: "Last Pulled"}, {Name: "Pulls", Wide: true},
-		{Name: "Build"}, {Name: "Environment"}, {Name: "Digest", Wide: true},
+		{Name: "Build"}, {Name: "Environment"}, {Name: "Service", Wide: true}, {Name: "Digest", Wide: true},
 		{Name: "Findings", Wide: true},
 	}
 	var rows [][]any
@@ -113,7 +114,8 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		}
 		rows = append(rows, []any{
 			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
-			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest, findingsText(image.Findings),
+			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), textOr(image.Service, none), image.Digest,
+			findingsText(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)

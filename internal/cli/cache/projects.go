@@ -25,7 +25,8 @@ func NewProjects(streams cli.Streams) *cobra.Command {
 -o wide the table also shows how many images are due: imagecache prebuild --due replaces them.
 
 Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
-unless its spec sets another time. Cost is an upper bound, because images share layers.`,
+unless its spec sets another time. An environment with a Docker Compose configuration has one for each service, so that
+saved time is a sum over images. Cost is an upper bound, because images share layers.`,
 		Example: `  # show the projects of the current namespace
   imagecache projects
 
@@ -84,7 +85,7 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 	}
 	var rows [][]any
 	for _, project := range projects {
-		rate := "<none>"
+		rate := none
 		if project.HitRate != nil {
 			rate = fmt.Sprintf("%.0f %%", 100**project.HitRate)
 		}

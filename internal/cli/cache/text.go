@@ -10,6 +10,9 @@ import (
 // unknown is what a table shows for an unknown value.
 const unknown = "<unknown>"
 
+// none stands for what an object does not have.
+const none = "<none>"
+
 func sizeText(bytes *int64) string {
 	switch {
 	case bytes == nil:

@@ -148,14 +148,22 @@ func (v *verifyCommand) print(signature *inspect.Signature) error {
 	return v.printTable(&result)
 }
 
+func builtFor(result *verified) string {
+	text := fmt.Sprintf(
+		"request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project,
+	)
+	if result.Service != "" {
+		text += ", service " + result.Service
+	}
+	return text
+}
+
 func (v *verifyCommand) printTable(result *verified) error {
 	out := tabwriter.NewWriter(v.streams.Out, 0, 8, 2, ' ', 0)
 	for _, fact := range [][2]string{
 		{"Image", result.Image},
 		{"Signature", "holds, by key " + provenance.ShortID(result.KeyID)},
-		{"Built for", fmt.Sprintf(
-			"request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project,
-		)},
+		{"Built for", builtFor(result)},
 		{"Repository", result.RepositoryARN},
 		{"Hash", fmt.Sprintf("%s (version %d)", result.Hash, result.HashVersion)},
 		{"Platform", result.Platform},
