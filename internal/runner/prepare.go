@@ -34,8 +34,9 @@ type Runner struct {
 	FindStore func(ctx context.Context) (Store, error)
 	Events    Events
 	// Usable is called as soon as the destination has the image: after the pull, or after the build and before the image
-	// is saved and published. For a Compose configuration the result has no image. Prepare calls it once, on its own
-	// goroutine, in every run that ends without an error, and continues when it returns. A run that is interrupted later
+	// is saved and published; of several images, when it has the last one. For a Compose configuration that is not cached
+	// the result has no image. Prepare calls it once, on one of its goroutines, in every run that ends without an error,
+	// and continues with that image when it returns. A run that is interrupted later
 	// ends with an error, and the image exists. Nil means that nobody waits for the image alone.
 	Usable func(Result)
 	// HandOver gives a publication to another process, which calls Publish, and returns the publication's name. It returns
