@@ -124,8 +124,19 @@ func TestServicesOfAnEnvironmentArePublishedEach(t *testing.T) {
 	h.Expect(h.aws.Calls().Count("ecr:PutImage")).To(Equal(3))
 }
 
-// TestSecondRequestForAServiceBuildsForItself also has requests that are finished, of which the manager's cache keeps
-// little.
+// TestFinishedRequestOfAServiceStillCounts has a request that is finished, of which the manager's cache keeps little.
+func TestFinishedRequestOfAServiceStillCounts(t *testing.T) {
+	h := newHarness(t)
+	h.runner("demo")
+	h.project("shop", "demo", cachesCompose)
+	h.ask("shop", "e-1", hashOf("web"), ofService("web")).publish()
+	hit := h.ask("shop", "e-2", hashOf("web"), ofService("web"))
+	hit.answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
+	hit.finished()
+	h.ask("shop", "e-2", hashOf("api"), ofService("api")).role(v1alpha1.RoleBuilder)
+	h.ask("shop", "e-2", hashOf("web changed"), ofService("web")).role(v1alpha1.RoleLocalBuild)
+}
+
 func TestSecondRequestForAServiceBuildsForItself(t *testing.T) {
 	h := newHarness(t)
 	h.runner("demo")
