@@ -11,7 +11,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,7 +23,7 @@ var ErrNotAuthenticated = errors.New("the cluster does not accept this token")
 // Callers authenticates the viewers of a dashboard in the cluster by their tokens.
 type Callers struct {
 	config  *rest.Config
-	calls   *kubernetes.Clientset
+	calls   *calls
 	answers answers[question]
 
 	mu     sync.Mutex
@@ -46,11 +45,9 @@ type question struct {
 // NewCallers returns the callers of a cluster. config is that of the dashboard's service account, which may create
 // TokenReviews and SubjectAccessReviews.
 func NewCallers(config *rest.Config) (*Callers, error) {
-	config = rest.CopyConfig(config)
-	config.QPS = -1
-	calls, err := kubernetes.NewForConfig(config)
+	calls, err := newCalls(config)
 	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
+		return nil, err
 	}
 	return &Callers{config: config, calls: calls, tokens: map[[sha256.Size]byte]known{}}, nil
 }
@@ -79,7 +76,7 @@ func (c *Callers) Authenticate(ctx context.Context, token string) (*Caller, erro
 
 func (c *Callers) review(ctx context.Context, token string) (*Caller, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-	answer, err := c.calls.AuthenticationV1().TokenReviews().Create(ctx, review, metav1.CreateOptions{})
+	answer, err := c.calls.authentication.TokenReviews().Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("review token: %w", err)
 	}
@@ -88,14 +85,13 @@ func (c *Callers) review(ctx context.Context, token string) (*Caller, error) {
 	}
 	own := rest.AnonymousClientConfig(c.config)
 	own.BearerToken = token
-	own.QPS = -1
 	made, err := cluster.NewClient(own)
 	if err != nil {
 		return nil, err
 	}
-	calls, err := kubernetes.NewForConfig(own)
+	calls, err := newCalls(own)
 	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
+		return nil, err
 	}
 	return &Caller{all: c, user: answer.Status.User, client: made, calls: calls}, nil
 }
@@ -105,7 +101,7 @@ type Caller struct {
 	all    *Callers
 	user   authenticationv1.UserInfo
 	client client.Client
-	calls  *kubernetes.Clientset
+	calls  *calls
 }
 
 // Name returns the user's name.
@@ -128,7 +124,7 @@ func (c *Caller) May(ctx context.Context, right Right) (bool, error) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			ResourceAttributes: attributes(right), User: c.user.Username, UID: c.user.UID, Groups: c.user.Groups, Extra: extra,
 		}}
-		answer, err := c.all.calls.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		answer, err := c.all.calls.authorization.SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
 			return false, fmt.Errorf("ask for the right to %s: %w", right, err)
 		}

@@ -7,7 +7,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
 )
 
 // EventReader reads the events of a namespace.
@@ -16,11 +15,11 @@ type EventReader interface {
 	ByReason(ctx context.Context, namespace, reason string) ([]eventsv1.Event, error)
 }
 
-type eventReader struct{ calls *kubernetes.Clientset }
+type eventReader struct{ calls *calls }
 
 func (r eventReader) ByReason(ctx context.Context, namespace, reason string) ([]eventsv1.Event, error) {
 	const most = 100
-	list, err := r.calls.EventsV1().Events(namespace).List(ctx, metav1.ListOptions{
+	list, err := r.calls.events.Events(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("reason", reason).String(), Limit: most,
 	})
 	if err != nil {

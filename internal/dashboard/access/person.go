@@ -7,7 +7,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -17,21 +16,19 @@ import (
 type Person struct {
 	name    string
 	client  client.Client
-	calls   *kubernetes.Clientset
+	calls   *calls
 	answers answers[Right]
 }
 
 // NewPerson returns the user of a configuration. c has the same user.
 func NewPerson(ctx context.Context, config *rest.Config, c client.Client) (*Person, error) {
-	config = rest.CopyConfig(config)
-	config.QPS = -1
-	calls, err := kubernetes.NewForConfig(config)
+	calls, err := newCalls(config)
 	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
+		return nil, err
 	}
 	person := &Person{client: c, calls: calls}
 	// Clusters before Kubernetes 1.28 can't answer; the name is for information.
-	review, err := calls.AuthenticationV1().SelfSubjectReviews().Create(
+	review, err := calls.authentication.SelfSubjectReviews().Create(
 		ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{},
 	)
 	if err == nil {
@@ -55,7 +52,7 @@ func (p *Person) May(ctx context.Context, right Right) (bool, error) {
 		review := &authorizationv1.SelfSubjectAccessReview{
 			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes(right)},
 		}
-		answer, err := p.calls.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		answer, err := p.calls.authorization.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
 			return false, fmt.Errorf("ask for the right to %s: %w", right, err)
 		}

@@ -3,6 +3,7 @@ package page
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
@@ -42,6 +43,7 @@ type imagesBody struct {
 	Project *v1alpha1.ProjectImageCache
 	// Reading: the list is read from AWS when the page asks again.
 	Reading    bool
+	Address    string
 	Notice     string
 	List       excerpt[row]
 	Invalidate ability
@@ -67,7 +69,9 @@ func (p *Pages) imagesOf(v *visit) error {
 	}
 	found, known := p.images.peek(keyFor(v, project), v.now)
 	if !known && p.AWS && v.URL.Query().Get("wait") == "" {
-		body.Reading = true
+		query := v.URL.Query()
+		query.Set("wait", "1")
+		body.Reading, body.Address = true, addressOf(p.Base+strings.TrimPrefix(v.URL.Path, "/"), query)
 	} else if !known {
 		if found, err = p.images.read(v.Context(), v, project, !p.AWS); err != nil {
 			return err

@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type listings struct {
 	known map[listingKey]listing
 }
 
-// listingKey has the version of the project: an eviction changes the project, so its images are read again.
+// listingKey has the version of what a project holds: after an eviction, an edit and a count its images are read again.
 type listingKey struct{ viewer, namespace, name, version string }
 
 type listing struct {
@@ -34,7 +35,11 @@ type listing struct {
 func newListings() *listings { return &listings{known: map[listingKey]listing{}} }
 
 func keyFor(v *visit, project *v1alpha1.ProjectImageCache) listingKey {
-	return listingKey{v.viewer.Name(), project.Namespace, project.Name, project.ResourceVersion}
+	version := fmt.Sprint(project.Generation, project.Annotations[v1alpha1.AnnotationEvict])
+	if counted := project.Status.Images; counted != nil && counted.ReadAt != nil {
+		version += counted.ReadAt.String()
+	}
+	return listingKey{v.viewer.Name(), project.Namespace, project.Name, version}
 }
 
 // peek returns a project's images if they were read a moment ago.

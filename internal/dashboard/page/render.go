@@ -24,16 +24,18 @@ var templates = parse("error", "login", "working", "savings", "requests", "reque
 
 func parse(names ...string) map[string]*template.Template {
 	functions := template.FuncMap{
-		"age":     func(at, now time.Time) string { return display.Age(&at, now) },
-		"agePtr":  display.Age,
-		"until":   display.Until,
-		"size":    display.Size,
-		"seconds": display.Seconds,
-		"utc":     func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"iso":     func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
-		"short":   short,
-		"json":    encode,
-		"percent": func(rate float64) string { return fmt.Sprintf("%.0f %%", 100*rate) },
+		"age":       func(at, now time.Time) string { return display.Age(&at, now) },
+		"agePtr":    display.Age,
+		"until":     display.Until,
+		"size":      display.Size,
+		"seconds":   display.Seconds,
+		"utc":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"iso":       func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
+		"short":     short,
+		"json":      encode,
+		"secondsOf": func(seconds int64) string { return display.Seconds(&seconds) },
+		"filterOf":  formOf,
+		"percent":   func(rate float64) string { return fmt.Sprintf("%.0f %%", 100*rate) },
 	}
 	parsed := map[string]*template.Template{}
 	for _, name := range names {
@@ -42,6 +44,22 @@ func parse(names ...string) map[string]*template.Template {
 		))
 	}
 	return parsed
+}
+
+// form is what the template of a list's filter shows. Keep are values that the form carries along.
+type form struct {
+	Path string
+	List any
+	Keep map[string]any
+}
+
+// formOf returns the form of a list on a page. keep are names and values, in turn.
+func formOf(f frame, list any, keep ...any) form {
+	made := form{Path: f.Path, List: list, Keep: map[string]any{}}
+	for i := 0; i+1 < len(keep); i += 2 {
+		made.Keep[fmt.Sprint(keep[i])] = keep[i+1]
+	}
+	return made
 }
 
 // short returns the first characters of a hash or digest, as tables show them.
@@ -67,11 +85,11 @@ type frame struct {
 	Body         any
 
 	// The rest is set by render.
-	Base, Asset, Viewer, Scope, Address string
-	ReadOnly, Sessions                  bool
-	Loading, Problems                   []string
-	Done                                string
-	Now                                 time.Time
+	Base, Asset, Viewer, Scope, Path, Address string
+	ReadOnly, Sessions                        bool
+	Loading, Problems                         []string
+	Done                                      string
+	Now                                       time.Time
 }
 
 // done are the sentences after a change, by the word in the address.
@@ -87,12 +105,14 @@ func (p *Pages) render(v *visit, status int, name string, f frame) {
 	f.Base, f.Asset, f.Now = p.Base, p.Base+"asset/"+asset.Version+"/", v.now
 	f.ReadOnly, f.Sessions = p.ReadOnly, p.Sessions
 	if v.viewer != nil {
-		f.Viewer = v.viewer.Name()
+		f.Viewer, f.Scope = v.viewer.Name(), display.Or(p.Namespace, "all namespaces")
 	}
-	f.Scope = display.Or(p.Namespace, "all namespaces")
 	f.Done = done[v.URL.Query().Get("done")]
-	f.Address = addressOf(p.Base, v.URL)
-	f.Loading, f.Problems = p.progress()
+	f.Path = p.Base + strings.TrimPrefix(v.URL.Path, "/")
+	f.Address = addressOf(f.Path, v.URL.Query())
+	if v.viewer != nil {
+		f.Loading, f.Problems = p.progress()
+	}
 	var page bytes.Buffer
 	if err := templates[name].Execute(&page, f); err != nil {
 		http.Error(v.w, "The page could not be made: "+err.Error(), http.StatusInternalServerError)
@@ -104,14 +124,12 @@ func (p *Pages) render(v *visit, status int, name string, f frame) {
 }
 
 // addressOf is a page's own address, without what it did.
-func addressOf(base string, at *url.URL) string {
-	query := at.Query()
+func addressOf(path string, query url.Values) string {
 	query.Del("done")
-	address := base + strings.TrimPrefix(at.Path, "/")
-	if len(query) > 0 {
-		address += "?" + query.Encode()
+	if len(query) == 0 {
+		return path
 	}
-	return address
+	return path + "?" + query.Encode()
 }
 
 // progress tells what is still being read, and what can't be read.
