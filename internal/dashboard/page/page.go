@@ -87,6 +87,8 @@ type visit struct {
 	w      http.ResponseWriter
 	viewer access.Viewer
 	now    time.Time
+	// since are the versions of the store before the page read it.
+	since string
 }
 
 func (p *Pages) serve(w http.ResponseWriter, r *http.Request, serve func(*visit) error) {
@@ -96,7 +98,7 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, serve func(*visit)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	v := &visit{Request: r, w: w, viewer: viewer, now: p.Now()}
+	v := &visit{Request: r, w: w, viewer: viewer, now: p.Now(), since: p.since()}
 	if err := serve(v); err != nil {
 		p.fail(v, err)
 	}

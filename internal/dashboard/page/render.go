@@ -85,7 +85,7 @@ type frame struct {
 	Body         any
 
 	// The rest is set by render.
-	Base, Asset, Viewer, Scope, Path, Address string
+	Base, Asset, Viewer, Scope, Path, Address, Since string
 	ReadOnly, Sessions                        bool
 	Loading, Problems                         []string
 	Done                                      string
@@ -103,7 +103,7 @@ var done = map[string]string{
 // render writes a page.
 func (p *Pages) render(v *visit, status int, name string, f frame) {
 	f.Base, f.Asset, f.Now = p.Base, p.Base+"asset/"+asset.Version+"/", v.now
-	f.ReadOnly, f.Sessions = p.ReadOnly, p.Sessions
+	f.ReadOnly, f.Sessions, f.Since = p.ReadOnly, p.Sessions, v.since
 	if v.viewer != nil {
 		f.Viewer, f.Scope = v.viewer.Name(), display.Or(p.Namespace, "all namespaces")
 	}

@@ -57,7 +57,7 @@ func (p *Pages) savings(v *visit) error {
 		body.HitRate = fmt.Sprintf("%.0f %%", 100*rate)
 	}
 	images, stored, cost := savings.Stored(projects)
-	body.Images, body.Stored, body.Cost = fmt.Sprint(images), display.Size(&stored), fmt.Sprintf("%.2f USD", cost)
+	body.Images, body.Stored, body.Cost = number(int(images), "image"), display.Size(&stored), fmt.Sprintf("%.2f USD", cost)
 	body.Charts = chartsOf(days)
 	f := filterOf(v.URL.Query())
 	sums := savings.Projects(projects, requests, days[0].Start)

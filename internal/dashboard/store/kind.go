@@ -52,8 +52,7 @@ func (k *Kind[T]) Get(namespace, name string) (object T, found bool) {
 func (k *Kind[T]) List() []T {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	fresh := k.sortedOf == k.version
-	if k.sorted != nil && (fresh || len(k.sorted) > 1000 && time.Since(k.sortedAt) < resortAfter) {
+	if k.isRecent() {
 		return k.sorted
 	}
 	sorted := make([]T, 0, len(k.objects))
@@ -63,6 +62,21 @@ func (k *Kind[T]) List() []T {
 	slices.SortFunc(sorted, k.compare)
 	k.sorted, k.sortedOf, k.sortedAt = sorted, k.version, time.Now()
 	return sorted
+}
+
+// isRecent reports whether the sorted list may still be used. k.mu is held.
+func (k *Kind[T]) isRecent() bool {
+	return k.sorted != nil && (k.sortedOf == k.version || len(k.sorted) > 1000 && time.Since(k.sortedAt) < resortAfter)
+}
+
+// Listed returns the version that List has at least.
+func (k *Kind[T]) Listed() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.isRecent() {
+		return k.sortedOf
+	}
+	return k.version
 }
 
 // Version grows with each change.

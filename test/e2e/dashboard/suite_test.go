@@ -54,6 +54,9 @@ func programs() string {
 }
 
 func run(m *testing.M) (code int, err error) {
+	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, err
+	}
 	dir, err := os.MkdirTemp("", "imagecache-look-")
 	if err != nil {
 		return 1, err
@@ -177,10 +180,10 @@ func workspace(t *testing.T, marker string) string {
 	return folder
 }
 
-// kubectl runs kubectl as administrator in the namespace.
+// kubectl runs kubectl as administrator in the namespace, also when the test ends.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	printed, err := cluster.Kubectl(t.Context(), append([]string{"-n", namespace}, args...)...)
+	printed, err := cluster.Kubectl(context.WithoutCancel(t.Context()), append([]string{"-n", namespace}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
