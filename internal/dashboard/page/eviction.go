@@ -67,6 +67,7 @@ func (p *Pages) evict(v *visit) error {
 	if err := cluster.Evict(v.Context(), v.viewer.Client(), project.DeepCopy(), image.Hash); err != nil {
 		return err
 	}
+	p.images.moves(project, v.now)
 	p.leave(v, "images/"+project.Namespace+"/"+project.Name, "evicted")
 	return nil
 }
@@ -154,6 +155,7 @@ func (p *Pages) invalidate(v *visit) error {
 	if err := cluster.Invalidate(v.Context(), v.viewer.Client(), project, before); err != nil {
 		return err
 	}
+	p.images.moves(project, v.now)
 	p.leave(v, "images/"+project.Namespace+"/"+project.Name, "invalidated")
 	return nil
 }

@@ -83,6 +83,9 @@ func (p *Pages) imagesOf(v *visit) error {
 	}
 	f := filterOf(v.URL.Query())
 	evicted := cluster.Evictions(project)
+	if len(evicted) > 0 {
+		p.images.moves(project, v.now)
+	}
 	var shown []row
 	for _, image := range found.images {
 		made := rowOf(v, project, image, evicted)

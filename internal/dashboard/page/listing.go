@@ -21,6 +21,24 @@ const (
 type listings struct {
 	mu    sync.Mutex
 	known map[listingKey]listing
+	// moving are projects of which an image is being removed, by namespace and name, and until when their images are read
+	// each time.
+	moving map[[2]string]time.Time
+}
+
+// movingFor is how long the images of a project are read each time after an eviction.
+const movingFor = 30 * time.Second
+
+// moves tells that images of a project are being removed.
+func (l *listings) moves(project *v1alpha1.ProjectImageCache, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, until := range l.moving {
+		if now.After(until) {
+			delete(l.moving, name)
+		}
+	}
+	l.moving[[2]string{project.Namespace, project.Name}] = now.Add(movingFor)
 }
 
 // listingKey has the version of what a project holds: after an eviction, an edit and a count its images are read again.
@@ -32,7 +50,9 @@ type listing struct {
 	at     time.Time
 }
 
-func newListings() *listings { return &listings{known: map[listingKey]listing{}} }
+func newListings() *listings {
+	return &listings{known: map[listingKey]listing{}, moving: map[[2]string]time.Time{}}
+}
 
 func keyFor(v *visit, project *v1alpha1.ProjectImageCache) listingKey {
 	version := fmt.Sprint(project.Generation, project.Annotations[v1alpha1.AnnotationEvict])
@@ -46,6 +66,9 @@ func keyFor(v *visit, project *v1alpha1.ProjectImageCache) listingKey {
 func (l *listings) peek(key listingKey, now time.Time) (listing, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if now.Before(l.moving[[2]string{key.namespace, key.name}]) {
+		return listing{}, false
+	}
 	found, ok := l.known[key]
 	return found, ok && now.Sub(found.at) < listedFor
 }

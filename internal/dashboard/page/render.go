@@ -86,10 +86,10 @@ type frame struct {
 
 	// The rest is set by render.
 	Base, Asset, Viewer, Scope, Path, Address, Since string
-	ReadOnly, Sessions                        bool
-	Loading, Problems                         []string
-	Done                                      string
-	Now                                       time.Time
+	ReadOnly, Sessions                               bool
+	Loading, Problems                                []string
+	Done                                             string
+	Now                                              time.Time
 }
 
 // done are the sentences after a change, by the word in the address.
