@@ -146,7 +146,9 @@ func administrator(t *testing.T, look browser.Look, args ...string) *browser.Pag
 }
 
 // open follows an entry of the navigation.
-func open(page *browser.Page, entry string) { page.Click(`nav[aria-label=Questions] a:has-text("` + entry + `")`) }
+func open(page *browser.Page, entry string) {
+	page.Click(`nav[aria-label=Questions] a:has-text("` + entry + `")`)
+}
 
 // prepare runs imagecache prepare for an environment as its runner does, without an engine, and returns what it printed.
 func prepare(t *testing.T, workspace, environment string, args ...string) string {
