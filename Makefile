@@ -106,7 +106,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s).
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
+bench: build $(KUBE_ASSETS) browser devcontainer-cli container-engine engine-docker $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
 	@hack/go-build.sh bench . -o $(BIN)/bench ./test/bench
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 

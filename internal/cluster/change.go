@@ -11,8 +11,8 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-// Invalidate makes the images of a project that were published before a time count as absent. It fails with a conflict if
-// the project was changed since it was read.
+// Invalidate makes the images of a project that were published before a time count as absent. It fails with a conflict
+// if the project was changed since it was read.
 func Invalidate(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, before time.Time) error {
 	changed := cache.DeepCopy()
 	at := metav1.NewTime(before)
@@ -23,7 +23,8 @@ func Invalidate(ctx context.Context, c client.Client, cache *v1alpha1.ProjectIma
 	return nil
 }
 
-// SwitchCache switches a runner's cache on or off. It fails with a conflict if the runner was changed since it was read.
+// SwitchCache switches a runner's cache on or off. It fails with a conflict if the runner was changed since it was
+// read.
 func SwitchCache(
 	ctx context.Context, c client.Client, runner *v1alpha1.RunnerImageCache, mode v1alpha1.CacheMode,
 ) error {

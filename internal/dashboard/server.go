@@ -64,7 +64,9 @@ func Local(ctx context.Context, options Options, port int, opened func(address s
 
 // InCluster serves a dashboard over TLS for all callers whose token the cluster accepts, until ctx ends. Without a
 // certificate it makes one for itself.
-func InCluster(ctx context.Context, options Options, address string, certificate *tls.Certificate, opened func()) error {
+func InCluster(
+	ctx context.Context, options Options, address string, certificate *tls.Certificate, opened func(),
+) error {
 	if certificate == nil {
 		made, err := selfSigned()
 		if err != nil {
@@ -147,7 +149,9 @@ func serve(
 
 // selfSigned makes a certificate that proves nothing, for a dashboard behind a proxy that does not check it.
 func selfSigned() (*tls.Certificate, error) {
-	chain, key, err := cert.GenerateSelfSignedCertKey("imagecache-dashboard", []net.IP{{127, 0, 0, 1}}, []string{"localhost"})
+	chain, key, err := cert.GenerateSelfSignedCertKey(
+		"imagecache-dashboard", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost"},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("make certificate: %w", err)
 	}

@@ -1,5 +1,5 @@
-// Package display writes values as a person reads them: sizes, ages, durations. Commands and the dashboard show the same
-// texts. It is pure.
+// Package display writes values as a person reads them: sizes, ages, durations. Commands and the dashboard show the
+// same texts. It is pure.
 package display
 
 import (

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"testing"
 )
 
 //go:embed driver.mjs
@@ -117,13 +116,20 @@ type Look struct {
 
 // Page is one tab with cookies of its own.
 type Page struct {
-	t       *testing.T
+	t       T
 	browser *Browser
 	name    string
 }
 
+// T is the part of a test that a page needs: Fatalf ends it.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(what func())
+}
+
 // Open opens a tab, which ends with the test.
-func (b *Browser) Open(t *testing.T, look Look) *Page {
+func (b *Browser) Open(t T, look Look) *Page {
 	t.Helper()
 	if look.Width == 0 {
 		look.Width, look.Height = 1280, 800

@@ -22,15 +22,15 @@ func NewDashboard(streams cli.Streams) *cobra.Command {
 		Long: `Serve a page on this machine and open it in a browser: whether runners and projects work, what their caches save, why an
 environment waited, which images exist, and the switch of each runner. It follows the cluster as it changes.
 
-The page shows and does what you may show and do: it uses your kubeconfig, and what you may not do is grey and names the
-right that you lack. Images are listed with your own AWS credentials, as imagecache images does. The address holds a token;
-whoever has it may do what you may, so don't give it away. Ctrl-C ends the page.
+The page shows and does what you may see and do: it uses your kubeconfig, and what you may not do is grey and names the
+right that you lack. Images are listed with your own AWS credentials, as imagecache images does. The address holds a
+token; whoever has it may do what you may, so don't give it away. Ctrl-C ends the page.
 
 Figures by day count the requests that the cluster still has: a finished request is kept for a day unless its spec sets
 another time. With --prometheus they reach back as far as that Prometheus does.
 
-With --listen it serves in the cluster for everybody, over TLS, and asks each caller for a token of the cluster. The Helm
-chart runs it so (docs/dashboard.md).`,
+With --listen it serves in the cluster for everybody, over TLS, and asks each caller for a token of the cluster. The
+Helm chart runs it so (docs/dashboard.md).`,
 		Example: `  # look at the caches of the current namespace
   imagecache dashboard
 
@@ -46,7 +46,7 @@ chart runs it so (docs/dashboard.md).`,
 	flags.BoolVar(&d.readOnly, "read-only", false, "leave out whatever changes something")
 	flags.StringVar(&d.prometheus, "prometheus", "", "address of a Prometheus that has the manager's metrics")
 	flags.StringVar(&d.listen, "listen", "", "serve in the cluster on this address, such as :8443, for callers with a token")
-	flags.StringVar(&d.certificate, "tls-certificate", "", "file with the certificate of --listen; by default it is self-signed")
+	flags.StringVar(&d.certificate, "tls-certificate", "", "file with the certificate of --listen; by default self-signed")
 	flags.StringVar(&d.key, "tls-key", "", "file with the key of --tls-certificate")
 	d.flags = cli.AddClusterFlags(command)
 	return command

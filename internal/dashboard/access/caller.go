@@ -17,7 +17,7 @@ import (
 	"imagecache.dev/internal/cluster"
 )
 
-// ErrNotAuthenticated: the cluster does not accept a token.
+// ErrNotAuthenticated means that the cluster does not accept a token.
 var ErrNotAuthenticated = errors.New("the cluster does not accept this token")
 
 // Callers authenticates the viewers of a dashboard in the cluster by their tokens.

@@ -1,5 +1,5 @@
-// Package asset holds the scripts and styles of the dashboard's pages. hack/dashboard-assets.sh copies the folder vendor
-// from pinned npm packages.
+// Package asset holds the scripts and styles of the dashboard's pages. hack/dashboard-assets.sh copies the folder
+// vendor from pinned npm packages.
 package asset
 
 import (

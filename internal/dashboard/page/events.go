@@ -16,8 +16,8 @@ const (
 	streamFor   = 30 * time.Minute
 )
 
-// events tells a browser, by server-sent events, which kinds have changed. The page then asks for what it shows, with the
-// rights that its viewer has then.
+// events tells a browser, by server-sent events, which kinds have changed. The page then asks for what it shows, with
+// the rights that its viewer has then.
 func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 	if gate.ViewerOf(r.Context()) == nil {
 		http.Error(w, "Log in first.", http.StatusUnauthorized)
@@ -65,7 +65,8 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// news sends the names of what has changed since two versions, and renews these. It reports whether the browser listens.
+// news sends the names of what has changed since two versions, and renews these. It reports whether the browser
+// listens.
 func (p *Pages) news(send func(string) bool, objects, requests *uint64) bool {
 	nowObjects, nowRequests := p.versions()
 	if nowObjects != *objects && !send("event: objects\ndata: changed\n\n") {

@@ -1,5 +1,5 @@
-// Package page renders the pages of the dashboard, each of which answers one question. It reads the cluster's objects from
-// the store, asks what the viewer may see and do, and changes objects with the viewer's own rights.
+// Package page renders the pages of the dashboard, each of which answers one question. It reads the cluster's objects
+// from the store, asks what the viewer may see and do, and changes objects with the viewer's own rights.
 //
 //	working   Is it working?
 //	savings   What does it save?

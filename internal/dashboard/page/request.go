@@ -92,8 +92,10 @@ func nearest(v *visit, request *v1alpha1.DevcontainerImage) (*catalog.Image, []c
 			earlier = append(earlier, other)
 		}
 	}
-	image, differences := catalog.Nearest(catalog.Images(earlier, nil, 0), request.Status.ConfigHash, request.Spec.Platform,
-		catalog.Inputs(request.Spec.Inputs))
+	images := catalog.Images(earlier, nil, 0)
+	image, differences := catalog.Nearest(
+		images, request.Status.ConfigHash, request.Spec.Platform, catalog.Inputs(request.Spec.Inputs),
+	)
 	return image, changesOf(differences), nil
 }
 

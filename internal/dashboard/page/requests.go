@@ -28,7 +28,8 @@ func (p *Pages) requests(v *visit) error {
 			continue
 		}
 		body.Live += count(request.IsLive())
-		if picks(f.Pick, request) && f.matches(request.Environment, request.Project, request.Name, request.Hash, request.Namespace) {
+		if picks(f.Pick, request) &&
+			f.matches(request.Environment, request.Project, request.Name, request.Hash, request.Namespace) {
 			shown = append(shown, request)
 		}
 	}

@@ -44,7 +44,8 @@ func (p *Pages) savings(v *visit) error {
 		return err
 	}
 	body := savingsBody{Days: 7, Periods: periods}
-	if wanted := v.URL.Query().Get("days"); slices.ContainsFunc(periods, func(c choice) bool { return c.Value == wanted }) {
+	wanted := v.URL.Query().Get("days")
+	if slices.ContainsFunc(periods, func(c choice) bool { return c.Value == wanted }) {
 		_, _ = fmt.Sscan(wanted, &body.Days)
 	}
 	days := p.daysOf(v, &body, requests)
@@ -57,7 +58,8 @@ func (p *Pages) savings(v *visit) error {
 		body.HitRate = fmt.Sprintf("%.0f %%", 100*rate)
 	}
 	images, stored, cost := savings.Stored(projects)
-	body.Images, body.Stored, body.Cost = number(int(images), "image"), display.Size(&stored), fmt.Sprintf("%.2f USD", cost)
+	body.Images, body.Stored = number(int(images), "image"), display.Size(&stored)
+	body.Cost = fmt.Sprintf("%.2f USD", cost)
 	body.Charts = chartsOf(days)
 	f := filterOf(v.URL.Query())
 	sums := savings.Projects(projects, requests, days[0].Start)

@@ -87,7 +87,8 @@ func (p *Pages) confirmToggle(v *visit) error {
 		found.Able = ability{Lacks: found.Rule}
 	}
 	body := confirmBody{
-		Question: "Switch the cache of runner " + runner.Name + " on?", Button: "Switch it on", Value: string(v1alpha1.CacheEnabled),
+		Question: "Switch the cache of runner " + runner.Name + " on?", Button: "Switch it on",
+		Value: string(v1alpha1.CacheEnabled),
 		Follows: []string{
 			"New environments look images up again, and pull and publish.",
 			"Images that are still in the repositories are hits again.",

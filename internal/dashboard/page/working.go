@@ -139,7 +139,11 @@ func runnerHealth(runner *v1alpha1.RunnerImageCache) health {
 
 func projectHealth(project *v1alpha1.ProjectImageCache, now time.Time) health {
 	h := health{Kind: "Project", Namespace: project.Namespace, Name: project.Name}
-	h.judge(inspect.ProjectFindings(project, now), project.Status.Conditions)
+	if isFine(project, now) { // of ten thousand projects most are, and findings are made of many texts
+		h.judge(nil, project.Status.Conditions)
+	} else {
+		h.judge(inspect.ProjectFindings(project, now), project.Status.Conditions)
+	}
 	h.Credentials = "none until an environment asks"
 	if credentials := project.Status.PullCredentials; credentials != nil {
 		h.Credentials = "valid for " + display.Until(&credentials.ExpiresAt.Time, now)
@@ -148,6 +152,25 @@ func projectHealth(project *v1alpha1.ProjectImageCache, now time.Time) health {
 		}
 	}
 	return h
+}
+
+// isFine reports whether a project has nothing that needs attention.
+func isFine(project *v1alpha1.ProjectImageCache, now time.Time) bool {
+	status := &project.Status
+	if len(status.Conditions) == 0 || status.ObservedGeneration < project.Generation || isExpired(project, now) {
+		return false
+	}
+	for _, condition := range status.Conditions {
+		wanted := metav1.ConditionTrue
+		switch condition.Type {
+		case v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionImagesDue:
+			wanted = metav1.ConditionFalse
+		}
+		if condition.Status != wanted {
+			return false
+		}
+	}
+	return true
 }
 
 func isExpired(project *v1alpha1.ProjectImageCache, now time.Time) bool {

@@ -32,8 +32,8 @@ type Client struct {
 	http    *http.Client
 }
 
-// New returns a client for the address of a Prometheus, such as http://prometheus.example:9090. A user and a password in
-// it are sent.
+// New returns a client for the address of a Prometheus, such as http://prometheus.example:9090. A user and a password
+// in it are sent.
 func New(address string) (*Client, error) {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
