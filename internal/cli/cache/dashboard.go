@@ -11,6 +11,7 @@ import (
 
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/dashboard"
+	"imagecache.dev/internal/dashboard/prometheus"
 )
 
 // NewDashboard returns the command `imagecache dashboard`.
@@ -70,6 +71,11 @@ func (d *dashboardCommand) run(ctx context.Context) error {
 		return cli.UsageError("--tls-certificate is for --listen; on this machine the page needs none")
 	case d.listen != "" && d.port != 0:
 		return cli.UsageError("--port is for this machine, and --listen has a port of its own; set one of them")
+	}
+	if d.prometheus != "" {
+		if _, err := prometheus.New(d.prometheus); err != nil {
+			return cli.UsageError("%v", err)
+		}
 	}
 	connection, namespace, err := d.flags.Connect()
 	if err != nil {

@@ -93,7 +93,17 @@ func watchFrom[T any](
 	}
 	defer stream.Stop()
 	began := time.Now()
-	for event := range stream.ResultChan() {
+	for {
+		var event watch.Event
+		var open bool
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case event, open = <-stream.ResultChan():
+		}
+		if !open {
+			break
+		}
 		if event.Type == watch.Error {
 			return "", errExpired
 		}
