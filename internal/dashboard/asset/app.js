@@ -40,9 +40,11 @@
       event.detail.path = location.pathname + location.search;
     }
   });
-  document.addEventListener('htmx:afterSettle', () => {
-    document.querySelectorAll('[data-chart]:not([data-drawn])').forEach(draw);
-  });
+  for (const event of ['htmx:afterSettle', 'htmx:oobAfterSwap']) {
+    document.addEventListener(event, () => {
+      document.querySelectorAll('[data-chart]:not([data-drawn])').forEach(draw);
+    });
+  }
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
   let waiting;
   addEventListener('resize', () => {

@@ -112,6 +112,9 @@ func (p *Pages) render(v *visit, status int, name string, f frame) {
 	f.Address = addressOf(f.Path, v.URL.Query())
 	if v.viewer != nil {
 		f.Loading, f.Problems = p.progress()
+		if len(f.Loading) > 0 && f.Live == "" { // what is shown now is a part
+			f.Live = "requests"
+		}
 	}
 	var page bytes.Buffer
 	if err := templates[name].Execute(&page, f); err != nil {
