@@ -25,6 +25,7 @@ import (
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/attestation"
@@ -63,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("attachment").
 		For(&v1alpha1.DevcontainerImage{}, builder.WithPredicates(r.published())).
 		WithOptions(options).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for attachments: %w", err)
 	}

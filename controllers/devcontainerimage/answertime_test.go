@@ -15,7 +15,6 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/census"
-	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/test/fixture"
 )
 
@@ -41,7 +40,7 @@ func TestAnswerIsTimedThoughTheCensusHearsOfItsEndFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorder := events.NewFakeRecorder(10)
-	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock, AWSClock: clock, writes: ownwrites.New(clock), Census: census}
+	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock, AWSClock: clock, Census: census}
 	census.OnAdd(image, false)
 	clock.SetTime(fixture.Noon.Add(3 * time.Second))
 	p := &pass{image: image, status: v1alpha1.DevcontainerImageStatus{CacheResult: v1alpha1.CacheHit, Reason: v1alpha1.ReasonImageFound}, now: clock.Now()}

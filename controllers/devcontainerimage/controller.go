@@ -19,7 +19,6 @@ import (
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/internal/sts"
@@ -44,7 +43,6 @@ type Reconciler struct {
 	ClusterUID string
 	leases     *buildLeases
 	rights     *uploadRights
-	writes     *ownwrites.Writes
 	Census     *census.Census
 }
 
@@ -65,9 +63,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
-	if r.writes.IsBehind(image) {
-		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
-	}
 	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now(), awsNow: r.AWSClock.Now()}
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("environment", image.Spec.EnvironmentID))
 	if !image.DeletionTimestamp.IsZero() {
@@ -128,7 +123,7 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (time.Duration, er
 		return due.Sub(p.now), nil
 	}
 	before := p.image.Status.DeepCopy()
-	if err := r.patchStatus(ctx, p.image, lateStatus(p.image)); err != nil {
+	if err := persist.Status(ctx, r.Client, p.image, &p.image.Status, lateStatus(p.image)); err != nil {
 		return 0, err
 	}
 	r.announce(p.image, before)
@@ -158,20 +153,12 @@ func (r *Reconciler) persist(ctx context.Context, p *pass) error {
 	// Read this before the write. The write may finish the request, and the census then forgets it at any moment.
 	arrived, known := r.Census.ArrivalOf(p.image)
 	p.status = statusFor(p)
-	if err := r.patchStatus(ctx, p.image, *p.status.DeepCopy()); err != nil {
+	if err := persist.Status(ctx, r.Client, p.image, &p.image.Status, *p.status.DeepCopy()); err != nil {
 		return err
 	}
 	r.announce(p.image, before)
 	if known && before.CacheResult == "" && p.image.Status.CacheResult != "" {
 		metric.AnswerSeconds.WithLabelValues(string(p.image.Status.CacheResult)).Observe(r.Clock.Since(arrived).Seconds())
 	}
-	return nil
-}
-
-func (r *Reconciler) patchStatus(ctx context.Context, image *v1alpha1.DevcontainerImage, status v1alpha1.DevcontainerImageStatus) error {
-	if err := persist.Status(ctx, r.Client, image, &image.Status, status); err != nil {
-		return err
-	}
-	r.writes.Note(image)
 	return nil
 }

@@ -24,7 +24,6 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/census"
 	"imagecache.dev/controllers/indexes"
-	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/controllers/signingkeys"
 	"imagecache.dev/test/fixture"
 )
@@ -58,7 +57,7 @@ func reconcilerWith(t *testing.T, funcs interceptor.Funcs, objects ...client.Obj
 	return &Reconciler{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10), Clock: clock, AWSClock: clock, Census: census.New(clock),
 		Keys:   signingkeys.New(signingkeys.NewSet(newKey(t))),
-		leases: newBuildLeases(c, c, clock, 0), writes: ownwrites.New(clock), rights: newUploadRights(),
+		leases: newBuildLeases(c, c, clock, 0), rights: newUploadRights(),
 	}
 }
 

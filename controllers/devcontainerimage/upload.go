@@ -10,6 +10,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/internal/publication"
 )
 
@@ -76,7 +77,7 @@ func (r *Reconciler) grantUpload(
 ) (ending, error) {
 	counted := p.image.Status.DeepCopy()
 	counted.Upload = nextUpload(facts)
-	if err := r.patchStatus(ctx, p.image, *counted); err != nil {
+	if err := persist.Status(ctx, r.Client, p.image, &p.image.Status, *counted); err != nil {
 		return ending{}, err
 	}
 	if p.image.Status.Upload == nil && facts.granted {

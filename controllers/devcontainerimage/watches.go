@@ -19,7 +19,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/watch"
 )
 
@@ -29,7 +29,7 @@ const requestWorkers = 1000
 
 // SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.leases, r.writes = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease), ownwrites.New(r.Clock)
+	r.leases = newBuildLeases(r.Client, r.Live, r.Clock, r.BuildLease)
 	r.rights = newUploadRights()
 	options := outcome.Options(requestWorkers)
 	options.NewQueue = r.newQueue
@@ -41,7 +41,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfRunner), builder.WithPredicates(watch.ConcernsProjects())).
 		Watches(&coordinationv1.Lease{}, r.leaseHandler()).
 		WithOptions(options).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for DevcontainerImage: %w", err)
 	}

@@ -16,12 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/metric"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 )
 
@@ -116,7 +116,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("eviction").
 		For(&v1alpha1.ProjectImageCache{}, builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: outcome.RetryLimiter(), ReconciliationTimeout: outcome.PassTimeout}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for evictions: %w", err)
 	}

@@ -21,12 +21,12 @@ import (
 // may be another one. If the object does not exist any more, Status succeeds and leaves it as it was.
 func Status[S any](ctx context.Context, c client.Client, object client.Object, current *S, status S) error {
 	if equality.Semantic.DeepEqual(*current, status) {
-		if replaced.has(object) {
+		if lastWritten.newerThan(object) {
 			return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group}, object.GetName(), errBehind)
 		}
 		return nil
 	}
-	patch, before, version := patchOf(object), *current, object.GetResourceVersion()
+	patch, before := patchOf(object), *current
 	*current = status
 	err := c.Status().Patch(ctx, object, patch)
 	if apierrors.IsNotFound(err) {
@@ -36,7 +36,7 @@ func Status[S any](ctx context.Context, c client.Client, object client.Object, c
 	if err != nil {
 		return fmt.Errorf("patch status: %w", err)
 	}
-	replaced.add(object.GetUID(), version)
+	lastWritten.note(object)
 	return nil
 }
 
@@ -53,6 +53,7 @@ func Finalizer(ctx context.Context, c client.Client, object client.Object) error
 	if err := c.Patch(ctx, object, patch); err != nil {
 		return fmt.Errorf("add the finalizer: %w", err)
 	}
+	lastWritten.note(object)
 	return nil
 }
 

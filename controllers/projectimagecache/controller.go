@@ -11,13 +11,11 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/awstarget"
 	"imagecache.dev/controllers/drift"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/ownwrites"
 	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/projects"
 	"imagecache.dev/controllers/schedule"
@@ -39,7 +37,6 @@ type Reconciler struct {
 	PricePerGBMonth float64
 
 	Targets *awstarget.Targets
-	writes  *ownwrites.Writes
 
 	mu      sync.Mutex
 	sweeps  map[types.UID]time.Time // when each project's policies are read next
@@ -56,13 +53,10 @@ type Reconciler struct {
 
 // Reconcile brings one project's repository to its desired state and reports the result in the status.
 func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectImageCache) (ctrl.Result, error) {
-	if r.writes.IsBehind(project) {
-		return outcome.Result(ctx, outcome.Waitingf(v1alpha1.ReasonProgressing, outcome.ConflictRetry, "the manager's cache does not show the last status yet"), 0)
-	}
 	if !project.DeletionTimestamp.IsZero() {
 		return outcome.Settled(ctx, r.finalize(ctx, project), r.Intervals.Drift)
 	}
-	if err := r.hold(ctx, project); err != nil {
+	if err := persist.Finalizer(ctx, r.Client, project); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	runner, err := r.runnerOf(ctx, project)
@@ -77,7 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 	next := r.work(ctx, project, runner, facts)
 	r.announceDrift(project, facts)
 	before := project.Status.DeepCopy()
-	if err := r.patchStatus(ctx, project, projectStatus(project, facts)); err != nil {
+	if err := persist.Status(ctx, r.Client, project, &project.Status, projectStatus(project, facts)); err != nil {
 		return outcome.Result(ctx, err, 0)
 	}
 	r.noteSweep(project, facts)
@@ -110,24 +104,4 @@ func (r *Reconciler) work(ctx context.Context, project *v1alpha1.ProjectImageCac
 // runnerOf returns the project's runner, or nil if it does not exist.
 func (r *Reconciler) runnerOf(ctx context.Context, project *v1alpha1.ProjectImageCache) (*v1alpha1.RunnerImageCache, error) {
 	return projects.RunnerOf(ctx, r.Client, project)
-}
-
-// hold adds the finalizer before anything is created in AWS.
-func (r *Reconciler) hold(ctx context.Context, project *v1alpha1.ProjectImageCache) error {
-	if controllerutil.ContainsFinalizer(project, v1alpha1.Finalizer) {
-		return nil
-	}
-	if err := persist.Finalizer(ctx, r.Client, project); err != nil {
-		return err
-	}
-	r.writes.Note(project)
-	return nil
-}
-
-func (r *Reconciler) patchStatus(ctx context.Context, project *v1alpha1.ProjectImageCache, status v1alpha1.ProjectImageCacheStatus) error {
-	if err := persist.Status(ctx, r.Client, project, &project.Status, status); err != nil {
-		return err
-	}
-	r.writes.Note(project)
-	return nil
 }

@@ -28,7 +28,7 @@ func (r *Reconciler) finalize(ctx context.Context, project *v1alpha1.ProjectImag
 		return nil
 	}
 	if err := r.remove(ctx, project); err != nil {
-		return outcome.First(r.patchStatus(ctx, project, deletingProjectStatus(project, err)), err)
+		return outcome.First(persist.Status(ctx, r.Client, project, &project.Status, deletingProjectStatus(project, err)), err)
 	}
 	if project.Status.PullCredentials != nil {
 		if err := credentials.Remove(ctx, r.Client, project.Namespace, project.Status.PullCredentials.SecretName); err != nil {

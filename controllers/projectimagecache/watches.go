@@ -10,13 +10,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/drift"
 	"imagecache.dev/controllers/outcome"
-	"imagecache.dev/controllers/ownwrites"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/watch"
 	"imagecache.dev/internal/aws"
 )
@@ -26,7 +25,6 @@ const projectWorkers = 32
 
 // SetupWithManager registers the reconciler, its watches, and the watch for drift.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.writes = ownwrites.New(r.Clock)
 	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]drift.Finding{}
 	r.again = map[types.UID]time.Time{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
@@ -38,7 +36,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.DevcontainerImage{}, handler.EnqueueRequestsFromMapFunc(watch.ProjectOfRequest), builder.WithPredicates(watch.BuilderEnded())).
 		WatchesRawSource(source.Channel(wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ProjectImageCache]{})).
 		WithOptions(outcome.Options(projectWorkers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for ProjectImageCache: %w", err)
 	}

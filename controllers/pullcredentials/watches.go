@@ -20,6 +20,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/watch"
 )
 
@@ -36,7 +37,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.RunnerImageCache{}, handler.EnqueueRequestsFromMapFunc(watch.ToProjectsOfRunner(r.Client)), builder.WithPredicates(concernsGrants())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.projectOfLostSecret), builder.WithPredicates(watch.RemovedOnly())).
 		WithOptions(outcome.Options(pullWorkers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for pull credentials: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/indexes"
 	"imagecache.dev/controllers/outcome"
+	"imagecache.dev/controllers/persist"
 	"imagecache.dev/controllers/watch"
 )
 
@@ -33,7 +34,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ProjectImageCache{}, handler.EnqueueRequestsFromMapFunc(runnerOfProject), builder.WithPredicates(comeAndGone())).
 		WatchesRawSource(source.Channel(r.Keys.Changed(), handler.EnqueueRequestsFromMapFunc(r.allRunners))).
 		WithOptions(outcome.Options(runnerWorkers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(persist.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return fmt.Errorf("set up controller for RunnerImageCache: %w", err)
 	}

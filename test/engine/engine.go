@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,8 @@ type Options struct {
 	Registries []string
 	// StandIns are what podman uses in place of Docker Hub's official images. docker uses what Put puts.
 	StandIns map[string]string
+	// Folder is where the engine's folder with its store is made, with a short path. The default is /tmp.
+	Folder string
 	// Log is a file for what the engine's keeper says. With it the engine outlives this process, until somebody sends
 	// SIGTERM to its PID.
 	Log string
@@ -96,7 +99,7 @@ func Open(ctx context.Context, kind Kind, options Options) (*Engine, error) {
 		return nil, err
 	}
 	// Not the test's own folder: paths of sockets may have 107 characters.
-	dir, err := os.MkdirTemp("/tmp", "imagecache-engine-")
+	dir, err := os.MkdirTemp(cmp.Or(options.Folder, "/tmp"), "imagecache-engine-")
 	if err != nil {
 		return nil, fmt.Errorf("make the engine's folder: %w", err)
 	}

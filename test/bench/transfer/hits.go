@@ -90,7 +90,7 @@ func (b *bench) hits(ctx context.Context, kind engine.Kind) (figures []figure.Fi
 
 // withEngine gives an engine with an empty store, which ends afterwards.
 func (b *bench) withEngine(ctx context.Context, kind engine.Kind, do func(*engine.Engine) error) (err error) {
-	e, err := engine.Open(ctx, kind, engine.Options{})
+	e, err := engine.Open(ctx, kind, engine.Options{Folder: b.stores})
 	if err != nil {
 		return err
 	}

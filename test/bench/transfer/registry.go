@@ -38,9 +38,23 @@ func startRegistry(ctx context.Context) (*registry, error) {
 		if request.Method == http.MethodGet && strings.Contains(request.URL.Path, "/blobs/sha256:") {
 			w = &countingWriter{w, &r.served}
 		}
+		withoutMount(request)
 		handler.ServeHTTP(w, request)
 	}))
 	return r, err
+}
+
+// withoutMount makes an upload of a request to mount a blob of another repository, which a registry may do:
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository. This one
+// would refuse it if it lacks the other repository, and Docker 29 then gives up its push.
+func withoutMount(request *http.Request) {
+	query := request.URL.Query()
+	if request.Method != http.MethodPost || !query.Has("mount") {
+		return
+	}
+	query.Del("mount")
+	query.Del("from")
+	request.URL.RawQuery = query.Encode()
 }
 
 // countingWriter hides ReadFrom, which would pass the counter.

@@ -71,16 +71,17 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(storesFolder(), "imagecache-bench-")
+	stores := storesFolder()
+	dir, err := os.MkdirTemp(stores, "imagecache-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	// Engines and imagecache make their folders here.
+	// imagecache makes its folders here.
 	if err := os.Setenv("TMPDIR", dir); err != nil {
 		return nil, fmt.Errorf("set folder: %w", err)
 	}
-	b := &bench{plan: p, layers: layers, dir: dir}
+	b := &bench{plan: p, layers: layers, dir: dir, stores: stores}
 	type measure struct {
 		name string
 		run  func(context.Context, engine.Kind) ([]figure.Figure, error)
@@ -117,7 +118,8 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 type bench struct {
 	plan
 	layers []storedLayer
-	dir    string
+	// stores is the parent of the engines' folders, with a short path. dir is below it and removed at the end.
+	stores, dir string
 	// megabytes is the most memory that imagecache had so far.
 	megabytes float64
 	// fastest is the fastest hit of all engines, in seconds.
