@@ -93,3 +93,17 @@ func TestAPageWorksByKeyboard(t *testing.T) {
 		t.Error("what has the focus does not show it")
 	}
 }
+
+// TestAPageWorksWithoutScripts: what changes by itself and the drawings are missing, and nothing else.
+func TestAPageWorksWithoutScripts(t *testing.T) {
+	prepare(t, workspace(t, t.Name()), "plain-1")
+	page := administrator(t, browser.Look{NoScripts: true})
+	open(page, "Why did it wait?")
+	page.Fill("#search", "plain-1")
+	page.Click(`form.filter button`)
+	page.Wait(`.pager:has-text("1–1 of 1 requests")`)
+	open(page, "What is in there?")
+	page.Click(`#rows a:text-is("shop")`)
+	page.Click(`a:text-is("Read them now")`)
+	page.Wait(`#rows td:has-text("plain-1")`)
+}
