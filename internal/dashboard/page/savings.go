@@ -58,6 +58,12 @@ func (p *Pages) savings(v *visit) error {
 		body.HitRate = fmt.Sprintf("%.0f %%", 100*rate)
 	}
 	images, stored, cost := savings.Stored(projects)
+	if total.StoredBytes != nil { // then the sums and the drawings are of one source
+		stored = int64(*total.StoredBytes)
+	}
+	if total.CostUSD != nil {
+		cost = *total.CostUSD
+	}
 	body.Images, body.Stored = number(int(images), "image"), display.Size(&stored)
 	body.Cost = fmt.Sprintf("%.2f USD", cost)
 	body.Charts = chartsOf(days)

@@ -78,9 +78,12 @@ func TestPrometheusTellsWhatWasSavedLastWeek(t *testing.T) {
 	if got := page.Count(".chart canvas"); got != 5 {
 		t.Errorf("%d charts are drawn, not 5", got)
 	}
+	if figures := page.Text(".figures"); !strings.Contains(figures, "GB") {
+		t.Errorf("what is stored is not that of Prometheus: %s", figures)
+	}
 	saved := page.Text("#saved")
 	days := page.Count("details tbody tr")
-	if !strings.HasSuffix(saved, "d") && !strings.Contains(saved, "d") || days != 7 {
+	if !strings.Contains(saved, "d") || days != 7 {
 		t.Errorf("last week saved %s, in %d days", saved, days)
 	}
 	picture := shots(t, "readme")
