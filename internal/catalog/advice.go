@@ -1,6 +1,10 @@
 package catalog
 
-import "imagecache.dev/api/v1alpha1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+)
 
 // advice is what a user can do about a request's reason. It has no entry for a reason that needs nothing.
 // docs/troubleshooting.md describes each reason.
@@ -31,3 +35,20 @@ var advice = map[string]string{
 
 // Advice returns what to do about a reason, or "" if there is nothing to do.
 func Advice(reason string) string { return advice[reason] }
+
+// AdviceFor returns the advice for the first reason that has some. Reasons of failures come first.
+func AdviceFor(request *v1alpha1.DevcontainerImage) string {
+	for _, kind := range []string{
+		v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp,
+	} {
+		for _, condition := range request.Status.Conditions {
+			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
+				continue
+			}
+			if advice := Advice(condition.Reason); advice != "" {
+				return advice
+			}
+		}
+	}
+	return Advice(request.Status.Reason)
+}

@@ -137,7 +137,7 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 		image.BuildSeconds = cmp.Or(image.BuildSeconds, told.BuildSeconds)
 		image.Platform, image.Service = request.Spec.Platform, request.Spec.Service
 		if len(image.Inputs) == 0 {
-			image.Inputs = toldInputs(request.Spec.Inputs)
+			image.Inputs = Inputs(request.Spec.Inputs)
 		}
 		if told.PushedAt != nil {
 			image.PushedAt = &told.PushedAt.Time
@@ -158,7 +158,8 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 	return images
 }
 
-func toldInputs(told []v1alpha1.KeyInput) []publication.Input {
+// Inputs returns the inputs of a request.
+func Inputs(told []v1alpha1.KeyInput) []publication.Input {
 	var inputs []publication.Input
 	for _, input := range told {
 		inputs = append(inputs, publication.Input{Name: input.Name, Digest: input.Digest})

@@ -12,6 +12,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/display"
 )
 
 // NewExplain returns the command `imagecache explain`.
@@ -93,7 +94,7 @@ func explain(streams cli.Streams, request *v1alpha1.DevcontainerImage, now time.
 	if err := printInputs(streams, request.Spec.Inputs); err != nil {
 		return err
 	}
-	if advice := adviceFor(request); advice != "" {
+	if advice := catalog.AdviceFor(request); advice != "" {
 		return cli.WriteLine(streams.Out, "\nWhat to do: "+advice)
 	}
 	return nil
@@ -103,7 +104,7 @@ func explain(streams cli.Streams, request *v1alpha1.DevcontainerImage, now time.
 func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	spec, status := request.Spec, request.Status
 	facts := [][2]string{
-		{"Request", fmt.Sprintf("%s, %s ago", request.Name, ageText(&request.CreationTimestamp.Time, now))},
+		{"Request", fmt.Sprintf("%s, %s ago", request.Name, display.Age(&request.CreationTimestamp.Time, now))},
 		{"Environment", fmt.Sprintf("%s (%s)", spec.EnvironmentID, spec.Trigger)},
 	}
 	add := func(name, value string) {
@@ -116,8 +117,8 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	}
 	add("Configuration", fmt.Sprintf("%s, %s", spec.ConfigurationType, spec.Platform))
 	add("Service", spec.Service)
-	add("Hash", textOr(status.ConfigHash, spec.ConfigHash))
-	answer := textOr(string(status.CacheResult), "none yet")
+	add("Hash", display.Or(status.ConfigHash, spec.ConfigHash))
+	answer := display.Or(string(status.CacheResult), "none yet")
 	if status.Reason != "" {
 		answer += " (" + status.Reason + ")"
 	}
@@ -129,21 +130,22 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	}
 	if image := status.Image; image != nil {
 		add("Image", image.Reference)
-		add("Built in", secondsText(image.BuildSeconds))
+		add("Built in", display.Seconds(image.BuildSeconds))
 	}
 	if build := spec.Build; build != nil {
 		add(
 			"Build",
-			strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, secondsText(build.DurationSeconds), build.Message)),
+			strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, display.Seconds(build.DurationSeconds), build.Message)),
 		)
 	}
 	if pull := spec.Pull; pull != nil {
 		add(
-			"Pull", strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, secondsText(pull.DurationSeconds), pull.Message)),
+			"Pull",
+			strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, display.Seconds(pull.DurationSeconds), pull.Message)),
 		)
 	}
 	if status.SavedSeconds != nil {
-		add("Saved", secondsText(status.SavedSeconds))
+		add("Saved", display.Seconds(status.SavedSeconds))
 	}
 	return facts
 }
@@ -157,7 +159,7 @@ func printConditions(streams cli.Streams, conditions []metav1.Condition, now tim
 		rows = append(
 			rows,
 			[]any{
-				condition.Type, string(condition.Status), condition.Reason, ageText(&condition.LastTransitionTime.Time, now),
+				condition.Type, string(condition.Status), condition.Reason, display.Age(&condition.LastTransitionTime.Time, now),
 				condition.Message,
 			},
 		)
@@ -177,21 +179,4 @@ func printInputs(streams cli.Streams, inputs []v1alpha1.KeyInput) error {
 	}
 	_, _ = fmt.Fprintln(streams.Out)
 	return (&cli.Output{}).Table(streams.Out, []cli.Column{{Name: "Input"}, {Name: "Digest"}}, rows)
-}
-
-// adviceFor returns the advice for the first reason that has some. Reasons of failures come first.
-func adviceFor(request *v1alpha1.DevcontainerImage) string {
-	for _, kind := range []string{
-		v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp,
-	} {
-		for _, condition := range request.Status.Conditions {
-			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
-				continue
-			}
-			if advice := catalog.Advice(condition.Reason); advice != "" {
-				return advice
-			}
-		}
-	}
-	return catalog.Advice(request.Status.Reason)
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 )
 
@@ -103,9 +103,9 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		}
 		pulled := "never"
 		if image.LastPulledAt != nil {
-			pulled = ageText(image.LastPulledAt, now)
+			pulled = display.Age(image.LastPulledAt, now)
 		}
-		expires := untilText(image.ExpiresAt, now)
+		expires := display.Until(image.ExpiresAt, now)
 		switch {
 		case image.Archived:
 			expires = "archived"
@@ -113,9 +113,9 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 			expires += ", due"
 		}
 		rows = append(rows, []any{
-			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
-			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), textOr(image.Service, none), image.Digest,
-			findingsText(image.Findings),
+			hash, display.Size(image.SizeBytes), display.Age(image.PushedAt, now), expires, pulled, image.Pulls,
+			display.Seconds(image.BuildSeconds), display.Or(image.Environment, display.Unknown), display.Or(image.Service, display.None),
+			image.Digest, display.Findings(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)
@@ -123,24 +123,3 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 
 // shortHash is how many characters of a hash a table shows, and how many a prefix may have.
 const shortHash = 12
-
-// severities of findings, the worst first:
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanFindingsSummary.html
-var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED"}
-
-// findingsText names the numbers of findings, as "2 critical, 1 low".
-func findingsText(findings map[string]int32) string {
-	if findings == nil {
-		return unknown
-	}
-	var parts []string
-	for _, severity := range severities {
-		if count := findings[severity]; count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(severity)))
-		}
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
-}

@@ -11,6 +11,7 @@ import (
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 )
 
 // NewProjects returns the command `imagecache projects`.
@@ -85,11 +86,11 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 	}
 	var rows [][]any
 	for _, project := range projects {
-		rate := none
+		rate := display.None
 		if project.HitRate != nil {
 			rate = fmt.Sprintf("%.0f %%", 100**project.HitRate)
 		}
-		images, due := unknown, unknown
+		images, due := display.Unknown, display.Unknown
 		if project.Images != nil {
 			images = fmt.Sprint(*project.Images)
 		}
@@ -97,9 +98,9 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 			due = fmt.Sprint(*project.Due)
 		}
 		row := []any{
-			project.Name, project.ProjectID, project.Requests, rate, secondsText(&project.SavedSeconds),
-			images, sizeText(project.SizeBytes), textOr(project.EstimatedMonthlyCostUSD, unknown), due, project.Ready,
-			project.Reason,
+			project.Name, project.ProjectID, project.Requests, rate, display.Seconds(&project.SavedSeconds),
+			images, display.Size(project.SizeBytes), display.Or(project.EstimatedMonthlyCostUSD, display.Unknown), due,
+			project.Ready, project.Reason,
 		}
 		if everywhere {
 			row = append([]any{project.Namespace}, row...)

@@ -15,6 +15,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 	"imagecache.dev/test/terminal"
 )
@@ -58,7 +59,7 @@ abababababab   <unknown>   <unknown>   archived   never         <unknown>   <unk
 			t.Errorf("%s lacks %q", scanned, want)
 		}
 	}
-	if text := findingsText(map[string]int32{}); text != "none" {
+	if text := display.Findings(map[string]int32{}); text != "none" {
 		t.Errorf("without findings: %q", text)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/provenance"
@@ -201,14 +202,14 @@ func shown(text string) string {
 
 func timeText(at time.Time) string {
 	if at.IsZero() {
-		return unknown
+		return display.Unknown
 	}
 	return at.UTC().Format(time.RFC3339)
 }
 
 func statedText(stated *provenance.Stated) string {
 	return fmt.Sprintf(
-		"environment %s, a build of %s, key coverage %s", textOr(stated.Environment, unknown),
-		secondsText(&stated.BuildSeconds), textOr(stated.KeyCoverage, unknown),
+		"environment %s, a build of %s, key coverage %s", display.Or(stated.Environment, display.Unknown),
+		display.Seconds(&stated.BuildSeconds), display.Or(stated.KeyCoverage, display.Unknown),
 	)
 }
