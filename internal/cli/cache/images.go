@@ -114,8 +114,8 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		}
 		rows = append(rows, []any{
 			hash, display.Size(image.SizeBytes), display.Age(image.PushedAt, now), expires, pulled, image.Pulls,
-			display.Seconds(image.BuildSeconds), display.Or(image.Environment, display.Unknown), display.Or(image.Service, display.None),
-			image.Digest, display.Findings(image.Findings),
+			display.Seconds(image.BuildSeconds), display.Or(image.Environment, display.Unknown),
+			display.Or(image.Service, display.None), image.Digest, display.Findings(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)
