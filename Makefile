@@ -106,7 +106,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s).
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
+bench: build $(KUBE_ASSETS) browser devcontainer-cli container-engine engine-docker $(REAP) ## Measure, print a table and write bin/bench.json; BENCH='name ...' selects.
 	@hack/go-build.sh bench . -o $(BIN)/bench ./test/bench
 	@$(REAP) $(BIN)/bench -o $(BIN)/bench.json $(BENCH)
 
@@ -120,7 +120,7 @@ compile-images:
 	done
 
 .PHONY: test-env
-test-env: compile-images build $(BIN)/demo $(KUBE_ASSETS) devcontainer-cli container-engine engine-docker iam-evaluator jsonc-parser prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
+test-env: compile-images build $(BIN)/demo $(KUBE_ASSETS) browser devcontainer-cli container-engine engine-docker iam-evaluator jsonc-parser prometheus $(GOTESTSUM) $(HELM) $(KO) $(KUSTOMIZE) $(REAP)
 
 ##@ Build
 
@@ -137,13 +137,14 @@ release: $(KO) $(HELM) $(KUSTOMIZE) ## Push images to KO_DOCKER_REPO, and make i
 	@hack/release.sh dist
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC, and the chart's copies.
+generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC, and copies for chart and dashboard.
 	@$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@rm -rf api/v1alpha1/applyconfiguration
 	@$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(CONTROLLER_GEN) crd output:crd:dir=config/crd paths=./api/v1alpha1
 	@$(CONTROLLER_GEN) rbac:roleName=imagecache-manager output:rbac:dir=config/rbac paths=./controllers/...
 	@hack/chart-files.sh
+	@hack/dashboard-assets.sh
 
 .PHONY: docs
 docs: $(CRD_REF_DOCS) ## Generate docs/api.md, docs/cli.md, docs/troubleshooting.md and docs/metrics.md.
@@ -168,7 +169,7 @@ verify: tools ## Fail if anything generated, formatted or tidied would change, o
 
 .PHONY: clean
 clean: ## Remove everything that was built and installed here.
-	@rm -rf $(BIN) dist hack/tools/{devcontainer,iam,jsonc}/node_modules
+	@rm -rf $(BIN) dist hack/tools/{browser,dashboard,devcontainer,iam,jsonc}/node_modules
 
 ##@ Tools
 
@@ -182,6 +183,10 @@ kube-assets: ## Build kube-apiserver, etcd and kubectl into bin/k8s, once: 5 to 
 .PHONY: devcontainer-cli
 devcontainer-cli: ## Install the dev container CLI.
 	@hack/devcontainer-cli.sh $(BIN)
+
+.PHONY: browser
+browser: ## Make sure that there are chromium and what drives it, for the tests of the dashboard.
+	@hack/browser.sh
 
 .PHONY: iam-evaluator
 iam-evaluator: ## Install the IAM evaluator that the policies are held against.
@@ -197,12 +202,12 @@ container-engine: ## Make sure that there is podman or a Docker Engine of the te
 	@hack/busybox.sh $(BIN)
 
 .PHONY: engines
-engines: ## Provide Docker Compose and all Docker Engines that tests start, in bin/engines; about 18 minutes, once.
+engines: ## Provide all Docker Engines that tests start, and Docker Compose, in bin/engines; about 18 minutes, once.
 	@hack/engines.sh $(BIN)/engines containerd docker20 client compose docker28 docker29
 
 .PHONY: engine-docker
-engine-docker: ## Provide Docker Engine 28 with buildx in bin/engines; about 8 minutes, once.
-	@hack/engines.sh $(BIN)/engines containerd client docker28
+engine-docker: ## Provide Docker Engine 28 with buildx and Docker Compose in bin/engines; about 11 minutes, once.
+	@hack/engines.sh $(BIN)/engines containerd client compose docker28
 
 .PHONY: prometheus
 prometheus: ## Make sure that there are prometheus and promtool.

@@ -69,8 +69,8 @@ func (k *keeper) stripContents(object any) (any, error) {
 }
 
 // remainder returns the part that the cache keeps of a request that is at rest and published nothing: its creation,
-// its environment and its time of removal. The cluster may hold a hundred thousand of them. No patch is ever computed
-// from one: a late report or a deletion makes the cache keep the request whole again.
+// its environment, its service and its time of removal. The cluster may hold a hundred thousand of them. No patch is ever
+// computed from one: a late report or a deletion makes the cache keep the request whole again.
 func (k *keeper) remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImage {
 	return &v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{
@@ -80,6 +80,7 @@ func (k *keeper) remainder(image *v1alpha1.DevcontainerImage) *v1alpha1.Devconta
 		Spec: v1alpha1.DevcontainerImageSpec{
 			ProjectRef:    k.projectReference(image.Spec.ProjectRef),
 			EnvironmentID: image.Spec.EnvironmentID, TTLSecondsAfterFinished: image.Spec.TTLSecondsAfterFinished,
+			Service:           lru.Shared(k.texts, image.Spec.Service),
 			Trigger:           lru.Shared(k.texts, image.Spec.Trigger),
 			ConfigurationType: lru.Shared(k.texts, image.Spec.ConfigurationType),
 		},

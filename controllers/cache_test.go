@@ -150,7 +150,7 @@ func TestCacheKeepsLittleOfARequestAtRest(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e-1", UID: "u", ResourceVersion: "7", Generation: 2, CreationTimestamp: at, Labels: map[string]string{"a": "b"}},
 			Spec: v1alpha1.DevcontainerImageSpec{
 				ProjectRef: &v1alpha1.ProjectReference{Name: "web"}, EnvironmentID: "e-1", Trigger: v1alpha1.TriggerEnvironmentCreated,
-				ConfigurationType: v1alpha1.ConfigurationImage, ConfigHash: "00", TTLSecondsAfterFinished: ptr.To(int32(60)),
+				ConfigurationType: v1alpha1.ConfigurationCompose, Service: "web", ConfigHash: "00", TTLSecondsAfterFinished: ptr.To(int32(60)),
 				Inputs: []v1alpha1.KeyInput{{Name: "Dockerfile", Digest: "sha256:00"}},
 			},
 			Status: v1alpha1.DevcontainerImageStatus{
@@ -165,7 +165,7 @@ func TestCacheKeepsLittleOfARequestAtRest(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e-1", UID: "u", ResourceVersion: "7", Generation: 2, CreationTimestamp: at},
 		Spec: v1alpha1.DevcontainerImageSpec{
 			ProjectRef: &v1alpha1.ProjectReference{Name: "web"}, EnvironmentID: "e-1", Trigger: v1alpha1.TriggerEnvironmentCreated,
-			ConfigurationType: v1alpha1.ConfigurationImage, TTLSecondsAfterFinished: ptr.To(int32(60)),
+			ConfigurationType: v1alpha1.ConfigurationCompose, Service: "web", TTLSecondsAfterFinished: ptr.To(int32(60)),
 		},
 		Status: v1alpha1.DevcontainerImageStatus{ObservedGeneration: 2, FinishedAt: &at, CacheResult: v1alpha1.CacheHit},
 	}

@@ -22,7 +22,7 @@ mkdir -p "$1"
 dist=$(cd "$1" && pwd)
 hack/images.sh "$dist" >/dev/null
 
-# The manager's reference by digest: REPOSITORY:TAG@DIGEST or REPOSITORY@DIGEST.
+# The references by digest: REPOSITORY:TAG@DIGEST or REPOSITORY@DIGEST.
 reference=$(grep -E '/manager[:@]' "$dist/images.txt")
 digest=${reference##*@}
 repository=$KO_DOCKER_REPO/manager
@@ -39,6 +39,12 @@ trap 'rm -rf "$chart"' EXIT
 cp -R charts/devcontainer-image-cache "$chart/"
 sed -i -e "s|^  repository: \"\"$|  repository: $repository|" -e "s|^  digest: \"\"$|  digest: $digest|" \
 	"$chart/devcontainer-image-cache/values.yaml"
+# The dashboard's image, where IMAGES did not leave it out.
+dashboard=$(grep -E '/imagecache[:@]' "$dist/images.txt" || true)
+if [[ -n $dashboard ]]; then
+	sed -i -e "s|^    repository: \"\"$|    repository: $KO_DOCKER_REPO/imagecache|" \
+		-e "s|^    digest: \"\"$|    digest: ${dashboard##*@}|" "$chart/devcontainer-image-cache/values.yaml"
+fi
 bin/helm lint --quiet "$chart/devcontainer-image-cache"
 bin/helm package "$chart/devcontainer-image-cache" --version "${VERSION#v}" --app-version "${VERSION#v}" \
 	--destination "$dist" >/dev/null

@@ -180,8 +180,8 @@ const (
 
 	// ReasonNonProjectEnvironment: an environment without a project never uses the cache. Create it from a project.
 	ReasonNonProjectEnvironment = "NonProjectEnvironment"
-	// ReasonComposeNotSupported: Docker Compose configurations are not cached. Nothing to do, or use an image or a
-	// Dockerfile.
+	// ReasonComposeNotSupported: the project does not cache Docker Compose configurations. Set spec.compose of the
+	// ProjectImageCache to Cached. If it is, the request names no service: install a newer imagecache on the runner.
 	ReasonComposeNotSupported = "ComposeNotSupported"
 	// ReasonUnsupportedRunner: only AWS EC2 runners use the cache. Use an AWS EC2 runner.
 	ReasonUnsupportedRunner = "UnsupportedRunner"

@@ -4,13 +4,13 @@ package v1alpha1
 // +kubebuilder:validation:Enum=Image;Dockerfile;Compose
 type ConfigurationType string
 
-// Configuration types. ConfigurationCompose is not cached.
+// Configuration types. ConfigurationCompose is cached where the project's compose is Cached.
 const (
 	// Devcontainer.json names an image.
 	ConfigurationImage ConfigurationType = "Image"
 	// Devcontainer.json names a Dockerfile.
 	ConfigurationDockerfile ConfigurationType = "Dockerfile"
-	// Devcontainer.json names Docker Compose files. Not cached.
+	// Devcontainer.json names Docker Compose files. Each service that is built is a request of its own.
 	ConfigurationCompose ConfigurationType = "Compose"
 )
 
@@ -99,4 +99,16 @@ const (
 	LayerReuseOff LayerReuse = "Off"
 	// All images of the project: a build of any environment can then decide what layers of others contain.
 	LayerReuseAny LayerReuse = "Any"
+)
+
+// ComposePolicy tells what the answer to Docker Compose configurations is.
+// +kubebuilder:validation:Enum=Bypassed;Cached
+type ComposePolicy string
+
+// Compose policies.
+const (
+	// Docker Compose configurations are built as if the cache did not exist.
+	ComposePolicyBypassed ComposePolicy = "Bypassed"
+	// The image of each service that is built is cached.
+	ComposePolicyCached ComposePolicy = "Cached"
 )

@@ -33,7 +33,10 @@ const (
 // DevcontainerImageSpec is one environment's request, and the runner's reports about it.
 // +kubebuilder:validation:XValidation:rule="!(has(self.configHash) && has(self.configuration))",message="give configHash or configuration, not both: the controller computes the hash of a configuration itself"
 // +kubebuilder:validation:XValidation:rule="has(self.configHash) || has(self.configuration) || self.configurationType == 'Compose' || !has(self.projectRef)",message="give configHash, or configuration with the contents, so that an image can be looked up"
-// +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || (!has(self.configHash) && !has(self.configuration))",message="Compose configurations are not cached; remove configHash and configuration"
+// +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || !has(self.configuration)",fieldPath=".configuration",message="configuration can't hold the files of Docker Compose; give configHash and service instead, as imagecache hash prints them"
+// +kubebuilder:validation:XValidation:rule="self.configurationType != 'Compose' || !has(self.configHash) || has(self.service)",fieldPath=".configHash",message="Docker Compose builds an image for each service; name the service of configHash in service"
+// +kubebuilder:validation:XValidation:rule="!has(self.service) || self.configurationType == 'Compose'",fieldPath=".service",message="only Docker Compose configurations have services; remove service, or set configurationType to Compose"
+// +kubebuilder:validation:XValidation:rule="!has(self.service) || self.configurationType != 'Compose' || has(self.configHash)",fieldPath=".service",message="service tells whose hash configHash is; give configHash too, or remove service"
 // +kubebuilder:validation:XValidation:rule="self.trigger != 'Prebuild' || has(self.projectRef)",message="a prebuild publishes to a project's cache; set projectRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.inputs) || has(self.configHash)",fieldPath=".inputs",message="inputs explain configHash; give configHash too, or remove inputs"
 // +kubebuilder:validation:XValidation:rule="!has(self.uploadAttempt) || (has(self.build) && self.build.outcome == 'Succeeded')",fieldPath=".uploadAttempt",message="uploadAttempt follows a build that Succeeded; report the build first"
@@ -45,6 +48,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.platform) == has(oldSelf.platform) && (!has(self.platform) || self.platform == oldSelf.platform)",fieldPath=".platform",message="platform can't be changed; create another DevcontainerImage instead"
 // +kubebuilder:validation:XValidation:rule="self.configurationType == oldSelf.configurationType",fieldPath=".configurationType",message="configurationType can't be changed; create another DevcontainerImage instead"
 // +kubebuilder:validation:XValidation:rule="has(self.configHash) == has(oldSelf.configHash) && (!has(self.configHash) || self.configHash == oldSelf.configHash)",fieldPath=".configHash",message="configHash can't be changed; create another DevcontainerImage instead"
+// +kubebuilder:validation:XValidation:rule="has(self.service) == has(oldSelf.service) && (!has(self.service) || self.service == oldSelf.service)",fieldPath=".service",message="service can't be changed; create another DevcontainerImage instead"
 // +kubebuilder:validation:XValidation:rule="has(self.configuration) == has(oldSelf.configuration) && (!has(self.configuration) || self.configuration == oldSelf.configuration)",fieldPath=".configuration",message="configuration can't be changed; create another DevcontainerImage instead"
 // +kubebuilder:validation:XValidation:rule="has(self.inputs) == has(oldSelf.inputs) && (!has(self.inputs) || self.inputs == oldSelf.inputs)",fieldPath=".inputs",message="inputs can't be changed; create another DevcontainerImage instead"
 // +kubebuilder:validation:XValidation:rule="has(self.cachePolicy) == has(oldSelf.cachePolicy) && (!has(self.cachePolicy) || self.cachePolicy == oldSelf.cachePolicy)",fieldPath=".cachePolicy",message="cachePolicy can't be changed; create another DevcontainerImage instead"
@@ -81,12 +85,22 @@ type DevcontainerImageSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$')",message="must read os/architecture or os/architecture/variant, such as linux/amd64"
 	Platform string `json:"platform,omitempty"`
 
-	// configurationType is Image, Dockerfile or Compose. Compose is not cached: the answer is Bypassed. Immutable.
+	// configurationType is Image, Dockerfile or Compose. For Compose, the answer is Bypassed unless the project's compose
+	// is Cached and the request has configHash and service. Immutable.
 	// +required
 	ConfigurationType ConfigurationType `json:"configurationType,omitempty"`
 
+	// service is the Docker Compose service whose image is asked for, 1 to 128 letters, digits, dots, underscores and
+	// hyphens. Set it, with the service's configHash, if configurationType is Compose, and only then. A configuration with
+	// several services that are built makes a request for each; each may publish. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$')",message="must be letters, digits, dots, underscores and hyphens, as the services of Docker Compose are named"
+	Service string `json:"service,omitempty"`
+
 	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Set either
-	// configHash or configuration, and neither if configurationType is Compose. Immutable.
+	// configHash or configuration. If configurationType is Compose, set configHash, with service, or neither. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -262,6 +276,7 @@ type DevcontainerImageStatus struct {
 // +kubebuilder:resource:shortName=dci,categories=imagecache
 // +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectRef.name"
 // +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=".spec.environmentID"
+// +kubebuilder:printcolumn:name="Service",type=string,JSONPath=".spec.service"
 // +kubebuilder:printcolumn:name="Result",type=string,JSONPath=".status.cacheResult"
 // +kubebuilder:printcolumn:name="Role",type=string,JSONPath=".status.role"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=".status.conditions[?(@.type=='Ready')].status"

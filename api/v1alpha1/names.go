@@ -41,3 +41,7 @@ const (
 	CredentialsPull = "pull"
 	CredentialsPush = "push"
 )
+
+// EventDriftCorrected is the reason of the event for a difference in AWS that the controller corrected. The note
+// describes the difference.
+const EventDriftCorrected = "DriftCorrected"

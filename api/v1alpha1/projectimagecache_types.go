@@ -74,6 +74,14 @@ type ProjectImageCacheSpec struct {
 	// +default="Prebuilds"
 	LayerReuse LayerReuse `json:"layerReuse,omitempty"`
 
+	// compose is the answer to Docker Compose configurations: Bypassed (the default; they are built as if the cache did
+	// not exist, ComposeNotSupported) or Cached, which caches the image of each service that is built, under a hash of
+	// its own. Services that use an image as it is are not cached. Needs imagecache on the runner in a version that
+	// requests services; requests of earlier versions stay Bypassed.
+	// +optional
+	// +default="Bypassed"
+	Compose ComposePolicy `json:"compose,omitempty"`
+
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	// +optional

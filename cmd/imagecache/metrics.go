@@ -34,15 +34,18 @@ type runMetrics struct {
 	publications *prometheus.CounterVec
 
 	mu sync.Mutex
-	// transferred is the last reported progress of each step's transfer.
-	transferred map[string]int64
+	// transferred is the last reported progress of each step's transfer, for each service of Docker Compose.
+	transferred map[transfer]int64
 }
+
+// transfer is one step of one service.
+type transfer struct{ service, step string }
 
 func newRunMetrics(events runner.Events) *runMetrics {
 	registry := prometheus.NewRegistry()
 	factory := promauto.With(registry)
 	return &runMetrics{
-		Events: events, registry: registry, began: time.Now(), transferred: map[string]int64{},
+		Events: events, registry: registry, began: time.Now(), transferred: map[transfer]int64{},
 		runs: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "imagecache_prepare_runs_total",
 			Help: "Runs of imagecache prepare on this machine, by outcome (Hit, Published, Publishing, Built, Bypassed, Failed, Interrupted).",
@@ -88,7 +91,8 @@ func (m *runMetrics) Emit(event runner.Event) {
 			break // within this machine
 		}
 		m.mu.Lock()
-		m.transferred[event.Step] = max(m.transferred[event.Step], event.DoneBytes)
+		of := transfer{event.Service, event.Step}
+		m.transferred[of] = max(m.transferred[of], event.DoneBytes)
 		m.mu.Unlock()
 	}
 	m.Events.Emit(event)
@@ -127,8 +131,8 @@ func (m *runMetrics) writePublication(path string, err error) error {
 // add adds all metrics to a file.
 func (m *runMetrics) add(path string) error {
 	m.mu.Lock()
-	for step, bytes := range m.transferred {
-		m.bytes.WithLabelValues(step).Add(float64(bytes))
+	for of, bytes := range m.transferred {
+		m.bytes.WithLabelValues(of.step).Add(float64(bytes))
 	}
 	m.mu.Unlock()
 	return textfile.Add(path, m.registry)

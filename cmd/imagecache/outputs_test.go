@@ -86,24 +86,25 @@ func someObjects() []client.Object {
 			Spec: v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: "demo"}, ProjectID: id},
 		}
 	}
-	return []client.Object{
+	web := project("web", "web-id", v1alpha1.ProjectImageCacheStatus{
+		Repository:      &v1alpha1.RepositoryStatus{Name: "r", URI: "registry.example/r"},
+		PullCredentials: &v1alpha1.CredentialReference{SecretName: "pull-web", ExpiresAt: metav1.NewTime(time.Now().Add(time.Hour))},
+		Conditions:      []metav1.Condition{isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSucceeded, "")},
+	})
+	web.Spec.Compose = v1alpha1.ComposePolicyCached
+	return append([]client.Object{
 		&v1alpha1.RunnerImageCache{
 			ObjectMeta: metav1.ObjectMeta{Name: "demo", Generation: 1}, Spec: v1alpha1.RunnerImageCacheSpec{RunnerID: "demo", Region: "us-east-1"},
 			Status: v1alpha1.RunnerImageCacheStatus{ObservedGeneration: 1, Conditions: []metav1.Condition{
 				isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSucceeded, ""), isTrue(v1alpha1.ConditionRolesReady, v1alpha1.ReasonSucceeded, "both roles can be assumed"),
 			}},
 		},
-		project("web", "web-id", v1alpha1.ProjectImageCacheStatus{
-			Repository:      &v1alpha1.RepositoryStatus{Name: "r", URI: "registry.example/r"},
-			PullCredentials: &v1alpha1.CredentialReference{SecretName: "pull-web", ExpiresAt: metav1.NewTime(time.Now().Add(time.Hour))},
-			Conditions:      []metav1.Condition{isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSucceeded, "")},
-		}),
 		project("docs", "docs-id", v1alpha1.ProjectImageCacheStatus{Conditions: []metav1.Condition{{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRepositoryNotOwned,
 			Message: "the repository belongs to another", LastTransitionTime: pastTime(time.Hour),
 		}}}),
-		first, second, broken, loginSecret("pull-web", "registry.example"),
-	}
+		web, first, second, broken, loginSecret("pull-web", "registry.example"),
+	}, composeRequests()...)
 }
 
 // loginSecret is a Secret with a login.
@@ -142,6 +143,7 @@ var outputCases = map[string]outputCase{
 	"projects-none-json": {args: "projects -n empty -o json"},
 	"explain-hit":        {args: "explain env-2"},
 	"explain-failed":     {args: "explain env-3-ab12ab12-c"},
+	"explain-services":   {args: "explain env-4"},
 	"explain-unknown":    {args: "explain nobody", code: cli.ExitFailed},
 	"evict":              {args: "evict web 4f3c21a9"},
 	"evict-unknown":      {args: "evict web 0000", code: cli.ExitFailed},
@@ -159,6 +161,10 @@ var outputCases = map[string]outputCase{
 
 	"hash-compose":             {args: "hash COMPOSE"},
 	"hash-compose-explain":     {args: "hash --explain COMPOSE"},
+	"hash-compose-cached":      {args: "hash --explain COMPOSE --project web"},
+	"hash-compose-bypassed":    {args: "hash --explain COMPOSE --project docs"},
+	"hash-compose-diff-cached": {args: "hash --diff cached:c0ffee00 COMPOSE --project web"},
+	"hash-compose-diff-gone":   {args: "hash --diff cached:deadbeef COMPOSE --project web"},
 	"hash-compose-json":        {args: "hash -o json COMPOSE"},
 	"hash-compose-diff":        {args: "hash --diff COMPOSE SERVICES"},
 	"hash-compose-diff-json":   {args: "hash --diff -o json COMPOSE SERVICES"},
@@ -173,6 +179,10 @@ var outputCases = map[string]outputCase{
 	"complete-projects": {args: "__complete images "},
 	"complete-requests": {args: "__complete explain "},
 	"completion-help":   {args: "completion --help"},
+	"dashboard-help":    {args: "dashboard --help"},
+	"dashboard-ports":   {args: "dashboard --listen :8443 --port 8443", code: cli.ExitUsage},
+	"dashboard-key":     {args: "dashboard --listen :8443 --tls-certificate tls.crt", code: cli.ExitUsage},
+	"dashboard-address": {args: "dashboard --prometheus prometheus:9090", code: cli.ExitUsage},
 	"plugin":            {program: "kubectl-imagecache", args: "images web --cluster-only"},
 	"plugin-help":       {program: "kubectl-imagecache", args: "images --help"},
 	"version":           {args: "version"},

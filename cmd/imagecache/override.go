@@ -13,6 +13,7 @@ import (
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/environment"
+	"imagecache.dev/internal/override"
 	"imagecache.dev/internal/runner"
 )
 
@@ -45,23 +46,29 @@ func (p *prepare) checkOverrideFile() error {
 	return nil
 }
 
-// writeOverride writes the configuration by which the reference CLI runs a container of the image. Without an image,
-// and where such a configuration would not be right, that is the workspace's own.
+// writeOverride writes the configuration by which the reference CLI runs a container of the image, and beside it the
+// Compose file that it may need. Without an image, and where such a configuration would not be right, that is the
+// workspace's own.
 func (p *prepare) writeOverride(ctx context.Context, result *runner.Result, events runner.Events) error {
-	content, err := p.override(ctx, result)
-	if err != nil {
-		if result.Image != "" {
-			text := "the override configuration is the workspace's own, so a container builds: " + err.Error()
-			events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
-		}
-		if content, err = ownConfiguration(result.Configuration); err != nil {
-			return err
-		}
+	made, err := p.override(ctx, result)
+	if err == nil {
+		err = made.WriteCompose()
 	}
-	return replaceFile(p.overrideFile, content)
+	if err == nil {
+		return environment.ReplaceFile(p.overrideFile, made.Configuration)
+	}
+	if result.Image != "" {
+		text := "the override configuration is the workspace's own, so a container builds: " + err.Error()
+		events.Emit(runner.Event{Kind: runner.EventNotice, Text: text})
+	}
+	content, err := ownConfiguration(result.Configuration)
+	if err != nil {
+		return err
+	}
+	return environment.ReplaceFile(p.overrideFile, content)
 }
 
-func (p *prepare) override(ctx context.Context, result *runner.Result) ([]byte, error) {
+func (p *prepare) override(ctx context.Context, result *runner.Result) (*environment.Overriding, error) {
 	engine, err := builder.Find(ctx, cmp.Or(p.pull, p.builder))
 	if err != nil {
 		return nil, err
@@ -70,8 +77,12 @@ func (p *prepare) override(ctx context.Context, result *runner.Result) ([]byte, 
 	if !ok {
 		return nil, fmt.Errorf("%s runs no containers", engine.Name())
 	}
-	content, _, err := environment.Override(ctx, containers, result)
-	return content, err
+	file, err := filepath.Abs(p.overrideFile)
+	if err != nil {
+		return nil, fmt.Errorf("write override configuration: %w", err)
+	}
+	name := fmt.Sprintf("%s-%s.yml", override.ComposeFilePrefix, filepath.Base(file))
+	return environment.Override(ctx, containers, result, filepath.Join(filepath.Dir(file), name))
 }
 
 // ownConfiguration returns a devcontainer.json as it is.
@@ -84,21 +95,4 @@ func ownConfiguration(configuration *devcontainer.Configuration) ([]byte, error)
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return content, nil
-}
-
-// replaceFile writes a file in one step.
-func replaceFile(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*.tmp")
-	if err != nil {
-		return fmt.Errorf("write override configuration: %w", err)
-	}
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Chmod(0o644), file.Close()) // the reference CLI may run as another user
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write override configuration: %w", err), os.Remove(file.Name()))
-	}
-	return nil
 }

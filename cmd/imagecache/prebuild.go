@@ -59,7 +59,7 @@ The command needs the verb prebuild on projectimagecaches, which the role imagec
 and writes a table to standard output; the log goes to standard error.
 
 Exit codes:
-  0    the cache has every image; Docker Compose configurations are not cached and don't count
+  0    the cache has every image; Docker Compose configurations count if the project's spec.compose is Cached
   1    the cache lacks one; the table tells why
   2    the command line is wrong
   130  interrupted`,

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,7 +17,6 @@ import (
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/console"
-	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/internal/textfile"
 )
@@ -33,7 +30,8 @@ const (
 )
 
 // eventHelp documents the lines of -o jsonl in the help of prepare.
-const eventHelp = `With -o jsonl each line is an object with time, event, step and text. The events:
+const eventHelp = `With -o jsonl each line is an object with time, event, step and text, and with service if it is about
+one image of a Docker Compose configuration. The events:
   Section, Started, Finished, Failed   a part of the log, and its steps; seconds is how long a step took
   Output, Progress                     a line of the builder's output; doneBytes and totalBytes of a transfer
   Usable                               the image can be used now, under the name in image; publishing may go on
@@ -69,6 +67,9 @@ func newPrepare(streams cli.Streams) *cobra.Command {
 The command looks up the hash of the workspace's configuration in the project's cache. On a hit it pulls the image. On a
 miss one environment builds the image and publishes it, and the others wait for it. If anything fails after the
 answer, the command builds the image here, and prints the reason once.
+
+Of a Docker Compose configuration, each service that is built has an image, if the project's spec.compose is Cached.
+Otherwise the command provides none.
 
 ` + eventHelp + "\n\n" + exitHelp,
 		Example: `  # provide the image of a new environment
@@ -111,7 +112,7 @@ func (p *prepare) addFlags(command *cobra.Command) {
 	)
 	flags.StringVar(
 		&p.overrideFile, "override-config", "",
-		"write the configuration for devcontainer up --override-config to FILE, outside of the workspace",
+		"write the configuration for devcontainer up --override-config to FILE, outside of the workspace; of Docker Compose also a file that it names, beside FILE",
 	)
 }
 
@@ -131,7 +132,7 @@ func (p *prepare) addRequestFlags(flags *pflag.FlagSet) {
 		&p.request.ConfigPath, "config", "",
 		"path of devcontainer.json, relative to the workspace (default the usual places)",
 	)
-	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine (default imagecache.local/PROJECT:HASH)")
+	flags.StringVar(&p.request.Tag, "tag", "", "the image's name on this machine, of Docker Compose that of the dev container's service (default imagecache.local/PROJECT:HASH)")
 	flags.BoolVar(
 		&p.request.Refresh, "refresh", false, "build a new image even if one is cached, and replace the cached image",
 	)
@@ -300,72 +301,4 @@ func (p *prepare) events() runner.Events {
 		out = p.streams.Err
 	}
 	return console.NewLog(out, console.StyleOf(out, os.Getenv))
-}
-
-// print writes the result.
-func (p *prepare) print(result *runner.Result) error {
-	switch p.output {
-	case outputName:
-		return cli.WriteLine(p.streams.Out, result.Image)
-	case outputJSON:
-		encoder := json.NewEncoder(p.streams.Out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(result)
-	case outputJSONLines:
-		return p.encodeLine(struct {
-			Time  time.Time `json:"time"`
-			Event string    `json:"event"`
-			*runner.Result
-		}{p.clock.Now().UTC(), "Result", result})
-	}
-	return cli.WriteLine(p.streams.Out, summary(result))
-}
-
-// printFailure writes a failure for programs. Persons read the sentence on standard error.
-func (p *prepare) printFailure(err error) error {
-	text := message.Sentence(err.Error())
-	switch p.output {
-	case outputJSON:
-		return p.encodeLine(map[string]string{"outcome": "Failed", "error": text})
-	case outputJSONLines:
-		return p.encodeLine(
-			map[string]any{"time": p.clock.Now().UTC(), "event": "Result", "outcome": "Failed", "error": text},
-		)
-	}
-	return nil
-}
-
-func (p *prepare) encodeLine(value any) error {
-	encoder := json.NewEncoder(p.streams.Out)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
-
-// summary returns the last lines of the log.
-func summary(result *runner.Result) string {
-	var lines strings.Builder
-	if result.Image != "" {
-		fmt.Fprintf(&lines, "Image:  %s\n", result.Image)
-	}
-	fmt.Fprintf(&lines, "Result: %s", outcomeText(result))
-	return lines.String()
-}
-
-func outcomeText(result *runner.Result) string {
-	total := fmt.Sprintf("%.1f s", result.Seconds.Total)
-	switch result.Outcome {
-	case runner.OutcomeHit:
-		return "hit, pulled from the cache in " + total
-	case runner.OutcomePublished:
-		return "miss, built and published in " + total
-	case runner.OutcomePublishing:
-		return "miss, built in " + total + ", is being published; see imagecache publications wait " + result.Publication
-	case runner.OutcomeBuilt:
-		return "built here and not published, in " + total
-	}
-	if result.Image == "" {
-		return "bypassed, nothing to build"
-	}
-	return "bypassed, built here in " + total
 }

@@ -81,7 +81,15 @@ func TestSummariesOfOutcomes(t *testing.T) {
 		"published": {runner.Result{Outcome: runner.OutcomePublished, Image: "i"}, "Image:  i\nResult: miss, built and published in 0.0 s"},
 		"built":     {runner.Result{Outcome: runner.OutcomeBuilt, Image: "i"}, "Image:  i\nResult: built here and not published, in 0.0 s"},
 		"bypassed":  {runner.Result{Outcome: runner.OutcomeBypassed, Image: "i"}, "Image:  i\nResult: bypassed, built here in 0.0 s"},
-		"compose":   {runner.Result{Outcome: runner.OutcomeBypassed}, "Result: bypassed, nothing to build"},
+		"services": {
+			runner.Result{Outcome: runner.OutcomePublishing, Image: "i", Services: []*runner.Result{
+				{Service: "app", Outcome: runner.OutcomeHit, Image: "i"},
+				{Service: "job", Outcome: runner.OutcomePublishing, Image: "j", Publication: "p-1"},
+				{Service: "web", Outcome: runner.OutcomePublishing, Image: "k", Publication: "p-2"},
+			}},
+			"Image:  i (app)\nImage:  j (job)\nImage:  k (web)\nResult: miss, built in 0.0 s, is being published; see imagecache publications wait p-1 p-2",
+		},
+		"compose": {runner.Result{Outcome: runner.OutcomeBypassed}, "Result: bypassed, nothing to build"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { wantOutput(t, "summary", summary(&test.result), test.want) })

@@ -56,7 +56,8 @@ it.`,
 	root.AddCommand(
 		newUp(streams), newPrepare(streams), newPrebuild(streams), cache.NewHash(streams), cache.NewImages(streams),
 		cache.NewProjects(streams), cache.NewExplain(streams), cache.NewVerify(streams), cache.NewEvict(streams),
-		cache.NewDoctor(streams), newCredentials(streams), newPublications(streams), newVersion(streams), newDocs(),
+		cache.NewDashboard(streams), cache.NewDoctor(streams), newCredentials(streams), newPublications(streams),
+		newVersion(streams), newDocs(),
 	)
 	for _, command := range root.Commands() {
 		cli.DescribeEnvironment(command.LocalNonPersistentFlags())

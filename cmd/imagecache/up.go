@@ -34,6 +34,9 @@ On a hit nothing is built, and Features are not installed again. The container i
 without the cache: mounts, ports, users, variables, customizations and lifecycle commands are the same, and each
 lifecycle command runs as often. If the cache can't be used, the container comes up as if the cache did not exist.
 
+Of a Docker Compose configuration, each service that is built gets its image from the cache, if the project's
+spec.compose is Cached; with docker, buildx and Docker Compose 2.24 or later.
+
 A container of the workspace that exists is started as it is, without asking the cache. To make it anew, use
 --trigger Rebuild --remove-existing-container.
 

@@ -110,9 +110,7 @@ func writeMembers(to *bytes.Buffer, members []byte) {
 // upSummary returns the last lines of the log.
 func upSummary(run upRun) string {
 	var lines strings.Builder
-	if run.result.Image != "" {
-		fmt.Fprintf(&lines, "Image:     %s\n", run.result.Image)
-	}
+	lines.WriteString(imagesText("Image:     ", run.result))
 	fmt.Fprintf(&lines, "Container: %s\n", containerText(run.answer))
 	fmt.Fprintf(&lines, "Result:    %s", upOutcomeText(run.result))
 	return lines.String()

@@ -19,7 +19,7 @@ func (r *Reconciler) announce(image *v1alpha1.DevcontainerImage, before *v1alpha
 		if tookOver(image, before) {
 			metric.Takeovers.WithLabelValues(image.Namespace).Inc()
 		}
-		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "BecameBuilder", "Build", "environment %s builds the image", image.Spec.EnvironmentID)
+		r.Recorder.Eventf(image, nil, corev1.EventTypeNormal, "BecameBuilder", "Build", "environment %s builds the image%s", image.Spec.EnvironmentID, forService(image))
 	}
 	if granted := after.PushCredentials; granted != nil && (before.PushCredentials == nil || !before.PushCredentials.ExpiresAt.Equal(&granted.ExpiresAt)) {
 		metric.Grants.WithLabelValues(image.Namespace, v1alpha1.CredentialsPush).Inc()

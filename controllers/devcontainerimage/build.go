@@ -26,8 +26,8 @@ func (r *Reconciler) build(ctx context.Context, p *pass) (ending, error) {
 		}
 		return lost(v1alpha1.ReasonBuildFailed, message), nil
 	}
-	// The cache was switched off after the request was answered, so nothing new is published.
-	if reason, message, off := bypass(&p.image.Spec, p.runner); off {
+	// The cache, or that of Docker Compose, was switched off after the request was answered, so nothing new is published.
+	if reason, message, off := bypass(&p.image.Spec, p.project, p.runner); off {
 		return r.conclude(ctx, p, fate{reason: reason, message: message})
 	}
 	if reason, message, refused := refusal(p.project, p.image.Spec.Build); refused {

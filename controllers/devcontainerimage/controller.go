@@ -67,7 +67,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 
 func (r *Reconciler) reconcile(ctx context.Context, image *v1alpha1.DevcontainerImage) (ctrl.Result, error) {
 	p := &pass{image: image, status: *image.Status.DeepCopy(), now: r.Clock.Now(), awsNow: r.AWSClock.Now()}
-	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("environment", image.Spec.EnvironmentID))
+	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues(namesOf(image)...))
 	if !image.DeletionTimestamp.IsZero() {
 		// The request goes when its upload rights are removed and its lease is released.
 		return outcome.Result(ctx, r.tidyUp(ctx, p), 0)
@@ -90,6 +90,15 @@ func (r *Reconciler) reconcile(ctx context.Context, image *v1alpha1.Devcontainer
 		return outcome.Result(ctx, err, 0)
 	}
 	return outcome.Result(ctx, err, max(dueAt(image).Sub(p.now), time.Second))
+}
+
+// namesOf returns the keys and values under which the log names a request's environment.
+func namesOf(image *v1alpha1.DevcontainerImage) []any {
+	names := []any{"environment", image.Spec.EnvironmentID}
+	if image.Spec.Service != "" {
+		names = append(names, "service", image.Spec.Service)
+	}
+	return names
 }
 
 // step is a part of a pass. The next step runs if it returns neither a final ending nor an error. An error is why the

@@ -38,7 +38,7 @@ func nearest(asked publication.Origin, cached []publication.Stored, policy publi
 	if difference == "" {
 		return ""
 	}
-	about := publication.About{Environment: best.Origin.Environment}
+	about := publication.About{Environment: best.Origin.Environment, Service: best.Origin.Service}
 	return fmt.Sprintf("%s the image of %s; %d of %d inputs equal", difference, madeBy(about, best.PushedAt, now), bestLikeness.equal, len(asked.Inputs))
 }
 
@@ -53,27 +53,38 @@ func newer(a, b *publication.Stored) bool {
 	return cmp.Or(a.PushedAt.Compare(b.PushedAt), cmp.Compare(b.Digest, a.Digest)) > 0
 }
 
-// likeness measures how similar an image is to a request: first the number of equal inputs, then how few other inputs
-// the image has, then the platform.
+// likeness measures how similar an image is to a request: first whether it is of the same service, or like the request of
+// none; then the number of equal inputs, then how few other inputs the image has, then the platform. The services of a
+// Docker Compose configuration share files, and are still built from different ones.
 type likeness struct {
+	service       bool
 	equal, others int
 	platform      bool
 }
 
 func likenessOf(asked, has publication.Origin) likeness {
 	equal := len(asked.Inputs) - len(changedInputs(asked.Inputs, has.Inputs))
-	return likeness{equal: equal, others: len(has.Inputs) - equal, platform: !otherPlatform(asked, has)}
+	return likeness{
+		service: asked.Service == has.Service, equal: equal, others: len(has.Inputs) - equal, platform: !otherPlatform(asked, has),
+	}
 }
 
 func (l likeness) compare(other likeness) int {
-	samePlatform := 0
-	if l.platform != other.platform {
-		samePlatform = 1
-		if other.platform {
-			samePlatform = -1
-		}
+	return cmp.Or(
+		compareBools(l.service, other.service), cmp.Compare(l.equal, other.equal), cmp.Compare(other.others, l.others),
+		compareBools(l.platform, other.platform),
+	)
+}
+
+// compareBools orders false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
 	}
-	return cmp.Or(cmp.Compare(l.equal, other.equal), cmp.Compare(other.others, l.others), samePlatform)
+	return -1
 }
 
 func otherPlatform(a, b publication.Origin) bool {
@@ -196,7 +207,7 @@ func published(request *v1alpha1.DevcontainerImage) bool {
 func imageOrigin(request *v1alpha1.DevcontainerImage, known []publication.Input) publication.Origin {
 	origin := publication.Origin{
 		Hash: request.Status.ConfigHash, HashVersion: hash.Version, Platform: request.Spec.Platform,
-		Environment: request.Spec.EnvironmentID, Trigger: string(request.Spec.Trigger), Inputs: known,
+		Environment: request.Spec.EnvironmentID, Service: request.Spec.Service, Trigger: string(request.Spec.Trigger), Inputs: known,
 	}
 	if len(request.Spec.Inputs) > 0 {
 		origin.Inputs = inputs.Convert(request.Spec.Inputs)

@@ -66,6 +66,19 @@ func TestNearestNamesWhatDiffers(t *testing.T) {
 			"the version of the hash differs from that of the image of 0 s ago (environment e-1); 5 of 5 inputs equal"},
 		"an environment that is not known": {asked, []publication.Stored{with(near, func(i *publication.Stored) { i.Origin.Environment = "" })},
 			"Dockerfile differs from the image of 3 h ago; 4 of 5 inputs equal"},
+		"an image of the same service, though another service's has more in common": {
+			publication.Origin{Hash: "mine", Service: "web", Inputs: all}, []publication.Stored{
+				with(near, func(i *publication.Stored) { i.Origin.Service = "api" }),
+				with(far, func(i *publication.Stored) { i.Origin.Service = "web" }),
+			}, "devcontainer.json, Dockerfile, a and 2 more differ from the image of 1 h ago (environment e-18, service web); 0 of 5 inputs equal",
+		},
+		"an image of no service for a request of none": {asked, []publication.Stored{
+			with(near, func(i *publication.Stored) { i.Origin.Service = "api" }), far,
+		}, "devcontainer.json, Dockerfile, a and 2 more differ from the image of 1 h ago (environment e-18); 0 of 5 inputs equal"},
+		"the image of another service, where none is of this one": {
+			publication.Origin{Hash: "mine", Service: "web", Inputs: all}, []publication.Stored{near, far},
+			"Dockerfile differs from the image of 3 h ago (environment e-17); 4 of 5 inputs equal",
+		},
 		"names that don't print": {publication.Origin{Inputs: inputsWith("a\x1b[2J\nb", "1")}, []publication.Stored{cachedImage("e-1", 0, "c", "2")},
 			"a\uFFFD[2J\uFFFDb and c differ from the image of 0 s ago (environment e-1); 0 of 1 inputs equal"},
 		"not an image that has expired":        {asked, []publication.Stored{with(near, func(i *publication.Stored) { i.PushedAt = fixture.Noon.Add(-30 * 24 * time.Hour) })}, ""},

@@ -18,10 +18,15 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// bypass ends a request that can't use the cache, as far as the request alone tells.
-func (r *Reconciler) bypass(_ context.Context, p *pass) (ending, error) {
+// bypass ends a request that can't use the cache, as far as the request tells, and for a service its project. It waits for
+// neither project nor runner.
+func (r *Reconciler) bypass(ctx context.Context, p *pass) (ending, error) {
 	if p.status.CacheResult == "" {
-		if reason, explanation, bypassed := bypass(&p.image.Spec, nil); bypassed {
+		project, err := r.projectOfService(ctx, p)
+		if err != nil {
+			return ending{}, err
+		}
+		if reason, explanation, bypassed := bypass(&p.image.Spec, project, nil); bypassed {
 			p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
 		}
 	}
@@ -36,7 +41,7 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if p.status.CacheResult != "" {
 		return ending{}, nil
 	}
-	if reason, explanation, bypassed := bypass(&p.image.Spec, p.runner); bypassed {
+	if reason, explanation, bypassed := bypass(&p.image.Spec, p.project, p.runner); bypassed {
 		p.latch(answer{result: v1alpha1.CacheBypassed, reason: reason, explanation: explanation}, nil)
 		return finished(v1alpha1.ReasonBypassed, p.status.Explanation), nil
 	}

@@ -38,16 +38,16 @@ type pass struct {
 
 // resolve finds the request's project and runner, and waits while one of them does not exist.
 func (r *Reconciler) resolve(ctx context.Context, p *pass) (ending, error) {
-	project, runner := &v1alpha1.ProjectImageCache{}, &v1alpha1.RunnerImageCache{}
-	key := types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}
-	if err := r.Client.Get(ctx, key, project); err != nil {
-		if apierrors.IsNotFound(err) {
-			return p.awaitObject(v1alpha1.ReasonWaitingForProject,
-				fmt.Sprintf("project %s does not exist; apply a ProjectImageCache of that name", key.Name))
-		}
-		return ending{}, fmt.Errorf("get project: %w", err)
+	project, err := r.projectOf(ctx, p)
+	if err != nil {
+		return ending{}, err
 	}
-	key.Name = project.Spec.RunnerRef.Name
+	if project == nil {
+		return p.awaitObject(v1alpha1.ReasonWaitingForProject,
+			fmt.Sprintf("project %s does not exist; apply a ProjectImageCache of that name", p.image.Spec.ProjectRef.Name))
+	}
+	runner := &v1alpha1.RunnerImageCache{}
+	key := types.NamespacedName{Namespace: p.image.Namespace, Name: project.Spec.RunnerRef.Name}
 	if err := r.Client.Get(ctx, key, runner); err != nil {
 		if apierrors.IsNotFound(err) {
 			return p.awaitObject(v1alpha1.ReasonWaitingForRunner, fmt.Sprintf(
@@ -57,6 +57,28 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) (ending, error) {
 	}
 	p.project, p.runner = project, runner
 	return ending{}, nil
+}
+
+// projectOf returns the request's project, or nil if it does not exist.
+func (r *Reconciler) projectOf(ctx context.Context, p *pass) (*v1alpha1.ProjectImageCache, error) {
+	project := &v1alpha1.ProjectImageCache{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: p.image.Namespace, Name: p.image.Spec.ProjectRef.Name}, project)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get project: %w", err)
+	}
+	return project, nil
+}
+
+// projectOfService returns the project of a request for a service of Docker Compose. It returns nil for any other request,
+// which the project does not bypass, and if the project does not exist.
+func (r *Reconciler) projectOfService(ctx context.Context, p *pass) (*v1alpha1.ProjectImageCache, error) {
+	if p.image.Spec.ProjectRef == nil || p.image.Spec.Service == "" {
+		return nil, nil
+	}
+	return r.projectOf(ctx, p)
 }
 
 // objectPatience is how long after its creation a request waits for a project or a runner that does not exist. Environments

@@ -11,14 +11,20 @@ import (
 	"imagecache.dev/internal/publication"
 )
 
-// bypass returns why the cache does not apply to a request, if it does not. runner is nil if it is not known yet: it
-// is checked only after what the request alone decides.
-func bypass(spec *v1alpha1.DevcontainerImageSpec, runner *v1alpha1.RunnerImageCache) (reason, explanation string, bypassed bool) {
+// bypass returns why the cache does not apply to a request, if it does not. project and runner are nil if they are not
+// known yet: they are checked only after what the request alone decides.
+func bypass(
+	spec *v1alpha1.DevcontainerImageSpec, project *v1alpha1.ProjectImageCache, runner *v1alpha1.RunnerImageCache,
+) (reason, explanation string, bypassed bool) {
 	switch {
 	case spec.ProjectRef == nil:
 		return v1alpha1.ReasonNonProjectEnvironment, "the environment has no project, and the cache is shared within projects only", true
-	case spec.ConfigurationType == v1alpha1.ConfigurationCompose:
-		return v1alpha1.ReasonComposeNotSupported, "Docker Compose configurations are not cached", true
+	case spec.ConfigurationType == v1alpha1.ConfigurationCompose && spec.Service == "":
+		return v1alpha1.ReasonComposeNotSupported, fmt.Sprintf("Docker Compose configurations are not cached for runners that name no service; "+
+			"install a newer imagecache on the runner, and set spec.compose: Cached of project %s", spec.ProjectRef.Name), true
+	case spec.ConfigurationType == v1alpha1.ConfigurationCompose && project != nil && project.Spec.Compose != v1alpha1.ComposePolicyCached:
+		return v1alpha1.ReasonComposeNotSupported, fmt.Sprintf(
+			"Docker Compose configurations are not cached; spec.compose: Cached of project %s changes that", spec.ProjectRef.Name), true
 	case runner == nil:
 		return "", "", false
 	case runner.Spec.Provider != "" && runner.Spec.Provider != v1alpha1.ProviderAWSEC2:
@@ -89,8 +95,8 @@ func policyOf(project *v1alpha1.ProjectImageCache) publication.Policy {
 }
 
 // mayPublish reports whether a request may ever become a builder: a prebuild, which admission allowed, or the initial
-// build of a new environment that is not the environment's second request of that kind. others must contain all
-// requests of the environment.
+// build of a new environment that is not the environment's second request of that kind, or its second one for a service
+// of Docker Compose. others must contain all requests of the environment.
 func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.DevcontainerImage) (explanation string, may bool) {
 	switch image.Spec.Trigger {
 	case v1alpha1.TriggerPrebuild:
@@ -101,17 +107,36 @@ func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.Devcontaine
 	}
 	for i := range others {
 		other := &others[i]
-		if other.UID == image.UID || other.Spec.EnvironmentID != image.Spec.EnvironmentID ||
-			other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated || !sameProject(image, other) {
+		if other.UID == image.UID || other.Spec.Trigger != v1alpha1.TriggerEnvironmentCreated ||
+			!sameProject(image, other) || !samePublication(image, other) {
 			continue
 		}
 		// Creation times are in seconds. Requests of one second are ordered by name, so one that builds already
 		// counts as the first.
 		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) {
-			return fmt.Sprintf("environment %s was already created with request %s, and only the first request may publish", image.Spec.EnvironmentID, other.Name), false
+			return fmt.Sprintf("environment %s was already created with request %s, and only the first request%s may publish",
+				image.Spec.EnvironmentID, other.Name, forService(image)), false
 		}
 	}
 	return "", true
+}
+
+// samePublication reports whether only one of two requests may publish: both are of one environment, and not for two
+// services of its Docker Compose configuration. An environment has one configuration, so what names no service counts for
+// all services.
+func samePublication(a, b *v1alpha1.DevcontainerImage) bool {
+	if a.Spec.EnvironmentID != b.Spec.EnvironmentID {
+		return false
+	}
+	return a.Spec.Service == b.Spec.Service || a.Spec.Service == "" || b.Spec.Service == ""
+}
+
+// forService returns the part of a sentence that names a request's service, or "" if it has none.
+func forService(image *v1alpha1.DevcontainerImage) string {
+	if image.Spec.Service == "" {
+		return ""
+	}
+	return " for service " + image.Spec.Service
 }
 
 // earlier orders requests by creation time, and by name if the times are equal.
@@ -178,6 +203,9 @@ func ago(then, now time.Time) string {
 func madeBy(about publication.About, pushedAt, now time.Time) string {
 	if about.Environment == "" {
 		return ago(pushedAt, now)
+	}
+	if about.Service != "" {
+		return fmt.Sprintf("%s (environment %s, service %s)", ago(pushedAt, now), about.Environment, about.Service)
 	}
 	return fmt.Sprintf("%s (environment %s)", ago(pushedAt, now), about.Environment)
 }

@@ -1,6 +1,7 @@
 package devcontainerimage
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,24 +28,40 @@ func TestBypassNamesWhyTheCacheDoesNotApply(t *testing.T) {
 		edit(&r.Spec)
 		return r
 	}
+	compose := v1alpha1.DevcontainerImageSpec{ProjectRef: project, ConfigurationType: v1alpha1.ConfigurationCompose}
+	service := compose
+	service.Service, service.ConfigHash = "web", "h"
+	answering := func(policy v1alpha1.ComposePolicy) *v1alpha1.ProjectImageCache {
+		return &v1alpha1.ProjectImageCache{Spec: v1alpha1.ProjectImageCacheSpec{Compose: policy}}
+	}
+	off := runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Cache = v1alpha1.CacheDisabled })
 	for name, test := range map[string]struct {
-		spec   v1alpha1.DevcontainerImageSpec
-		runner *v1alpha1.RunnerImageCache
-		want   string
+		spec    v1alpha1.DevcontainerImageSpec
+		project *v1alpha1.ProjectImageCache
+		runner  *v1alpha1.RunnerImageCache
+		want    string
 	}{
-		"no project":           {v1alpha1.DevcontainerImageSpec{}, nil, v1alpha1.ReasonNonProjectEnvironment},
-		"compose":              {v1alpha1.DevcontainerImageSpec{ProjectRef: project, ConfigurationType: v1alpha1.ConfigurationCompose}, nil, v1alpha1.ReasonComposeNotSupported},
-		"runner not known yet": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil, ""},
-		"another provider": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Provider = v1alpha1.ProviderGCP }),
-			v1alpha1.ReasonUnsupportedRunner},
-		"switched off": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Cache = v1alpha1.CacheDisabled }),
-			v1alpha1.ReasonCacheDisabled},
-		"applies": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, runner(func(*v1alpha1.RunnerImageCacheSpec) {}), ""},
+		"no project":                      {v1alpha1.DevcontainerImageSpec{}, nil, nil, v1alpha1.ReasonNonProjectEnvironment},
+		"compose without a service":       {compose, nil, nil, v1alpha1.ReasonComposeNotSupported},
+		"the same where services are":     {compose, answering(v1alpha1.ComposePolicyCached), off, v1alpha1.ReasonComposeNotSupported},
+		"a service, by default":           {service, answering(v1alpha1.ComposePolicyBypassed), off, v1alpha1.ReasonComposeNotSupported},
+		"a service, before the default":   {service, answering(""), nil, v1alpha1.ReasonComposeNotSupported},
+		"a service, no project known yet": {service, nil, nil, ""},
+		"a service that is cached":        {service, answering(v1alpha1.ComposePolicyCached), nil, ""},
+		"the same, and switched off":      {service, answering(v1alpha1.ComposePolicyCached), off, v1alpha1.ReasonCacheDisabled},
+		"runner not known yet":            {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil, nil, ""},
+		"another provider": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil,
+			runner(func(s *v1alpha1.RunnerImageCacheSpec) { s.Provider = v1alpha1.ProviderGCP }), v1alpha1.ReasonUnsupportedRunner},
+		"switched off": {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil, off, v1alpha1.ReasonCacheDisabled},
+		"applies":      {v1alpha1.DevcontainerImageSpec{ProjectRef: project}, nil, runner(func(*v1alpha1.RunnerImageCacheSpec) {}), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reason, explanation, bypassed := bypass(&test.spec, test.runner)
+			reason, explanation, bypassed := bypass(&test.spec, test.project, test.runner)
 			if reason != test.want || bypassed != (test.want != "") || bypassed != (explanation != "") {
 				t.Errorf("bypass = %q, %q, %v; want reason %q", reason, explanation, bypassed, test.want)
+			}
+			if reason == v1alpha1.ReasonComposeNotSupported && !strings.Contains(explanation, "spec.compose: Cached of project shop") {
+				t.Errorf("%q does not name the setting and the project", explanation)
 			}
 		})
 	}
@@ -206,6 +223,40 @@ func TestMayPublishIsForTheFirstBuildOfAnEnvironment(t *testing.T) {
 	elsewhere := request("d", time.Hour, func(i *v1alpha1.DevcontainerImage) { i.Spec.ProjectRef.Name = "other" })
 	if _, may := mayPublish(&first, []v1alpha1.DevcontainerImage{elsewhere}); !may {
 		t.Error("a request of another project keeps this one from publishing")
+	}
+}
+
+func TestMayPublishIsForTheFirstBuildOfEachService(t *testing.T) {
+	of := func(name, service string, age time.Duration, edit ...func(*v1alpha1.DevcontainerImage)) v1alpha1.DevcontainerImage {
+		return request(name, age, func(i *v1alpha1.DevcontainerImage) {
+			i.Spec.Service = service
+			for _, e := range edit {
+				e(i)
+			}
+		})
+	}
+	builds := func(i *v1alpha1.DevcontainerImage) { i.Status.Role = v1alpha1.RoleBuilder }
+	for name, test := range map[string]struct {
+		asks, other v1alpha1.DevcontainerImage
+		want        string
+	}{
+		"another service":                    {of("b", "web", 0), of("a", "api", time.Minute), ""},
+		"another service that builds":        {of("b", "web", time.Minute), of("a", "api", 0, builds), ""},
+		"the same service":                   {of("b", "web", 0), of("a", "web", time.Minute), "environment e-1 was already created with request a, and only the first request for service web may publish"},
+		"the same service, of one second":    {of("b", "web", 0), of("a", "web", 0), "environment e-1 was already created with request a, and only the first request for service web may publish"},
+		"the same service that builds":       {of("b", "web", time.Minute), of("c", "web", 0, builds), "environment e-1 was already created with request c, and only the first request for service web may publish"},
+		"the same service, later":            {of("a", "web", time.Minute), of("b", "web", 0), ""},
+		"the same service in capitals":       {of("b", "web", 0), of("a", "Web", time.Minute), ""},
+		"a service after a whole image":      {of("b", "web", 0), of("a", "", time.Minute), "environment e-1 was already created with request a, and only the first request for service web may publish"},
+		"a whole image after a service":      {of("b", "", 0), of("a", "web", time.Minute), "environment e-1 was already created with request a, and only the first request may publish"},
+		"the same service, another creation": {of("b", "web", 0), of("a", "web", time.Minute, func(i *v1alpha1.DevcontainerImage) { i.Spec.EnvironmentID = "e-2" }), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			why, may := mayPublish(&test.asks, []v1alpha1.DevcontainerImage{test.asks, test.other})
+			if why != test.want || may != (test.want == "") {
+				t.Errorf("mayPublish = %q, %t; want %q", why, may, test.want)
+			}
+		})
 	}
 }
 

@@ -47,7 +47,7 @@ func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, bu
 		},
 		Build: provenance.Build{
 			Version: buildinfo.Version(), Cluster: r.ClusterUID, Namespace: p.image.Namespace, Project: p.project.Name, Request: p.image.Name,
-			Trigger: string(p.image.Spec.Trigger), FinishedAt: p.now,
+			Trigger: string(p.image.Spec.Trigger), Service: p.image.Spec.Service, FinishedAt: p.now,
 			Stated: provenance.Stated{
 				Environment: p.image.Spec.EnvironmentID, KeyCoverage: string(p.image.Spec.Build.KeyCoverage), BuildSeconds: built.BuildSeconds,
 			},

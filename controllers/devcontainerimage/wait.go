@@ -59,7 +59,7 @@ func (p *pass) waitForBuilder() error {
 	if p.image.Status.Role != v1alpha1.RoleWaiter {
 		after = newWaiterLooks
 	}
-	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, after, "environment %s is building this configuration", p.status.Builder.EnvironmentID)
+	return outcome.Waitingf(v1alpha1.ReasonWaitingForBuilder, after, "environment %s is building this configuration%s", p.status.Builder.EnvironmentID, forService(p.image))
 }
 
 // hasBuilt reports whether a builder ended with the image that a waiter waits for. The image must have the waiter's

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"imagecache.dev/api/v1alpha1"
 )
 
 // Finding is one difference: Action is what the controller does about it, as the action of an event, and Text
@@ -40,6 +42,5 @@ func FoundPolicy(what, text string) string {
 	return "the " + what + " was changed"
 }
 
-// EventCorrected is the reason of the event for a difference in AWS that the controller corrected. The note describes
-// the difference.
-const EventCorrected = "DriftCorrected"
+// EventCorrected is the reason of the event for a difference in AWS that the controller corrected.
+const EventCorrected = v1alpha1.EventDriftCorrected

@@ -61,7 +61,7 @@ var Attachments = counter("imagecache_attachments_total",
 // Answers.
 var (
 	Lookups = counter("imagecache_lookups_total",
-		"Answers to environments, by result (Hit, Miss, Bypassed) and reason. Prebuilds don't count.",
+		"Answers to environments, by result (Hit, Miss, Bypassed) and reason. Each service of a Docker Compose configuration has an answer of its own. Prebuilds don't count.",
 		LabelRunner, "result", "reason")
 
 	UnknownLookups = counter("imagecache_unknown_lookups_total",
@@ -118,7 +118,7 @@ var (
 		LabelRunner)
 
 	Saved = counter("imagecache_saved_seconds_total",
-		"Build time that was saved: the duration of the image's build less the duration of its pull. Only reported durations count; a failed pull saves nothing.",
+		"Build time that was saved: the duration of the image's build less the duration of its pull. Only reported durations count; a failed pull saves nothing. It is a sum over images: an environment whose Docker Compose services are built side by side waited for less.",
 		LabelRunner)
 )
 

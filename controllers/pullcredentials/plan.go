@@ -80,9 +80,13 @@ func pullAsked(project *v1alpha1.ProjectImageCache, last time.Time, open []v1alp
 	return false
 }
 
-// asksForPull reports whether a request is a reason to have pull credentials.
+// asksForPull reports whether a request is a reason to have pull credentials. A request with a Docker Compose
+// configuration is one when it has an answer: most projects bypass them.
 func asksForPull(request *v1alpha1.DevcontainerImage, now time.Time) bool {
-	if request.Spec.ProjectRef == nil || request.Spec.ConfigurationType == v1alpha1.ConfigurationCompose || request.Status.CacheResult == v1alpha1.CacheBypassed {
+	switch {
+	case request.Spec.ProjectRef == nil, request.Status.CacheResult == v1alpha1.CacheBypassed:
+		return false
+	case request.Spec.ConfigurationType == v1alpha1.ConfigurationCompose && request.Status.CacheResult == "":
 		return false
 	}
 	return request.Status.FinishedAt == nil || now.Sub(request.CreationTimestamp.Time) < pullAskedFor

@@ -49,6 +49,38 @@ func TestPlanPull(t *testing.T) {
 	}
 }
 
+func TestRequestsAskForPullCredentials(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	request := func(kind v1alpha1.ConfigurationType, result v1alpha1.CacheResult, finished bool, age time.Duration) v1alpha1.DevcontainerImage {
+		r := v1alpha1.DevcontainerImage{}
+		r.CreationTimestamp = metav1.NewTime(now.Add(-age))
+		r.Spec.ProjectRef, r.Spec.ConfigurationType = &v1alpha1.ProjectReference{Name: "shop"}, kind
+		r.Status.CacheResult = result
+		if finished {
+			r.Status.FinishedAt = &metav1.Time{Time: now}
+		}
+		return r
+	}
+	for name, test := range map[string]struct {
+		request v1alpha1.DevcontainerImage
+		want    bool
+	}{
+		"new":                         {request(v1alpha1.ConfigurationImage, "", false, 0), true},
+		"bypassed":                    {request(v1alpha1.ConfigurationImage, v1alpha1.CacheBypassed, true, 0), false},
+		"finished today":              {request(v1alpha1.ConfigurationImage, v1alpha1.CacheHit, true, time.Hour), true},
+		"finished the day before":     {request(v1alpha1.ConfigurationImage, v1alpha1.CacheHit, true, 24*time.Hour), false},
+		"open for two days":           {request(v1alpha1.ConfigurationImage, v1alpha1.CacheMiss, false, 48*time.Hour), true},
+		"Compose, new":                {request(v1alpha1.ConfigurationCompose, "", false, 0), false},
+		"Compose, bypassed":           {request(v1alpha1.ConfigurationCompose, v1alpha1.CacheBypassed, true, 0), false},
+		"Compose, answered with hit":  {request(v1alpha1.ConfigurationCompose, v1alpha1.CacheHit, false, 0), true},
+		"Compose, answered with miss": {request(v1alpha1.ConfigurationCompose, v1alpha1.CacheMiss, true, time.Hour), true},
+	} {
+		if got := asksForPull(&test.request, now); got != test.want {
+			t.Errorf("%s: asks is %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 // TestRefreshesAreSpread looks at when 1,000 projects, whose credentials were made in the same second, ask for others.
 func TestRefreshesAreSpread(t *testing.T) {
 	made := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)

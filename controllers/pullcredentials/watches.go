@@ -44,18 +44,19 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// asks passes new requests that are a reason to have pull credentials.
+// asks passes requests that are, or have become, a reason to have pull credentials.
 func (r *Reconciler) asks() predicate.Predicate {
+	begins := func(before, after client.Object) bool {
+		request, now := after.(*v1alpha1.DevcontainerImage), r.Clock.Now()
+		if !asksForPull(request, now) || before != nil && asksForPull(before.(*v1alpha1.DevcontainerImage), now) {
+			return false
+		}
+		r.noteAsked(request)
+		return true
+	}
 	return predicate.Funcs{
-		CreateFunc: func(e event.CreateEvent) bool {
-			request := e.Object.(*v1alpha1.DevcontainerImage)
-			if !asksForPull(request, r.Clock.Now()) {
-				return false
-			}
-			r.noteAsked(request)
-			return true
-		},
-		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		CreateFunc:  func(e event.CreateEvent) bool { return begins(nil, e.Object) },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return begins(e.ObjectOld, e.ObjectNew) },
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
 	}

@@ -126,6 +126,7 @@ func (d *demo) leave(ctx context.Context) error {
 	d.screen.line("  . " + settings)
 	d.screen.line("  kubectl get imagecache -n " + namespace)
 	d.screen.line("  imagecache prepare YOUR-WORKSPACE --project shop --environment mine-1")
+	d.screen.line("  imagecache dashboard               # whether it works, what it saves, what it holds")
 	d.screen.line("  curl -sk -H \"Authorization: Bearer $(cat " + token + ")\" " + d.cluster.Metrics + " | grep ^imagecache_")
 	d.screen.line("  prometheus --config.file=" + prometheus + " --storage.tsdb.path=" + filepath.Join(d.dir, "prometheus"))
 	d.screen.line("  aws ecr describe-repositories      # if you have the aws command")

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"imagecache.dev/internal/statefolder"
 )
 
 // The files of a record: NAME.json, NAME.log, and NAME.lock, which its process holds.
@@ -24,18 +26,10 @@ const (
 // Folder is the folder with all records of this user on this machine.
 type Folder struct{ path string }
 
-// UserFolder returns the folder below XDG_STATE_HOME, or below ~/.local/state:
-// https://specifications.freedesktop.org/basedir-spec/latest/. It need not exist.
+// UserFolder returns the folder among this user's state. It need not exist.
 func UserFolder() (Folder, error) {
-	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // the specification wants a relative one to be ignored
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return Folder{}, fmt.Errorf("find state folder: %w; set HOME or XDG_STATE_HOME", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return Folder{filepath.Join(state, "imagecache", "publications")}, nil
+	path, err := statefolder.Path("publications")
+	return Folder{path}, err
 }
 
 func (f Folder) file(name, suffix string) string { return filepath.Join(f.path, name+suffix) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,92 +31,142 @@ func (p *program) Build(ctx context.Context, r Request) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.Compose != nil {
+		if err := p.ComposeReady(ctx, r.Platform); err != nil {
+			return nil, err
+		}
+		configuration = r.Compose.Configuration
+	}
 	buildKit := p.hasBuildKit(ctx) && !p.needsOlderBuilder(configuration)
 	if !buildKit && r.Platform != "" && r.Platform != ownPlatform() {
 		return nil, fmt.Errorf(
 			"build for %s: %w: %s without BuildKit builds for %s only", r.Platform, ErrNotSupported, p.name, ownPlatform(),
 		)
 	}
+	unlock, err := p.lock(ctx, configuration, r, buildKit)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if r.Compose != nil && !r.Compose.DevContainer {
+		return p.buildService(ctx, r)
+	}
+	return p.build(ctx, configuration, r, buildKit)
+}
+
+// lock takes the locks that a build needs, until unlock.
+func (p *program) lock(
+	ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool,
+) (unlock func(), err error) {
 	store, err := p.store(ctx)
 	if err != nil {
 		return nil, err
 	}
 	unlockName, err := lockName(ctx, store, r.ImageName, r.Logs)
-	if err == nil {
-		defer unlockName()
-	} else if ctx.Err() != nil { // where no lock can be made, the build goes on
-		return nil, err
-	}
-	unknown := configuration.Type == devcontainer.TypeUnknown
-	if !buildKit && (len(configuration.Features) > 0 || unknown) {
-		// Without BuildKit the reference CLI passes Features through an image
-		// of one fixed name: two builds at once would get each other's.
-		unlockStore, err := lockStore(ctx, store, r.Logs)
-		if err != nil {
+	if err != nil {
+		if ctx.Err() != nil {
 			return nil, err
 		}
-		defer unlockStore()
+		unlockName = func() {} // where no lock can be made, the build goes on
 	}
-	return p.build(ctx, configuration, r, buildKit)
+	unlockOther, err := func() {}, error(nil)
+	switch {
+	case r.Compose != nil:
+		unlockOther, err = lockProject(ctx, store, r)
+	case !buildKit && (len(configuration.Features) > 0 || configuration.Type == devcontainer.TypeUnknown):
+		// Without BuildKit the reference CLI passes Features through an image
+		// of one fixed name: two builds at once would get each other's.
+		unlockOther, err = lockStore(ctx, store, r.Logs)
+	}
+	if err != nil {
+		unlockName()
+		return nil, err
+	}
+	return func() { unlockOther(); unlockName() }, nil
 }
 
-func (p *program) build(
-	ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool,
-) (*Result, error) {
+// inScratch runs a build with a folder for its temporary files.
+func (p *program) inScratch(r Request, build func(run buildRun) (*Result, error)) (*Result, error) {
 	temporary, environment, err := p.scratch(tempfolder.Build)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = temporary.Remove() }()
-	// Feature builds are the same whichever lockfile is written back afterwards,
-	// and a build must not change the workspace.
-	kept, err := keepLockfile(configuration)
-	if err != nil {
-		return nil, err
-	}
-	defer kept.restore()
-
 	// BuildKit would otherwise make an index with a provenance attestation:
 	// https://docs.docker.com/build/metadata/attestations/#build-attestations
 	environment = append(environment, "BUILDX_NO_DEFAULT_ATTESTATIONS=1", "LC_ALL=C")
-	if buildKit {
-		environment = append(environment, buildxState(temporary.Path)...)
+	if r.Compose != nil {
+		environment = append(append(environment, composeVariables...), buildxState(temporary.Path)...)
 	}
-	var out bytes.Buffer
-	cached := &cachedSteps{}
-	logs := io.Writer(cached)
+	run := buildRun{folder: temporary.Path, environment: environment, cached: &cachedSteps{}}
+	run.logs = run.cached
 	if r.Logs != nil {
-		logs = io.MultiWriter(cached, r.Logs)
+		run.logs = io.MultiWriter(run.cached, r.Logs)
 	}
-	c := command{
-		path:        p.cli,
-		arguments:   p.arguments(configuration, r, buildKit, kept.found),
-		environment: append(environment, dockerconfig.Environment(r.DockerConfigDir)...),
-		without:     withheldVariables,
-		folder:      configuration.Workspace,
-		stdout:      &out,
-		logs:        logs,
-	}
-	start := time.Now()
-	err = c.run(ctx)
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("build dev container: %w", err)
-	}
-	if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
-		return nil, err
-	}
-	result := &Result{ImageName: r.ImageName, Duration: time.Since(start), CachedSteps: cached.total()}
+	return build(run)
+}
+
+func (p *program) build(
+	ctx context.Context, configuration *devcontainer.Configuration, r Request, buildKit bool,
+) (*Result, error) {
+	return p.inScratch(r, func(run buildRun) (*Result, error) {
+		// Feature builds are the same whichever lockfile is written back afterwards,
+		// and a build must not change the workspace.
+		kept, err := keepLockfile(configuration)
+		if err != nil {
+			return nil, err
+		}
+		defer kept.restore()
+		if buildKit && r.Compose == nil {
+			run.environment = append(run.environment, buildxState(run.folder)...)
+		}
+		var out bytes.Buffer
+		c := command{
+			path:        p.cli,
+			arguments:   p.arguments(configuration, r, buildKit, kept.found),
+			environment: append(run.environment, dockerconfig.Environment(r.DockerConfigDir)...),
+			without:     withheld(r),
+			folder:      configuration.Workspace,
+			stdout:      &out,
+			logs:        run.logs,
+		}
+		start := time.Now()
+		err = c.run(ctx)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("build dev container: %w", err)
+		}
+		if err := p.outcome(ctx, r, out.Bytes(), err); err != nil {
+			return nil, err
+		}
+		return p.result(ctx, r, run, time.Since(start)), nil
+	})
+}
+
+// result describes a build that succeeded.
+func (p *program) result(ctx context.Context, r Request, run buildRun, took time.Duration) *Result {
+	result := &Result{ImageName: r.ImageName, Duration: took, CachedSteps: run.cached.total()}
 	if stored, err := p.inspect(ctx, r.ImageName); err == nil { // without an ID, the build has still succeeded
 		result.ImageID = stored.ID
 	}
-	return result, nil
+	return result
 }
 
 // withheldVariables are those of devcontainer.BuilderVariables that a build gets
 // no value for. They would change what it makes, and no key holds them.
 var withheldVariables = []string{
 	"BUILDX_GIT_LABELS", "BUILDX_GIT_INFO", "BUILDX_METADATA_PROVENANCE",
-	"SOURCE_DATE_EPOCH", "DOCKER_DEFAULT_PLATFORM", "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY",
+	"SOURCE_DATE_EPOCH", defaultPlatform, "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY",
+}
+
+// defaultPlatform is a variable that keys of Compose services hold.
+const defaultPlatform = "DOCKER_DEFAULT_PLATFORM"
+
+// withheld are the variables that a build gets no value for.
+func withheld(r Request) []string {
+	if r.Compose == nil {
+		return withheldVariables
+	}
+	return slices.DeleteFunc(slices.Clone(withheldVariables), func(name string) bool { return name == defaultPlatform })
 }
 
 func (p *program) arguments(configuration *devcontainer.Configuration, r Request, buildKit, lockfile bool) []string {
@@ -139,6 +190,14 @@ func (p *program) arguments(configuration *devcontainer.Configuration, r Request
 	if !buildKit {
 		// The reference CLI would use BuildKit wherever buildx is installed.
 		arguments = append(arguments, "--buildkit", "never")
+	}
+	if r.Compose != nil {
+		// The reference CLI takes no platform here, and writes no file that Docker Compose can read for --cache-from where
+		// nothing else is added.
+		if r.NoCache {
+			arguments = append(arguments, "--no-cache")
+		}
+		return arguments
 	}
 	if buildKit && r.Platform != "" {
 		arguments = append(arguments, "--platform", r.Platform)

@@ -102,6 +102,8 @@ type Request struct {
 	// DockerConfigDir is a folder with a config.json that has the credentials
 	// for base images and Features; "" for the user's own.
 	DockerConfigDir string
+	// Compose is the service that is built, of a configuration of Docker Compose; nil for any other.
+	Compose *ComposeService
 }
 
 // Result is a build that succeeded.

@@ -1,6 +1,10 @@
 package catalog
 
-import "imagecache.dev/api/v1alpha1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"imagecache.dev/api/v1alpha1"
+)
 
 // advice is what a user can do about a request's reason. It has no entry for a reason that needs nothing.
 // docs/troubleshooting.md describes each reason.
@@ -10,7 +14,7 @@ var advice = map[string]string{
 	v1alpha1.ReasonPlatformMismatch:       "Build for the platform of the environments: set --platform of imagecache prepare.",
 	v1alpha1.ReasonNotVerified:            "Nothing after an upgrade to a version that signs images, or after a key was revoked: the image is replaced. Otherwise find out which other principals write to the repository.",
 	v1alpha1.ReasonNonProjectEnvironment:  "Create the environment from a project, and name the project with --project.",
-	v1alpha1.ReasonComposeNotSupported:    "Nothing: Docker Compose configurations are not cached.",
+	v1alpha1.ReasonComposeNotSupported:    "Set spec.compose of the ProjectImageCache to Cached. If it is, install a newer imagecache on the runner.",
 	v1alpha1.ReasonUnsupportedRunner:      "Use an AWS EC2 runner.",
 	v1alpha1.ReasonCacheDisabled:          "Set spec.cache of the RunnerImageCache to Enabled.",
 	v1alpha1.ReasonWaitingForProject:      "Look at the ProjectImageCache's conditions, or run imagecache doctor with the project.",
@@ -31,3 +35,20 @@ var advice = map[string]string{
 
 // Advice returns what to do about a reason, or "" if there is nothing to do.
 func Advice(reason string) string { return advice[reason] }
+
+// AdviceFor returns the advice for the first reason that has some. Reasons of failures come first.
+func AdviceFor(request *v1alpha1.DevcontainerImage) string {
+	for _, kind := range []string{
+		v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp,
+	} {
+		for _, condition := range request.Status.Conditions {
+			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
+				continue
+			}
+			if advice := Advice(condition.Reason); advice != "" {
+				return advice
+			}
+		}
+	}
+	return Advice(request.Status.Reason)
+}

@@ -19,7 +19,7 @@ func request(environment string, at time.Time, change func(*v1alpha1.Devcontaine
 	pushed := metav1.NewTime(noon)
 	made := v1alpha1.DevcontainerImage{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "n", CreationTimestamp: metav1.NewTime(at)},
-		Spec: v1alpha1.DevcontainerImageSpec{EnvironmentID: environment, ProjectRef: &v1alpha1.ProjectReference{Name: "web"},
+		Spec: v1alpha1.DevcontainerImageSpec{EnvironmentID: environment, Service: "app", ProjectRef: &v1alpha1.ProjectReference{Name: "web"},
 			Platform: "linux/amd64", Inputs: []v1alpha1.KeyInput{{Name: "devcontainer.json", Digest: "sha256:1"}}},
 		Status: v1alpha1.DevcontainerImageStatus{
 			ConfigHash: "h", Image: &v1alpha1.CachedImage{Reference: "r@d", Digest: "d", PushedAt: &pushed, BuildSeconds: ptr.To(int64(90))},
@@ -54,17 +54,17 @@ func TestImagesFromTheRepository(t *testing.T) {
 	stored := []Stored{
 		{Digest: "old", Tags: []string{"g"}, PushedAt: noon.Add(-time.Hour), SizeBytes: 5, Archived: true,
 			LastPulledAt: noon.Add(-time.Minute), Findings: map[string]int32{"HIGH": 2},
-			Origin: publication.Origin{Environment: "env-0", BuildSeconds: 7, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}}},
+			Origin: publication.Origin{Environment: "env-0", Service: "api", BuildSeconds: 7, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}}},
 		{Digest: "d", Tags: []string{"h"}, PushedAt: noon, SizeBytes: 10, LastPulledAt: noon.Add(time.Minute)},
 		{Digest: "untagged", PushedAt: noon},
 	}
 	want := []Image{
 		{Hash: "h", Digest: "d", Reference: "r@d", SizeBytes: ptr.To(int64(10)), PushedAt: ptr.To(noon), ExpiresAt: ptr.To(noon.Add(month)),
-			LastPulledAt: ptr.To(noon.Add(2 * time.Hour)), BuildSeconds: ptr.To(int64(90)), Environment: "env-1", Pulls: 2,
+			LastPulledAt: ptr.To(noon.Add(2 * time.Hour)), BuildSeconds: ptr.To(int64(90)), Environment: "env-1", Service: "app", Pulls: 2,
 			Platform: "linux/amd64", Inputs: []publication.Input{{Name: "devcontainer.json", Digest: "sha256:1"}}},
 		{Hash: "g", Digest: "old", SizeBytes: ptr.To(int64(5)), PushedAt: ptr.To(noon.Add(-time.Hour)), ExpiresAt: ptr.To(noon.Add(month - time.Hour)),
 			LastPulledAt: ptr.To(noon.Add(-time.Minute)), Findings: map[string]int32{"HIGH": 2},
-			BuildSeconds: ptr.To(int64(7)), Environment: "env-0", Archived: true, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}},
+			BuildSeconds: ptr.To(int64(7)), Environment: "env-0", Service: "api", Archived: true, Platform: "linux/arm64", Inputs: []publication.Input{{Name: "Dockerfile"}}},
 	}
 	if diff := cmp.Diff(want, Images(day, stored, month)); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
@@ -95,7 +95,7 @@ func TestAnImageThatIsUsedAndSoonExpiresIsDue(t *testing.T) {
 
 func TestImagesFromRequestsAlone(t *testing.T) {
 	want := []Image{{Hash: "h", Digest: "d", Reference: "r@d", PushedAt: ptr.To(noon), LastPulledAt: ptr.To(noon.Add(2 * time.Hour)),
-		BuildSeconds: ptr.To(int64(90)), Environment: "env-1", Pulls: 2,
+		BuildSeconds: ptr.To(int64(90)), Environment: "env-1", Service: "app", Pulls: 2,
 		Platform: "linux/amd64", Inputs: []publication.Input{{Name: "devcontainer.json", Digest: "sha256:1"}}}}
 	if diff := cmp.Diff(want, Images(day, nil, time.Hour)); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)

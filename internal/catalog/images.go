@@ -25,6 +25,8 @@ type Image struct {
 	BuildSeconds *int64     `json:"buildSeconds,omitempty"`
 	// Environment is the environment whose creation built the image.
 	Environment string `json:"environment,omitempty"`
+	// Service is the Docker Compose service that the image is of.
+	Service string `json:"service,omitempty"`
 	// Pulls are the hits of the requests that the cluster still has.
 	Pulls int `json:"pulls"`
 	// Archived images can't be pulled.
@@ -90,7 +92,7 @@ func imageOf(found Stored, hash string, retention time.Duration) Image {
 	expires := found.PushedAt.Add(retention)
 	image := Image{
 		Hash: hash, Digest: found.Digest, SizeBytes: &found.SizeBytes, PushedAt: &found.PushedAt, ExpiresAt: &expires,
-		Archived: found.Archived, Environment: found.Origin.Environment,
+		Archived: found.Archived, Environment: found.Origin.Environment, Service: found.Origin.Service,
 		Platform: found.Origin.Platform, Inputs: found.Origin.Inputs, Findings: found.Findings,
 	}
 	if !found.LastPulledAt.IsZero() {
@@ -105,6 +107,7 @@ func imageOf(found Stored, hash string, retention time.Duration) Image {
 func (i *Image) addRemembered(known *Image) {
 	i.Reference = known.Reference
 	i.Environment = cmp.Or(i.Environment, known.Environment)
+	i.Service = cmp.Or(i.Service, known.Service)
 	i.BuildSeconds = cmp.Or(i.BuildSeconds, known.BuildSeconds)
 	if timeOf(known.LastPulledAt).After(timeOf(i.LastPulledAt)) {
 		i.LastPulledAt = known.LastPulledAt
@@ -132,9 +135,9 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 		}
 		image.SizeBytes = cmp.Or(image.SizeBytes, told.SizeBytes)
 		image.BuildSeconds = cmp.Or(image.BuildSeconds, told.BuildSeconds)
-		image.Platform = request.Spec.Platform
+		image.Platform, image.Service = request.Spec.Platform, request.Spec.Service
 		if len(image.Inputs) == 0 {
-			image.Inputs = toldInputs(request.Spec.Inputs)
+			image.Inputs = Inputs(request.Spec.Inputs)
 		}
 		if told.PushedAt != nil {
 			image.PushedAt = &told.PushedAt.Time
@@ -155,7 +158,8 @@ func remember(requests []v1alpha1.DevcontainerImage) map[string]*Image {
 	return images
 }
 
-func toldInputs(told []v1alpha1.KeyInput) []publication.Input {
+// Inputs returns the inputs of a request.
+func Inputs(told []v1alpha1.KeyInput) []publication.Input {
 	var inputs []publication.Input
 	for _, input := range told {
 		inputs = append(inputs, publication.Input{Name: input.Name, Digest: input.Digest})

@@ -48,33 +48,46 @@ func Projects(projects []v1alpha1.ProjectImageCache, requests []v1alpha1.Devcont
 }
 
 func sumUp(cache *v1alpha1.ProjectImageCache, requests []*v1alpha1.DevcontainerImage) Project {
-	sum := Project{
-		Namespace: cache.Namespace, Name: cache.Name, ProjectID: cache.Spec.ProjectID, Requests: len(requests),
-		Ready: "Unknown",
-	}
+	sum := NewProject(cache)
 	for _, request := range requests {
-		switch request.Status.CacheResult {
-		case v1alpha1.CacheHit:
-			sum.Hits++
-		case v1alpha1.CacheMiss:
-			sum.Misses++
-		case v1alpha1.CacheBypassed:
-			sum.Bypassed++
+		saved := request.Status.SavedSeconds
+		if saved == nil || !Pulled(request) {
+			saved = new(int64)
 		}
-		if saved := request.Status.SavedSeconds; saved != nil && Pulled(request) {
-			sum.SavedSeconds += *saved
-		}
-	}
-	if asked := sum.Hits + sum.Misses; asked > 0 {
-		rate := float64(sum.Hits) / float64(asked)
-		sum.HitRate = &rate
-	}
-	if images := cache.Status.Images; images != nil {
-		sum.Images, sum.SizeBytes = images.Count, images.SizeBytes
-		sum.EstimatedMonthlyCostUSD, sum.Due = images.EstimatedMonthlyCostUSD, images.DueCount
-	}
-	if ready := meta.FindStatusCondition(cache.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		sum.Ready, sum.Reason = string(ready.Status), ready.Reason
+		sum.Count(request.Status.CacheResult, *saved)
 	}
 	return sum
+}
+
+// NewProject describes a project without its requests.
+func NewProject(cache *v1alpha1.ProjectImageCache) Project {
+	project := Project{
+		Namespace: cache.Namespace, Name: cache.Name, ProjectID: cache.Spec.ProjectID, Ready: "Unknown",
+	}
+	if images := cache.Status.Images; images != nil {
+		project.Images, project.SizeBytes = images.Count, images.SizeBytes
+		project.EstimatedMonthlyCostUSD, project.Due = images.EstimatedMonthlyCostUSD, images.DueCount
+	}
+	if ready := meta.FindStatusCondition(cache.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		project.Ready, project.Reason = string(ready.Status), ready.Reason
+	}
+	return project
+}
+
+// Count adds one request with its answer, and the seconds that its image saved.
+func (p *Project) Count(result v1alpha1.CacheResult, savedSeconds int64) {
+	p.Requests++
+	p.SavedSeconds += savedSeconds
+	switch result {
+	case v1alpha1.CacheHit:
+		p.Hits++
+	case v1alpha1.CacheMiss:
+		p.Misses++
+	case v1alpha1.CacheBypassed:
+		p.Bypassed++
+	}
+	if asked := p.Hits + p.Misses; asked > 0 {
+		rate := float64(p.Hits) / float64(asked)
+		p.HitRate = &rate
+	}
 }

@@ -52,7 +52,7 @@ func (d *description) describe(models models) (*Service, error) {
 		)
 	}
 	return &Service{
-		Name: d.service.Name, DevContainer: d.devContainer, Configuration: c,
+		Name: d.service.Name, DevContainer: d.devContainer, Configuration: c, User: d.service.User,
 		Composed: hash.Service{
 			Name: d.service.Name, Files: d.mirror.files, Direct: !d.devContainer, Warnings: d.warnings,
 			Resolved: d.canonical(&same), Inline: d.service.Build != nil && d.service.Build.DockerfileInline != "",

@@ -29,7 +29,7 @@ func Load(ctx context.Context, c *devcontainer.Configuration, lookupEnv func(str
 			"read Compose files: %s names no service; set \"service\" to the one that is the dev container", c.Path,
 		)
 	}
-	mirror, err := newMirror(c.Workspace)
+	mirror, err := newMirror(c.Workspace, lookupEnv)
 	if err != nil {
 		return nil, fmt.Errorf("read Compose files: %w", err)
 	}
@@ -148,7 +148,9 @@ func (m models) committedService(name string) (service types.ServiceConfig, foun
 
 // services describes what was started.
 func (r *reading) services(started types.Services, models models) (*Project, error) {
-	project := &Project{Files: r.mirror.files}
+	project := &Project{
+		Name: r.name, Called: slices.Clone(r.places.files), EnvFile: r.places.namedEnv, Files: r.mirror.files,
+	}
 	for _, name := range sortedKeys(started) {
 		service := started[name]
 		switch {

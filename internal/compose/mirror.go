@@ -33,10 +33,11 @@ type mirror struct {
 	top       string // the workspace's place in the mirror
 	files     []hash.ComposeFile
 	env       map[string][]byte // the files with variables, by their paths in the workspace
+	sizes     variableSizes     // of what env sets
 	buildOnly bool              // Compose files have only their buildParts
 }
 
-func newMirror(workspace string) (*mirror, error) {
+func newMirror(workspace string, lookupEnv lookup) (*mirror, error) {
 	root, err := os.OpenRoot(workspace)
 	if err != nil {
 		return nil, err
@@ -47,7 +48,10 @@ func newMirror(workspace string) (*mirror, error) {
 	}
 	// The folder keeps its name, from which Docker Compose takes the project's.
 	top := filepath.Join(folder.Path, strings.Repeat("up/", maxUp), filepath.Base(workspace))
-	return &mirror{root: root, workspace: workspace, folder: folder, top: top, env: map[string][]byte{}}, nil
+	return &mirror{
+		root: root, workspace: workspace, folder: folder, top: top,
+		env: map[string][]byte{}, sizes: variableSizes{lookupEnv: lookupEnv},
+	}, nil
 }
 
 func (m *mirror) close() {
@@ -188,6 +192,10 @@ func (m *mirror) takeEnv(name string) error {
 		return fmt.Errorf("read %s: it is a file of variables and a Compose file; keep them apart", name)
 	}
 	m.env[name] = contents
+	if err := m.sizes.check(m.env); err != nil {
+		delete(m.env, name)
+		return fmt.Errorf("read %s: %w", name, err)
+	}
 	return m.write(name, contents)
 }
 

@@ -16,6 +16,8 @@ type places struct {
 	files []string
 	// env is the file with the project's variables, which need not exist; "" for none.
 	env string
+	// namedEnv is env where the reference CLI names it, and Docker Compose would take no or another file; else "".
+	namedEnv string
 }
 
 // Names in Docker Compose's environment that have an effect without standing in a file, and the files it looks for:
@@ -65,8 +67,8 @@ func placesOf(root *os.Root, c *devcontainer.Configuration, lookupEnv lookup) (*
 		if err != nil {
 			return nil, err
 		}
-		if found {
-			p.env = envFile // the reference CLI names it then
+		if found && p.env != envFile {
+			p.env, p.namedEnv = envFile, envFile
 		}
 	}
 	return p, nil

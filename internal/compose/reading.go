@@ -25,6 +25,8 @@ type reading struct {
 	mirror        *mirror
 	places        *places
 	guard         *guard
+	// replaced is how many bytes have taken the place of variables, in all readings.
+	replaced int
 	// name of the project, as the reference CLI gives it to Docker Compose.
 	name string
 }
@@ -181,7 +183,17 @@ func (r *reading) options(name string) func(*loader.Options) {
 // stays as it is written.
 func (r *reading) substitute(lenient bool) func(string, template.Mapping) (string, error) {
 	return func(text string, mapping template.Mapping) (string, error) {
-		replaced, err := template.SubstituteWithOptions(text, mapping, template.WithoutLogging)
+		counted := func(name string) (string, bool) {
+			value, found := mapping(name)
+			if r.replaced += len(value); r.replaced > maxReplacedBytes {
+				return "", found
+			}
+			return value, found
+		}
+		replaced, err := template.SubstituteWithOptions(text, counted, template.WithoutLogging)
+		if r.replaced > maxReplacedBytes {
+			return "", errReplacedTooLarge
+		}
 		var required *template.MissingRequiredError
 		if lenient && errors.As(err, &required) {
 			return text, nil

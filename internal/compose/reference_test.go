@@ -54,11 +54,12 @@ func newReference(t *testing.T) reference {
 	)}
 	compose := program(
 		t, "IMAGECACHE_DOCKER_COMPOSE", "bin/engines/cli-plugins/docker-compose",
-		"Docker Compose is not built: hack/engines.sh bin/engines compose",
+		"Docker Compose is not built: run \"make engine-docker\"",
 	)
 	r.docker = filepath.Join(t.TempDir(), "docker")
-	// What Docker Compose answers to "config" is kept; it builds nothing.
-	script := "#!/bin/sh\n[ \"$1\" = compose ] || exit 1\nshift\nfor last; do :; done\n" +
+	// What Docker Compose answers to "config" is kept; it builds nothing. The first that the reference CLI wants afterwards
+	// ends it: it would look for images in registries, and try again for five seconds.
+	script := "#!/bin/sh\n[ \"$1\" = compose ] || { [ ! -e \"$KEPT\" ] || kill \"$PPID\"; exit 1; }\nshift\nfor last; do :; done\n" +
 		"[ \"$last\" != config ] || { " + compose + " \"$@\" >\"$KEPT\" || { rm -f \"$KEPT\"; exit 1; }; cat \"$KEPT\"; exit; }\n" +
 		"[ \"$1\" = version ] || exit 1\nexec " + compose + " \"$@\"\n"
 	if err := os.WriteFile(r.docker, []byte(script), 0o755); err != nil {

@@ -51,23 +51,26 @@ var brief = map[string]bool{"Read": true, "Lookup": true, "Save": true, "Publish
 // Emit shows an event.
 func (l *Log) Emit(event runner.Event) {
 	event.Text = message.Redact(event.Text)
+	if event.Service != "" && event.Text != "" && event.Kind != runner.EventOutput && event.Kind != runner.EventProgress {
+		event.Text = event.Service + ": " + event.Text
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch event.Kind {
 	case runner.EventSection:
 		l.line(l.style.Title(event.Text))
 	case runner.EventStarted:
-		l.texts[event.Step] = event.Text
-		l.announced[event.Step] = false
+		l.texts[stepOf(event)] = event.Text
+		l.announced[stepOf(event)] = false
 		if !brief[event.Step] {
-			l.announce(event.Step)
+			l.announce(stepOf(event))
 		}
 		l.redraw(event.Text, "", true)
 	case runner.EventProgress:
 		l.progress(event)
 	case runner.EventOutput:
 		l.line(l.style.dim("    │ " + event.Text))
-		l.redraw(l.texts[event.Step], "", false)
+		l.redraw(l.texts[stepOf(event)], "", false)
 	case runner.EventFinished:
 		l.line(fmt.Sprintf("  %s %s%s", l.style.Mark(MarkOK), event.Text, l.style.dim(took(event.Seconds))))
 	case runner.EventFailed:
@@ -79,6 +82,14 @@ func (l *Log) Emit(event runner.Event) {
 			l.line("  " + event.Text)
 		}
 	}
+}
+
+// stepOf names the step of an event. Services of Docker Compose have steps of the same names.
+func stepOf(event runner.Event) string {
+	if event.Service == "" {
+		return event.Step
+	}
+	return event.Service + " " + event.Step
 }
 
 // announce writes the text of a step, once, where lines stay.
@@ -114,13 +125,13 @@ func (l *Log) progress(event runner.Event) {
 	finished := event.DoneBytes == event.TotalBytes
 	if l.style.Terminal {
 		l.redraw(
-			l.texts[event.Step], "  "+progressBar(event.DoneBytes, event.TotalBytes)+activity(event),
+			l.texts[stepOf(event)], "  "+progressBar(event.DoneBytes, event.TotalBytes)+activity(event),
 			finished || event.Text != "",
 		)
 		return
 	}
 	if l.paces.due(event, plainPace) && (!finished || event.Text != "") {
-		l.announce(event.Step)
+		l.announce(stepOf(event))
 		l.line("    " + progressText(event.DoneBytes, event.TotalBytes) + activity(event))
 	}
 }

@@ -25,14 +25,14 @@ func newPaces() paces { return paces{now: time.Now, told: map[string]time.Time{}
 // due reports whether to log the progress of a step: one pace after the last report, or after the step began.
 func (p paces) due(event runner.Event, pace time.Duration) bool {
 	now := p.now()
-	last, known := p.told[event.Step]
+	last, known := p.told[stepOf(event)]
 	switch {
 	case !known:
-		p.told[event.Step] = now
+		p.told[stepOf(event)] = now
 		return false
 	case now.Sub(last) < pace:
 		return false
 	}
-	p.told[event.Step] = now
+	p.told[stepOf(event)] = now
 	return true
 }

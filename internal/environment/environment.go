@@ -87,8 +87,16 @@ func (e *Environment) Up(ctx context.Context, result *runner.Result) (*builder.U
 func (e *Environment) use(
 	ctx context.Context, result *runner.Result, request *builder.UpRequest,
 ) (*tempfolder.Folder, error) {
-	content, image, err := Override(ctx, e.engine, result)
+	extra, err := e.extraComposeFile(result)
 	if err != nil {
+		return nil, err
+	}
+	made, err := Override(ctx, e.engine, result, extra)
+	if err != nil {
+		return nil, err
+	}
+	made.ComposeContent = e.withWorkspace(made.ComposeContent)
+	if err := made.WriteCompose(); err != nil {
 		return nil, err
 	}
 	folder, err := tempfolder.New(tempfolder.Override)
@@ -96,26 +104,11 @@ func (e *Environment) use(
 		return nil, err
 	}
 	request.Override = filepath.Join(folder.Path, "devcontainer.json")
-	if err := os.WriteFile(request.Override, content, 0o600); err != nil {
+	if err := os.WriteFile(request.Override, made.Configuration, 0o600); err != nil {
 		return folder, fmt.Errorf("write override configuration: %w", err)
 	}
-	request.KeepIDs = !e.arguments.UserIDs && e.keepsIDs(ctx, result.Configuration, image)
+	request.KeepIDs = !e.arguments.UserIDs && e.keepsIDs(ctx, result.Configuration, made.Image)
 	return folder, nil
-}
-
-// Override returns the configuration by which the reference CLI runs the image of a result, and the image.
-func Override(ctx context.Context, engine builder.Containers, result *runner.Result) ([]byte, override.Image, error) {
-	image := override.Image{Name: result.Image}
-	if result.Image == "" {
-		return nil, image, override.ErrNotRead
-	}
-	config, err := engine.Config(ctx, result.Image)
-	if err != nil {
-		return nil, image, err
-	}
-	image.User, image.Metadata = config.User, config.Labels[devcontainer.MetadataLabel]
-	content, err := override.Configuration(result.Configuration, image)
-	return content, image, err
 }
 
 // maxAccounts limits /etc/passwd of an image, in bytes.

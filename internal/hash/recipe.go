@@ -23,7 +23,7 @@ func (m *maker) recipe() (*dockerfile.Recipe, error) {
 	case devcontainer.TypeCompose:
 		m.warn(
 			Warning{Code: ComposeNotSupported, Path: c.Path},
-			"Docker Compose configurations are not cached: the key covers %s alone", c.Path,
+			"each service of a Docker Compose configuration has a key of its own: this one covers %s alone", c.Path,
 		)
 		return &dockerfile.Recipe{}, nil
 	}

@@ -46,7 +46,8 @@ const (
 	// LocalEnvInKey: a Compose project can't be read without the machine's variables, so that machines share no images;
 	// give the variables defaults.
 	LocalEnvInKey WarningCode = "LocalEnvInKey"
-	// ComposeNotSupported: Docker Compose configurations are hashed, and never cached.
+	// ComposeNotSupported: the key of a whole Docker Compose configuration, which no image is cached under: each service
+	// that is built has a key of its own.
 	ComposeNotSupported WarningCode = "ComposeNotSupported"
 )
 

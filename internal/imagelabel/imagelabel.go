@@ -26,6 +26,8 @@ const (
 	Inputs = "dev.imagecache.inputs"
 	// Trigger is the trigger of the request that the image was built for.
 	Trigger = "dev.imagecache.trigger"
+	// Service is the Docker Compose service that the image is of. Images of other configurations have none.
+	Service = "dev.imagecache.service"
 	// Platform is the platform that the image was asked for, as linux/amd64.
 	Platform = "dev.imagecache.platform"
 	// UncompressedBytes is how many bytes a layer has when it is decompressed, a decimal number. It is an annotation of

@@ -86,8 +86,8 @@ func (f *findings) conditions(conditions []metav1.Condition, generation, observe
 	}
 }
 
-// runnerFindings checks a runner's settings and conditions.
-func runnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
+// RunnerFindings checks a runner's settings and conditions.
+func RunnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
 	f := &findings{area: areaRunner}
 	f.is(cache.Spec.Provider == "" || cache.Spec.Provider == v1alpha1.ProviderAWSEC2, "provider",
 		cmp.Or(string(cache.Spec.Provider), string(v1alpha1.ProviderAWSEC2)), "only AWS EC2 runners can use the cache")
@@ -99,10 +99,20 @@ func runnerFindings(cache *v1alpha1.RunnerImageCache) []Finding {
 	return f.list
 }
 
-// projectFindings checks a project's conditions, and whether its pull credentials are still valid.
-func projectFindings(cache *v1alpha1.ProjectImageCache, now time.Time) []Finding {
+// compose tells what becomes of Docker Compose configurations: both is right, and people look for it.
+func (f *findings) compose(policy v1alpha1.ComposePolicy) {
+	if policy == v1alpha1.ComposePolicyCached {
+		f.ok("compose", "Docker Compose services are cached")
+		return
+	}
+	f.ok("compose", "Docker Compose configurations are bypassed; spec.compose: Cached changes that")
+}
+
+// ProjectFindings checks a project's conditions, and whether its pull credentials are still valid.
+func ProjectFindings(cache *v1alpha1.ProjectImageCache, now time.Time) []Finding {
 	f := &findings{area: areaProject}
 	f.conditions(cache.Status.Conditions, cache.Generation, cache.Status.ObservedGeneration)
+	f.compose(cache.Spec.Compose)
 	credentials := cache.Status.PullCredentials
 	if credentials == nil {
 		f.add(

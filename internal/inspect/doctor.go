@@ -60,9 +60,9 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 		)
 		return append(list, f.list...)
 	}
-	list = append(list, runnerFindings(cache)...)
+	list = append(list, RunnerFindings(cache)...)
 	list = append(list, f.list...)
-	list = append(list, projectFindings(project, d.Now())...)
+	list = append(list, ProjectFindings(project, d.Now())...)
 	list = append(list, registryFindings(ctx, d.Client, project)...)
 	if d.AWS {
 		list = append(list, awsFindings(ctx, cache, project)...)

@@ -36,8 +36,27 @@ func TestRunnerFindings(t *testing.T) {
 		{"Runner", "RolesReady", ResultFailed, "RoleNotOwned: somebody else's", "remove the role, or use spec.roles of type Provided"},
 		{"Runner", "TagsReady", ResultWarning, "Progressing", "wait a moment, and run the check again"},
 	}
-	if diff := cmp.Diff(want, runnerFindings(cache)); diff != "" {
+	if diff := cmp.Diff(want, RunnerFindings(cache)); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestDoctorTellsWhatBecomesOfCompose(t *testing.T) {
+	for policy, want := range map[v1alpha1.ComposePolicy]string{
+		"":                             "Docker Compose configurations are bypassed; spec.compose: Cached changes that",
+		v1alpha1.ComposePolicyBypassed: "Docker Compose configurations are bypassed; spec.compose: Cached changes that",
+		v1alpha1.ComposePolicyCached:   "Docker Compose services are cached",
+	} {
+		project := &v1alpha1.ProjectImageCache{Spec: v1alpha1.ProjectImageCacheSpec{Compose: policy}}
+		var got string
+		for _, finding := range ProjectFindings(project, noon) {
+			if finding.Check == "compose" && finding.Result == ResultOK {
+				got = finding.Message
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", policy, got, want)
+		}
 	}
 }
 
@@ -49,14 +68,14 @@ func TestProjectFindings(t *testing.T) {
 		status v1alpha1.ProjectImageCacheStatus
 		want   []Result
 	}{
-		"never looked at":     {v1alpha1.ProjectImageCacheStatus{}, []Result{ResultFailed, ResultSkipped}},
-		"valid credentials":   {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(time.Hour))}, []Result{ResultFailed, ResultOK}},
-		"expired credentials": {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(-time.Hour))}, []Result{ResultFailed, ResultFailed}},
+		"never looked at":     {v1alpha1.ProjectImageCacheStatus{}, []Result{ResultFailed, ResultOK, ResultSkipped}},
+		"valid credentials":   {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(time.Hour))}, []Result{ResultFailed, ResultOK, ResultOK}},
+		"expired credentials": {v1alpha1.ProjectImageCacheStatus{PullCredentials: at(noon.Add(-time.Hour))}, []Result{ResultFailed, ResultOK, ResultFailed}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []Result
-			for _, finding := range projectFindings(&v1alpha1.ProjectImageCache{Status: test.status}, noon) {
+			for _, finding := range ProjectFindings(&v1alpha1.ProjectImageCache{Status: test.status}, noon) {
 				got = append(got, finding.Result)
 				if finding.Result == ResultFailed && finding.Advice == "" {
 					t.Errorf("no advice: %+v", finding)
@@ -80,7 +99,7 @@ func TestDueImagesAreAWarning(t *testing.T) {
 		if status == metav1.ConditionFalse {
 			cache.Status.Conditions[0] = condition(v1alpha1.ConditionImagesDue, status, v1alpha1.ReasonNoneDue, "none")
 		}
-		if got := projectFindings(cache, noon)[1]; got != want {
+		if got := ProjectFindings(cache, noon)[1]; got != want {
 			t.Errorf("ImagesDue is %s: %+v, want %+v", status, got, want)
 		}
 	}

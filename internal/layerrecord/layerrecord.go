@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/internal/filelock"
+	"imagecache.dev/internal/statefolder"
 )
 
 // maxLayers bounds the file: about 1 MB. The layers that were used longest ago go first.
@@ -44,18 +45,10 @@ type Layer struct {
 // File is where the layers are kept.
 type File struct{ Path string }
 
-// UserFile is in the folder below XDG_STATE_HOME, or below ~/.local/state:
-// https://specifications.freedesktop.org/basedir-spec/latest/
+// UserFile is among this user's state.
 func UserFile() (File, error) {
-	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return File{}, fmt.Errorf("find state folder: %w; set HOME or XDG_STATE_HOME", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return File{filepath.Join(state, "imagecache", "layers.json")}, nil
+	path, err := statefolder.Path("layers.json")
+	return File{path}, err
 }
 
 // Read returns all layers. A file that does not exist, or that this version can't read, has none.

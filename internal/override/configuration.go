@@ -13,8 +13,8 @@ import (
 
 // Errors of Configuration. Without an override, the workspace's own configuration is right, if slower.
 var (
-	// ErrNotRead: the configuration was not read, or is one of Docker Compose.
-	ErrNotRead = errors.New("the configuration is not one of an image or a Dockerfile that can be read")
+	// ErrNotRead: the configuration was not read, or is of another type.
+	ErrNotRead = errors.New("the configuration is not one that can be read")
 	// ErrOtherLabel: the image's label does not end with what the configuration says.
 	ErrOtherLabel = errors.New("the image's label " + devcontainer.MetadataLabel +
 		" does not end with this configuration's entry")
@@ -40,9 +40,14 @@ func Configuration(c *devcontainer.Configuration, image Image) (json.RawMessage,
 	if err != nil {
 		return nil, err
 	}
+	return written(c, left, jsonc.NewMember("image", jsonc.NewString(image.Name)))
+}
+
+// written writes the properties of a configuration after a first one, without those that are left out and those that
+// only a build reads.
+func written(c *devcontainer.Configuration, left []string, first jsonc.Member) (json.RawMessage, error) {
 	left = append(left, builtFrom...)
-	override := jsonc.Value{Kind: jsonc.Object}
-	override.Members = append(override.Members, jsonc.NewMember("image", jsonc.NewString(image.Name)))
+	override := jsonc.Value{Kind: jsonc.Object, Members: []jsonc.Member{first}}
 	for _, member := range c.Properties().Members {
 		switch name := member.Name(); {
 		case name == "hostRequirements" && slices.Contains(left, name):

@@ -15,6 +15,8 @@ type Image struct {
 	Metadata string
 	// User is the user of its configuration, empty for root.
 	User string
+	// ServiceUser is the user that Docker Compose gives the container, empty if none.
+	ServiceUser string
 }
 
 // maxNesting limits objects and arrays within each other in a label.

@@ -30,11 +30,15 @@ func RenumberedUser(c *devcontainer.Configuration, image Image) string {
 		return ""
 	}
 	user := text(last(entries, "remoteUser", (*jsonc.Value).Truthy))
-	if user == "" {
+	switch {
+	case user != "":
+	case c.Type == devcontainer.TypeCompose:
+		user = image.ServiceUser
+	default:
 		user = userArgument(c.Properties().Member("runArgs"))
-	}
-	if user == "" {
-		user = text(last(entries, "containerUser", (*jsonc.Value).Truthy))
+		if user == "" {
+			user = text(last(entries, "containerUser", (*jsonc.Value).Truthy))
+		}
 	}
 	if user == "" {
 		user = image.User

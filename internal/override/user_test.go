@@ -10,21 +10,24 @@ import (
 
 func TestUserThatTheCLIRenumbers(t *testing.T) {
 	tests := map[string]struct{ written, label, imageUser, want string }{
-		"root by default":             {`{"image": "b"}`, ``, ``, ""},
-		"the image's user":            {`{"image": "b"}`, ``, `dev`, "dev"},
-		"a number":                    {`{"image": "b"}`, ``, `1000`, ""},
-		"a user with a group":         {`{"image": "b"}`, ``, `dev:dev`, ""},
-		"remoteUser":                  {`{"image": "b", "remoteUser": "dev", "containerUser": "c"}`, ``, `i`, "dev"},
-		"remoteUser of the label":     {`{"image": "b", "containerUser": "c"}`, `[{"remoteUser":"dev"}]`, `i`, "dev"},
-		"remoteUser root":             {`{"image": "b", "remoteUser": "root"}`, `[{"remoteUser":"dev"}]`, `i`, ""},
-		"an empty remoteUser":         {`{"image": "b", "remoteUser": ""}`, `[{"remoteUser":"dev"}]`, `i`, "dev"},
-		"a user of runArgs":           {`{"image": "b", "runArgs": ["-u", "a", "--user=dev"], "containerUser": "c"}`, ``, `i`, "dev"},
-		"a user of runArgs, apart":    {`{"image": "b", "runArgs": ["--user", "dev"]}`, ``, `i`, "dev"},
-		"containerUser":               {`{"image": "b", "containerUser": "dev"}`, ``, `i`, "dev"},
-		"a variable":                  {`{"image": "b", "remoteUser": "${localEnv:USER}"}`, ``, `i`, ""},
-		"switched off":                {`{"image": "b", "updateRemoteUserUID": false}`, `[{"updateRemoteUserUID":true}]`, `dev`, ""},
-		"switched off by the label":   {`{"image": "b"}`, `[{"updateRemoteUserUID":false}]`, `dev`, ""},
-		"switched on after the label": {`{"image": "b", "updateRemoteUserUID": true}`, `[{"updateRemoteUserUID":false}]`, `dev`, "dev"},
+		// The Compose file's user is "composed".
+		"the user of a Compose file":                   {`{"dockerComposeFile": "c", "containerUser": "c", "runArgs": ["-u", "a"]}`, ``, `i`, "composed"},
+		"remoteUser before the user of a Compose file": {`{"dockerComposeFile": "c", "remoteUser": "dev"}`, ``, `i`, "dev"},
+		"root by default":                              {`{"image": "b"}`, ``, ``, ""},
+		"the image's user":                             {`{"image": "b"}`, ``, `dev`, "dev"},
+		"a number":                                     {`{"image": "b"}`, ``, `1000`, ""},
+		"a user with a group":                          {`{"image": "b"}`, ``, `dev:dev`, ""},
+		"remoteUser":                                   {`{"image": "b", "remoteUser": "dev", "containerUser": "c"}`, ``, `i`, "dev"},
+		"remoteUser of the label":                      {`{"image": "b", "containerUser": "c"}`, `[{"remoteUser":"dev"}]`, `i`, "dev"},
+		"remoteUser root":                              {`{"image": "b", "remoteUser": "root"}`, `[{"remoteUser":"dev"}]`, `i`, ""},
+		"an empty remoteUser":                          {`{"image": "b", "remoteUser": ""}`, `[{"remoteUser":"dev"}]`, `i`, "dev"},
+		"a user of runArgs":                            {`{"image": "b", "runArgs": ["-u", "a", "--user=dev"], "containerUser": "c"}`, ``, `i`, "dev"},
+		"a user of runArgs, apart":                     {`{"image": "b", "runArgs": ["--user", "dev"]}`, ``, `i`, "dev"},
+		"containerUser":                                {`{"image": "b", "containerUser": "dev"}`, ``, `i`, "dev"},
+		"a variable":                                   {`{"image": "b", "remoteUser": "${localEnv:USER}"}`, ``, `i`, ""},
+		"switched off":                                 {`{"image": "b", "updateRemoteUserUID": false}`, `[{"updateRemoteUserUID":true}]`, `dev`, ""},
+		"switched off by the label":                    {`{"image": "b"}`, `[{"updateRemoteUserUID":false}]`, `dev`, ""},
+		"switched on after the label":                  {`{"image": "b", "updateRemoteUserUID": true}`, `[{"updateRemoteUserUID":false}]`, `dev`, "dev"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +35,7 @@ func TestUserThatTheCLIRenumbers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			image := override.Image{Name: "built:1", Metadata: test.label, User: test.imageUser}
+			image := override.Image{Name: "built:1", Metadata: test.label, User: test.imageUser, ServiceUser: "composed"}
 			if got := override.RenumberedUser(configuration, image); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}

@@ -38,6 +38,8 @@ type Build struct {
 	Request   string `json:"request,omitempty"`
 	// Trigger is the request's trigger. Admission allows Prebuild only to those who have the verb prebuild.
 	Trigger string `json:"trigger,omitempty"`
+	// Service is the Docker Compose service that the request asks for, "" if its configuration is of another kind.
+	Service string `json:"service,omitempty"`
 	// StartedAt is when the manager gave the build lease to the request, and FinishedAt when it had checked the
 	// reported image.
 	StartedAt  time.Time `json:"startedAt,omitzero"`

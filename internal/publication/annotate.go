@@ -79,5 +79,8 @@ func addOrigin(manifest *v1.Manifest, origin Origin) error {
 		imagelabel.BuildSeconds: strconv.FormatInt(origin.BuildSeconds, 10),
 		imagelabel.Inputs:       string(inputs),
 	})
+	if origin.Service != "" {
+		manifest.Annotations[imagelabel.Service] = origin.Service
+	}
 	return nil
 }

@@ -78,9 +78,11 @@ func Judge(
 
 // About is what the labels of a published image tell about it.
 type About struct {
-	Hash         string
-	UID          string
-	Environment  string
+	Hash        string
+	UID         string
+	Environment string
+	// Service is the Docker Compose service that the image is of. Only an origin tells it, no label.
+	Service      string
 	BuildSeconds int64
 	// Problem is why the image's signature does not count, if it is that.
 	Problem error

@@ -23,6 +23,7 @@ var (
 	inputDigestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	hashPattern        = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	environmentPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+	servicePattern     = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,128}$`)
 	triggerPattern     = regexp.MustCompile(`^[A-Za-z]{1,32}$`)
 	platformPattern    = regexp.MustCompile(`^[a-z0-9]{1,20}/[a-z0-9_]{1,20}(/[a-z0-9_.]{1,20})?$`)
 )
@@ -40,6 +41,7 @@ type Origin struct {
 	HashVersion  int
 	Platform     string
 	Environment  string
+	Service      string // of Docker Compose; "" for an image of another configuration
 	Trigger      string // one of the API's
 	BuildSeconds int64
 	Inputs       []Input
@@ -69,6 +71,7 @@ func OriginOf(annotations map[string]string) Origin {
 		Hash:        matching(hashPattern, annotations[imagelabel.Hash]),
 		Platform:    matching(platformPattern, annotations[imagelabel.Platform]),
 		Environment: matching(environmentPattern, annotations[imagelabel.Environment]),
+		Service:     matching(servicePattern, annotations[imagelabel.Service]),
 		Trigger:     matching(triggerPattern, annotations[imagelabel.Trigger]),
 		Inputs:      parseInputs(annotations[imagelabel.Inputs]),
 	}

@@ -33,6 +33,26 @@ func TestAnnotatedImageTellsItsOrigin(t *testing.T) {
 	}
 }
 
+func TestAnnotatedImageTellsItsService(t *testing.T) {
+	image, rejection := Check(reportOf(t, nil, nil), expected)
+	if rejection != nil {
+		t.Fatal(rejection)
+	}
+	of := origin
+	of.Service = "web-1.api_x"
+	annotated, err := image.Annotate(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(of, OriginIn(annotated.Manifest)); diff != "" {
+		t.Error(diff)
+	}
+	plain, err := image.Annotate(origin)
+	if err != nil || strings.Contains(string(plain.Manifest), imagelabel.Service) {
+		t.Errorf("the image of no service has the annotation: %v\n%s", err, plain.Manifest)
+	}
+}
+
 func TestLongestOriginIsRead(t *testing.T) {
 	longest := origin
 	longest.Inputs = nil
@@ -83,7 +103,8 @@ func TestOriginLeavesOutWhatTheControllerDoesNotWrite(t *testing.T) {
 		})
 	}
 	odd := OriginOf(map[string]string{
-		imagelabel.Hash: "ab", imagelabel.Version: "-1", imagelabel.Platform: "linux", imagelabel.Environment: "e-1) and \x1b[2J", imagelabel.BuildSeconds: "-5",
+		imagelabel.Hash: "ab", imagelabel.Version: "-1", imagelabel.Platform: "linux", imagelabel.Environment: "e-1) and \x1b[2J",
+		imagelabel.Service: "web (\x1b[2J)", imagelabel.BuildSeconds: "-5",
 	})
 	if diff := cmp.Diff(Origin{}, odd); diff != "" {
 		t.Error(diff)

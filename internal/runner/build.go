@@ -22,7 +22,7 @@ func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
 	if p.engineErr != nil {
 		return 0, p.engineErr
 	}
-	took, err := p.runBuilder(ctx)
+	took, err := p.buildAlone(ctx)
 	p.took = took
 	if err != nil {
 		return took, err
@@ -38,6 +38,20 @@ func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
 	}
 	p.result.Image = p.store.shown(p.localName)
 	return took, nil
+}
+
+// buildAlone runs the builder when no other image of the run is being built. After a build that failed it builds
+// nothing more: the run ends.
+func (p *preparation) buildAlone(ctx context.Context) (time.Duration, error) {
+	release, err := p.holdBuilder(ctx)
+	if err != nil {
+		return 0, err
+	}
+	took, err := p.runBuilder(ctx)
+	if err == nil {
+		release()
+	}
+	return took, err
 }
 
 func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
@@ -57,6 +71,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 		Platform:   p.subject.key.Platform,
 		NoCache:    p.request.Refresh,
 		Logs:       output,
+		Compose:    p.subject.composeService(),
 	}
 	lent.request(&request)
 	built, err := p.engine.Build(ctx, request)
@@ -76,7 +91,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 // buildOnly builds for this environment only, without publishing.
 func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason string) (*Result, error) {
 	p.result.Outcome, p.result.Reason = outcome, message.Redact(reason)
-	if p.subject.isCompose() {
+	if p.subject.isBypassed() {
 		p.usable("")
 		return p.result, nil
 	}
@@ -93,6 +108,9 @@ func (p *preparation) buildOnly(ctx context.Context, outcome Outcome, reason str
 // either, the error is ours, because it names the place.
 func (p *preparation) buildWithoutKey(ctx context.Context) (*Result, error) {
 	why := p.subject.keyError
+	if p.subject.isBypassed() {
+		return p.bypassCompose(why), nil
+	}
 	p.notice("building the image here without the cache: " + why.Error())
 	result, err := p.buildOnly(ctx, OutcomeBuilt, "KeyNotComputed: "+why.Error())
 	if err != nil && !interrupted(ctx) && p.subject.configuration.Type == devcontainer.TypeUnknown {
@@ -184,5 +202,6 @@ func savedText(image v1.Image) (string, error) {
 func (p *preparation) removeSaved() {
 	if p.saved != nil {
 		_ = p.saved.folder.Remove()
+		p.saved = nil
 	}
 }

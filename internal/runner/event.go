@@ -7,6 +7,8 @@ type Event struct {
 	Kind EventKind `json:"event"`
 	// Step names the step of the event in a few words. It is empty for events of the whole run.
 	Step string `json:"step,omitempty"`
+	// Service is the service of Docker Compose whose image the event is about; empty for any other event.
+	Service string `json:"service,omitempty"`
 	// Text is a sentence, or one line of a build's output. Of a progress it is what the engine does while no byte is
 	// transferred, and empty otherwise.
 	Text string `json:"text,omitempty"`
@@ -39,7 +41,8 @@ const (
 	// EventNotice is a sentence for the reader: what the cache could not do, and what happens instead.
 	EventNotice EventKind = "Notice"
 	// EventUsable tells that the image can be used, and names it. It comes as soon as the destination has the image; the
-	// run may go on to publish it. Text, if any, tells that. It does not come for a Compose configuration.
+	// run may go on to publish it. Text, if any, tells that. It comes for each image, and does not for a Compose
+	// configuration that is not cached.
 	EventUsable EventKind = "Usable"
 	// EventSaved is the line that reports the use of a pre-built image.
 	EventSaved EventKind = "Saved"

@@ -127,10 +127,13 @@ func (r *Runner) Publish(ctx context.Context, publication Publication, hold func
 // publishing returns the preparation of which a publication is the rest.
 func (r *Runner) publishing(publication Publication) *preparation {
 	return &preparation{
-		runner: r, steps: steps{r.Events}, began: time.Now(), took: publication.Took,
-		request: &Request{
-			Environment: publication.Environment, Project: publication.Project, PublishTimeout: publication.Timeout,
+		basis: &basis{
+			runner: r, began: time.Now(), layers: publication.Layers,
+			request: &Request{
+				Environment: publication.Environment, Project: publication.Project, PublishTimeout: publication.Timeout,
+			},
 		},
+		steps: steps{r.Events}, took: publication.Took,
 		result: &Result{
 			Image: publication.Image, Hash: publication.Hash, Platform: publication.Platform, Project: publication.Project,
 			Environment: publication.Environment, Request: publication.Request, Namespace: publication.Namespace,
@@ -140,8 +143,8 @@ func (r *Runner) publishing(publication Publication) *preparation {
 		},
 		// The image's own name may be that of a later build.
 		localName: publication.Image, imageID: publication.ImageID, cachedSteps: publication.CachedSteps,
-		coverage: publication.Coverage, layers: publication.Layers,
-		report: cluster.NewReporter(r.Client, publication.key()),
+		coverage: publication.Coverage,
+		report:   cluster.NewReporter(r.Client, publication.key()),
 	}
 }
 

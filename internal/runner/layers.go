@@ -35,7 +35,8 @@ const layersSecretPatience = 10 * time.Second
 func (p *preparation) borrow(ctx context.Context) *lentLayers {
 	offered := p.layersFrom
 	taker, can := p.engine.(builder.LayerTaker)
-	if offered == nil || !can || p.request.Refresh || !taker.TakesLayers(ctx) {
+	// A build of Docker Compose's services takes nothing over.
+	if offered == nil || p.subject.service != nil || !can || p.request.Refresh || !taker.TakesLayers(ctx) {
 		return nil
 	}
 	lent, err := p.lend(ctx, offered)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/publication"
 )
 
@@ -19,8 +18,8 @@ const PrebuildTitle = "Prebuilding dev container"
 // cache has one that does not expire within due, or the last quarter of its retention if that is less. Nothing is
 // pulled, and no lifecycle command runs.
 //
-// The outcome is Present, Published, or Bypassed for a Docker Compose configuration. Any other end is an error, in one
-// sentence: the cache does not have the image. Request.Trigger is ignored.
+// The outcome is Present, Published, or Bypassed for a Docker Compose configuration that the project does not cache.
+// Any other end is an error, in one sentence: the cache does not have the image. Request.Trigger is ignored.
 func (r *Runner) Prebuild(ctx context.Context, request Request, due time.Duration) (*Result, error) {
 	request.Trigger = v1alpha1.TriggerPrebuild
 	result, err := r.carryOut(ctx, request, (*preparation).runPrebuild)
@@ -52,12 +51,16 @@ func (p *preparation) runPrebuild(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	step.finished(p.subjectText())
-	if p.subject.configuration.Type == devcontainer.TypeCompose {
-		p.notice("Docker Compose configurations are not cached")
+	if len(p.images) == 0 && p.subject.isBypassed() {
+		p.notice(p.composeNotCached())
 		p.result.Outcome, p.result.Reason = OutcomeBypassed, v1alpha1.ReasonComposeNotSupported
 		return p.result, nil
 	}
+	return p.prepareImages(ctx, (*preparation).askAndPublish)
+}
 
+// askAndPublish asks the cache for an image, and builds and publishes it if the cache has none.
+func (p *preparation) askAndPublish(ctx context.Context) (*Result, error) {
 	lookup := p.steps.start("Lookup", "Asking the cache")
 	image := p.request.object(p.project, p.runner.Namespace, p.subject)
 	if err := p.ask(ctx, image); err != nil {
@@ -75,7 +78,7 @@ func (p *preparation) runPrebuild(ctx context.Context) (*Result, error) {
 	case next.Step == stepBuildAndPublish:
 		return p.published(p.buildAndPublish(ctx, image))
 	}
-	err = errors.New(strings.Replace(next.Why, builtHere, "", 1))
+	err := errors.New(strings.Replace(next.Why, builtHere, "", 1))
 	p.reportFailure(ctx, 0, err) // else a late answer could make this request a builder that nobody runs
 	return nil, err
 }

@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/cluster"
-	"imagecache.dev/internal/devcontainer"
-	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/tempfolder"
 )
@@ -38,8 +34,9 @@ type Runner struct {
 	FindStore func(ctx context.Context) (Store, error)
 	Events    Events
 	// Usable is called as soon as the destination has the image: after the pull, or after the build and before the image
-	// is saved and published. For a Compose configuration the result has no image. Prepare calls it once, on its own
-	// goroutine, in every run that ends without an error, and continues when it returns. A run that is interrupted later
+	// is saved and published; of several images, when it has the last one. For a Compose configuration that is not cached
+	// the result has no image. Prepare calls it once, on one of its goroutines, in every run that ends without an error,
+	// and continues with that image when it returns. A run that is interrupted later
 	// ends with an error, and the image exists. Nil means that nobody waits for the image alone.
 	Usable func(Result)
 	// HandOver gives a publication to another process, which calls Publish, and returns the publication's name. It returns
@@ -48,27 +45,21 @@ type Runner struct {
 	HandOver func(ctx context.Context, publication Publication) (name string, err error)
 }
 
-// preparation is one run of Prepare.
+// preparation is the preparation of one image in a run of Prepare.
 type preparation struct {
-	runner  *Runner
-	request *Request
-	steps   steps
-	result  *Result
-	began   time.Time
+	*basis
+	of       *preparation // the whole configuration, of which this is a service; nil if this is all
+	steps    steps
+	result   *Result
+	usableAs *Result // result as it was when the image was usable; nil before
 
 	subject     subject
-	hashOptions hash.Options
-	project     *v1alpha1.ProjectImageCache
-	engine      builder.Engine
-	engineErr   error // why there is no engine, if a hit needs none
-	store       Store
 	localName   string
 	layersFrom  *v1alpha1.LayerSource // that the cache offers to the build
 	imageID     string                // of the built image; empty where the engine does not tell it
 	coverage    v1alpha1.BuildKeyCoverage
-	layers      v1alpha1.LayerCompression // of the published image; empty without a project
-	took        time.Duration             // of the build
-	cachedSteps int                       // of the build, from the engine's layer cache
+	took        time.Duration // of the build
+	cachedSteps int           // of the build, from the engine's layer cache
 	saved       *savedImage
 	refused     error // why the built image must not be published
 
@@ -107,7 +98,7 @@ func (r *Runner) carryOut(
 
 func (r *Runner) newPreparation(request *Request) *preparation {
 	return &preparation{
-		runner: r, request: request, steps: steps{r.Events}, began: time.Now(),
+		basis: &basis{runner: r, request: request, began: time.Now()}, steps: steps{r.Events},
 		result: &Result{Environment: request.Environment, Project: request.Project},
 	}
 }
@@ -121,7 +112,8 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 			step.failed("Not ready to start")
 			return nil, err
 		}
-		p.makeKey(ctx, nil)
+		p.useProject(nil)
+		p.makeKey(ctx)
 		step.finished(p.subjectText())
 		p.notice("building the image here without the cache: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "ClusterUnreachable: "+err.Error())
@@ -133,7 +125,7 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 	if p.subject.keyError != nil {
 		return p.buildWithoutKey(ctx)
 	}
-	return p.askAndCarryOut(ctx)
+	return p.prepareImages(ctx, (*preparation).askAndCarryOut)
 }
 
 // askAndCarryOut asks the cache, and does what it answers.
@@ -142,119 +134,13 @@ func (p *preparation) askAndCarryOut(ctx context.Context) (*Result, error) {
 	image := p.request.object(p.project, p.runner.Namespace, p.subject)
 	if err := p.ask(ctx, image); err != nil {
 		lookup.failed(err.Error())
-		if interrupted(ctx) || apierrors.IsInvalid(err) {
+		if interrupted(ctx) || apierrors.IsInvalid(err) && p.subject.service == nil {
 			return nil, fmt.Errorf("request image: %w", err)
 		}
 		p.notice("can't ask the cache, so the image is built here: " + err.Error())
 		return p.buildOnly(ctx, OutcomeBuilt, "LookupFailed: "+err.Error())
 	}
 	return p.carryOut(ctx, lookup)
-}
-
-// read reads everything that is needed before anything is created: the configuration, the engine, the project.
-func (p *preparation) read(ctx context.Context) error {
-	configuration, err := devcontainer.Load(p.request.Workspace, p.request.ConfigPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return err // no builder can build from a file that does not exist
-	}
-	if err != nil {
-		// The dev container CLI may accept a configuration that the cache can't read.
-		p.subject.keyError = err
-		if configuration, err = devcontainer.Locate(p.request.Workspace, p.request.ConfigPath); err != nil {
-			return err
-		}
-	}
-	p.subject.configuration = configuration
-	p.result.Configuration = configuration
-
-	var engineErr, projectErr error
-	group := errgroup.Group{}
-	if !p.subject.isCompose() {
-		group.Go(func() error { engineErr = p.findStore(ctx); return nil })
-	}
-	group.Go(func() error { projectErr = p.findProject(ctx); return nil })
-	_ = group.Wait()
-	if engineErr != nil {
-		return engineErr
-	}
-	if projectErr != nil {
-		return projectErr
-	}
-	p.makeKey(ctx, p.project)
-	return nil
-}
-
-// findStore finds the engine, and the image's destination. Without an engine, an image can only go to a folder, and
-// only on a hit. A prebuild needs no engine on a hit either.
-func (p *preparation) findStore(ctx context.Context) error {
-	engine, err := p.runner.FindEngine(ctx)
-	if err == nil {
-		p.engine = engine
-		if why := builder.PassedOver(engine); why != nil {
-			p.notice(fmt.Sprintf("%s is used, and not docker: %v", engine.Name(), why))
-		}
-		err = engine.Ready()
-	}
-	if p.runner.FindStore == nil {
-		p.store = EngineStore{engine}
-		if p.request.isPrebuild() {
-			p.engineErr = err
-			return nil
-		}
-		return err
-	}
-	p.engineErr = err
-	p.store, err = p.runner.FindStore(ctx)
-	return err
-}
-
-func (p *preparation) findProject(ctx context.Context) error {
-	if p.runner.ClusterError != nil {
-		return p.runner.ClusterError
-	}
-	if p.request.Project == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.request.LookupTimeout)
-	defer cancel()
-	project, err := cluster.FindProject(ctx, p.runner.Client, p.runner.Namespace, p.request.Project)
-	p.project = project
-	return err
-}
-
-// makeKey computes the hash, with the project's key inputs. If it can't, the subject's keyError tells why.
-func (p *preparation) makeKey(ctx context.Context, project *v1alpha1.ProjectImageCache) {
-	p.hashOptions = hash.Options{Platform: p.request.Platform}
-	if project != nil {
-		p.result.Project, p.layers = project.Name, project.Spec.Compression
-		for _, input := range project.Spec.KeyInputs {
-			p.hashOptions.Inputs = append(p.hashOptions.Inputs, string(input))
-		}
-	}
-	key := &hash.Key{Platform: p.request.Platform}
-	if p.subject.keyError == nil {
-		computed, err := computeKey(ctx, p.subject.configuration, p.hashOptions)
-		if err == nil {
-			key = computed
-		}
-		p.subject.keyError = err
-	}
-	p.subject.key, p.coverage = key, keyCoverage(key)
-	p.localName = p.request.localName(p.subject)
-	p.result.Platform, p.result.Warnings = key.Platform, key.Warnings
-	if !p.subject.isCompose() {
-		p.result.Hash = key.Hash
-	}
-}
-
-// computeKey computes a key. A fault of ours in it must not end an environment either.
-func computeKey(ctx context.Context, c *devcontainer.Configuration, o hash.Options) (key *hash.Key, err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			err = fmt.Errorf("compute hash: internal error: %v", fault)
-		}
-	}()
-	return hash.Compute(ctx, c, o)
 }
 
 // ask creates the request and begins to watch it.
@@ -289,8 +175,8 @@ func (p *preparation) carryOut(ctx context.Context, lookup *running) (*Result, e
 		p.notice(next.Why)
 		return p.buildMeanwhile(ctx, next.Why)
 	}
-	if p.subject.isCompose() {
-		p.notice("Docker Compose configurations are not cached; start the environment as if the cache did not exist")
+	if p.subject.isBypassed() {
+		p.notice(p.composeNotCached() + "; start the environment as if the cache did not exist")
 	} else {
 		p.notice("the cache is bypassed: " + next.Why)
 	}
@@ -356,21 +242,6 @@ func (p *preparation) lastReport(ctx context.Context, report func(ctx context.Co
 	ctx, cancel := lastWords(ctx)
 	defer cancel()
 	p.tell(ctx, report(ctx))
-}
-
-func (p *preparation) subjectText() string {
-	if p.subject.configuration.Type == devcontainer.TypeUnknown {
-		return "Found " + p.subject.configuration.Path
-	}
-	text := fmt.Sprintf("Read %s (%s)", p.subject.configuration.Path, p.subject.configuration.Type)
-	if p.subject.isCompose() || p.subject.keyError != nil {
-		return text
-	}
-	text = fmt.Sprintf("%s, hash %s, %s", text, p.subject.key.Hash[:12], p.subject.key.Platform)
-	if count := len(p.subject.key.Warnings); count > 0 {
-		text += fmt.Sprintf("; not in the hash: %d, see imagecache hash --explain", count)
-	}
-	return text
 }
 
 // interrupted reports whether the whole run was stopped.

@@ -11,7 +11,6 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cluster"
 	"imagecache.dev/internal/devcontainer"
-	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/priority"
 	"imagecache.dev/internal/publication"
@@ -122,7 +121,11 @@ func (p *preparation) confirmKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("confirm hash: %w", err)
 	}
-	key, err := hash.Compute(ctx, configuration, p.hashOptions)
+	now, err := p.subject.again(ctx, configuration)
+	if err != nil {
+		return fmt.Errorf("confirm hash: %w", err)
+	}
+	key, err := now.computeKey(ctx, p.hashOptions)
 	if err != nil {
 		return fmt.Errorf("confirm hash: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	"imagecache.dev/api/v1alpha1"
-	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 )
 
@@ -29,7 +28,8 @@ type Request struct {
 	Platform string
 	// Refresh asks for a new image even if one is cached.
 	Refresh bool
-	// Tag is the name that the image gets on this machine. Empty means a name of our own.
+	// Tag is the name that the image gets on this machine, of Docker Compose that of the dev container's service. Empty
+	// means a name of our own.
 	Tag string
 	// Wait reports whether to wait for another environment that builds the same image.
 	Wait bool
@@ -105,16 +105,6 @@ func (r *Request) Validate() error {
 	return nil
 }
 
-// subject is a configuration that was read, with its key. If that failed, keyError tells why. Then the configuration
-// may have only its place, and the key has no hash.
-type subject struct {
-	configuration *devcontainer.Configuration
-	key           *hash.Key
-	keyError      error
-}
-
-func (s subject) isCompose() bool { return s.configuration.Type == devcontainer.TypeCompose }
-
 // object returns the DevcontainerImage of a request. project is nil for an environment without a project.
 func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, s subject) *v1alpha1.DevcontainerImage {
 	object := &v1alpha1.DevcontainerImage{
@@ -133,7 +123,10 @@ func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, 
 	if r.Refresh {
 		object.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
 	}
-	if !s.isCompose() {
+	if s.service != nil {
+		object.Spec.Service = s.service.Name
+	}
+	if !s.isBypassed() {
 		object.Spec.ConfigHash = s.key.Hash
 		object.Spec.Inputs = KeyInputs(s.key.Inputs)
 	}
@@ -170,7 +163,7 @@ func dnsLabel(name string, most int) string {
 
 // localName returns the image's name on this machine, unless the request sets one.
 func (r *Request) localName(s subject) string {
-	if r.Tag != "" {
+	if r.Tag != "" && (s.service == nil || s.service.DevContainer) {
 		return r.Tag
 	}
 	owner := r.Project

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/internal/compose"
 	"imagecache.dev/internal/devcontainer"
 	"imagecache.dev/internal/hash"
 )
@@ -12,7 +13,7 @@ import (
 type Outcome string
 
 // Outcomes of Prepare and Prebuild. Those of Prepare come with an image, except OutcomeBypassed for a Compose
-// configuration.
+// configuration that is not cached.
 const (
 	// OutcomeHit: a cached image was pulled.
 	OutcomeHit Outcome = "Hit"
@@ -30,6 +31,8 @@ const (
 
 // Result is the result of a request. Its JSON form is what `imagecache prepare -o json` prints.
 type Result struct {
+	// Service is the service of Docker Compose whose image this is about; empty for a whole configuration.
+	Service string  `json:"service,omitempty"`
 	Outcome Outcome `json:"outcome"`
 	// Image is the image's name on this machine. It is empty if there is nothing to build.
 	Image string `json:"image,omitempty"`
@@ -61,11 +64,16 @@ type Result struct {
 	Seconds      Times `json:"seconds"`
 	// Warnings are what the build reads and the hash does not cover.
 	Warnings []hash.Warning `json:"warnings,omitempty"`
+	// Services are the results of a Compose configuration's services, the dev container's first. The result itself has the
+	// image of the dev container, and the outcome that counts most.
+	Services []*Result `json:"services,omitempty"`
 	// Notices are the sentences about what the cache could not do.
 	Notices []string `json:"notices,omitempty"`
 
 	// Configuration is the configuration that was read; one that could not be read has only its place.
 	Configuration *devcontainer.Configuration `json:"-"`
+	// Compose is the project of a Compose configuration that is cached; nil otherwise.
+	Compose *compose.Project `json:"-"`
 }
 
 // Times are how many seconds each part took.

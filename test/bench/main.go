@@ -20,6 +20,7 @@ import (
 	"imagecache.dev/test/bench/answer"
 	"imagecache.dev/test/bench/awsemulator"
 	"imagecache.dev/test/bench/controlplane"
+	"imagecache.dev/test/bench/dashboard"
 	"imagecache.dev/test/bench/figure"
 	"imagecache.dev/test/bench/hash"
 	"imagecache.dev/test/bench/projects"
@@ -48,6 +49,7 @@ var benchmarks = []benchmark{
 	{"awsemulator", awsemulator.Run},
 	{"projects", projects.Run},
 	{"targets", targets.Run},
+	{"dashboard", dashboard.Run},
 }
 
 func main() {

@@ -16,7 +16,7 @@ import (
 	"imagecache.dev/internal/hash"
 )
 
-// composeVariable names the program docker-compose; bin/engines has it after "make engines".
+// composeVariable names the program docker-compose; bin/engines has it after "make engine-docker".
 const composeVariable = "IMAGECACHE_DOCKER_COMPOSE"
 
 // findCompose returns docker-compose, or skips the test.
@@ -31,7 +31,7 @@ func findCompose(t *testing.T) string {
 			return absolute
 		}
 	}
-	t.Skip("SKIPPED: Docker Compose is not built: run \"make engines\"")
+	t.Skip("SKIPPED: Docker Compose is not built: run \"make engine-docker\"")
 	return ""
 }
 

@@ -58,6 +58,19 @@ func Require(t testing.TB, kind Kind) (programs string) {
 	return programs
 }
 
+// RequireCompose skips the test where this machine lacks an engine with Docker Compose, or fails it as Require does.
+func RequireCompose(t testing.TB, kind Kind) {
+	t.Helper()
+	programs := Require(t, kind)
+	switch {
+	case exists(filepath.Join(programs, composePlugin)):
+	case kind.required():
+		t.Fatal(`Docker Compose is not built: run "make engine-docker"`)
+	default:
+		t.Skip(`SKIPPED: Docker Compose is not built: run "make engine-docker"`)
+	}
+}
+
 // Start starts an engine that ends with the test. An engine that this machine lacks skips the test, or fails it where
 // IMAGECACHE_ENGINES asks for the engine. The registries are those that speak plain HTTP, as host:port; docker needs none
 // for addresses on loopback.

@@ -75,8 +75,22 @@ func writeClient(dir, programs string, kind Kind) (path, config string, err erro
 	if err != nil {
 		return "", "", fmt.Errorf("write the client's plugin: %w", err)
 	}
+	// Docker Compose is there if it was built; RequireCompose asks for it.
+	if compose := filepath.Join(programs, composePlugin); exists(compose) {
+		if err := os.Symlink(compose, filepath.Join(plugins, "docker-compose")); err != nil {
+			return "", "", fmt.Errorf("link Docker Compose: %w", err)
+		}
+	}
 	if err := os.WriteFile(filepath.Join(config, "config.json"), []byte("{}\n"), 0o600); err != nil {
 		return "", "", fmt.Errorf("write the client's configuration: %w", err)
 	}
 	return path, config, nil
+}
+
+// composePlugin is Docker Compose, below the folder of engines.
+const composePlugin = "cli-plugins/docker-compose"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -241,6 +241,30 @@ func publishTwice(t *testing.T, w *battlefield) []string {
 	return []string{"one publication for each environment"}
 }
 
+// publishTwiceFromAService asks again for a service of one environment, and for its whole configuration.
+func publishTwiceFromAService(t *testing.T, w *battlefield) []string {
+	t.Helper()
+	w.setCompose("shop", v1alpha1.ComposePolicyCached)
+	defer w.setCompose("shop", v1alpha1.ComposePolicyBypassed)
+	for _, name := range []string{"web", "api"} {
+		e := w.ask("shop", "services", hashOf("first "+name), ofService(name))
+		e.publish()
+	}
+	for hash, edit := range map[string]func(*v1alpha1.DevcontainerImageSpec){
+		hashOf("second web"): ofService("web"),
+		hashOf("second api"): ofService("api"),
+		hashOf("no service"): func(*v1alpha1.DevcontainerImageSpec) {},
+	} {
+		second := w.ask("shop", "services", hash, edit)
+		second.role(v1alpha1.RoleLocalBuild)
+		second.finished()
+		second.build()
+		second.report()
+		second.reason(second.request, v1alpha1.ConditionPublished, v1alpha1.ReasonNotBuilder)
+	}
+	return []string{"one publication for each environment and service"}
+}
+
 func publishAfterTakeover(t *testing.T, w *battlefield) []string {
 	t.Helper()
 	w.Expect(published(w, w.builds("payments", "in-time"))).To(Equal(v1alpha1.ReasonPublished))

@@ -130,6 +130,7 @@ var scenarios = []struct {
 	{"report another request's image", reportAnothersImage},
 	{"publish from a rebuild", publishFromRebuild},
 	{"publish twice from one environment", publishTwice},
+	{"publish twice from one service of an environment", publishTwiceFromAService},
 	{"publish after another took over", publishAfterTakeover},
 	{"read upload rights after the end", uploadRightsAfterTheEnd},
 	{"report for another runner's namespace", reportForAnotherNamespace},

@@ -80,6 +80,11 @@ func tags(tags ...fields) fields {
 	return fields{"tags": list}
 }
 
+// service is a request for a service of Docker Compose.
+func service(name string) fields {
+	return fields{"configurationType": "Compose", "service": name}
+}
+
 // rules are those of a kind's spec.
 var rules = map[string][]rule{
 	"RunnerImageCache": {
@@ -258,6 +263,8 @@ var rules = map[string][]rule{
 		},
 		{name: "adoptionPolicy is a known one", accepts: fields{"adoptionPolicy": "IfUntagged"}, refuses: fields{"adoptionPolicy": "Sometimes"},
 			says: `spec.adoptionPolicy: Unsupported value: "Sometimes": supported values: "Never", "IfUntagged", "Always"`},
+		{name: "compose is a known policy", accepts: fields{"compose": "Cached"}, refuses: fields{"compose": "Hashed"},
+			says: `spec.compose: Unsupported value: "Hashed": supported values: "Bypassed", "Cached"`},
 		{name: "provenance is a known policy", accepts: fields{"provenance": "Attach"}, refuses: fields{"provenance": "Publish"},
 			says: `spec.provenance: Unsupported value: "Publish": supported values: "None", "Attach"`},
 		{name: "encryption is of a known type", accepts: fields{"encryption": fields{"type": "AES256"}}, refuses: fields{"encryption": fields{"type": "ROT13"}},
@@ -382,10 +389,20 @@ var rules = map[string][]rule{
 		},
 		{name: "configHash or configuration, not neither", accepts: fields{"configHash": nil, "projectRef": nil}, refuses: fields{"configHash": nil},
 			says: `spec: Invalid value: give configHash, or configuration with the contents, so that an image can be looked up`},
-		{name: "Compose has no hash", accepts: fields{"configurationType": "Compose", "configHash": nil}, refuses: fields{"configurationType": "Compose"},
-			says: `spec: Invalid value: Compose configurations are not cached; remove configHash and configuration`},
-		{name: "Compose has no contents", refuses: fields{"configurationType": "Compose", "configHash": nil, "configuration": fields{"devcontainerJSON": "{}"}},
-			says: `spec: Invalid value: Compose configurations are not cached; remove configHash and configuration`},
+		{name: "Compose has contents in files", accepts: fields{"configurationType": "Compose", "configHash": nil}, refuses: fields{"configurationType": "Compose", "configHash": nil, "configuration": fields{"devcontainerJSON": "{}"}},
+			says: `spec.configuration: Invalid value: configuration can't hold the files of Docker Compose; give configHash and service instead, as imagecache hash prints them`},
+		{name: "the hash of Compose is that of a service", accepts: service("web"), refuses: fields{"configurationType": "Compose"},
+			says: `spec.configHash: Invalid value: Docker Compose builds an image for each service; name the service of configHash in service`},
+		{name: "services are those of Compose", refuses: fields{"service": "web"},
+			says: `spec.service: Invalid value: only Docker Compose configurations have services; remove service, or set configurationType to Compose`},
+		{name: "a service has a hash", refuses: fields{"configurationType": "Compose", "service": "web", "configHash": nil},
+			says: `spec.service: Invalid value: service tells whose hash configHash is; give configHash too, or remove service`},
+		{name: "a service has a name with something in it", refuses: service(""),
+			says: "spec.service: Invalid value: \"\": must be letters, digits, dots, underscores and hyphens, as the services of Docker Compose are named\nspec.service: Invalid value: \"\": spec.service in body should be at least 1 chars long"},
+		{name: "a service has a name that fits", accepts: service(letters(128)), refuses: service(letters(129)),
+			says: `spec.service: Too long: may not be more than 128 bytes`},
+		{name: "a service has a name of Docker Compose", accepts: service("-._Web1"), refuses: service("web api"),
+			says: `spec.service: Invalid value: "web api": must be letters, digits, dots, underscores and hyphens, as the services of Docker Compose are named`},
 		{
 			name:    "Dockerfile contents have the Dockerfile",
 			accepts: fields{"configurationType": "Dockerfile", "configHash": nil, "configuration": fields{"devcontainerJSON": "{}", "dockerfile": "FROM scratch"}},
@@ -532,6 +549,10 @@ var rules = map[string][]rule{
 			says: `spec.configHash: Invalid value: configHash can't be changed; create another DevcontainerImage instead`},
 		{name: "configHash can't be added", had: fields{"projectRef": nil, "configHash": nil}, refuses: fields{"configHash": someHash},
 			says: `spec.configHash: Invalid value: configHash can't be changed; create another DevcontainerImage instead`},
+		{name: "service stays", had: service("web"), accepts: fields{"uploadAttempt": nil}, refuses: service("api"),
+			says: `spec.service: Invalid value: service can't be changed; create another DevcontainerImage instead`},
+		{name: "service can't be removed", had: service("web"), refuses: fields{"service": nil},
+			says: "spec.configHash: Invalid value: Docker Compose builds an image for each service; name the service of configHash in service\nspec.service: Invalid value: service can't be changed; create another DevcontainerImage instead"},
 		{name: "configuration stays", had: fields{"configHash": nil, "configuration": fields{"devcontainerJSON": "{}"}}, refuses: fields{"configuration": fields{"devcontainerJSON": "{ }"}},
 			says: `spec.configuration: Invalid value: configuration can't be changed; create another DevcontainerImage instead`},
 		{name: "configuration can't be removed", had: fields{"projectRef": nil, "configHash": nil, "configuration": fields{"devcontainerJSON": "{}"}}, refuses: fields{"configuration": nil},
@@ -780,7 +801,7 @@ func TestDefaults(t *testing.T) {
 		"ProjectImageCache": {
 			"runnerRef": fields{"name": "demo"}, "projectID": "shop",
 			"retentionDays": int64(30), "keyCoverage": "Warn", "compression": "Zstd", "layerReuse": "Prebuilds", "adoptionPolicy": "Never", "encryption": fields{"type": "AES256"}, "deletionPolicy": "Delete",
-			"provenance": "None",
+			"provenance": "None", "compose": "Bypassed",
 		},
 		"DevcontainerImage": {
 			"projectRef": fields{"name": "shop"}, "environmentID": "e-1", "trigger": "EnvironmentCreated", "configurationType": "Image", "configHash": someHash,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -64,12 +63,12 @@ func evict(
 	if err != nil {
 		return err
 	}
-	if err := askToEvict(ctx, connection, cache, hash); err != nil {
+	if err := kube.Evict(ctx, connection, cache, hash); err != nil {
 		return err
 	}
 	key := client.ObjectKeyFromObject(cache)
 	err = wait.PollUntilContextTimeout(ctx, evictPoll, timeout, false, func(ctx context.Context) (bool, error) {
-		return isEvicted(ctx, connection, key, hash)
+		return kube.IsEvicted(ctx, connection, key, hash)
 	})
 	switch {
 	case err == nil:
@@ -108,39 +107,4 @@ func wholeHash(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImag
 	return "", fmt.Errorf(
 		"%d images of project %s have hashes that begin with %s; give more characters", len(matches), cache.Name, wanted,
 	)
-}
-
-// askToEvict adds a hash to the hashes that the controller should evict.
-func askToEvict(ctx context.Context, c client.Client, cache *v1alpha1.ProjectImageCache, hash string) error {
-	before := cache.DeepCopy()
-	if cache.Annotations == nil {
-		cache.Annotations = map[string]string{}
-	}
-	asked := evictions(cache)
-	if slices.Contains(asked, hash) {
-		return nil
-	}
-	cache.Annotations[v1alpha1.AnnotationEvict] = strings.Join(append(asked, hash), ",")
-	err := c.Patch(ctx, cache, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if err != nil {
-		return fmt.Errorf("evict image: %w", kube.Describe(err))
-	}
-	return nil
-}
-
-func isEvicted(ctx context.Context, c client.Reader, key types.NamespacedName, hash string) (bool, error) {
-	cache := &v1alpha1.ProjectImageCache{}
-	if err := c.Get(ctx, key, cache); err != nil {
-		return false, err
-	}
-	return !slices.Contains(evictions(cache), hash), nil
-}
-
-// evictions returns the hashes that the controller should evict and has not evicted yet.
-func evictions(cache *v1alpha1.ProjectImageCache) []string {
-	value := cache.Annotations[v1alpha1.AnnotationEvict]
-	if value == "" {
-		return nil
-	}
-	return strings.Split(value, ",")
 }

@@ -1,22 +1,18 @@
 package cache
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
-	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 )
 
 // NewExplain returns the command `imagecache explain`.
@@ -27,7 +23,9 @@ func NewExplain(streams cli.Streams) *cobra.Command {
 		Use:   "explain REQUEST",
 		Short: "Explain the cache's answer to a request, and what to do",
 		Long: `Explain the cache's answer to a request: hit, miss or bypassed, the reason, what happened since, and what you can do
-about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest request.`,
+about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for its latest request. An environment with
+a Docker Compose configuration has a request for each service that is built: the command explains the latest one of
+each service, and prints them as a DevcontainerImageList for programs.`,
 		Example: `  # explain the latest request of environment env-1
   imagecache explain env-1`,
 		Args: cobra.ExactArgs(1),
@@ -35,16 +33,11 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
 			if err := output.Validate(); err != nil {
 				return err
 			}
-			request, err := findRequest(command.Context(), flags, args[0])
+			requests, err := findRequests(command.Context(), flags, args[0])
 			if err != nil {
 				return err
 			}
-			if !output.IsTable() {
-				request.ManagedFields = nil
-				request.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
-				return output.Encode(streams.Out, request)
-			}
-			return explain(streams, request, time.Now())
+			return printRequests(streams, &output, requests, time.Now())
 		},
 	}
 	output.AddFlags(command.Flags())
@@ -53,36 +46,37 @@ about it. REQUEST is the name of a DevcontainerImage, or an environment's ID for
 	return command
 }
 
-// findRequest finds a request by its name, or the latest request of an environment.
-func findRequest(ctx context.Context, flags *cli.ClusterFlags, wanted string) (*v1alpha1.DevcontainerImage, error) {
-	connection, namespace, err := flags.Connect()
-	if err != nil {
-		return nil, err
+// printRequests explains requests: one, or one for each service.
+func printRequests(
+	streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage, now time.Time,
+) error {
+	if !output.IsTable() {
+		return encodeRequests(streams, output, requests)
 	}
-	request := &v1alpha1.DevcontainerImage{}
-	err = connection.Get(ctx, types.NamespacedName{Namespace: namespace, Name: strings.ToLower(wanted)}, request)
-	if err == nil {
-		return request, nil
+	for i := range requests {
+		if i > 0 {
+			if err := cli.WriteLine(streams.Out, ""); err != nil {
+				return err
+			}
+		}
+		if err := explain(streams, &requests[i], now); err != nil {
+			return err
+		}
 	}
-	if !kube.IsAbsent(err) {
-		return nil, kube.Describe(err)
+	return nil
+}
+
+func encodeRequests(streams cli.Streams, output *cli.Output, requests []v1alpha1.DevcontainerImage) error {
+	for i := range requests {
+		requests[i].ManagedFields = nil
+		requests[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImage"))
 	}
-	requests := &v1alpha1.DevcontainerImageList{}
-	if err := connection.List(
-		ctx, requests, client.InNamespace(namespace), client.MatchingFields{"spec.environmentID": wanted},
-	); err != nil {
-		return nil, kube.Describe(err)
+	if len(requests) == 1 {
+		return output.Encode(streams.Out, &requests[0])
 	}
-	if len(requests.Items) == 0 {
-		return nil, fmt.Errorf(
-			"no request %q in namespace %s: no DevcontainerImage has this name or belongs to an environment with this ID; finished requests are removed after a while",
-			wanted, namespace,
-		)
-	}
-	latest := slices.MaxFunc(requests.Items, func(a, b v1alpha1.DevcontainerImage) int {
-		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
-	})
-	return &latest, nil
+	list := &v1alpha1.DevcontainerImageList{Items: requests}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DevcontainerImageList"))
+	return output.Encode(streams.Out, list)
 }
 
 // explain prints everything about a request for a person.
@@ -100,7 +94,7 @@ func explain(streams cli.Streams, request *v1alpha1.DevcontainerImage, now time.
 	if err := printInputs(streams, request.Spec.Inputs); err != nil {
 		return err
 	}
-	if advice := adviceFor(request); advice != "" {
+	if advice := catalog.AdviceFor(request); advice != "" {
 		return cli.WriteLine(streams.Out, "\nWhat to do: "+advice)
 	}
 	return nil
@@ -110,7 +104,7 @@ func explain(streams cli.Streams, request *v1alpha1.DevcontainerImage, now time.
 func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	spec, status := request.Spec, request.Status
 	facts := [][2]string{
-		{"Request", fmt.Sprintf("%s, %s ago", request.Name, ageText(&request.CreationTimestamp.Time, now))},
+		{"Request", fmt.Sprintf("%s, %s ago", request.Name, display.Age(&request.CreationTimestamp.Time, now))},
 		{"Environment", fmt.Sprintf("%s (%s)", spec.EnvironmentID, spec.Trigger)},
 	}
 	add := func(name, value string) {
@@ -122,8 +116,9 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 		add("Project", spec.ProjectRef.Name)
 	}
 	add("Configuration", fmt.Sprintf("%s, %s", spec.ConfigurationType, spec.Platform))
-	add("Hash", textOr(status.ConfigHash, spec.ConfigHash))
-	answer := textOr(string(status.CacheResult), "none yet")
+	add("Service", spec.Service)
+	add("Hash", display.Or(status.ConfigHash, spec.ConfigHash))
+	answer := display.Or(string(status.CacheResult), "none yet")
 	if status.Reason != "" {
 		answer += " (" + status.Reason + ")"
 	}
@@ -135,21 +130,22 @@ func factsOf(request *v1alpha1.DevcontainerImage, now time.Time) [][2]string {
 	}
 	if image := status.Image; image != nil {
 		add("Image", image.Reference)
-		add("Built in", secondsText(image.BuildSeconds))
+		add("Built in", display.Seconds(image.BuildSeconds))
 	}
 	if build := spec.Build; build != nil {
 		add(
 			"Build",
-			strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, secondsText(build.DurationSeconds), build.Message)),
+			strings.TrimSpace(fmt.Sprintf("%s in %s %s", build.Outcome, display.Seconds(build.DurationSeconds), build.Message)),
 		)
 	}
 	if pull := spec.Pull; pull != nil {
 		add(
-			"Pull", strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, secondsText(pull.DurationSeconds), pull.Message)),
+			"Pull",
+			strings.TrimSpace(fmt.Sprintf("%s in %s %s", pull.Outcome, display.Seconds(pull.DurationSeconds), pull.Message)),
 		)
 	}
 	if status.SavedSeconds != nil {
-		add("Saved", secondsText(status.SavedSeconds))
+		add("Saved", display.Seconds(status.SavedSeconds))
 	}
 	return facts
 }
@@ -163,7 +159,7 @@ func printConditions(streams cli.Streams, conditions []metav1.Condition, now tim
 		rows = append(
 			rows,
 			[]any{
-				condition.Type, string(condition.Status), condition.Reason, ageText(&condition.LastTransitionTime.Time, now),
+				condition.Type, string(condition.Status), condition.Reason, display.Age(&condition.LastTransitionTime.Time, now),
 				condition.Message,
 			},
 		)
@@ -183,21 +179,4 @@ func printInputs(streams cli.Streams, inputs []v1alpha1.KeyInput) error {
 	}
 	_, _ = fmt.Fprintln(streams.Out)
 	return (&cli.Output{}).Table(streams.Out, []cli.Column{{Name: "Input"}, {Name: "Digest"}}, rows)
-}
-
-// adviceFor returns the advice for the first reason that has some. Reasons of failures come first.
-func adviceFor(request *v1alpha1.DevcontainerImage) string {
-	for _, kind := range []string{
-		v1alpha1.ConditionStalled, v1alpha1.ConditionPublished, v1alpha1.ConditionReady, v1alpha1.ConditionLookedUp,
-	} {
-		for _, condition := range request.Status.Conditions {
-			if condition.Type != kind || condition.Status == metav1.ConditionTrue && kind != v1alpha1.ConditionStalled {
-				continue
-			}
-			if advice := catalog.Advice(condition.Reason); advice != "" {
-				return advice
-			}
-		}
-	}
-	return catalog.Advice(request.Status.Reason)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/cli"
 	"imagecache.dev/internal/compose"
 	"imagecache.dev/internal/devcontainer"
@@ -26,6 +27,8 @@ type hashCommand struct {
 	explain bool
 	diff    bool
 	output  string
+	// cached is the project that --project names, once it is read.
+	cached *v1alpha1.ProjectImageCache
 }
 
 // NewHash returns the command `imagecache hash`.
@@ -41,11 +44,13 @@ adds key inputs: BuildContext, BaseImages, Features, LocalEnv. With --project th
 the project, so that the hash is the one that imagecache prepare looks up.
 
 Of a Docker Compose configuration, each service that is built has a hash: the command prints a line for each, with the
-service's name, and the dev container's service first. The cache bypasses these configurations.
+service's name, and the dev container's service first. Projects cache these images with spec.compose: Cached, and bypass
+them otherwise.
 
 --diff compares two of these: a workspace; git:REVISION, this folder in a commit (git:REVISION:FOLDER for another
 folder); and cached:HASH, an image of --project. The inputs of a cached image come from the request that it was built
-for, or, if that is removed, from the image itself, which the command finds as imagecache images does.`,
+for, or, if that is removed, from the image itself, which the command finds as imagecache images does. The image of a
+Docker Compose service is compared with the same service alone.`,
 		Example: `  # print only the hash
   imagecache hash .
 
@@ -212,7 +217,20 @@ func (h *hashCommand) printServices(set *keySet) error {
 			return err
 		}
 	}
-	return cli.WriteLine(h.streams.Out, "The cache bypasses Docker Compose configurations.")
+	return cli.WriteLine(h.streams.Out, h.composePolicy())
+}
+
+// composePolicy says what becomes of a Docker Compose configuration.
+func (h *hashCommand) composePolicy() string {
+	switch {
+	case h.cached == nil:
+		return "Projects with spec.compose: Cached cache these images; others bypass Docker Compose configurations."
+	case h.cached.Spec.Compose == v1alpha1.ComposePolicyCached:
+		return fmt.Sprintf("Project %s caches these images.", h.cached.Name)
+	}
+	return fmt.Sprintf(
+		"Project %s bypasses Docker Compose configurations; spec.compose: Cached of the project changes that.", h.cached.Name,
+	)
 }
 
 func (h *hashCommand) printJSON(value any) error {

@@ -17,11 +17,12 @@ type comparison struct {
 }
 
 // compared pairs the keys of two sources by service. Where one source has no services, its key is compared with that of
-// the other's dev container, which comes first.
+// the other's dev container, which comes first; and two cached images are compared as they are.
 func compared(before, after []*hashed) []comparison {
-	if before[0].Service == "" || after[0].Service == "" {
+	if before[0].Service == "" || after[0].Service == "" || before[0].told && after[0].told {
 		return []comparison{{before: before[0], after: after[0]}}
 	}
+	before, after = alike(before, after[0]), alike(after, before[0])
 	var pairs []comparison
 	for _, key := range before {
 		pairs = append(pairs, comparison{service: key.Service, before: key})
@@ -35,6 +36,15 @@ func compared(before, after []*hashed) []comparison {
 		pairs[i].after = key
 	}
 	return pairs
+}
+
+// alike returns the keys to compare with those of another source: all, or with a cached image, which is of one service,
+// the key of that service.
+func alike(keys []*hashed, other *hashed) []*hashed {
+	if !other.told {
+		return keys
+	}
+	return slices.DeleteFunc(slices.Clone(keys), func(key *hashed) bool { return key.Service != other.Service })
 }
 
 func (h *hashCommand) printDiffs(before, after []*hashed) error {

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 )
 
@@ -25,7 +25,8 @@ func NewImages(streams cli.Streams) *cobra.Command {
 		Long: `Show the images in a project's cache, newest first: hash, size, the times of push, expiry and last pull, the duration
 of the build, and the environment that built the image. An image that was pulled within the last 14 days and expires
 within 7 days, or the last quarter of a shorter retentionDays, is due: imagecache prebuild --due replaces it. With
--o wide the table also has the findings of ECR's scan. JSON also shows the inputs of the hash.
+-o wide the table also has the Docker Compose service that an image is of, and the findings of ECR's scan. JSON also
+shows the inputs of the hash.
 
 The list comes from ECR, with your own AWS credentials (ecr:DescribeImages). Without credentials the list holds the
 images of the requests that the cluster still has. The time of the last pull is the later one of those that ECR recorded
@@ -91,7 +92,7 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 			Name: "Hash",
 		},
 		{Name: "Size"}, {Name: "Pushed"}, {Name: "Expires"}, {Name: "Last Pulled"}, {Name: "Pulls", Wide: true},
-		{Name: "Build"}, {Name: "Environment"}, {Name: "Digest", Wide: true},
+		{Name: "Build"}, {Name: "Environment"}, {Name: "Service", Wide: true}, {Name: "Digest", Wide: true},
 		{Name: "Findings", Wide: true},
 	}
 	var rows [][]any
@@ -102,9 +103,9 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 		}
 		pulled := "never"
 		if image.LastPulledAt != nil {
-			pulled = ageText(image.LastPulledAt, now)
+			pulled = display.Age(image.LastPulledAt, now)
 		}
-		expires := untilText(image.ExpiresAt, now)
+		expires := display.Until(image.ExpiresAt, now)
 		switch {
 		case image.Archived:
 			expires = "archived"
@@ -112,8 +113,9 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 			expires += ", due"
 		}
 		rows = append(rows, []any{
-			hash, sizeText(image.SizeBytes), ageText(image.PushedAt, now), expires, pulled, image.Pulls,
-			secondsText(image.BuildSeconds), textOr(image.Environment, unknown), image.Digest, findingsText(image.Findings),
+			hash, display.Size(image.SizeBytes), display.Age(image.PushedAt, now), expires, pulled, image.Pulls,
+			display.Seconds(image.BuildSeconds), display.Or(image.Environment, display.Unknown),
+			display.Or(image.Service, display.None), image.Digest, display.Findings(image.Findings),
 		})
 	}
 	return output.Table(streams.Out, columns, rows)
@@ -121,24 +123,3 @@ func printImages(streams cli.Streams, output *cli.Output, images []catalog.Image
 
 // shortHash is how many characters of a hash a table shows, and how many a prefix may have.
 const shortHash = 12
-
-// severities of findings, the worst first:
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanFindingsSummary.html
-var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED"}
-
-// findingsText names the numbers of findings, as "2 critical, 1 low".
-func findingsText(findings map[string]int32) string {
-	if findings == nil {
-		return unknown
-	}
-	var parts []string
-	for _, severity := range severities {
-		if count := findings[severity]; count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(severity)))
-		}
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
-}

@@ -11,6 +11,7 @@ import (
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 )
 
 // NewProjects returns the command `imagecache projects`.
@@ -25,7 +26,8 @@ func NewProjects(streams cli.Streams) *cobra.Command {
 -o wide the table also shows how many images are due: imagecache prebuild --due replaces them.
 
 Requests, hit rate and saved time count the requests that the cluster still has. A finished request is kept for a day
-unless its spec sets another time. Cost is an upper bound, because images share layers.`,
+unless its spec sets another time. An environment with a Docker Compose configuration has one for each service, so that
+saved time is a sum over images. Cost is an upper bound, because images share layers.`,
 		Example: `  # show the projects of the current namespace
   imagecache projects
 
@@ -84,11 +86,11 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 	}
 	var rows [][]any
 	for _, project := range projects {
-		rate := "<none>"
+		rate := display.None
 		if project.HitRate != nil {
 			rate = fmt.Sprintf("%.0f %%", 100**project.HitRate)
 		}
-		images, due := unknown, unknown
+		images, due := display.Unknown, display.Unknown
 		if project.Images != nil {
 			images = fmt.Sprint(*project.Images)
 		}
@@ -96,9 +98,9 @@ func printProjects(streams cli.Streams, output *cli.Output, projects []catalog.P
 			due = fmt.Sprint(*project.Due)
 		}
 		row := []any{
-			project.Name, project.ProjectID, project.Requests, rate, secondsText(&project.SavedSeconds),
-			images, sizeText(project.SizeBytes), textOr(project.EstimatedMonthlyCostUSD, unknown), due, project.Ready,
-			project.Reason,
+			project.Name, project.ProjectID, project.Requests, rate, display.Seconds(&project.SavedSeconds),
+			images, display.Size(project.SizeBytes), display.Or(project.EstimatedMonthlyCostUSD, display.Unknown), due,
+			project.Ready, project.Reason,
 		}
 		if everywhere {
 			row = append([]any{project.Namespace}, row...)

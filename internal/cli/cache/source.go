@@ -120,7 +120,8 @@ func keysOfRequests(requests []v1alpha1.DevcontainerImage) []*hashed {
 		keys = append(
 			keys,
 			&hashed{
-				Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform, Inputs: toldInputs(spec.Inputs), told: true,
+				Service: spec.Service, Hash: spec.ConfigHash, Version: hash.Version, Platform: spec.Platform,
+				Inputs: toldInputs(spec.Inputs), told: true,
 			},
 		)
 	}
@@ -130,7 +131,7 @@ func keysOfRequests(requests []v1alpha1.DevcontainerImage) []*hashed {
 func keysOfImages(images []catalog.Image) []*hashed {
 	keys := make([]*hashed, 0, len(images))
 	for _, image := range images {
-		key := &hashed{Hash: image.Hash, Version: hash.Version, Platform: image.Platform, told: true}
+		key := &hashed{Service: image.Service, Hash: image.Hash, Version: hash.Version, Platform: image.Platform, told: true}
 		for _, input := range image.Inputs {
 			key.Inputs = append(key.Inputs, hash.Input{Name: input.Name, Digest: input.Digest})
 		}
@@ -148,7 +149,7 @@ func toldInputs(told []v1alpha1.KeyInput) []hash.Input {
 	return inputs
 }
 
-// readProject adds the key inputs of the project.
+// readProject reads the project, and adds its key inputs.
 func (h *hashCommand) readProject(ctx context.Context) error {
 	if h.project == "" {
 		return nil
@@ -161,6 +162,7 @@ func (h *hashCommand) readProject(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.cached = project
 	for _, input := range project.Spec.KeyInputs {
 		h.options.Inputs = append(h.options.Inputs, string(input))
 	}

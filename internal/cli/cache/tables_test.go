@@ -15,6 +15,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/catalog"
 	"imagecache.dev/internal/cli"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 	"imagecache.dev/test/terminal"
 )
@@ -46,7 +47,7 @@ abababababab   <unknown>   <unknown>   archived   never         <unknown>   <unk
 	wide := printed(t, func(s cli.Streams) error {
 		return printImages(s, &cli.Output{Format: "wide", NoHeaders: true}, someImages[:1], noon)
 	})
-	wantOutput(t, "wide table", strings.Join(strings.Fields(wide), " "), strings.Repeat("4f3c21a9", 8)+" 45.2 MB 3h 29d 5m 7 3m45s env-1 sha256:1 <unknown>")
+	wantOutput(t, "wide table", strings.Join(strings.Fields(wide), " "), strings.Repeat("4f3c21a9", 8)+" 45.2 MB 3h 29d 5m 7 3m45s env-1 <none> sha256:1 <unknown>")
 	due := someImages[0]
 	due.PushedAt, due.ExpiresAt = ptr.To(noon.Add(-27*24*time.Hour)), ptr.To(noon.Add(3*24*time.Hour))
 	due.Findings = map[string]int32{"LOW": 3, "CRITICAL": 1, "MEDIUM": 0}
@@ -58,7 +59,7 @@ abababababab   <unknown>   <unknown>   archived   never         <unknown>   <unk
 			t.Errorf("%s lacks %q", scanned, want)
 		}
 	}
-	if text := findingsText(map[string]int32{}); text != "none" {
+	if text := display.Findings(map[string]int32{}); text != "none" {
 		t.Errorf("without findings: %q", text)
 	}
 }

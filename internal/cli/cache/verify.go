@@ -14,6 +14,7 @@ import (
 
 	"imagecache.dev/internal/cli"
 	kube "imagecache.dev/internal/cluster"
+	"imagecache.dev/internal/display"
 	"imagecache.dev/internal/inspect"
 	"imagecache.dev/internal/message"
 	"imagecache.dev/internal/provenance"
@@ -148,14 +149,22 @@ func (v *verifyCommand) print(signature *inspect.Signature) error {
 	return v.printTable(&result)
 }
 
+func builtFor(result *verified) string {
+	text := fmt.Sprintf(
+		"request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project,
+	)
+	if result.Service != "" {
+		text += ", service " + result.Service
+	}
+	return text
+}
+
 func (v *verifyCommand) printTable(result *verified) error {
 	out := tabwriter.NewWriter(v.streams.Out, 0, 8, 2, ' ', 0)
 	for _, fact := range [][2]string{
 		{"Image", result.Image},
 		{"Signature", "holds, by key " + provenance.ShortID(result.KeyID)},
-		{"Built for", fmt.Sprintf(
-			"request %s/%s (%s) of project %s", result.Namespace, result.Request, result.RequestUID, result.Project,
-		)},
+		{"Built for", builtFor(result)},
 		{"Repository", result.RepositoryARN},
 		{"Hash", fmt.Sprintf("%s (version %d)", result.Hash, result.HashVersion)},
 		{"Platform", result.Platform},
@@ -193,14 +202,14 @@ func shown(text string) string {
 
 func timeText(at time.Time) string {
 	if at.IsZero() {
-		return unknown
+		return display.Unknown
 	}
 	return at.UTC().Format(time.RFC3339)
 }
 
 func statedText(stated *provenance.Stated) string {
 	return fmt.Sprintf(
-		"environment %s, a build of %s, key coverage %s", textOr(stated.Environment, unknown),
-		secondsText(&stated.BuildSeconds), textOr(stated.KeyCoverage, unknown),
+		"environment %s, a build of %s, key coverage %s", display.Or(stated.Environment, display.Unknown),
+		display.Seconds(&stated.BuildSeconds), display.Or(stated.KeyCoverage, display.Unknown),
 	)
 }

@@ -33,11 +33,16 @@ var arguments = []string{
 // sets its own.
 // more are arguments besides those of the deployment.
 func (w *World) StartProcess(folder string, more ...string) (*Process, error) {
+	return w.StartProgram(folder, "manager", slices.Concat(arguments, more)...)
+}
+
+// StartProgram starts a program of bin against the world. folder takes its kubeconfig and its output, PROGRAM.log.
+func (w *World) StartProgram(folder, program string, args ...string) (*Process, error) {
 	kubeconfig := filepath.Join(folder, "kubeconfig")
 	if err := w.WriteKubeconfig(kubeconfig, ""); err != nil {
 		return nil, err
 	}
-	command := exec.Command(filepath.Join("bin", "manager"), slices.Concat(arguments, more)...)
+	command := exec.Command(filepath.Join("bin", program), args...)
 	command.Env = slices.DeleteFunc(append(os.Environ(), "KUBECONFIG="+kubeconfig), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return name == "GOGC" || name == "GOMEMLIMIT" || name == "GODEBUG" || name == "GOMAXPROCS"
@@ -45,16 +50,16 @@ func (w *World) StartProcess(folder string, more ...string) (*Process, error) {
 	for name, value := range w.settings() {
 		command.Env = append(command.Env, name+"="+value)
 	}
-	log, err := os.Create(filepath.Join(folder, "manager.log"))
+	log, err := os.Create(filepath.Join(folder, program+".log"))
 	if err != nil {
-		return nil, fmt.Errorf("make the manager's log: %w", err)
+		return nil, fmt.Errorf("make the log of %s: %w", program, err)
 	}
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = command.Start()
-	_ = log.Close() // the manager has its own handle
+	_ = log.Close() // the program has its own handle
 	if err != nil {
-		return nil, fmt.Errorf("start bin/manager (make build makes it): %w", err)
+		return nil, fmt.Errorf("start bin/%s (make build makes it): %w", program, err)
 	}
 	p := &Process{command: command, ended: make(chan struct{})}
 	go func() {

@@ -38,7 +38,9 @@ func answered(t *testing.T, printed string) (answer, merged map[string]any) {
 		delete(answer, name)
 	}
 	// What the image is built from is in no container.
-	for _, name := range []string{"image", "build", "dockerFile", "context", "features", "overrideFeatureInstallOrder"} {
+	for _, name := range []string{
+		"image", "build", "dockerFile", "context", "features", "overrideFeatureInstallOrder", "dockerComposeFile",
+	} {
 		delete(merged, name)
 	}
 	return answer, merged
@@ -95,14 +97,26 @@ func textOf(value any) string {
 
 var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
+// namingLabels hold the names of images and of temporary files, or a hash over them.
+var namingLabels = []string{
+	"io.buildah.version", // podman adds it to what it builds
+	"com.docker.compose.config-hash", "com.docker.compose.image", "com.docker.compose.project.config_files",
+}
+
 func settledLabels(t *testing.T, labels any) map[string]any {
 	t.Helper()
 	kept := map[string]any{}
 	all, _ := labels.(map[string]any)
 	for name, value := range all {
-		if !strings.HasPrefix(name, "dev.imagecache.") && name != "io.buildah.version" { // podman adds it to what it builds
+		if !strings.HasPrefix(name, "dev.imagecache.") && !slices.Contains(namingLabels, name) {
 			kept[name] = value
 		}
+	}
+	// Docker Compose lists them in any order.
+	if text, ok := kept["com.docker.compose.depends_on"].(string); ok {
+		services := strings.Split(text, ",")
+		slices.Sort(services)
+		kept["com.docker.compose.depends_on"] = services
 	}
 	if text, ok := kept["devcontainer.metadata"].(string); ok {
 		var entries []map[string]any

@@ -18,6 +18,8 @@ import (
 const (
 	namespace = "runner-up"
 	project   = "shop"
+	// composed is a project that caches Docker Compose configurations.
+	composed = "composed"
 )
 
 var (
@@ -79,6 +81,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	if kubeconfig, err = cluster.ApplySample(ctx, namespace); err != nil {
+		return 1, err
+	}
+	if err := cluster.Apply(ctx, namespace, filepath.Join("testdata", "composed.yaml")); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

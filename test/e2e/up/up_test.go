@@ -39,6 +39,10 @@ type comparison struct {
 	fails bool
 	// mayFail: devcontainer up fails on some machines.
 	mayFail bool
+	// compose: the configuration is one of Docker Compose.
+	compose bool
+	// byDefault: the project says nothing about Docker Compose.
+	byDefault bool
 	// prepare does more to the workspace.
 	prepare func(t *testing.T, p *place)
 }
@@ -80,8 +84,9 @@ func compare(t *testing.T, p *place, environment string) {
 	t.Helper()
 	defer p.remove(t)
 	p.takeLog(t)
-	plain := p.up(t, p.devcontainer(t))
-	plainAgain := p.again(t, p.devcontainer)
+	devcontainer := func(t *testing.T) ran { return p.devcontainer(t) }
+	plain := p.up(t, devcontainer(t))
+	plainAgain := p.again(t, devcontainer)
 	if fails := plain.Answer["outcome"] != "success"; fails != p.test.fails && !p.test.mayFail {
 		t.Fatalf("devcontainer up answers %v", plain.Answer)
 	}

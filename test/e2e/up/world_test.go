@@ -53,6 +53,8 @@ func (m *machine) place(t *testing.T, name string, test comparison) *place {
 	if err := os.Chmod(p.folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	// Docker Compose lets buildx ask whether it may read outside of the current folder.
+	p.env = append(p.env, "BUILDX_BAKE_ENTITLEMENTS_FS=0", "XDG_STATE_HOME="+t.TempDir())
 	p.env = append(p.env, "KUBECONFIG="+kubeconfig, "IMAGECACHE_NAMESPACE="+namespace, "UP_SET=set here")
 	if test.prepare != nil {
 		test.prepare(t, p)
@@ -104,20 +106,20 @@ func (p *place) arguments() []string {
 }
 
 // devcontainer runs devcontainer up without the cache.
-func (p *place) devcontainer(t *testing.T) ran {
+func (p *place) devcontainer(t *testing.T, more ...string) ran {
 	t.Helper()
 	arguments := []string{"up", "--workspace-folder", p.folder, "--docker-path", p.engine.Kind.Program()}
 	if p.test.path != "" {
 		arguments = append(arguments, "--config", filepath.Join(p.folder, p.test.path))
 	}
-	return p.run(t, os.Getenv(builder.CLIVariable), append(arguments, p.arguments()...)...)
+	return p.run(t, os.Getenv(builder.CLIVariable), append(append(arguments, p.arguments()...), more...)...)
 }
 
 // imagecache runs imagecache up.
 func (p *place) imagecache(t *testing.T, environment string) ran {
 	t.Helper()
 	arguments := []string{
-		"up", p.folder, "--project", project, "--environment", environment,
+		"up", p.folder, "--project", p.test.project(), "--environment", environment,
 		"--builder", p.engine.Kind.Program(), "-o", "json",
 	}
 	if p.test.path != "" {
@@ -212,10 +214,13 @@ func (p *place) remove(t *testing.T) {
 	if id := p.container(t); id != "" {
 		p.engine.Run(t, "rm", "--force", "--volumes", id)
 	}
+	if p.test.compose {
+		p.removeProject(t)
+	}
 	p.takeLog(t)
 	for name := range strings.Lines(p.engine.Run(t, "images", "--format", "{{.Repository}}:{{.Tag}}")) {
 		name = strings.TrimSpace(name)
-		if strings.Contains(name, "vsc-") || strings.HasPrefix(name, "imagecache.local/") {
+		if strings.Contains(name, "vsc-") || strings.HasPrefix(name, "imagecache.local/") || strings.HasPrefix(name, composeProject) {
 			p.engine.Run(t, "rmi", "--force", name)
 		}
 	}

@@ -23,7 +23,9 @@ import (
 // engine is a container engine that only remembers: what it builds is random layers.
 type engine struct {
 	missing error
-	fails   error
+	// notComposed is why the engine builds no services of Docker Compose.
+	notComposed error
+	fails       error
 	// pullFails is what Pull returns.
 	pullFails error
 	// during runs in the middle of a build.
@@ -50,6 +52,8 @@ type engine struct {
 func (e *engine) find(context.Context) (builder.Engine, error) { return e, e.missing }
 func (e *engine) Name() string                                 { return builder.Podman }
 func (e *engine) Ready() error                                 { return nil }
+
+func (e *engine) ComposeReady(context.Context, string) error { return e.notComposed }
 
 func (e *engine) Build(ctx context.Context, r builder.Request) (*builder.Result, error) {
 	e.mu.Lock()

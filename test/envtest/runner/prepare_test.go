@@ -589,7 +589,7 @@ func TestComposeIsBypassedWithoutAnImage(t *testing.T) {
 	if result.Outcome != runner.OutcomeBypassed || result.Image != "" {
 		t.Errorf("result %+v", result)
 	}
-	if notice := w.noticedOnce(t); !strings.Contains(notice, "Docker Compose configurations are not cached") {
+	if notice := w.noticedOnce(t); notice != "Docker Compose configurations are not cached in project web, whose spec.compose is not Cached; start the environment as if the cache did not exist" {
 		t.Errorf("notice %q", notice)
 	}
 }

@@ -30,6 +30,14 @@ const (
 	password   = "secret-password"
 )
 
+// of is a name of its own for each service of Docker Compose.
+func of(image *v1alpha1.DevcontainerImage, name string) string {
+	if image.Spec.Service == "" {
+		return name
+	}
+	return name + "-" + image.Spec.Service
+}
+
 func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
 }
@@ -50,7 +58,7 @@ func (w *world) secret(name, registry string) {
 // lease makes the Lease that a request holds as builder.
 func (w *world) lease(ctx context.Context, image *v1alpha1.DevcontainerImage) {
 	lease := &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: leaseName},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: of(image, leaseName)},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: ptr.To(image.Name + "/" + string(image.UID))},
 	}
 	if err := w.client.Create(ctx, lease); err != nil {
@@ -92,7 +100,7 @@ func builderStatus(image *v1alpha1.DevcontainerImage) *v1alpha1.DevcontainerImag
 	return &v1alpha1.DevcontainerImageStatus{
 		CacheResult: v1alpha1.CacheMiss, Reason: v1alpha1.ReasonImageNotFound, Explanation: "no image with this configuration is cached",
 		Role:    v1alpha1.RoleBuilder,
-		Builder: &v1alpha1.BuilderReference{Name: image.Name, LeaseName: leaseName},
+		Builder: &v1alpha1.BuilderReference{Name: image.Name, LeaseName: of(image, leaseName)},
 	}
 }
 
@@ -171,13 +179,13 @@ func (w *world) publisher(host string, times int32) answer {
 			return nil
 		}
 		if attempts == 0 {
-			w.secret(pushSecret, host)
+			w.secret(of(image, pushSecret), host)
 		}
 		status.RepositoryURI = host + "/gitpod-runner-r/projects/web-id/image-build"
 		status.MissingLayers = checked.Blobs
 		w.asked = checked.Blobs
 		status.ObservedUploadAttempt = &attempts
-		status.PushCredentials = &v1alpha1.CredentialReference{SecretName: pushSecret, ExpiresAt: metav1.Now()}
+		status.PushCredentials = &v1alpha1.CredentialReference{SecretName: of(image, pushSecret), ExpiresAt: metav1.Now()}
 		status.Conditions = []metav1.Condition{condition(v1alpha1.ConditionPublished, metav1.ConditionFalse, v1alpha1.ReasonUploading, "upload")}
 		return status
 	}

@@ -100,6 +100,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sizeBytes
       type:
         scalar: numeric
+- name: dev.imagecache.api.v1alpha1.ComposePolicy
+  scalar: string
 - name: dev.imagecache.api.v1alpha1.ConfigurationType
   scalar: string
 - name: dev.imagecache.api.v1alpha1.CredentialReference
@@ -173,6 +175,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pull
       type:
         namedType: dev.imagecache.api.v1alpha1.PullReport
+    - name: service
+      type:
+        scalar: string
     - name: trigger
       type:
         namedType: dev.imagecache.api.v1alpha1.Trigger
@@ -355,6 +360,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.imagecache.api.v1alpha1.AdoptionPolicy
       default: Never
+    - name: compose
+      type:
+        namedType: dev.imagecache.api.v1alpha1.ComposePolicy
+      default: Bypassed
     - name: compression
       type:
         namedType: dev.imagecache.api.v1alpha1.LayerCompression

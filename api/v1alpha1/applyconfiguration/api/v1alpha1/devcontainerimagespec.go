@@ -26,10 +26,15 @@ type DevcontainerImageSpecApplyConfiguration struct {
 	// platform is the image's operating system and architecture, by default linux/amd64. It is part of the hash.
 	// Immutable.
 	Platform *string `json:"platform,omitempty"`
-	// configurationType is Image, Dockerfile or Compose. Compose is not cached: the answer is Bypassed. Immutable.
+	// configurationType is Image, Dockerfile or Compose. For Compose, the answer is Bypassed unless the project's compose
+	// is Cached and the request has configHash and service. Immutable.
 	ConfigurationType *apiv1alpha1.ConfigurationType `json:"configurationType,omitempty"`
+	// service is the Docker Compose service whose image is asked for, 1 to 128 letters, digits, dots, underscores and
+	// hyphens. Set it, with the service's configHash, if configurationType is Compose, and only then. A configuration with
+	// several services that are built makes a request for each; each may publish. Immutable.
+	Service *string `json:"service,omitempty"`
 	// configHash is the configuration hash as `imagecache hash` computes it: 64 lowercase hex characters. Set either
-	// configHash or configuration, and neither if configurationType is Compose. Immutable.
+	// configHash or configuration. If configurationType is Compose, set configHash, with service, or neither. Immutable.
 	ConfigHash *string `json:"configHash,omitempty"`
 	// configuration is the contents of the configuration. The controller computes the hash from them. A project with
 	// keyInputs needs configHash instead (KeyInputsNeedWorkspace). Immutable.
@@ -99,6 +104,14 @@ func (b *DevcontainerImageSpecApplyConfiguration) WithPlatform(value string) *De
 // If called multiple times, the ConfigurationType field is set to the value of the last call.
 func (b *DevcontainerImageSpecApplyConfiguration) WithConfigurationType(value apiv1alpha1.ConfigurationType) *DevcontainerImageSpecApplyConfiguration {
 	b.ConfigurationType = &value
+	return b
+}
+
+// WithService sets the Service field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Service field is set to the value of the last call.
+func (b *DevcontainerImageSpecApplyConfiguration) WithService(value string) *DevcontainerImageSpecApplyConfiguration {
+	b.Service = &value
 	return b
 }
 

@@ -48,6 +48,11 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// that differ from what its steps say, so with Any, whoever opens an environment decides about layers of others:
 	// docs/security.md. Needs a builder with BuildKit. The hash alone decides what is a hit, whatever is set here.
 	LayerReuse *apiv1alpha1.LayerReuse `json:"layerReuse,omitempty"`
+	// compose is the answer to Docker Compose configurations: Bypassed (the default; they are built as if the cache did
+	// not exist, ComposeNotSupported) or Cached, which caches the image of each service that is built, under a hash of
+	// its own. Services that use an image as it is are not cached. Needs imagecache on the runner in a version that
+	// requests services; requests of earlier versions stay Bypassed.
+	Compose *apiv1alpha1.ComposePolicy `json:"compose,omitempty"`
 	// readers are additional IAM principals that may pull the project's images, such as a scanner's role; up to 20
 	// ARNs.
 	Readers []string `json:"readers,omitempty"`
@@ -146,6 +151,14 @@ func (b *ProjectImageCacheSpecApplyConfiguration) WithCompression(value apiv1alp
 // If called multiple times, the LayerReuse field is set to the value of the last call.
 func (b *ProjectImageCacheSpecApplyConfiguration) WithLayerReuse(value apiv1alpha1.LayerReuse) *ProjectImageCacheSpecApplyConfiguration {
 	b.LayerReuse = &value
+	return b
+}
+
+// WithCompose sets the Compose field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Compose field is set to the value of the last call.
+func (b *ProjectImageCacheSpecApplyConfiguration) WithCompose(value apiv1alpha1.ComposePolicy) *ProjectImageCacheSpecApplyConfiguration {
+	b.Compose = &value
 	return b
 }
 

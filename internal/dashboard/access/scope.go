@@ -1,0 +1,37 @@
+package access
+
+import "context"
+
+// Scope is the namespaces in which a viewer may read a resource.
+type Scope struct {
+	all   bool
+	names map[string]bool
+}
+
+// Includes reports whether the scope has a namespace.
+func (s Scope) Includes(namespace string) bool { return s.all || s.names[namespace] }
+
+// IsEmpty reports whether the viewer may read nothing.
+func (s Scope) IsEmpty() bool { return !s.all && len(s.names) == 0 }
+
+// ScopeOf returns the namespaces, of those that exist, in which a viewer may list a resource.
+func ScopeOf(ctx context.Context, viewer Viewer, resource string, namespaces []string) (Scope, error) {
+	all, err := viewer.May(ctx, Right{Verb: "list", Resource: resource})
+	if err != nil || all {
+		return Scope{all: all}, err
+	}
+	scope := Scope{names: map[string]bool{}}
+	for _, namespace := range namespaces {
+		may, err := viewer.May(ctx, Right{Verb: "list", Resource: resource, Namespace: namespace})
+		if err != nil {
+			return Scope{}, err
+		}
+		if may {
+			scope.names[namespace] = true
+		}
+	}
+	return scope, nil
+}
+
+// IsAll reports whether the scope has all namespaces.
+func (s Scope) IsAll() bool { return s.all }

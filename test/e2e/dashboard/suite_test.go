@@ -1,0 +1,203 @@
+// Package dashboard looks at imagecache dashboard with a real browser: the program as it ships, a real API server, and the
+// manager with its AWS.
+package dashboard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"imagecache.dev/test/browser"
+	"imagecache.dev/test/localcluster"
+)
+
+const (
+	namespace = "runner-look"
+	project   = "shop"
+)
+
+var (
+	cluster    *localcluster.Cluster
+	tabs       *browser.Browser
+	kubeconfig string // the runner's
+	base       string // reference of the base image
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test/e2e/dashboard:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func root(path ...string) string {
+	return filepath.Join(append([]string{"..", "..", ".."}, path...)...)
+}
+
+func programs() string {
+	folder, err := filepath.Abs(root("bin"))
+	if err != nil {
+		panic(err)
+	}
+	return folder
+}
+
+func run(m *testing.M) (code int, err error) {
+	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "imagecache-look-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if assets == "" {
+		assets = filepath.Join(programs(), "k8s")
+	}
+	if tabs, err = browser.Start(root("hack", "tools", "browser")); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, tabs.Close()) }()
+	cluster, err = localcluster.Start(ctx, localcluster.Options{
+		Assets: assets, Programs: programs(), Config: root("config"), Dir: dir,
+	})
+	if err != nil {
+		return 1, err
+	}
+	defer cluster.Stop()
+	if err := prepareCluster(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+func prepareCluster(ctx context.Context) (err error) {
+	if err := cluster.CreateSampleStack(ctx, nil); err != nil {
+		return err
+	}
+	if base, err = cluster.PushSampleBase(ctx); err != nil {
+		return err
+	}
+	kubeconfig, err = cluster.ApplySample(ctx, namespace)
+	return err
+}
+
+// dashboard starts the program for a kubeconfig, and returns the address that it printed.
+func dashboard(t *testing.T, kubeconfig string, args ...string) (address string) {
+	t.Helper()
+	line := start(t, kubeconfig, append([]string{"--no-browser"}, args...)...)
+	address, found := strings.CutPrefix(line, "The dashboard is at ")
+	if !found {
+		t.Fatalf("the dashboard printed %q", line)
+	}
+	return address
+}
+
+// start starts imagecache dashboard, and returns the first line that it printed. It ends with the test, by Ctrl-C, and
+// with success.
+func start(t *testing.T, kubeconfig string, args ...string) (line string) {
+	t.Helper()
+	command := exec.Command(filepath.Join(programs(), "imagecache"), append([]string{"dashboard"}, args...)...)
+	command.Env = append(os.Environ(), cluster.AWSEnvironment()...)
+	command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGINT)
+		began := time.Now()
+		if err := command.Wait(); err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("Ctrl-C ended the dashboard after %s with %v", time.Since(began), err)
+		}
+	})
+	line, err = bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the dashboard printed %q: %v", line, err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// administrator starts the dashboard of somebody who may do anything in the namespace, and opens it.
+func administrator(t *testing.T, look browser.Look, args ...string) *browser.Page {
+	t.Helper()
+	page := tabs.Open(t, look)
+	if status, at := page.Goto(dashboard(t, cluster.AdminKubeconfig, append([]string{"-n", namespace}, args...)...)); status != 200 {
+		t.Fatalf("status %d at %s", status, at)
+	}
+	return page
+}
+
+// open follows an entry of the navigation.
+func open(page *browser.Page, entry string) {
+	page.Click(`nav[aria-label=Questions] a:has-text("` + entry + `")`)
+}
+
+// prepare runs imagecache prepare for an environment as its runner does, without an engine, and returns what it printed.
+func prepare(t *testing.T, workspace, environment string, args ...string) string {
+	t.Helper()
+	arguments := append([]string{
+		"prepare", workspace, "--project", project, "--environment", environment, "--builder", "embedded",
+		"--pull", "oci:" + filepath.Join(t.TempDir(), "image"),
+	}, args...)
+	command := exec.CommandContext(t.Context(), filepath.Join(programs(), "imagecache"), arguments...)
+	credentials := t.TempDir()
+	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
+		t.Fatal(err)
+	}
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "PATH=/nonexistent",
+		"IMAGECACHE_EMBEDDED_STORE="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("prepare: %v: %s", err, output)
+	}
+	return string(output)
+}
+
+// workspace makes a workspace whose hash no other test has.
+func workspace(t *testing.T, marker string) string {
+	t.Helper()
+	folder := t.TempDir()
+	content := `{"image": "` + base + `", "remoteUser": "root"} // ` + marker
+	if err := os.WriteFile(filepath.Join(folder, ".devcontainer.json"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// kubectl runs kubectl as administrator in the namespace, also when the test ends.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	printed, err := cluster.Kubectl(context.WithoutCancel(t.Context()), append([]string{"-n", namespace}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(printed)
+}
+
+// shots is where pictures of the pages are kept, for whoever wants to see what the tests saw.
+func shots(t *testing.T, name string) string {
+	t.Helper()
+	folder := filepath.Join(programs(), "dashboard-shots")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-")+".png")
+}
