@@ -74,10 +74,17 @@ func composeFile(services string) map[string]string {
 	return map[string]string{".devcontainer/compose.yml": content}
 }
 
-func TestContainersOfDockerComposeAreThoseOfDevcontainerUp(t *testing.T) {
+// TestDockerCompose runs all that needs an engine with Docker Compose on one, which takes longer to start than a test.
+func TestDockerCompose(t *testing.T) {
 	const kind = engine.Docker28Containerd
 	engine.RequireCompose(t, kind)
 	m := newMachine(t, kind)
+	t.Run("containers are those of devcontainer up", m.testComposedContainers)
+	t.Run("services come from the cache", m.testServicesFromTheCache)
+	t.Run("services are not cached by default", m.testServicesByDefault)
+}
+
+func (m *machine) testComposedContainers(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(composeComparisons)) {
 		test := composeComparisons[name]
 		test.compose = true
@@ -146,10 +153,8 @@ func (p *place) builtByCompose(t *testing.T) string {
 	return p.engine.Run(t, "images", "--quiet", "--filter", "reference="+composeProject+"*")
 }
 
-func TestServicesOfDockerComposeComeFromTheCache(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
-	p := newMachine(t, kind).place(t, "services", services())
+func (m *machine) testServicesFromTheCache(t *testing.T) {
+	p := m.place(t, "services", services())
 	want := func(step string, want, got any) {
 		t.Helper()
 		if diff := gocmp.Diff(want, got); diff != "" {
@@ -201,13 +206,11 @@ func TestServicesOfDockerComposeComeFromTheCache(t *testing.T) {
 	p.remove(t)
 }
 
-func TestServicesOfDockerComposeAreNotCachedByDefault(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
+func (m *machine) testServicesByDefault(t *testing.T) {
 	test := services()
-	p := newMachine(t, kind).place(t, "by default", test)
+	test.byDefault = true
+	p := m.place(t, "by default", test)
 	p.takeLog(t)
-	p.test.byDefault = true
 	got := p.imagecache(t, "default-1")
 	if found := outcomes(t, got); len(found) != 1 || found[""] != "Bypassed" {
 		t.Errorf("outcomes %v", found)
