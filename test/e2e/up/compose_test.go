@@ -82,6 +82,7 @@ func TestDockerCompose(t *testing.T) {
 	t.Run("containers are those of devcontainer up", m.testComposedContainers)
 	t.Run("services come from the cache", m.testServicesFromTheCache)
 	t.Run("services are not cached by default", m.testServicesByDefault)
+	t.Run("services that end early leave nothing", m.testServicesThatEndEarly)
 }
 
 func (m *machine) testComposedContainers(t *testing.T) {
@@ -179,6 +180,7 @@ func (m *machine) testServicesFromTheCache(t *testing.T) {
 	}
 
 	p.stop(t)
+	p.removeNames(t, "imagecache.local/") // as somebody does who makes room
 	want("restart", map[string]string{"": "Bypassed"}, outcomes(t, p.imagecache(t, "services-2")))
 	want("traces after the restart", first, p.traces(t))
 	want("hooks after the restart", []string{"start"}, p.takeLog(t))
