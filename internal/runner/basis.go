@@ -39,7 +39,7 @@ type basis struct {
 var errOtherFailed = errors.New("the image of another service failed")
 
 // prepareImages carries out the preparation of each image, all at once, and returns what the run came to. If one fails,
-// an environment can't start, so the others end. Those of a prebuild go on: the next environment or prebuild finds them.
+// an environment can't start, so the others end. Those of a prebuild go on: others will find what they publish.
 func (p *preparation) prepareImages(
 	ctx context.Context, each func(image *preparation, ctx context.Context) (*Result, error),
 ) (*Result, error) {

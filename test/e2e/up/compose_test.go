@@ -74,11 +74,11 @@ func composeFile(services string) map[string]string {
 	return map[string]string{".devcontainer/compose.yml": content}
 }
 
-// TestDockerCompose runs all that needs an engine with Docker Compose on one, which takes longer to start than a test.
-func TestDockerCompose(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
-	m := newMachine(t, kind)
+// composeEngine is the engine that the tests of Docker Compose run on.
+const composeEngine = engine.Docker28Containerd
+
+func (m *machine) testDockerCompose(t *testing.T) {
+	engine.RequireCompose(t, composeEngine)
 	t.Run("containers are those of devcontainer up", m.testComposedContainers)
 	t.Run("services come from the cache", m.testServicesFromTheCache)
 	t.Run("services are not cached by default", m.testServicesByDefault)
