@@ -41,7 +41,7 @@ type Runner struct {
 	Usable func(Result)
 	// HandOver gives a publication to another process, which calls Publish, and returns the publication's name. It returns
 	// when that process renews the build's Lease, or with an error if that process does nothing with the image. Nil, or an
-	// error, means that Prepare publishes itself.
+	// error, means that Prepare publishes itself. Several images of a run may call it at once.
 	HandOver func(ctx context.Context, publication Publication) (name string, err error)
 }
 
