@@ -125,10 +125,10 @@ func (p *program) buildService(ctx context.Context, r Request) (*Result, error) 
 		}
 		var said *programError
 		if errors.As(err, &said) {
-			return nil, &BuildError{Message: message.Line("service "+r.Compose.Name+": "+said.words, maxWords)}
+			return nil, &BuildError{Message: message.Line(said.words, maxWords)}
 		}
 		if err != nil {
-			return nil, &BuildError{Message: message.Line("service "+r.Compose.Name+": "+err.Error(), maxWords)}
+			return nil, &BuildError{Message: message.Line(err.Error(), maxWords)}
 		}
 		return p.result(ctx, r, run, time.Since(start)), nil
 	})

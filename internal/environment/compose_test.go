@@ -1,11 +1,13 @@
 package environment_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/compose"
@@ -63,6 +65,9 @@ func TestServicesOfTheCacheAreUsed(t *testing.T) {
 	if e.override != want || e.asked.MayBuildFeatures {
 		t.Errorf("override %q, want %q; asked %+v", e.override, want, e.asked)
 	}
+	if info, err := os.Stat(filepath.Dir(extra[0])); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder of the file: %v, %v; want one that nobody else reads", info, err)
+	}
 	content, err := os.ReadFile(extra[0])
 	if err != nil || strings.Count(string(content), "build: !reset null") != 2 || !strings.Contains(string(content), `image: "cached:worker"`) {
 		t.Errorf("extra Compose file %q, %v", content, err)
@@ -86,6 +91,13 @@ func TestComposeFilesOfWorkspacesThatAreGoneAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for name, age := range map[string]time.Duration{"killed": 2 * time.Hour, "now": 0} {
+		file := filepath.Join(folder, ".docker-compose.devcontainer.build-"+name+".yml-1.tmp")
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	result := composeResult(t, `{"dockerComposeFile": "docker-compose.yml", "service": "app"}`)
 	place, err := environment.New(&fakeEngine{}, &log{}, result.Configuration.Workspace, "", environment.Arguments{})
 	if err != nil {
@@ -104,7 +116,8 @@ func TestComposeFilesOfWorkspacesThatAreGoneAreRemoved(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if len(names) != 4 || slices.Contains(names, "docker-compose.devcontainer.build-gone.yml") {
+	gone := func(name string) bool { return strings.Contains(name, "-gone") || strings.Contains(name, "-killed") }
+	if len(names) != 5 || slices.ContainsFunc(names, gone) {
 		t.Errorf("files %q", names)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"imagecache.dev/internal/override"
 	"imagecache.dev/internal/runner"
@@ -29,6 +30,9 @@ func (e *Environment) extraComposeFile(result *runner.Result) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("make folder of Compose files: %w", err)
+	}
 	removeAbandoned(folder)
 	of := sha256.Sum256([]byte(e.location.workspace + "\x00" + result.Configuration.Path))
 	return filepath.Join(folder, fmt.Sprintf("%s-%x.yml", override.ComposeFilePrefix, of[:12])), nil
@@ -39,8 +43,18 @@ func (e *Environment) withWorkspace(content []byte) []byte {
 	return append([]byte(workspaceComment+strconv.Quote(e.location.workspace)+"\n"), content...)
 }
 
-// removeAbandoned removes the Compose files whose workspaces don't exist. What can't be read or removed stays.
+// writingTime is more than writing a file takes.
+const writingTime = time.Hour
+
+// removeAbandoned removes the Compose files whose workspaces don't exist, and what a write that was killed left. What
+// can't be read or removed stays.
 func removeAbandoned(folder string) {
+	unfinished, _ := filepath.Glob(filepath.Join(folder, "."+override.ComposeFilePrefix+"-*"+unfinishedSuffix))
+	for _, file := range unfinished {
+		if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > writingTime {
+			_ = os.Remove(file)
+		}
+	}
 	files, _ := filepath.Glob(filepath.Join(folder, override.ComposeFilePrefix+"-*.yml")) // the pattern is right
 	for _, file := range files {
 		content, err := os.ReadFile(file)

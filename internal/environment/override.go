@@ -73,15 +73,15 @@ func (o *Overriding) WriteCompose() error {
 	if o.ComposeFile == "" {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(o.ComposeFile), 0o755); err != nil {
-		return fmt.Errorf("write Compose file: %w", err)
-	}
 	return ReplaceFile(o.ComposeFile, o.ComposeContent)
 }
 
+// unfinishedSuffix ends the name of a file that is being written.
+const unfinishedSuffix = ".tmp"
+
 // ReplaceFile writes a file in one step.
 func ReplaceFile(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*.tmp")
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*"+unfinishedSuffix)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -16,11 +16,13 @@ type named struct {
 	name string
 
 	mu     sync.Mutex
-	output []runner.Event // the last lines
+	output map[string][]runner.Event // the last lines, by service of Docker Compose
 }
 
 // Named returns the events of one of several items, for a common log.
-func Named(to runner.Events, item Item) runner.Events { return &named{to: to, name: item.Name()} }
+func Named(to runner.Events, item Item) runner.Events {
+	return &named{to: to, name: item.Name(), output: map[string][]runner.Event{}}
+}
 
 // Emit passes an event on.
 func (n *named) Emit(event runner.Event) {
@@ -30,17 +32,16 @@ func (n *named) Emit(event runner.Event) {
 	case runner.EventProgress, runner.EventSection:
 		return
 	case runner.EventOutput:
-		if n.output = append(n.output, event); len(n.output) > maxOutput {
-			n.output = n.output[1:]
-		}
+		lines := append(n.output[event.Service], event)
+		n.output[event.Service] = lines[max(0, len(lines)-maxOutput):]
 		return
 	case runner.EventFailed:
-		for _, line := range n.output {
+		for _, line := range n.output[event.Service] {
 			n.pass(line)
 		}
-		n.output = nil
+		delete(n.output, event.Service)
 	case runner.EventFinished:
-		n.output = nil
+		delete(n.output, event.Service)
 	}
 	n.pass(event)
 }

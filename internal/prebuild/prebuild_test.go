@@ -120,11 +120,12 @@ func TestOutputIsShownOnlyOfABuildThatFails(t *testing.T) {
 	for _, event := range []runner.Event{
 		{Kind: runner.EventSection, Text: "Prebuilding"}, {Kind: runner.EventStarted, Text: "Building"},
 		{Kind: runner.EventOutput, Text: "of a step that succeeds"}, {Kind: runner.EventProgress, DoneBytes: 1}, {Kind: runner.EventFinished, Text: "Built"},
-		{Kind: runner.EventOutput, Text: "no such file"}, {Kind: runner.EventFailed, Text: "failed"}, {Kind: runner.EventUsable},
+		{Kind: runner.EventOutput, Text: "no such file"}, {Kind: runner.EventOutput, Service: "job", Text: "of another service"},
+		{Kind: runner.EventFinished, Service: "job", Text: "Uploaded"}, {Kind: runner.EventFailed, Text: "failed"}, {Kind: runner.EventUsable},
 	} {
 		events.Emit(event)
 	}
-	want := []string{"Started: web: Building", "Finished: web: Built", "Output: web: no such file", "Failed: web: failed", "Usable: "}
+	want := []string{"Started: web: Building", "Finished: web: Built", "Finished: web: Uploaded", "Output: web: no such file", "Failed: web: failed", "Usable: "}
 	if diff := cmp.Diff(want, seen.lines); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

@@ -2,11 +2,11 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
@@ -26,6 +26,7 @@ type basis struct {
 	engineErr   error // why there is no engine, if a hit needs none
 	store       Store
 	layers      v1alpha1.LayerCompression // of published images; empty without a project
+	due         time.Duration             // a prebuild replaces images that expire within it; 0 for none
 
 	// building is held during a build: a machine builds one image after the other.
 	building chan struct{}
@@ -34,8 +35,11 @@ type basis struct {
 	images []*preparation
 }
 
+// errOtherFailed is the cause of a context that the failure of another image ended. The run's error tells what failed.
+var errOtherFailed = errors.New("the image of another service failed")
+
 // prepareImages carries out the preparation of each image, all at once, and returns what the run came to. If one fails,
-// the others end.
+// an environment can't start, so the others end. Those of a prebuild go on: others will find what they publish.
 func (p *preparation) prepareImages(
 	ctx context.Context, each func(image *preparation, ctx context.Context) (*Result, error),
 ) (*Result, error) {
@@ -43,17 +47,32 @@ func (p *preparation) prepareImages(
 		p.images = []*preparation{p}
 	}
 	p.building = make(chan struct{}, 1)
-	group, together := errgroup.WithContext(ctx)
+	together, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	results := make([]*Result, len(p.images))
+	var failed error // the first one
+	var once sync.Once
+	var running sync.WaitGroup
 	for i, image := range p.images {
-		group.Go(func() (err error) {
+		running.Go(func() {
 			defer image.removeSaved()
-			results[i], err = each(image, together)
-			return err
+			result, err := each(image, together)
+			results[i] = result
+			if err == nil {
+				return
+			}
+			if image.subject.service != nil {
+				err = fmt.Errorf("service %s: %w", image.subject.service.Name, err)
+			}
+			once.Do(func() { failed = err })
+			if !p.request.isPrebuild() {
+				end(errOtherFailed)
+			}
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	running.Wait()
+	if failed != nil {
+		return nil, failed
 	}
 	return p.whole(results), nil
 }

@@ -41,14 +41,14 @@ func (p *preparation) buildImage(ctx context.Context) (time.Duration, error) {
 }
 
 // buildAlone runs the builder when no other image of the run is being built. After a build that failed it builds
-// nothing more: the run ends.
+// nothing more for an environment: the run ends.
 func (p *preparation) buildAlone(ctx context.Context) (time.Duration, error) {
 	release, err := p.holdBuilder(ctx)
 	if err != nil {
 		return 0, err
 	}
 	took, err := p.runBuilder(ctx)
-	if err == nil {
+	if err == nil || p.request.isPrebuild() {
 		release()
 	}
 	return took, err
@@ -69,7 +69,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 		ConfigPath: p.subject.configuration.Path,
 		ImageName:  p.localName,
 		Platform:   p.subject.key.Platform,
-		NoCache:    p.request.Refresh,
+		NoCache:    p.refreshes(),
 		Logs:       output,
 		Compose:    p.subject.composeService(),
 	}

@@ -36,7 +36,7 @@ func (p *preparation) borrow(ctx context.Context) *lentLayers {
 	offered := p.layersFrom
 	taker, can := p.engine.(builder.LayerTaker)
 	// A build of Docker Compose's services takes nothing over.
-	if offered == nil || p.subject.service != nil || !can || p.request.Refresh || !taker.TakesLayers(ctx) {
+	if offered == nil || p.subject.service != nil || !can || p.refreshes() || !taker.TakesLayers(ctx) {
 		return nil
 	}
 	lent, err := p.lend(ctx, offered)

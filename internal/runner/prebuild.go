@@ -16,20 +16,16 @@ const PrebuildTitle = "Prebuilding dev container"
 
 // Prebuild makes the project's cache have the image of a configuration: it builds and publishes the image, unless the
 // cache has one that does not expire within due, or the last quarter of its retention if that is less. Nothing is
-// pulled, and no lifecycle command runs.
+// pulled, and no lifecycle command runs. Of Docker Compose, that holds for each image.
 //
 // The outcome is Present, Published, or Bypassed for a Docker Compose configuration that the project does not cache.
 // Any other end is an error, in one sentence: the cache does not have the image. Request.Trigger is ignored.
 func (r *Runner) Prebuild(ctx context.Context, request Request, due time.Duration) (*Result, error) {
 	request.Trigger = v1alpha1.TriggerPrebuild
-	result, err := r.carryOut(ctx, request, (*preparation).runPrebuild)
-	if err != nil || request.Refresh || !endsWithin(result, due, time.Now()) {
-		return result, err
-	}
-	text := fmt.Sprintf("the image expires on %s; a new one replaces it", result.ExpiresAt.UTC().Format(time.DateOnly))
-	r.Events.Emit(Event{Kind: EventNotice, Text: text})
-	request.Refresh = true
-	return r.carryOut(ctx, request, (*preparation).runPrebuild)
+	return r.carryOut(ctx, request, func(p *preparation, ctx context.Context) (*Result, error) {
+		p.due = due
+		return p.runPrebuild(ctx)
+	})
 }
 
 // endsWithin reports whether a cached image expires within a time, and is not new. Zero means that its end does not
@@ -62,7 +58,7 @@ func (p *preparation) runPrebuild(ctx context.Context) (*Result, error) {
 // askAndPublish asks the cache for an image, and builds and publishes it if the cache has none.
 func (p *preparation) askAndPublish(ctx context.Context) (*Result, error) {
 	lookup := p.steps.start("Lookup", "Asking the cache")
-	image := p.request.object(p.project, p.runner.Namespace, p.subject)
+	image := p.object()
 	if err := p.ask(ctx, image); err != nil {
 		lookup.failed(err.Error())
 		return nil, fmt.Errorf("request image: %w", err)
@@ -74,7 +70,14 @@ func (p *preparation) askAndPublish(ctx context.Context) (*Result, error) {
 		p.reportFailure(ctx, 0, ErrInterrupted)
 		return nil, context.Cause(ctx)
 	case next.Step == stepPull:
-		return p.present(image), nil
+		if p.present(image); p.refreshes() || !endsWithin(p.result, p.due, time.Now()) {
+			return p.result, nil
+		}
+		p.isDue = true
+		expires := p.result.ExpiresAt.UTC().Format(time.DateOnly)
+		p.steps.notice(fmt.Sprintf("the image expires on %s; a new one replaces it", expires))
+		p.result.Reference, p.result.ExpiresAt, p.result.Retention = "", nil, 0 // of the image that is replaced
+		return p.askAndPublish(ctx)
 	case next.Step == stepBuildAndPublish:
 		return p.published(p.buildAndPublish(ctx, image))
 	}
@@ -83,11 +86,10 @@ func (p *preparation) askAndPublish(ctx context.Context) (*Result, error) {
 	return nil, err
 }
 
-// present is the end of a prebuild whose image the cache has.
-func (p *preparation) present(image *v1alpha1.DevcontainerImage) *Result {
+// present takes over what the cache tells about an image that it has.
+func (p *preparation) present(image *v1alpha1.DevcontainerImage) {
 	p.result.Outcome = OutcomePresent
 	p.result.showCached(image.Status.Image)
-	return p.result
 }
 
 // published makes an error of a build that was not published: nobody uses its image.

@@ -41,7 +41,7 @@ type Runner struct {
 	Usable func(Result)
 	// HandOver gives a publication to another process, which calls Publish, and returns the publication's name. It returns
 	// when that process renews the build's Lease, or with an error if that process does nothing with the image. Nil, or an
-	// error, means that Prepare publishes itself.
+	// error, means that Prepare publishes itself. Several images of a run may call it at once.
 	HandOver func(ctx context.Context, publication Publication) (name string, err error)
 }
 
@@ -64,6 +64,7 @@ type preparation struct {
 	refused     error // why the built image must not be published
 
 	askedAgain bool              // because the image of the first answer was gone
+	isDue      bool              // the cached image expires soon, and a new one replaces it
 	report     *cluster.Reporter // nil until the request is created
 	watch      *cluster.Watcher
 }
@@ -131,7 +132,7 @@ func (p *preparation) run(ctx context.Context) (*Result, error) {
 // askAndCarryOut asks the cache, and does what it answers.
 func (p *preparation) askAndCarryOut(ctx context.Context) (*Result, error) {
 	lookup := p.steps.start("Lookup", "Asking the cache")
-	image := p.request.object(p.project, p.runner.Namespace, p.subject)
+	image := p.object()
 	if err := p.ask(ctx, image); err != nil {
 		lookup.failed(err.Error())
 		if interrupted(ctx) || apierrors.IsInvalid(err) && p.subject.service == nil {
@@ -141,6 +142,18 @@ func (p *preparation) askAndCarryOut(ctx context.Context) (*Result, error) {
 		return p.buildOnly(ctx, OutcomeBuilt, "LookupFailed: "+err.Error())
 	}
 	return p.carryOut(ctx, lookup)
+}
+
+// refreshes reports whether the image is built anew even if one is cached.
+func (p *preparation) refreshes() bool { return p.request.Refresh || p.isDue }
+
+// object returns the request for the image.
+func (p *preparation) object() *v1alpha1.DevcontainerImage {
+	image := p.request.object(p.project, p.runner.Namespace, p.subject)
+	if p.refreshes() {
+		image.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
+	}
+	return image
 }
 
 // ask creates the request and begins to watch it.

@@ -120,9 +120,6 @@ func (r *Request) object(project *v1alpha1.ProjectImageCache, namespace string, 
 	if project != nil {
 		object.Spec.ProjectRef = &v1alpha1.ProjectReference{Name: project.Name}
 	}
-	if r.Refresh {
-		object.Spec.CachePolicy = v1alpha1.CachePolicyRefresh
-	}
 	if s.service != nil {
 		object.Spec.Service = s.service.Name
 	}

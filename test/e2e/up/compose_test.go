@@ -74,10 +74,18 @@ func composeFile(services string) map[string]string {
 	return map[string]string{".devcontainer/compose.yml": content}
 }
 
-func TestContainersOfDockerComposeAreThoseOfDevcontainerUp(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
-	m := newMachine(t, kind)
+// composeEngine is the engine that the tests of Docker Compose run on.
+const composeEngine = engine.Docker28Containerd
+
+func (m *machine) testDockerCompose(t *testing.T) {
+	engine.RequireCompose(t, composeEngine)
+	t.Run("containers are those of devcontainer up", m.testComposedContainers)
+	t.Run("services come from the cache", m.testServicesFromTheCache)
+	t.Run("services are not cached by default", m.testServicesByDefault)
+	t.Run("services that end early leave nothing", m.testServicesThatEndEarly)
+}
+
+func (m *machine) testComposedContainers(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(composeComparisons)) {
 		test := composeComparisons[name]
 		test.compose = true
@@ -146,10 +154,8 @@ func (p *place) builtByCompose(t *testing.T) string {
 	return p.engine.Run(t, "images", "--quiet", "--filter", "reference="+composeProject+"*")
 }
 
-func TestServicesOfDockerComposeComeFromTheCache(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
-	p := newMachine(t, kind).place(t, "services", services())
+func (m *machine) testServicesFromTheCache(t *testing.T) {
+	p := m.place(t, "services", services())
 	want := func(step string, want, got any) {
 		t.Helper()
 		if diff := gocmp.Diff(want, got); diff != "" {
@@ -174,6 +180,7 @@ func TestServicesOfDockerComposeComeFromTheCache(t *testing.T) {
 	}
 
 	p.stop(t)
+	p.removeNames(t, "imagecache.local/") // as somebody does who makes room
 	want("restart", map[string]string{"": "Bypassed"}, outcomes(t, p.imagecache(t, "services-2")))
 	want("traces after the restart", first, p.traces(t))
 	want("hooks after the restart", []string{"start"}, p.takeLog(t))
@@ -201,13 +208,11 @@ func TestServicesOfDockerComposeComeFromTheCache(t *testing.T) {
 	p.remove(t)
 }
 
-func TestServicesOfDockerComposeAreNotCachedByDefault(t *testing.T) {
-	const kind = engine.Docker28Containerd
-	engine.RequireCompose(t, kind)
+func (m *machine) testServicesByDefault(t *testing.T) {
 	test := services()
-	p := newMachine(t, kind).place(t, "by default", test)
+	test.byDefault = true
+	p := m.place(t, "by default", test)
 	p.takeLog(t)
-	p.test.byDefault = true
 	got := p.imagecache(t, "default-1")
 	if found := outcomes(t, got); len(found) != 1 || found[""] != "Bypassed" {
 		t.Errorf("outcomes %v", found)

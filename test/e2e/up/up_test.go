@@ -64,7 +64,7 @@ func (c comparison) written(kind engine.Kind) string {
 var engines = []engine.Kind{engine.Podman, engine.Docker28Containerd}
 
 // TestContainersAreThoseOfDevcontainerUp compares a container without the cache with those of a miss and a hit, and
-// what it is after a restart.
+// what it is after a restart. All tests of an engine share it: it takes seconds to start.
 func TestContainersAreThoseOfDevcontainerUp(t *testing.T) {
 	for _, kind := range engines {
 		t.Run(string(kind), func(t *testing.T) {
@@ -75,6 +75,9 @@ func TestContainersAreThoseOfDevcontainerUp(t *testing.T) {
 					continue
 				}
 				t.Run(name, func(t *testing.T) { compare(t, m.place(t, name, test), fmt.Sprintf("%s-%d", kind.Program(), i)) })
+			}
+			if kind == composeEngine {
+				t.Run("Docker Compose", m.testDockerCompose)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,9 +219,15 @@ func (p *place) remove(t *testing.T) {
 		p.removeProject(t)
 	}
 	p.takeLog(t)
+	p.removeNames(t, "vsc-", "imagecache.local/", composeProject)
+}
+
+// removeNames removes all names of images that have one of these parts.
+func (p *place) removeNames(t *testing.T, parts ...string) {
+	t.Helper()
 	for name := range strings.Lines(p.engine.Run(t, "images", "--format", "{{.Repository}}:{{.Tag}}")) {
 		name = strings.TrimSpace(name)
-		if strings.Contains(name, "vsc-") || strings.HasPrefix(name, "imagecache.local/") || strings.HasPrefix(name, composeProject) {
+		if slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(name, part) }) {
 			p.engine.Run(t, "rmi", "--force", name)
 		}
 	}

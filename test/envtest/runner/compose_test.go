@@ -198,3 +198,22 @@ func TestPrebuildOfServices(t *testing.T) {
 		t.Errorf("result %+v, %v", result, err)
 	}
 }
+
+func TestServicesArePublishedInTheBackground(t *testing.T) {
+	w := newWorld(t)
+	w.composed()
+	w.control(w.publisher(w.startRegistry(), 1))
+	ended := w.givePublication(t.Context())
+	result := w.mustPrepare(w.request())
+	if result.Outcome != runner.OutcomePublishing {
+		t.Errorf("result %+v", result)
+	}
+	for _, service := range result.Services {
+		if service.Outcome != runner.OutcomePublishing || service.Publication == "" {
+			t.Errorf("result of %s: %+v", service.Service, service)
+		}
+		if of := <-ended; of.err != nil || of.result.Outcome != runner.OutcomePublished {
+			t.Errorf("publication %+v, %v", of.result, of.err)
+		}
+	}
+}

@@ -36,17 +36,18 @@ func (w *world) givePublication(ctx context.Context) <-chan published {
 		if err := json.Unmarshal(content, &received); err != nil {
 			return "", err
 		}
-		held := make(chan struct{})
+		held, early := make(chan struct{}), make(chan published, 1)
 		other := &runner.Runner{Client: w.client, Namespace: w.namespace, FindEngine: w.engine.find, Events: &recorded{}}
 		go func() {
 			result, err := other.Publish(ctx, received, func() error { close(held); return nil })
-			ended <- published{result, err}
+			early <- published{result, err}
 		}()
 		select {
 		case <-held:
+			go func() { ended <- <-early }()
 			return "name-of-it", nil
-		case early := <-ended:
-			return "", early.err
+		case of := <-early:
+			return "", of.err
 		}
 	}
 	return ended
