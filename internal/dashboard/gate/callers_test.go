@@ -79,3 +79,26 @@ func TestASessionKeepsTheTokenFromTheBrowser(t *testing.T) {
 		t.Errorf("after the end of the session the answer is %d", answer.Code)
 	}
 }
+
+// TestALinkOpensAPageAndNothingElse: a login's redirect and a link in a wiki come from another website.
+func TestALinkOpensAPageAndNothingElse(t *testing.T) {
+	handler := asking(t)
+	for name, test := range map[string]struct {
+		method, mode, dest string
+		want               int
+	}{
+		"a link":       {"GET", "navigate", "document", 200},
+		"a frame":      {"GET", "navigate", "iframe", 403},
+		"a form":       {"POST", "navigate", "document", 403},
+		"a script":     {"GET", "no-cors", "script", 403},
+		"a fetch":      {"GET", "cors", "empty", 403},
+		"old browsers": {"GET", "", "", 403},
+	} {
+		answer := ask(handler, test.method, "https://dashboard.example/working", map[string]string{
+			"Authorization": "Bearer good", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": test.mode, "Sec-Fetch-Dest": test.dest,
+		})
+		if answer.Code != test.want {
+			t.Errorf("%s is answered with %d, want %d", name, answer.Code, test.want)
+		}
+	}
+}
