@@ -53,14 +53,17 @@ func (p *Pages) request(v *visit) error {
 	}
 	body := requestBody{
 		Request: request, Answer: display.Or(string(request.Status.CacheResult), "Not answered yet"),
-		Advice: catalog.AdviceFor(request), Live: request.Status.FinishedAt.IsZero(), Others: p.sharing(request),
+		Advice: catalog.AdviceFor(request), Live: request.Status.FinishedAt.IsZero(),
+	}
+	var err error
+	if body.Others, err = p.sharing(v, request); err != nil {
+		return err
 	}
 	steps := timeline.Of(request, v.now)
 	body.Steps = bars(steps)
 	took := int64(whole(steps).Seconds())
 	body.Total = display.Seconds(&took)
 	if request.Status.CacheResult == v1alpha1.CacheMiss {
-		var err error
 		if body.Nearest, body.Changes, err = nearest(v, request); err != nil {
 			return err
 		}
@@ -75,11 +78,15 @@ func (p *Pages) request(v *visit) error {
 	return nil
 }
 
-// nearest finds the image that a miss differs least from, among those that the cluster's requests describe.
+// nearest finds the image that a miss differs least from, among those that the cluster's requests describe; nil for a
+// viewer who may not list them.
 func nearest(v *visit, request *v1alpha1.DevcontainerImage) (*catalog.Image, []change, error) {
 	const most = 500
 	if request.Spec.ProjectRef == nil || len(request.Spec.Inputs) == 0 {
 		return nil, nil, nil
+	}
+	if may, err := v.viewer.May(v.Context(), listRequests(request.Namespace)); err != nil || !may {
+		return nil, nil, err
 	}
 	others := &v1alpha1.DevcontainerImageList{}
 	if err := v.viewer.Client().List(v.Context(), others, client.InNamespace(request.Namespace), client.Limit(most),

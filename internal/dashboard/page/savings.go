@@ -82,7 +82,11 @@ func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) 
 	body.Source = "Counted from the requests that the cluster still has: a finished request is kept for a day unless it " +
 		"asks for another time. With --prometheus this page reaches back further."
 	if p.Days != nil {
-		found, err := p.Days(v.Context(), body.Days, p.namespacesFor(v), v.now)
+		var found []savings.Day
+		namespaces, err := p.namespacesFor(v)
+		if err == nil {
+			found, err = p.Days(v.Context(), body.Days, namespaces, v.now)
+		}
 		if err == nil {
 			body.Source = "Counted by the manager, as Prometheus remembers it. The table of projects counts the requests that " +
 				"the cluster still has."
@@ -93,34 +97,33 @@ func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) 
 	return savings.Days(requests, body.Days, v.now)
 }
 
-// namespacesFor returns the namespaces whose metrics the viewer may see, nil for all.
-func (p *Pages) namespacesFor(v *visit) []string {
-	if p.Namespace != "" {
-		return []string{p.Namespace}
+// namespacesFor returns the namespaces whose metrics the viewer may see, nil for all: those whose projects and requests
+// it may list, because the metrics count both.
+func (p *Pages) namespacesFor(v *visit) ([]string, error) {
+	scopes, err := p.scopes(v, access.Projects, access.Requests)
+	if err != nil {
+		return nil, err
 	}
-	scope, err := p.scope(v, access.Projects)
-	if err == nil && scope.IsAll() {
-		return nil
+	ofProjects, ofRequests := scopes[0], scopes[1]
+	if p.Namespace == "" && ofProjects.IsAll() && ofRequests.IsAll() {
+		return nil, nil
 	}
 	names := []string{""} // selects nothing where the viewer may see nothing
-	for _, namespace := range p.Store.Namespaces() {
-		if err == nil && scope.Includes(namespace) {
+	for _, namespace := range p.namespaces() {
+		if ofProjects.Includes(namespace) && ofRequests.Includes(namespace) {
 			names = append(names, namespace)
 		}
 	}
-	return names
+	return names, nil
 }
 
 // seen returns the projects and requests that the viewer may see.
 func (p *Pages) seen(v *visit) ([]*v1alpha1.ProjectImageCache, []*record.Request, error) {
-	ofProjects, err := p.scope(v, access.Projects)
+	scopes, err := p.scopes(v, access.Projects, access.Requests)
 	if err != nil {
 		return nil, nil, err
 	}
-	ofRequests, err := p.scope(v, access.Requests)
-	if err != nil {
-		return nil, nil, err
-	}
+	ofProjects, ofRequests := scopes[0], scopes[1]
 	return within(p.Store.Projects.List(), ofProjects, func(c *v1alpha1.ProjectImageCache) string { return c.Namespace }),
 		within(p.Store.Requests.List(), ofRequests, func(r *record.Request) string { return r.Namespace }), nil
 }
