@@ -29,7 +29,9 @@ type entitled struct {
 
 func (e entitled) Name() string { return "ann" }
 
-func (e entitled) May(_ context.Context, right access.Right) (bool, error) { return e.rights[right], nil }
+func (e entitled) May(_ context.Context, right access.Right) (bool, error) {
+	return e.rights[right], nil
+}
 
 func (e entitled) Client() client.Client { return e.client }
 

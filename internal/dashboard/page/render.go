@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"imagecache.dev/internal/dashboard/access"
 	"imagecache.dev/internal/dashboard/asset"
@@ -34,6 +35,7 @@ func parse(names ...string) map[string]*template.Template {
 		"utc":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"iso":       func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
 		"short":     short,
+		"words":     words,
 		"json":      encode,
 		"secondsOf": func(seconds int64) string { return display.Seconds(&seconds) },
 		"filterOf":  formOf,
@@ -62,6 +64,21 @@ func formOf(f frame, list any, keep ...any) form {
 		made.Keep[fmt.Sprint(keep[i])] = keep[i+1]
 	}
 	return made
+}
+
+// words writes a reason of the API, such as WaitingForBuilder, as words.
+func words(reason string) string {
+	letters := []rune(reason)
+	var text strings.Builder
+	for i, letter := range letters {
+		begins := i > 0 && unicode.IsUpper(letter) &&
+			(!unicode.IsUpper(letters[i-1]) || i+1 < len(letters) && unicode.IsLower(letters[i+1]))
+		if begins {
+			text.WriteByte(' ')
+		}
+		text.WriteRune(unicode.ToLower(letter))
+	}
+	return text.String()
 }
 
 // short returns the first characters of a hash or digest, as tables show them.

@@ -16,7 +16,9 @@ import (
 
 // savingsBody answers "What does it save?".
 type savingsBody struct {
-	Days                             int
+	Days int
+	// Answer is the whole in one sentence.
+	Answer                           string
 	Saved, HitRate, Avoided, Answers string
 	Images, Stored, Cost             string
 	Source, Note                     string
@@ -53,6 +55,7 @@ func (p *Pages) savings(v *visit) error {
 	total := savings.Total(days)
 	seconds := int64(total.SavedSeconds)
 	body.Saved, body.Avoided = display.Seconds(&seconds), fmt.Sprintf("%.0f", total.Avoided)
+	body.Answer = savedIn(body.Days, total)
 	body.HitRate, body.Answers = "none yet", fmt.Sprintf("%.0f of %.0f answers", total.Hits, total.Hits+total.Misses)
 	if rate, known := total.HitRate(); known {
 		body.HitRate = fmt.Sprintf("%.0f %%", 100*rate)
@@ -77,10 +80,31 @@ func (p *Pages) savings(v *visit) error {
 	return nil
 }
 
+// savedIn tells what some days saved.
+func savedIn(days int, total savings.Day) string {
+	when := fmt.Sprintf("In the last %d days", days)
+	if days == 1 {
+		when = "Today"
+	}
+	seconds := int64(total.SavedSeconds)
+	switch total.Avoided {
+	case 0:
+		return when + ", no environment pulled an image: nothing was saved."
+	case 1:
+		return when + ", 1 environment pulled an image instead of building it, which saved " + display.Seconds(&seconds) + "."
+	}
+	return fmt.Sprintf("%s, %.0f environments pulled an image instead of building it, which saved %s of build time.", when,
+		total.Avoided, display.Seconds(&seconds))
+}
+
 // daysOf returns the days from Prometheus, and where that has none, from the requests.
 func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) []savings.Day {
-	body.Source = "Counted from the requests that the cluster still has: a finished request is kept for a day unless it " +
-		"asks for another time. With --prometheus this page reaches back further."
+	body.Source = "Counted from the requests that the cluster still has"
+	if len(requests) > 0 { // the newest come first
+		body.Source += "; the oldest is of " + display.Age(&requests[len(requests)-1].Created, v.now) + " ago"
+	}
+	body.Source += ". A finished request is kept for a day unless it asks for another time. With --prometheus this page reaches " +
+		"back further."
 	if p.Days != nil {
 		var found []savings.Day
 		namespaces, err := p.namespacesFor(v)
@@ -151,11 +175,9 @@ func chartsOf(days []savings.Day) []chart {
 		}
 		return c
 	}
+	unit, length := unitFor(days)
 	charts := []chart{
-		series("Build time saved", "min", true, func(d savings.Day) *float64 {
-			minutes := time.Duration(d.SavedSeconds * float64(time.Second)).Minutes()
-			return &minutes
-		}),
+		series("Build time saved", unit, true, func(d savings.Day) *float64 { return scaled(&d.SavedSeconds, 1/length.Seconds()) }),
 		series("Hit rate", "%", false, func(d savings.Day) *float64 {
 			rate, known := d.HitRate()
 			if !known {
@@ -172,6 +194,16 @@ func chartsOf(days []savings.Day) []chart {
 	return append(charts,
 		series("Stored", "GB", false, func(d savings.Day) *float64 { return scaled(d.StoredBytes, 1e-9) }),
 		series("Cost a month", "USD", false, func(d savings.Day) *float64 { return d.CostUSD }))
+}
+
+// unitFor returns the unit of time in which the days are drawn: hours where minutes would be thousands.
+func unitFor(days []savings.Day) (name string, length time.Duration) {
+	for _, day := range days {
+		if day.SavedSeconds >= (3 * time.Hour).Seconds() {
+			return "hours", time.Hour
+		}
+	}
+	return "minutes", time.Minute
 }
 
 func scaled(value *float64, by float64) *float64 {

@@ -177,9 +177,10 @@ func isExpired(project *v1alpha1.ProjectImageCache, now time.Time) bool {
 
 // judge keeps the findings that need attention.
 func (h *health) judge(findings []inspect.Finding, conditions []metav1.Condition) {
-	h.Level, h.Summary = "ok", "Ready"
-	if ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); ready != nil {
-		h.Summary = ready.Reason
+	h.Level, h.Summary = "ok", "nothing to do"
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if ready != nil && ready.Reason != v1alpha1.ReasonSucceeded {
+		h.Summary = words(ready.Reason)
 	}
 	for _, finding := range findings {
 		switch finding.Result {
