@@ -150,9 +150,9 @@ func TestMetricsAreOfNamespacesThatTheViewerMayList(t *testing.T) {
 		"nothing":                  {nil, "", ""},
 		"nothing of the namespace": {nil, "n", ""},
 		"projects alone":           {rights(list(access.Projects, "n")), "", ""},
-		"both":                     {rights(list(access.Projects, "n"), list(access.Requests, "n")), "", ",n"},
+		"both":                     {rights(list(access.Projects, "n"), list(access.Requests, "n")), "", "n"},
 		"all":                      {rights(list(access.Projects, ""), list(access.Requests, "")), "", "all"},
-		"all, of one":              {rights(list(access.Projects, ""), list(access.Requests, "")), "n", ",n"},
+		"all, of one":              {rights(list(access.Projects, ""), list(access.Requests, "")), "n", "n"},
 	} {
 		got := "not asked"
 		days := func(_ context.Context, days int, namespaces []string, now time.Time) ([]savings.Day, error) {

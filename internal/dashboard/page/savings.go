@@ -132,11 +132,14 @@ func (p *Pages) namespacesFor(v *visit) ([]string, error) {
 	if p.Namespace == "" && ofProjects.IsAll() && ofRequests.IsAll() {
 		return nil, nil
 	}
-	names := []string{""} // selects nothing where the viewer may see nothing
+	var names []string
 	for _, namespace := range p.namespaces() {
 		if ofProjects.Includes(namespace) && ofRequests.Includes(namespace) {
 			names = append(names, namespace)
 		}
+	}
+	if len(names) == 0 {
+		return []string{""}, nil // selects no runner
 	}
 	return names, nil
 }

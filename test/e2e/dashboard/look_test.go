@@ -105,3 +105,37 @@ func TestAPageWorksWithoutScripts(t *testing.T) {
 	page.Click(`a:text-is("Read them now")`)
 	page.Wait(`#rows td:has-text("plain-1")`)
 }
+
+// TestATabListensOnlyWhileItIsLookedAt: a browser has six connections to a host, and tabs in the background would take them
+// all. A tab that is looked at again shows what it missed.
+func TestATabListensOnlyWhileItIsLookedAt(t *testing.T) {
+	page := administrator(t, browser.Look{})
+	open(page, "On and off")
+	page.Wait(`#rows td:text-is("Free")`)
+	page.Evaluate(nil, `(() => {
+		window.streams = 0;
+		const Real = EventSource;
+		window.EventSource = class extends Real {
+			constructor(address) { super(address); window.streams++; }
+			close() { super.close(); window.streams--; }
+		};
+		window.look = (state) => {
+			Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+			document.dispatchEvent(new Event("visibilitychange"));
+		};
+	})()`)
+	streams := func(state string) (count int) {
+		page.Evaluate(&count, `look("`+state+`"), streams`)
+		return count
+	}
+	streams("hidden") // ends the first one, which is not counted
+	kubectl(t, "patch", "ric", "demo", "--type=merge", "-p", `{"spec":{"tier":"Core"}}`)
+	t.Cleanup(func() { kubectl(t, "patch", "ric", "demo", "--type=merge", "-p", `{"spec":{"tier":"Free"}}`) })
+	if count := streams("visible"); count != 1 {
+		t.Errorf("%d streams of a tab that is looked at", count)
+	}
+	page.Wait(`#rows td:text-is("Core")`)
+	if count := streams("hidden"); count != 0 {
+		t.Errorf("%d streams of a tab in the background", count)
+	}
+}
