@@ -38,7 +38,8 @@ type Options struct {
 }
 
 // Local serves a dashboard for the user of the configuration, on a port of loopback, until ctx ends. A port of 0 is a
-// random one. It calls opened with the address, which holds the token, and with one for the browser, which opens it once.
+// random one. It calls opened with the address, which holds the token, and with one for the browser, which opens it
+// once.
 func Local(ctx context.Context, options Options, port int, opened func(address, once string)) error {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -76,7 +77,8 @@ func InCluster(
 		certificate = made
 	}
 	listener, err := tls.Listen("tcp", address, &tls.Config{
-		Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, // h2: streams of many tabs share a connection
+		Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"}, // in HTTP/2 the streams of many tabs share a connection
 	})
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -20,8 +20,8 @@ const (
 	loginFor    = 10 * time.Second // to send the form
 )
 
-// callerCookie is the name of the cookie with the name of a session. Browsers take a cookie with this prefix only over TLS
-// and from this very host, so that no other service of a parent domain can put somebody else's session in.
+// callerCookie is the name of the cookie with the name of a session. Browsers take a cookie with this prefix only over
+// TLS and from this very host, so that no other service of a parent domain can put somebody else's session in.
 const callerCookie = "__Host-imagecache-dashboard"
 
 const unchecked = "The cluster can't check the token now. Try again in a moment."

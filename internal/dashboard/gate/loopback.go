@@ -46,8 +46,8 @@ func (l *Loopback) Address() string {
 	return "http://127.0.0.1:" + l.port + "/?token=" + l.token
 }
 
-// Ticket returns an address that opens the dashboard once, within a minute. It is for the browser's command line, which other
-// users of the machine can read. An earlier ticket ends.
+// Ticket returns an address that opens the dashboard once, within a minute. It is for the browser's command line, which
+// other users of the machine can read. An earlier ticket ends.
 func (l *Loopback) Ticket() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,8 +94,8 @@ func (l *Loopback) Wrap(next http.Handler) http.Handler {
 // exchange sets the cookie for the right token, and leads to an address without it.
 func (l *Loopback) exchange(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || !l.takes(r.URL.Query().Get("token")) {
-		refuse(w, http.StatusUnauthorized, "This token is not that of the running dashboard, or the browser's own one, which opens "+
-			"it once. Open the address that imagecache dashboard printed.")
+		refuse(w, http.StatusUnauthorized, "This token is not that of the running dashboard, or was used: the one "+
+			"that a browser is started with opens it once. Open the address that imagecache dashboard printed.")
 		return
 	}
 	http.SetCookie(w, &http.Cookie{

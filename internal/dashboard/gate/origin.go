@@ -5,8 +5,8 @@ import (
 	"net/url"
 )
 
-// SameOriginOrLink is SameOrigin, but lets a link of another website, or the redirect of a login, open a page. What it opens
-// is its own window, which that website can't read, and pages that are opened change nothing.
+// SameOriginOrLink is SameOrigin, but lets a link of another website, or the redirect of a login, open a page. What it
+// opens is its own window, which that website can't read, and pages that are opened change nothing.
 func SameOriginOrLink(next http.Handler) http.Handler {
 	strict := SameOrigin(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,8 +26,8 @@ func TestWhatWasSavedIsOneSentence(t *testing.T) {
 		days  int
 		total savings.Day
 	}{
-		"In the last 7 days, no environment pulled an image: nothing was saved.":                                     {7, savings.Day{}},
-		"Today, 1 environment pulled an image instead of building it, which saved 90s.":                              {1, savings.Day{Avoided: 1, SavedSeconds: 90}},
+		"In the last 7 days, no environment pulled an image: nothing was saved.":                                       {7, savings.Day{}},
+		"Today, 1 environment pulled an image instead of building it, which saved 90s of build time.":                  {1, savings.Day{Avoided: 1, SavedSeconds: 90}},
 		"In the last 30 days, 40 environments pulled an image instead of building it, which saved 120m of build time.": {30, savings.Day{Avoided: 40, SavedSeconds: 7200}},
 	} {
 		if got := savedIn(test.days, test.total); got != want {

@@ -18,8 +18,8 @@ const (
 )
 
 // events tells a browser, by server-sent events, which kinds have changed. The page then asks for what it shows, with
-// the rights that its viewer has then. It tells nothing of a kind of which the viewer may list none. The stream ends after
-// streamFor: a token that has ended opens no other.
+// the rights that its viewer has then. It tells nothing of a kind of which the viewer may list none. The stream ends
+// after streamFor: a token that has ended opens no other.
 func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 	viewer := gate.ViewerOf(r.Context())
 	if viewer == nil {

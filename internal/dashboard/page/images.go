@@ -120,8 +120,8 @@ func rowOf(v *visit, project *v1alpha1.ProjectImageCache, image catalog.Image, e
 	return made
 }
 
-// listable returns the project that the address names, if the viewer may read it and the requests of its namespace, from
-// which the list of images is made. The list may come from memory, so the cluster would not refuse.
+// listable returns the project that the address names, if the viewer may read it and the requests of its namespace,
+// from which the list of images is made. The list may come from memory, so the cluster would not refuse.
 func (p *Pages) listable(v *visit) (*v1alpha1.ProjectImageCache, error) {
 	project, err := p.projectOf(v)
 	if err != nil {

@@ -91,7 +91,8 @@ func savedIn(days int, total savings.Day) string {
 	case 0:
 		return when + ", no environment pulled an image: nothing was saved."
 	case 1:
-		return when + ", 1 environment pulled an image instead of building it, which saved " + display.Seconds(&seconds) + "."
+		return when + ", 1 environment pulled an image instead of building it, which saved " + display.Seconds(&seconds) +
+			" of build time."
 	}
 	return fmt.Sprintf("%s, %.0f environments pulled an image instead of building it, which saved %s of build time.", when,
 		total.Avoided, display.Seconds(&seconds))
@@ -103,8 +104,8 @@ func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) 
 	if len(requests) > 0 { // the newest come first
 		body.Source += "; the oldest is of " + display.Age(&requests[len(requests)-1].Created, v.now) + " ago"
 	}
-	body.Source += ". A finished request is kept for a day unless it asks for another time. With --prometheus this page reaches " +
-		"back further."
+	body.Source += ". A finished request is kept for a day unless it asks for another time. With --prometheus this page " +
+		"reaches back further."
 	if p.Days != nil {
 		var found []savings.Day
 		namespaces, err := p.namespacesFor(v)
@@ -180,7 +181,9 @@ func chartsOf(days []savings.Day) []chart {
 	}
 	unit, length := unitFor(days)
 	charts := []chart{
-		series("Build time saved", unit, true, func(d savings.Day) *float64 { return scaled(&d.SavedSeconds, 1/length.Seconds()) }),
+		series("Build time saved", unit, true, func(d savings.Day) *float64 {
+			return scaled(&d.SavedSeconds, 1/length.Seconds())
+		}),
 		series("Hit rate", "%", false, func(d savings.Day) *float64 {
 			rate, known := d.HitRate()
 			if !known {

@@ -197,8 +197,8 @@ func (h *health) judge(findings []inspect.Finding, conditions []metav1.Condition
 	}
 }
 
-// drift reads the differences in AWS that were put right lately, in the namespaces of the objects that are shown, all at
-// once.
+// drift reads the differences in AWS that were put right lately, in the namespaces of the objects that are shown, all
+// at once.
 func (p *Pages) drift(v *visit, shown []health) (found []drift, note string) {
 	const mostNamespaces, most = 5, 10
 	var namespaces []string

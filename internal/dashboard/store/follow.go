@@ -16,8 +16,8 @@ import (
 	"imagecache.dev/internal/cluster"
 )
 
-// pageSize is how many objects one call reads. What is decoded at a time is bounded by it, some 20 MB; smaller pages are slower,
-// because etcd counts all keys of the kind for each.
+// pageSize is how many objects one call reads, which bounds what is decoded at a time. Smaller pages are slower: etcd
+// counts all keys of the kind for each.
 const pageSize = 2000
 
 // errExpired: the watch can't go on from its last version, and everything has to be read again.

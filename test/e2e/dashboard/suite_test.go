@@ -146,8 +146,11 @@ func launch(kubeconfig string, args ...string) (line string, stop func() error, 
 	stop = func() error {
 		_ = command.Process.Signal(syscall.SIGINT)
 		began := time.Now()
-		if err := command.Wait(); err != nil || time.Since(began) > 5*time.Second {
-			return fmt.Errorf("Ctrl-C ended the dashboard after %s with %v", time.Since(began), err)
+		if err := command.Wait(); err != nil {
+			return fmt.Errorf("end the dashboard by Ctrl-C: %w", err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			return fmt.Errorf("Ctrl-C ended the dashboard after %s", took)
 		}
 		return nil
 	}
