@@ -38,8 +38,9 @@ type Options struct {
 }
 
 // Local serves a dashboard for the user of the configuration, on a port of loopback, until ctx ends. A port of 0 is a
-// random one. It calls opened with the address to open, which holds the token.
-func Local(ctx context.Context, options Options, port int, opened func(address string)) error {
+// random one. It calls opened with the address, which holds the token, and with one for the browser, which opens it
+// once.
+func Local(ctx context.Context, options Options, port int, opened func(address, once string)) error {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return fmt.Errorf("listen on loopback: %w", err)
@@ -56,10 +57,11 @@ func Local(ctx context.Context, options Options, port int, opened func(address s
 	if err != nil {
 		return err
 	}
+	handler := pages.Handler()
 	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pages.Handler().ServeHTTP(w, r.WithContext(gate.WithViewer(r.Context(), person)))
+		handler.ServeHTTP(w, r.WithContext(gate.WithViewer(r.Context(), person)))
 	})
-	return serve(ctx, options, held, listener, guard.Wrap(own), func() { opened(guard.Address()) })
+	return serve(ctx, options, held, listener, guard.Wrap(own), func() { opened(guard.Address(), guard.Ticket()) })
 }
 
 // InCluster serves a dashboard over TLS for all callers whose token the cluster accepts, until ctx ends. Without a
@@ -75,7 +77,8 @@ func InCluster(
 		certificate = made
 	}
 	listener, err := tls.Listen("tcp", address, &tls.Config{
-		Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"}, // in HTTP/2 the streams of many tabs share a connection
 	})
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -1,5 +1,5 @@
-// Package browser drives a real browser for tests: Debian's chromium, headless, by playwright-core. "make browser" provides
-// both.
+// Package browser drives a real browser for tests: Debian's chromium or Google's, headless, by playwright-core. "make
+// browser" provides both.
 package browser
 
 import (
@@ -31,9 +31,9 @@ type Browser struct {
 
 // Start starts a browser with the npm packages of a folder. Callers must call Close.
 func Start(packages string) (*Browser, error) {
-	program, err := exec.LookPath("chromium")
+	program, err := findProgram()
 	if err != nil {
-		return nil, errors.New("no chromium: run make browser")
+		return nil, err
 	}
 	if packages, err = filepath.Abs(packages); err != nil {
 		return nil, err

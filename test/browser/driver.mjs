@@ -57,7 +57,7 @@ const orders = {
     const session = await pages.get(page).context().newCDPSession(pages.get(page));
     await session.send('Runtime.evaluate', { expression: source });
     const { result } = await session.send('Runtime.evaluate', {
-      expression: 'axe.run(document, { resultTypes: ["violations"] }).then((found) => JSON.stringify(found.violations.map(' +
+      expression: 'axe.run(document, { resultTypes: ["violations"], preload: false }).then((found) => JSON.stringify(found.violations.map(' +
         '(v) => v.impact + " " + v.id + ": " + v.help + " at " + v.nodes.map((n) => n.target.join(" ")).join(", "))))',
       awaitPromise: true, returnByValue: true,
     });

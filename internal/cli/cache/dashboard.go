@@ -111,14 +111,14 @@ func (d *dashboardCommand) inCluster(ctx context.Context, options dashboard.Opti
 	})
 }
 
-// opened tells the address and opens it.
-func (d *dashboardCommand) opened(address string) {
+// opened tells the address, and opens one that can be used once: other users can read the browser's arguments.
+func (d *dashboardCommand) opened(address, once string) {
 	_ = cli.WriteLine(d.streams.Out, "The dashboard is at "+address)
 	_ = cli.WriteLine(d.streams.Err, "Ctrl-C ends it. Whoever has the address may do what you may.")
 	if d.noBrowser {
 		return
 	}
-	if err := openBrowser(address); err != nil {
+	if err := openBrowser(once); err != nil {
 		_ = cli.WriteLine(d.streams.Err, "No browser could be opened; open the address yourself.")
 	}
 }

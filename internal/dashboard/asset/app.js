@@ -33,6 +33,47 @@
     document.querySelectorAll('[data-chart]').forEach(draw);
   }
 
+  // A browser opens six connections to a host at most, and a stream takes one. So a tab listens only while it is looked at;
+  // the server tells it then what it missed.
+  htmx.createEventSource = function (address) {
+    const source = new EventTarget();
+    let stream = null;
+    function listen() {
+      stream = new EventSource(address);
+      stream.onopen = () => source.onopen && source.onopen();
+      stream.onerror = (event) => {
+        if (stream.readyState === EventSource.CLOSED) {
+          source.close(); // htmx opens another one
+        }
+        if (source.onerror) {
+          source.onerror(event);
+        }
+      };
+      for (const name of ['objects', 'requests']) {
+        stream.addEventListener(name, (event) => source.dispatchEvent(new MessageEvent(name, { data: event.data })));
+      }
+    }
+    function look() {
+      if (stream) {
+        stream.close();
+        stream = null;
+      }
+      if (document.visibilityState === 'visible') {
+        listen();
+      }
+    }
+    Object.defineProperty(source, 'readyState', { get: () => stream ? stream.readyState : EventSource.CONNECTING });
+    source.close = () => {
+      document.removeEventListener('visibilitychange', look);
+      if (stream) {
+        stream.close();
+      }
+    };
+    document.addEventListener('visibilitychange', look);
+    look();
+    return source;
+  };
+
   document.addEventListener('DOMContentLoaded', drawAll);
   // What renews a page by itself asks for the page as it is now, with its filter.
   document.addEventListener('htmx:configRequest', (event) => {

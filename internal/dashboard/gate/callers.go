@@ -17,7 +17,14 @@ const (
 	sessionFor  = 8 * time.Hour
 	maxSessions = 1000
 	maxToken    = 16 << 10
+	loginFor    = 10 * time.Second // to send the form
 )
+
+// callerCookie is the name of the cookie with the name of a session. Browsers take a cookie with this prefix only over
+// TLS and from this very host, so that no other service of a parent domain can put somebody else's session in.
+const callerCookie = "__Host-imagecache-dashboard"
+
+const unchecked = "The cluster can't check the token now. Try again in a moment."
 
 // Callers lets in requests with a token that the cluster accepts: as Authorization: Bearer, as a proxy sends it, or by
 // the session of a person who gave it on the page.
@@ -45,7 +52,7 @@ func NewCallers(
 
 // Wrap returns a handler that passes on the requests of authenticated callers.
 func (c *Callers) Wrap(next http.Handler) http.Handler {
-	return Headers(SameOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Headers(SameOriginOrLink(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/asset/"): // the login page's own
 			next.ServeHTTP(w, r)
@@ -66,9 +73,10 @@ func (c *Callers) Wrap(next http.Handler) http.Handler {
 		viewer, err := c.authenticate(r.Context(), token)
 		switch {
 		case errors.Is(err, access.ErrNotAuthenticated):
+			c.forget(r)
 			c.login(w, r, "The cluster does not accept the token, or does not any more.")
 		case err != nil:
-			refuse(w, http.StatusBadGateway, "The cluster can't check the token now. Try again in a moment.")
+			refuse(w, http.StatusBadGateway, unchecked)
 		default:
 			next.ServeHTTP(w, r.WithContext(WithViewer(r.Context(), viewer)))
 		}
@@ -80,7 +88,7 @@ func (c *Callers) tokenOf(r *http.Request) string {
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return token
 	}
-	sent, err := r.Cookie(cookie)
+	sent, err := r.Cookie(callerCookie)
 	if err != nil {
 		return ""
 	}
@@ -96,14 +104,20 @@ func (c *Callers) tokenOf(r *http.Request) string {
 
 // open begins a session with the token of the login page. The browser keeps only the session's name.
 func (c *Callers) open(w http.ResponseWriter, r *http.Request) {
+	// Anybody may send this form, so a slow sender does not hold its connection open for long.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(loginFor))
 	r.Body = http.MaxBytesReader(w, r.Body, maxToken)
 	token := strings.TrimSpace(r.PostFormValue("token"))
 	if token == "" {
 		c.login(w, r, "Give a token.")
 		return
 	}
-	if _, err := c.authenticate(r.Context(), token); err != nil {
+	switch _, err := c.authenticate(r.Context(), token); {
+	case errors.Is(err, access.ErrNotAuthenticated):
 		c.login(w, r, "The cluster does not accept this token.")
+		return
+	case err != nil:
+		c.login(w, r, unchecked)
 		return
 	}
 	name := rand.Text()
@@ -111,10 +125,7 @@ func (c *Callers) open(w http.ResponseWriter, r *http.Request) {
 	c.makeRoom()
 	c.sessions[name] = session{token, time.Now().Add(sessionFor)}
 	c.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{
-		Name: cookie, Value: name, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
-	})
+	setSession(w, name, 0)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -137,11 +148,23 @@ func (c *Callers) makeRoom() {
 }
 
 func (c *Callers) close(w http.ResponseWriter, r *http.Request) {
-	if sent, err := r.Cookie(cookie); err == nil {
+	c.forget(r)
+	setSession(w, "", -1)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// forget ends the session of a request, if it has one.
+func (c *Callers) forget(r *http.Request) {
+	if sent, err := r.Cookie(callerCookie); err == nil {
 		c.mu.Lock()
 		delete(c.sessions, sent.Value)
 		c.mu.Unlock()
 	}
-	http.SetCookie(w, &http.Cookie{Name: cookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func setSession(w http.ResponseWriter, name string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: callerCookie, Value: name, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode,
+	})
 }

@@ -2,12 +2,14 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"imagecache.dev/internal/dashboard/access"
 )
@@ -77,5 +79,52 @@ func TestASessionKeepsTheTokenFromTheBrowser(t *testing.T) {
 	send("/logout", "", session)
 	if answer := ask(handler, http.MethodGet, "https://dashboard.example/", in); answer.Code != 401 {
 		t.Errorf("after the end of the session the answer is %d", answer.Code)
+	}
+}
+
+// TestALinkOpensAPageAndNothingElse: a login's redirect and a link in a wiki come from another website.
+func TestALinkOpensAPageAndNothingElse(t *testing.T) {
+	handler := asking(t)
+	for name, test := range map[string]struct {
+		method, mode, dest string
+		want               int
+	}{
+		"a link":       {"GET", "navigate", "document", 200},
+		"a frame":      {"GET", "navigate", "iframe", 403},
+		"a form":       {"POST", "navigate", "document", 403},
+		"a script":     {"GET", "no-cors", "script", 403},
+		"a fetch":      {"GET", "cors", "empty", 403},
+		"old browsers": {"GET", "", "", 403},
+	} {
+		answer := ask(handler, test.method, "https://dashboard.example/working", map[string]string{
+			"Authorization": "Bearer good", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": test.mode, "Sec-Fetch-Dest": test.dest,
+		})
+		if answer.Code != test.want {
+			t.Errorf("%s is answered with %d, want %d", name, answer.Code, test.want)
+		}
+	}
+}
+
+// TestASessionEndsWithItsToken: what the cluster refuses once is not kept; a cluster that does not answer ends nothing.
+func TestASessionEndsWithItsToken(t *testing.T) {
+	var problem error
+	callers := NewCallers(func(context.Context, string) (access.Viewer, error) {
+		return named{name: "ann"}, problem
+	}, func(w http.ResponseWriter, _ *http.Request, problem string) {
+		http.Error(w, problem, http.StatusUnauthorized)
+	})
+	callers.sessions["one"] = session{"token", time.Now().Add(time.Hour)}
+	handler := callers.Wrap(http.NotFoundHandler())
+	for _, test := range []struct {
+		problem    error
+		want, kept int
+	}{
+		{nil, 404, 1}, {errors.New("no answer"), 502, 1}, {access.ErrNotAuthenticated, 401, 0},
+	} {
+		problem = test.problem
+		answer := ask(handler, http.MethodGet, "https://dashboard.example/", map[string]string{"Cookie": callerCookie + "=one"})
+		if answer.Code != test.want || len(callers.sessions) != test.kept {
+			t.Errorf("%v is answered with %d, and %d sessions are kept", test.problem, answer.Code, len(callers.sessions))
+		}
 	}
 }

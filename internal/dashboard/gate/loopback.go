@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // cookie is the name of the cookie that stands for the token.
@@ -20,7 +22,14 @@ type Loopback struct {
 	// Base is the path of all pages, with a slash at its end.
 	Base string
 	port string
+
+	mu     sync.Mutex
+	ticket string // "" when it was used
+	until  time.Time
 }
+
+// ticketFor is how long a ticket may be used: as long as a slow browser takes to start.
+const ticketFor = time.Minute
 
 // NewLoopback makes the token and the path of a dashboard that listens on an address of loopback.
 func NewLoopback(address net.Addr) (*Loopback, error) {
@@ -35,6 +44,29 @@ func NewLoopback(address net.Addr) (*Loopback, error) {
 // Address is what a person opens. It holds the token: whoever has it may do what the person may do.
 func (l *Loopback) Address() string {
 	return "http://127.0.0.1:" + l.port + "/?token=" + l.token
+}
+
+// Ticket returns an address that opens the dashboard once, within a minute. It is for the browser's command line, which
+// other users of the machine can read. An earlier ticket ends.
+func (l *Loopback) Ticket() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ticket, l.until = rand.Text(), time.Now().Add(ticketFor)
+	return "http://127.0.0.1:" + l.port + "/?token=" + l.ticket
+}
+
+// takes reports whether a token is the dashboard's, or its ticket, which it ends.
+func (l *Loopback) takes(token string) bool {
+	if equal(token, l.token) {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ticket == "" || time.Now().After(l.until) || !equal(token, l.ticket) {
+		return false
+	}
+	l.ticket = ""
+	return true
 }
 
 // Wrap returns a handler that passes on requests for this host with the cookie, with their path below Base.
@@ -61,8 +93,9 @@ func (l *Loopback) Wrap(next http.Handler) http.Handler {
 
 // exchange sets the cookie for the right token, and leads to an address without it.
 func (l *Loopback) exchange(w http.ResponseWriter, r *http.Request) {
-	if !equal(r.URL.Query().Get("token"), l.token) || r.Method != http.MethodGet {
-		refuse(w, http.StatusUnauthorized, "This token is not that of the running dashboard. Open the address that it printed.")
+	if r.Method != http.MethodGet || !l.takes(r.URL.Query().Get("token")) {
+		refuse(w, http.StatusUnauthorized, "This token is not that of the running dashboard, or was used: the one "+
+			"that a browser is started with opens it once. Open the address that imagecache dashboard printed.")
 		return
 	}
 	http.SetCookie(w, &http.Cookie{

@@ -100,3 +100,32 @@ func TestPagesAreOnlyBelowTheRandomPath(t *testing.T) {
 		t.Errorf("status %d, want 404", answer.Code)
 	}
 }
+
+// TestATicketOpensOnce: other users of the machine can read the browser's arguments.
+func TestATicketOpensOnce(t *testing.T) {
+	guard, err := NewLoopback(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4321})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := guard.Wrap(http.NotFoundHandler())
+	older, ticket := guard.Ticket(), guard.Ticket()
+	if ticket == guard.Address() {
+		t.Error("the ticket is the address itself")
+	}
+	for _, test := range []struct {
+		name, address string
+		want          int
+	}{
+		{"an older ticket", older, 401}, {"the ticket", ticket, 303}, {"the ticket again", ticket, 401},
+		{"no ticket", "http://127.0.0.1:4321/?token=", 401}, {"the address", guard.Address(), 303}, {"the address again", guard.Address(), 303},
+	} {
+		if answer := ask(handler, http.MethodGet, test.address, nil); answer.Code != test.want {
+			t.Errorf("%s is answered with %d, want %d", test.name, answer.Code, test.want)
+		}
+	}
+	late := guard.Ticket()
+	guard.until = guard.until.Add(-2 * ticketFor)
+	if answer := ask(handler, http.MethodGet, late, nil); answer.Code != http.StatusUnauthorized {
+		t.Errorf("a late ticket is answered with %d", answer.Code)
+	}
+}

@@ -5,6 +5,20 @@ import (
 	"net/url"
 )
 
+// SameOriginOrLink is SameOrigin, but lets a link of another website, or the redirect of a login, open a page. What it
+// opens is its own window, which that website can't read, and pages that are opened change nothing.
+func SameOriginOrLink(next http.Handler) http.Handler {
+	strict := SameOrigin(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
+			r.Header.Get("Sec-Fetch-Dest") == "document" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		strict.ServeHTTP(w, r)
+	})
+}
+
 // SameOrigin refuses requests that a page of another website caused, and changes whose origin is not known.
 func SameOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

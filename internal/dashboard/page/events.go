@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"imagecache.dev/internal/dashboard/access"
 	"imagecache.dev/internal/dashboard/gate"
 )
 
@@ -13,16 +14,19 @@ import (
 const (
 	eventsEvery = time.Second
 	quietFor    = 25 * time.Second
-	streamFor   = 30 * time.Minute
+	streamFor   = 5 * time.Minute
 )
 
 // events tells a browser, by server-sent events, which kinds have changed. The page then asks for what it shows, with
-// the rights that its viewer has then.
+// the rights that its viewer has then. It tells nothing of a kind of which the viewer may list none. The stream ends
+// after streamFor: a token that has ended opens no other.
 func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
-	if gate.ViewerOf(r.Context()) == nil {
+	viewer := gate.ViewerOf(r.Context())
+	if viewer == nil {
 		http.Error(w, "Log in first.", http.StatusUnauthorized)
 		return
 	}
+	v := &visit{Request: r, viewer: viewer}
 	controller := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
@@ -45,7 +49,7 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-end:
-			return // the browser opens another one, with a token that may have ended
+			return // the browser opens another one
 		case <-quiet.C:
 			if !send(": still here\n\n") {
 				return
@@ -59,24 +63,45 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 			case <-time.After(eventsEvery):
 			}
 		}
-		if !p.news(send, &objects, &requests) {
+		if !p.news(v, send, &objects, &requests) {
 			return
 		}
 	}
 }
 
-// news sends the names of what has changed since two versions, and renews these. It reports whether the browser
-// listens.
-func (p *Pages) news(send func(string) bool, objects, requests *uint64) bool {
+// news sends the names of what has changed since two versions, and renews these. It reports whether the stream goes on:
+// the browser listens, and the viewer's rights are known.
+func (p *Pages) news(v *visit, send func(string) bool, objects, requests *uint64) bool {
 	nowObjects, nowRequests := p.versions()
-	if nowObjects != *objects && !send("event: objects\ndata: changed\n\n") {
-		return false
-	}
-	if nowRequests != *requests && !send("event: requests\ndata: changed\n\n") {
-		return false
+	for _, kind := range []struct {
+		event     string
+		changed   bool
+		resources []string
+	}{
+		{"objects", nowObjects != *objects, []string{access.Runners, access.Projects}},
+		{"requests", nowRequests != *requests, []string{access.Requests}},
+	} {
+		if !kind.changed {
+			continue
+		}
+		may, err := p.mayListSome(v, kind.resources)
+		if err != nil || may && !send("event: "+kind.event+"\ndata: changed\n\n") {
+			return false
+		}
 	}
 	*objects, *requests = nowObjects, nowRequests
 	return true
+}
+
+// mayListSome reports whether the viewer may list one of some resources, in any namespace.
+func (p *Pages) mayListSome(v *visit, resources []string) (bool, error) {
+	for _, resource := range resources {
+		scope, err := p.scope(v, resource)
+		if err != nil || !scope.IsEmpty() {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (p *Pages) versions() (objects, requests uint64) {

@@ -104,7 +104,7 @@ func beforeOf(v *visit, project *v1alpha1.ProjectImageCache) (time.Time, error) 
 }
 
 func (p *Pages) confirmInvalidation(v *visit) error {
-	project, err := p.projectOf(v)
+	project, err := p.listable(v)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (p *Pages) verify(v *visit, body *imageBody) {
 
 // imageOf returns the image that the address names.
 func (p *Pages) imageOf(v *visit) (*v1alpha1.ProjectImageCache, *catalog.Image, error) {
-	project, err := p.projectOf(v)
+	project, err := p.listable(v)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -58,7 +58,7 @@ type row struct {
 }
 
 func (p *Pages) imagesOf(v *visit) error {
-	project, err := p.projectOf(v)
+	project, err := p.listable(v)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,16 @@ func rowOf(v *visit, project *v1alpha1.ProjectImageCache, image catalog.Image, e
 	before := project.Spec.InvalidatePushedBefore
 	made.Invalid = before != nil && image.PushedAt != nil && image.PushedAt.Before(before.Time)
 	return made
+}
+
+// listable returns the project that the address names, if the viewer may read it and the requests of its namespace,
+// from which the list of images is made. The list may come from memory, so the cluster would not refuse.
+func (p *Pages) listable(v *visit) (*v1alpha1.ProjectImageCache, error) {
+	project, err := p.projectOf(v)
+	if err != nil {
+		return nil, err
+	}
+	return project, insist(v, listRequests(project.Namespace))
 }
 
 // projectOf returns the project that the address names, if the viewer may read it.

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"imagecache.dev/internal/dashboard/access"
 	"imagecache.dev/internal/dashboard/asset"
 	"imagecache.dev/internal/dashboard/gate"
@@ -106,9 +108,26 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, serve func(*visit)
 
 // scope returns the namespaces in which the viewer may read a resource.
 func (p *Pages) scope(v *visit, resource string) (access.Scope, error) {
-	namespaces := p.Store.Namespaces()
-	if p.Namespace != "" {
-		namespaces = []string{p.Namespace}
+	return access.ScopeOf(v.Context(), v.viewer, resource, p.namespaces())
+}
+
+// scopes returns the namespaces in which the viewer may read each of some resources. It asks about all at once.
+func (p *Pages) scopes(v *visit, resources ...string) ([]access.Scope, error) {
+	found := make([]access.Scope, len(resources))
+	var group errgroup.Group
+	for i, resource := range resources {
+		group.Go(func() (err error) {
+			found[i], err = p.scope(v, resource)
+			return err
+		})
 	}
-	return access.ScopeOf(v.Context(), v.viewer, resource, namespaces)
+	return found, group.Wait()
+}
+
+// namespaces returns those that the store reads and that have something.
+func (p *Pages) namespaces() []string {
+	if p.Namespace != "" {
+		return []string{p.Namespace}
+	}
+	return p.Store.Namespaces()
 }

@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
+	"imagecache.dev/internal/dashboard/access"
 	"imagecache.dev/internal/dashboard/asset"
+	"imagecache.dev/internal/dashboard/store"
 	"imagecache.dev/internal/display"
 )
 
@@ -32,6 +35,7 @@ func parse(names ...string) map[string]*template.Template {
 		"utc":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"iso":       func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
 		"short":     short,
+		"words":     words,
 		"json":      encode,
 		"secondsOf": func(seconds int64) string { return display.Seconds(&seconds) },
 		"filterOf":  formOf,
@@ -60,6 +64,21 @@ func formOf(f frame, list any, keep ...any) form {
 		made.Keep[fmt.Sprint(keep[i])] = keep[i+1]
 	}
 	return made
+}
+
+// words writes a reason of the API, such as WaitingForBuilder, as words.
+func words(reason string) string {
+	letters := []rune(reason)
+	var text strings.Builder
+	for i, letter := range letters {
+		begins := i > 0 && unicode.IsUpper(letter) &&
+			(!unicode.IsUpper(letters[i-1]) || i+1 < len(letters) && unicode.IsLower(letters[i+1]))
+		if begins {
+			text.WriteByte(' ')
+		}
+		text.WriteRune(unicode.ToLower(letter))
+	}
+	return text.String()
 }
 
 // short returns the first characters of a hash or digest, as tables show them.
@@ -111,7 +130,7 @@ func (p *Pages) render(v *visit, status int, name string, f frame) {
 	f.Path = p.Base + strings.TrimPrefix(v.URL.Path, "/")
 	f.Address = addressOf(f.Path, v.URL.Query())
 	if v.viewer != nil {
-		f.Loading, f.Problems = p.progress()
+		f.Loading, f.Problems = p.progress(v)
 		if len(f.Loading) > 0 && f.Live == "" { // what is shown now is a part
 			f.Live = "requests"
 		}
@@ -135,22 +154,29 @@ func addressOf(path string, query url.Values) string {
 	return path + "?" + query.Encode()
 }
 
-// progress tells what is still being read, and what can't be read.
-func (p *Pages) progress() (loading, problems []string) {
+// progress tells what is still being read, and what can't be read. How much was read is for those who may list it.
+func (p *Pages) progress(v *visit) (loading, problems []string) {
 	for _, kind := range []struct {
-		name  string
-		state func() (loaded bool, count int, problem error)
+		name, resource string
+		state          store.State
 	}{
-		{"runners", func() (bool, int, error) { s := p.Store.Runners.State(); return s.Loaded, s.Count, s.Problem }},
-		{"projects", func() (bool, int, error) { s := p.Store.Projects.State(); return s.Loaded, s.Count, s.Problem }},
-		{"requests", func() (bool, int, error) { s := p.Store.Requests.State(); return s.Loaded, s.Count, s.Problem }},
+		{"runners", access.Runners, p.Store.Runners.State()},
+		{"projects", access.Projects, p.Store.Projects.State()},
+		{"requests", access.Requests, p.Store.Requests.State()},
 	} {
-		loaded, count, problem := kind.state()
-		if problem != nil {
-			problems = append(problems, fmt.Sprintf("The %s can't be read: %v.", kind.name, problem))
-		} else if !loaded {
-			loading = append(loading, fmt.Sprintf("Reading %s, %d so far.", kind.name, count))
+		if kind.state.Problem != nil {
+			problems = append(problems, fmt.Sprintf("The %s can't be read: %v.", kind.name, kind.state.Problem))
+			continue
 		}
+		if kind.state.Loaded {
+			continue
+		}
+		text := "Reading " + kind.name + "."
+		whole := access.Right{Verb: "list", Resource: kind.resource, Namespace: p.Namespace}
+		if may, err := v.viewer.May(v.Context(), whole); err == nil && may {
+			text = fmt.Sprintf("Reading %s, %d so far.", kind.name, kind.state.Count)
+		}
+		loading = append(loading, text)
 	}
 	return loading, problems
 }

@@ -23,6 +23,8 @@ type requestBody struct {
 	Answer  string
 	Advice  string
 	Steps   []bar
+	// Longest is the step that took half of the time or more, nil if none did.
+	Longest *bar
 	Total   string
 	Live    bool
 	Others  []*record.Request
@@ -52,15 +54,19 @@ func (p *Pages) request(v *visit) error {
 		return err
 	}
 	body := requestBody{
-		Request: request, Answer: display.Or(string(request.Status.CacheResult), "Not answered yet"),
-		Advice: catalog.AdviceFor(request), Live: request.Status.FinishedAt.IsZero(), Others: p.sharing(request),
+		Request: request, Answer: answerOf(request),
+		Advice: catalog.AdviceFor(request), Live: request.Status.FinishedAt.IsZero(),
+	}
+	var err error
+	if body.Others, err = p.sharing(v, request); err != nil {
+		return err
 	}
 	steps := timeline.Of(request, v.now)
 	body.Steps = bars(steps)
+	body.Longest = longest(body.Steps)
 	took := int64(whole(steps).Seconds())
 	body.Total = display.Seconds(&took)
 	if request.Status.CacheResult == v1alpha1.CacheMiss {
-		var err error
 		if body.Nearest, body.Changes, err = nearest(v, request); err != nil {
 			return err
 		}
@@ -75,11 +81,15 @@ func (p *Pages) request(v *visit) error {
 	return nil
 }
 
-// nearest finds the image that a miss differs least from, among those that the cluster's requests describe.
+// nearest finds the image that a miss differs least from, among those that the cluster's requests describe; nil for a
+// viewer who may not list them.
 func nearest(v *visit, request *v1alpha1.DevcontainerImage) (*catalog.Image, []change, error) {
 	const most = 500
 	if request.Spec.ProjectRef == nil || len(request.Spec.Inputs) == 0 {
 		return nil, nil, nil
+	}
+	if may, err := v.viewer.May(v.Context(), listRequests(request.Namespace)); err != nil || !may {
+		return nil, nil, err
 	}
 	others := &v1alpha1.DevcontainerImageList{}
 	if err := v.viewer.Client().List(v.Context(), others, client.InNamespace(request.Namespace), client.Limit(most),
@@ -118,6 +128,39 @@ func changesOf(differences []hash.Difference) []change {
 	return changes
 }
 
+// answerOf tells the answer to somebody who has not heard of hits and misses.
+func answerOf(request *v1alpha1.DevcontainerImage) string {
+	switch request.Status.CacheResult {
+	case v1alpha1.CacheHit:
+		return "Hit: the image was in the cache."
+	case v1alpha1.CacheBypassed:
+		return "Bypassed: the cache was not used."
+	case v1alpha1.CacheMiss:
+	default:
+		return "The manager has not answered yet."
+	}
+	switch request.Status.Role {
+	case v1alpha1.RoleBuilder:
+		return "Miss: the image was not in the cache, and this environment builds it for all."
+	case v1alpha1.RoleWaiter:
+		return "Miss: the image was not in the cache, and another environment builds it."
+	}
+	return "Miss: the image was not in the cache, and this environment builds for itself."
+}
+
+// longest returns the step that took at least half of the whole time, or nil.
+func longest(steps []bar) *bar {
+	for i := range steps {
+		if steps[i].Took() >= time.Second && steps[i].Width >= 50 {
+			return &steps[i]
+		}
+	}
+	return nil
+}
+
+// thinnest is the width of a step that took no time, so that it is seen.
+const thinnest = 0.5
+
 // bars places steps along the whole time.
 func bars(steps []timeline.Step) []bar {
 	all := whole(steps).Seconds()
@@ -129,6 +172,8 @@ func bars(steps []timeline.Step) []bar {
 			b.Start = 100 * step.From.Sub(steps[0].From).Seconds() / all
 			b.Width = 100 * step.Took().Seconds() / all
 		}
+		b.Width = max(b.Width, thinnest)
+		b.Start = min(b.Start, 100-b.Width)
 		placed = append(placed, b)
 	}
 	return placed

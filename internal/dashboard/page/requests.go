@@ -59,11 +59,12 @@ func picks(pick string, request *record.Request) bool {
 	return true
 }
 
-// sharing returns the requests of the same hash and project as one, that is not finished: who builds and who waits.
-func (p *Pages) sharing(request *v1alpha1.DevcontainerImage) (others []*record.Request) {
+// sharing returns the requests of the same hash and project as one, who builds and who waits, as far as the viewer may
+// read them.
+func (p *Pages) sharing(v *visit, request *v1alpha1.DevcontainerImage) (others []*record.Request, err error) {
 	const most = 50
 	if request.Spec.ProjectRef == nil || request.Status.ConfigHash == "" {
-		return nil
+		return nil, nil
 	}
 	window := request.CreationTimestamp.Add(-24 * time.Hour)
 	for _, other := range p.Store.Requests.List() {
@@ -75,5 +76,32 @@ func (p *Pages) sharing(request *v1alpha1.DevcontainerImage) (others []*record.R
 			others = append(others, other)
 		}
 	}
-	return others
+	return p.readable(v, request.Namespace, others)
+}
+
+// readable returns the requests of a namespace that the viewer may read: all with the right to list them, else those
+// that it may get by name.
+func (p *Pages) readable(v *visit, namespace string, requests []*record.Request) ([]*record.Request, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
+	all, err := v.viewer.May(v.Context(), listRequests(namespace))
+	if err != nil || all {
+		return requests, err
+	}
+	var kept []*record.Request
+	for _, request := range requests {
+		may, err := v.viewer.May(v.Context(), getRight(access.Requests, namespace, request.Name))
+		if err != nil {
+			return nil, err
+		}
+		if may {
+			kept = append(kept, request)
+		}
+	}
+	return kept, nil
+}
+
+func listRequests(namespace string) access.Right {
+	return access.Right{Verb: "list", Resource: access.Requests, Namespace: namespace}
 }

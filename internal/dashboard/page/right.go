@@ -39,7 +39,15 @@ func (p *Pages) demand(v *visit, right access.Right) error {
 
 // mayRead returns an error unless the viewer may read one object.
 func (p *Pages) mayRead(v *visit, resource, namespace, name string) error {
-	right := access.Right{Verb: "get", Resource: resource, Namespace: namespace, Name: name}
+	return insist(v, getRight(resource, namespace, name))
+}
+
+func getRight(resource, namespace, name string) access.Right {
+	return access.Right{Verb: "get", Resource: resource, Namespace: namespace, Name: name}
+}
+
+// insist returns an error unless the viewer has a right.
+func insist(v *visit, right access.Right) error {
 	allowed, err := v.viewer.May(v.Context(), right)
 	if err != nil {
 		return err

@@ -16,7 +16,9 @@ import (
 
 // savingsBody answers "What does it save?".
 type savingsBody struct {
-	Days                             int
+	Days int
+	// Answer is the whole in one sentence.
+	Answer                           string
 	Saved, HitRate, Avoided, Answers string
 	Images, Stored, Cost             string
 	Source, Note                     string
@@ -53,6 +55,7 @@ func (p *Pages) savings(v *visit) error {
 	total := savings.Total(days)
 	seconds := int64(total.SavedSeconds)
 	body.Saved, body.Avoided = display.Seconds(&seconds), fmt.Sprintf("%.0f", total.Avoided)
+	body.Answer = savedIn(body.Days, total)
 	body.HitRate, body.Answers = "none yet", fmt.Sprintf("%.0f of %.0f answers", total.Hits, total.Hits+total.Misses)
 	if rate, known := total.HitRate(); known {
 		body.HitRate = fmt.Sprintf("%.0f %%", 100*rate)
@@ -77,12 +80,38 @@ func (p *Pages) savings(v *visit) error {
 	return nil
 }
 
+// savedIn tells what some days saved.
+func savedIn(days int, total savings.Day) string {
+	when := fmt.Sprintf("In the last %d days", days)
+	if days == 1 {
+		when = "Today"
+	}
+	seconds := int64(total.SavedSeconds)
+	switch total.Avoided {
+	case 0:
+		return when + ", no environment pulled an image: nothing was saved."
+	case 1:
+		return when + ", 1 environment pulled an image instead of building it, which saved " + display.Seconds(&seconds) +
+			" of build time."
+	}
+	return fmt.Sprintf("%s, %.0f environments pulled an image instead of building it, which saved %s of build time.", when,
+		total.Avoided, display.Seconds(&seconds))
+}
+
 // daysOf returns the days from Prometheus, and where that has none, from the requests.
 func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) []savings.Day {
-	body.Source = "Counted from the requests that the cluster still has: a finished request is kept for a day unless it " +
-		"asks for another time. With --prometheus this page reaches back further."
+	body.Source = "Counted from the requests that the cluster still has"
+	if len(requests) > 0 { // the newest come first
+		body.Source += "; the oldest is of " + display.Age(&requests[len(requests)-1].Created, v.now) + " ago"
+	}
+	body.Source += ". A finished request is kept for a day unless it asks for another time. With --prometheus this page " +
+		"reaches back further."
 	if p.Days != nil {
-		found, err := p.Days(v.Context(), body.Days, p.namespacesFor(v), v.now)
+		var found []savings.Day
+		namespaces, err := p.namespacesFor(v)
+		if err == nil {
+			found, err = p.Days(v.Context(), body.Days, namespaces, v.now)
+		}
 		if err == nil {
 			body.Source = "Counted by the manager, as Prometheus remembers it. The table of projects counts the requests that " +
 				"the cluster still has."
@@ -93,34 +122,36 @@ func (p *Pages) daysOf(v *visit, body *savingsBody, requests []*record.Request) 
 	return savings.Days(requests, body.Days, v.now)
 }
 
-// namespacesFor returns the namespaces whose metrics the viewer may see, nil for all.
-func (p *Pages) namespacesFor(v *visit) []string {
-	if p.Namespace != "" {
-		return []string{p.Namespace}
+// namespacesFor returns the namespaces whose metrics the viewer may see, nil for all: those whose projects and requests
+// it may list, because the metrics count both.
+func (p *Pages) namespacesFor(v *visit) ([]string, error) {
+	scopes, err := p.scopes(v, access.Projects, access.Requests)
+	if err != nil {
+		return nil, err
 	}
-	scope, err := p.scope(v, access.Projects)
-	if err == nil && scope.IsAll() {
-		return nil
+	ofProjects, ofRequests := scopes[0], scopes[1]
+	if p.Namespace == "" && ofProjects.IsAll() && ofRequests.IsAll() {
+		return nil, nil
 	}
-	names := []string{""} // selects nothing where the viewer may see nothing
-	for _, namespace := range p.Store.Namespaces() {
-		if err == nil && scope.Includes(namespace) {
+	var names []string
+	for _, namespace := range p.namespaces() {
+		if ofProjects.Includes(namespace) && ofRequests.Includes(namespace) {
 			names = append(names, namespace)
 		}
 	}
-	return names
+	if len(names) == 0 {
+		return []string{""}, nil // selects no runner
+	}
+	return names, nil
 }
 
 // seen returns the projects and requests that the viewer may see.
 func (p *Pages) seen(v *visit) ([]*v1alpha1.ProjectImageCache, []*record.Request, error) {
-	ofProjects, err := p.scope(v, access.Projects)
+	scopes, err := p.scopes(v, access.Projects, access.Requests)
 	if err != nil {
 		return nil, nil, err
 	}
-	ofRequests, err := p.scope(v, access.Requests)
-	if err != nil {
-		return nil, nil, err
-	}
+	ofProjects, ofRequests := scopes[0], scopes[1]
 	return within(p.Store.Projects.List(), ofProjects, func(c *v1alpha1.ProjectImageCache) string { return c.Namespace }),
 		within(p.Store.Requests.List(), ofRequests, func(r *record.Request) string { return r.Namespace }), nil
 }
@@ -148,10 +179,10 @@ func chartsOf(days []savings.Day) []chart {
 		}
 		return c
 	}
+	unit, length := unitFor(days)
 	charts := []chart{
-		series("Build time saved", "min", true, func(d savings.Day) *float64 {
-			minutes := time.Duration(d.SavedSeconds * float64(time.Second)).Minutes()
-			return &minutes
+		series("Build time saved", unit, true, func(d savings.Day) *float64 {
+			return scaled(&d.SavedSeconds, 1/length.Seconds())
 		}),
 		series("Hit rate", "%", false, func(d savings.Day) *float64 {
 			rate, known := d.HitRate()
@@ -169,6 +200,16 @@ func chartsOf(days []savings.Day) []chart {
 	return append(charts,
 		series("Stored", "GB", false, func(d savings.Day) *float64 { return scaled(d.StoredBytes, 1e-9) }),
 		series("Cost a month", "USD", false, func(d savings.Day) *float64 { return d.CostUSD }))
+}
+
+// unitFor returns the unit of time in which the days are drawn: hours where minutes would be thousands.
+func unitFor(days []savings.Day) (name string, length time.Duration) {
+	for _, day := range days {
+		if day.SavedSeconds >= (3 * time.Hour).Seconds() {
+			return "hours", time.Hour
+		}
+	}
+	return "minutes", time.Minute
 }
 
 func scaled(value *float64, by float64) *float64 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -48,14 +49,11 @@ type drift struct {
 }
 
 func (p *Pages) working(v *visit) error {
-	runners, err := p.scope(v, access.Runners)
+	scopes, err := p.scopes(v, access.Runners, access.Projects)
 	if err != nil {
 		return err
 	}
-	projects, err := p.scope(v, access.Projects)
-	if err != nil {
-		return err
-	}
+	runners, projects := scopes[0], scopes[1]
 	body := workingBody{}
 	var all []health
 	for _, runner := range p.Store.Runners.List() {
@@ -179,9 +177,10 @@ func isExpired(project *v1alpha1.ProjectImageCache, now time.Time) bool {
 
 // judge keeps the findings that need attention.
 func (h *health) judge(findings []inspect.Finding, conditions []metav1.Condition) {
-	h.Level, h.Summary = "ok", "Ready"
-	if ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); ready != nil {
-		h.Summary = ready.Reason
+	h.Level, h.Summary = "ok", "nothing to do"
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if ready != nil && ready.Reason != v1alpha1.ReasonSucceeded {
+		h.Summary = words(ready.Reason)
 	}
 	for _, finding := range findings {
 		switch finding.Result {
@@ -198,35 +197,48 @@ func (h *health) judge(findings []inspect.Finding, conditions []metav1.Condition
 	}
 }
 
-// drift reads the differences in AWS that were put right lately, in the namespaces of the objects that are shown.
+// drift reads the differences in AWS that were put right lately, in the namespaces of the objects that are shown, all
+// at once.
 func (p *Pages) drift(v *visit, shown []health) (found []drift, note string) {
 	const mostNamespaces, most = 5, 10
-	asked := map[string]bool{}
+	var namespaces []string
 	for _, h := range shown {
-		if asked[h.Namespace] || len(asked) >= mostNamespaces {
-			continue
-		}
-		asked[h.Namespace] = true
-		right := access.Right{Verb: "list", Resource: access.Events, Namespace: h.Namespace}
-		if may, err := v.viewer.May(v.Context(), right); err != nil || !may {
-			note = "You may not " + right.String() + ", which have what was put right."
-			continue
-		}
-		events, err := v.viewer.Events().ByReason(v.Context(), h.Namespace, v1alpha1.EventDriftCorrected)
-		if err != nil {
-			note = "The events of namespace " + h.Namespace + " can't be read now."
-			continue
-		}
-		for _, event := range events {
-			at := event.EventTime.Time
-			if event.Series != nil {
-				at = event.Series.LastObservedTime.Time
-			}
-			found = append(found, drift{
-				At: at, What: strings.Join([]string{event.Regarding.Kind, event.Regarding.Name}, " "), Note: event.Note,
-			})
+		if len(namespaces) < mostNamespaces && !slices.Contains(namespaces, h.Namespace) {
+			namespaces = append(namespaces, h.Namespace)
 		}
 	}
+	drifts, notes := make([][]drift, len(namespaces)), make([]string, len(namespaces))
+	var group sync.WaitGroup
+	for i, namespace := range namespaces {
+		group.Go(func() { drifts[i], notes[i] = driftIn(v, namespace) })
+	}
+	group.Wait()
+	for _, one := range notes {
+		note = cmp.Or(note, one)
+	}
+	found = slices.Concat(drifts...)
 	slices.SortFunc(found, func(a, b drift) int { return b.At.Compare(a.At) })
 	return found[:min(most, len(found))], note
+}
+
+// driftIn reads those of one namespace. note tells why they can't be read.
+func driftIn(v *visit, namespace string) (found []drift, note string) {
+	right := access.Right{Verb: "list", Resource: access.Events, Namespace: namespace}
+	if may, err := v.viewer.May(v.Context(), right); err != nil || !may {
+		return nil, "You may not " + right.String() + ", which have what was put right."
+	}
+	events, err := v.viewer.Events().ByReason(v.Context(), namespace, v1alpha1.EventDriftCorrected)
+	if err != nil {
+		return nil, "The events of namespace " + namespace + " can't be read now."
+	}
+	for _, event := range events {
+		at := event.EventTime.Time
+		if event.Series != nil {
+			at = event.Series.LastObservedTime.Time
+		}
+		found = append(found, drift{
+			At: at, What: strings.Join([]string{event.Regarding.Kind, event.Regarding.Name}, " "), Note: event.Note,
+		})
+	}
+	return found, ""
 }

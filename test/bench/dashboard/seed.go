@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,11 +24,36 @@ func fill(ctx context.Context, w *world.World) error {
 		Spec:       v1alpha1.RunnerImageCacheSpec{RunnerID: "runner", Region: w.AWS.Region()},
 	}
 	now := time.Now()
-	return errors.Join(
+	err := errors.Join(
 		w.Namespace(ctx, namespace), w.Client.Create(ctx, runner),
 		w.Seed(ctx, "projectimagecaches", projects, func(n int) client.Object { return project(n, now) }),
 		w.Seed(ctx, "devcontainerimages", requests, func(n int) client.Object { return request(n, now) }),
 	)
+	if err != nil {
+		return err
+	}
+	return errors.Join(digested(ctx, w, &v1alpha1.ProjectImageCacheList{}), digested(ctx, w, &v1alpha1.DevcontainerImageList{}))
+}
+
+// digested waits until the API server has taken a kind into its cache. It is busy with that for a while after it was written
+// into etcd behind its back, which is no time of the dashboard.
+func digested(ctx context.Context, w *world.World, list client.ObjectList) error {
+	if err := w.Client.List(ctx, list, client.Limit(1)); err != nil {
+		return err
+	}
+	atLeast := &client.ListOptions{Raw: &metav1.ListOptions{
+		LabelSelector: "no=object", ResourceVersion: list.GetResourceVersion(),
+		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+	}}
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, time.Second, 10*time.Minute, true, func(ctx context.Context) (bool, error) {
+		last = w.Client.List(ctx, list, atLeast) // a cache that is too old answers with an error
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the API server's cache: %w", errors.Join(err, last))
+	}
+	return nil
 }
 
 func meta(name string, created time.Time) metav1.ObjectMeta {

@@ -70,7 +70,7 @@ func TestALiveRequestGoesFromMissToHit(t *testing.T) {
 	builder.Wait(`.timeline li.running:has-text("Built")`)
 
 	apply(t, map[string]any{"environmentID": "live-waiter", "configHash": hash})
-	list.Wait(`#rows tr:has-text("live-waiter"):has-text("WaitingForBuilder")`)
+	list.Wait(`#rows tr:has-text("live-waiter"):has-text("waiting for builder")`)
 	list.Click(`a:text-is("live-waiter")`)
 	list.Wait(`.timeline li.running:has-text("waits for environment live-builder")`)
 	list.Wait(`table tr:has-text("live-builder"):has-text("Builder")`)

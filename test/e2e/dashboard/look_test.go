@@ -14,7 +14,7 @@ func TestPagesAreForEverybody(t *testing.T) {
 	folder := workspace(t, t.Name())
 	prepare(t, folder, "look-1")
 	prepare(t, folder, "look-2")
-	address := dashboard(t, cluster.AdminKubeconfig, "-n", namespace)
+	address := dashboard(t, cluster.AdminKubeconfig, "-n", namespace) // the shared one keeps lists of images for a minute
 	for name, look := range map[string]browser.Look{
 		"desk light": {Width: 1280, Height: 800},
 		"phone dark": {Width: 375, Height: 740, Dark: true},
@@ -97,7 +97,8 @@ func TestAPageWorksByKeyboard(t *testing.T) {
 // TestAPageWorksWithoutScripts: what changes by itself and the drawings are missing, and nothing else.
 func TestAPageWorksWithoutScripts(t *testing.T) {
 	prepare(t, workspace(t, t.Name()), "plain-1")
-	page := administrator(t, browser.Look{NoScripts: true})
+	// A dashboard of its own has read no images yet.
+	page := administrator(t, browser.Look{NoScripts: true}, "--read-only")
 	open(page, "Why did it wait?")
 	page.Fill("#search", "plain-1")
 	page.Click(`form.filter button`)
@@ -106,4 +107,38 @@ func TestAPageWorksWithoutScripts(t *testing.T) {
 	page.Click(`#rows a:text-is("shop")`)
 	page.Click(`a:text-is("Read them now")`)
 	page.Wait(`#rows td:has-text("plain-1")`)
+}
+
+// TestATabListensOnlyWhileItIsLookedAt: a browser has six connections to a host, and tabs in the background would take them
+// all. A tab that is looked at again shows what it missed.
+func TestATabListensOnlyWhileItIsLookedAt(t *testing.T) {
+	page := administrator(t, browser.Look{})
+	open(page, "On and off")
+	page.Wait(`#rows td:text-is("Free")`)
+	page.Evaluate(nil, `(() => {
+		window.streams = 0;
+		const Real = EventSource;
+		window.EventSource = class extends Real {
+			constructor(address) { super(address); window.streams++; }
+			close() { super.close(); window.streams--; }
+		};
+		window.look = (state) => {
+			Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+			document.dispatchEvent(new Event("visibilitychange"));
+		};
+	})()`)
+	streams := func(state string) (count int) {
+		page.Evaluate(&count, `look("`+state+`"), streams`)
+		return count
+	}
+	streams("hidden") // ends the first one, which is not counted
+	kubectl(t, "patch", "ric", "demo", "--type=merge", "-p", `{"spec":{"tier":"Core"}}`)
+	t.Cleanup(func() { kubectl(t, "patch", "ric", "demo", "--type=merge", "-p", `{"spec":{"tier":"Free"}}`) })
+	if count := streams("visible"); count != 1 {
+		t.Errorf("%d streams of a tab that is looked at", count)
+	}
+	page.Wait(`#rows td:text-is("Core")`)
+	if count := streams("hidden"); count != 0 {
+		t.Errorf("%d streams of a tab in the background", count)
+	}
 }

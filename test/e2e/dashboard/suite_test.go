@@ -23,6 +23,7 @@ import (
 const (
 	namespace = "runner-look"
 	project   = "shop"
+	printed   = "The dashboard is at " // before the address
 )
 
 var (
@@ -30,6 +31,7 @@ var (
 	tabs       *browser.Browser
 	kubeconfig string // the runner's
 	base       string // reference of the base image
+	everybodys string // address of the dashboard that the tests share
 )
 
 func TestMain(m *testing.M) {
@@ -82,6 +84,12 @@ func run(m *testing.M) (code int, err error) {
 	if err := prepareCluster(ctx); err != nil {
 		return 1, err
 	}
+	line, stop, err := launch(cluster.AdminKubeconfig, "--no-browser", "-n", namespace)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	everybodys = strings.TrimPrefix(line, printed)
 	return m.Run(), nil
 }
 
@@ -100,46 +108,68 @@ func prepareCluster(ctx context.Context) (err error) {
 func dashboard(t *testing.T, kubeconfig string, args ...string) (address string) {
 	t.Helper()
 	line := start(t, kubeconfig, append([]string{"--no-browser"}, args...)...)
-	address, found := strings.CutPrefix(line, "The dashboard is at ")
+	address, found := strings.CutPrefix(line, printed)
 	if !found {
 		t.Fatalf("the dashboard printed %q", line)
 	}
 	return address
 }
 
-// start starts imagecache dashboard, and returns the first line that it printed. It ends with the test, by Ctrl-C, and
-// with success.
+// start starts imagecache dashboard, and returns the first line that it printed. It ends with the test.
 func start(t *testing.T, kubeconfig string, args ...string) (line string) {
 	t.Helper()
+	line, stop, err := launch(kubeconfig, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return line
+}
+
+// launch starts imagecache dashboard, and returns the first line that it printed. Ctrl-C has to end it, soon and with
+// success.
+func launch(kubeconfig string, args ...string) (line string, stop func() error, err error) {
 	command := exec.Command(filepath.Join(programs(), "imagecache"), append([]string{"dashboard"}, args...)...)
 	command.Env = append(os.Environ(), cluster.AWSEnvironment()...)
 	command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
 	output, err := command.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	if err := command.Start(); err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	t.Cleanup(func() {
+	stop = func() error {
 		_ = command.Process.Signal(syscall.SIGINT)
 		began := time.Now()
-		if err := command.Wait(); err != nil || time.Since(began) > 5*time.Second {
-			t.Errorf("Ctrl-C ended the dashboard after %s with %v", time.Since(began), err)
+		if err := command.Wait(); err != nil {
+			return fmt.Errorf("end the dashboard by Ctrl-C: %w", err)
 		}
-	})
+		if took := time.Since(began); took > 5*time.Second {
+			return fmt.Errorf("Ctrl-C ended the dashboard after %s", took)
+		}
+		return nil
+	}
 	line, err = bufio.NewReader(output).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the dashboard printed %q: %v", line, err)
+		return "", nil, errors.Join(fmt.Errorf("the dashboard printed %q: %w", line, err), stop())
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), stop, nil
 }
 
-// administrator starts the dashboard of somebody who may do anything in the namespace, and opens it.
+// administrator opens the dashboard of somebody who may do anything in the namespace: one for all tests, or with arguments
+// one of the test's own.
 func administrator(t *testing.T, look browser.Look, args ...string) *browser.Page {
 	t.Helper()
-	page := tabs.Open(t, look)
-	if status, at := page.Goto(dashboard(t, cluster.AdminKubeconfig, append([]string{"-n", namespace}, args...)...)); status != 200 {
+	page, address := tabs.Open(t, look), everybodys
+	if len(args) > 0 {
+		address = dashboard(t, cluster.AdminKubeconfig, append([]string{"-n", namespace}, args...)...)
+	}
+	if status, at := page.Goto(address); status != 200 {
 		t.Fatalf("status %d at %s", status, at)
 	}
 	return page
