@@ -123,7 +123,8 @@ func TestSamplesCoverEverySituation(t *testing.T) {
 		t.Errorf("the samples have %d kinds, want %d", len(kinds), len(plainest))
 	}
 	for _, situation := range []string{
-		"type: KMS", "tags:", "type: Provided", "cache: Disabled", "devcontainerJSON:", "cachePolicy: Refresh", "configHash:", "stackName:",
+		"type: KMS", "tags:", "type: Provided", "cache: Disabled", "devcontainerJSON:",
+		"cachePolicy: Refresh", "configHash:", "stackName:", "compose: Cached", "service:",
 	} {
 		if !strings.Contains(all.String(), situation) {
 			t.Errorf("no sample has %q", situation)
@@ -146,7 +147,7 @@ func TestKubectlGet(t *testing.T) {
 	for short, columns := range map[string]string{
 		"ric": "NAME RUNNER REGION ACCOUNT CACHE PROJECTS READY REASON AGE",
 		"pic": "NAME PROJECT RUNNER IMAGES USD/MONTH READY REASON AGE",
-		"dci": "NAME PROJECT ENVIRONMENT RESULT ROLE READY REASON SAVED(S) AGE",
+		"dci": "NAME PROJECT ENVIRONMENT SERVICE RESULT ROLE READY REASON SAVED(S) AGE",
 	} {
 		header, _, _ := strings.Cut(k.must("get", short), "\n")
 		if got := strings.Join(strings.Fields(header), " "); got != columns {
