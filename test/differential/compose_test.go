@@ -19,7 +19,8 @@ import (
 // composeVariable names the program docker-compose; bin/engines has it after "make engine-docker".
 const composeVariable = "IMAGECACHE_DOCKER_COMPOSE"
 
-// findCompose returns docker-compose, or skips the test.
+// findCompose returns docker-compose. Without it the test is skipped, or fails where IMAGECACHE_ENGINES asks for Docker
+// 28.
 func findCompose(t *testing.T) string {
 	t.Helper()
 	for _, candidate := range []string{os.Getenv(composeVariable), "../../bin/engines/cli-plugins/docker-compose"} {
@@ -31,7 +32,11 @@ func findCompose(t *testing.T) string {
 			return absolute
 		}
 	}
-	t.Skip("SKIPPED: Docker Compose is not built: run \"make engine-docker\"")
+	const missing = "Docker Compose is not built: run \"make engine-docker\""
+	if strings.Contains(os.Getenv("IMAGECACHE_ENGINES"), "docker-28") {
+		t.Fatal(missing)
+	}
+	t.Skip("SKIPPED: " + missing)
 	return ""
 }
 
@@ -102,8 +107,8 @@ type composed struct {
 	hashes map[string]string
 }
 
-// TestComposeKeysFollowRealBuilds builds a project, by Docker Compose and the reference CLI, and compares images and keys
-// after each change. The dev container is built in long runs.
+// TestComposeKeysFollowRealBuilds builds a project, by Docker Compose and the reference CLI, and compares images and
+// keys after each change. The dev container is built in long runs.
 func TestComposeKeysFollowRealBuilds(t *testing.T) {
 	program := findCompose(t)
 	m := startMachine(t, buildKit)

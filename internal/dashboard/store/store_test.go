@@ -89,7 +89,7 @@ func TestAKindThatCannotBeReadTellsWhyAndRecovers(t *testing.T) {
 			}
 		},
 	}, request("one", 1))
-	until(t, held, "the problem is told", func() bool { return held.Requests.State().Problem != nil })
+	until(t, held, "the problem is reported", func() bool { return held.Requests.State().Problem != nil })
 	close(broken)
 	until(t, held, "the problem is over", func() bool {
 		state := held.Requests.State()

@@ -121,7 +121,7 @@ func (r *Registry) describeImages(c *caller.Caller, in *describeImagesIn) (*desc
 			case code != "":
 				return nil, invalid("%s", reason)
 			}
-			// An image that is asked for by name is told whatever its status is, unless the filter names one.
+			// A named image is reported with any status, unless the filter names one.
 			named := in.Filter
 			if named == nil || named.ImageStatus == "" {
 				any := imageFilter{ImageStatus: "ANY"}
