@@ -14,12 +14,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It asks Docker's
-// graph drivers only: they find a layer by its diff ID and those below it when an image is loaded, but not when it is
-// pulled.
+// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It asks stores that
+// find a layer so: podman's, and Docker's graph drivers, which do it when an image is loaded, but not when it is pulled.
 func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 	p, ok := engine.(*program)
-	if !ok || !GraphDriver(engine) {
+	if !ok || engine.Name() != Podman && !GraphDriver(engine) {
 		return 0, nil
 	}
 	listed, err := p.output(ctx, "image", "ls", "--all", "--quiet", "--no-trunc")

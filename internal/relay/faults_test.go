@@ -321,7 +321,7 @@ var faults = map[string]func(w http.ResponseWriter, r *http.Request){
 
 func TestAFaultOfOneRangeIsNotNoticed(t *testing.T) {
 	for fault, answer := range faults {
-		for _, store := range []Store{UnknownStore, PodmanStore} {
+		for _, store := range []Store{UnknownStore, GraphStore} {
 			t.Run(fmt.Sprint(fault, " ", store), func(t *testing.T) {
 				t.Parallel()
 				p := publish(t)
@@ -352,7 +352,7 @@ func TestALayerThatCannotBeReadLooksSo(t *testing.T) {
 		"refused":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
 		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		for _, store := range []Store{UnknownStore, PodmanStore} {
+		for _, store := range []Store{UnknownStore, GraphStore} {
 			t.Run(fmt.Sprint(name, " ", store), func(t *testing.T) {
 				t.Parallel()
 				p := publish(t)
@@ -380,7 +380,7 @@ func TestAWrongByteIsNotHandedOut(t *testing.T) {
 	for layer, name := range []string{"zstd", "gzip"} {
 		t.Run(name, func(t *testing.T) {
 			p := publish(t)
-			r := startFor(t, p.reference, PodmanStore, Watch{})
+			r := startFor(t, p.reference, GraphStore, Watch{})
 			digest := p.layers[layer].Digest.String()
 			p.breaks(func(w http.ResponseWriter, r *http.Request, _ int64) bool {
 				if !strings.HasSuffix(r.URL.Path, digest) || !strings.HasPrefix(r.Header.Get("Range"), "bytes=2097152-") {
@@ -408,7 +408,7 @@ func TestAWrongByteIsNotHandedOut(t *testing.T) {
 }
 
 func TestARegistryThatIgnoresRangesIsRead(t *testing.T) {
-	for _, store := range []Store{UnknownStore, PodmanStore} {
+	for _, store := range []Store{UnknownStore, GraphStore} {
 		p := publish(t)
 		p.breaks(func(_ http.ResponseWriter, r *http.Request, _ int64) bool {
 			r.Header.Del("Range")
@@ -467,7 +467,7 @@ func TestAPullGoesOnWithANewPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Start(t.Context(), p.reference, renewed, UnknownStore, Watch{})
+	r, err := Start(t.Context(), p.reference, renewed, Client{}, Watch{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -493,7 +493,7 @@ func TestAPullGoesOnWithANewPassword(t *testing.T) {
 }
 
 func TestAClientMayAskTwiceAndAtOnce(t *testing.T) {
-	for _, store := range []Store{UnknownStore, PodmanStore} {
+	for _, store := range []Store{UnknownStore, GraphStore} {
 		p := publish(t)
 		r := startFor(t, p.reference, store, Watch{})
 		var group sync.WaitGroup
@@ -512,7 +512,7 @@ func TestAClientMayAskTwiceAndAtOnce(t *testing.T) {
 }
 
 func TestAClientThatGoesAwayEndsItsTransfers(t *testing.T) {
-	for _, store := range []Store{UnknownStore, PodmanStore} {
+	for _, store := range []Store{UnknownStore, GraphStore} {
 		p := publish(t)
 		r := startFor(t, p.reference, store, Watch{})
 		for range 2 * maxTransfers { // more than may go on at once

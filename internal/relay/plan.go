@@ -19,7 +19,8 @@ type Store string
 const (
 	// UnknownStore gets everything as it was published.
 	UnknownStore Store = ""
-	// PodmanStore unpacks layers, and finds those that it has by their diff IDs.
+	// PodmanStore unpacks layers. It finds those that it has by the digests that it knows of them: the diff ID, and the one
+	// that it pulled them by.
 	PodmanStore Store = "podman"
 	// GraphStore is Docker's own, such as overlay2. It unpacks layers one after the other.
 	GraphStore Store = "graph driver"
@@ -27,11 +28,17 @@ const (
 	ContainerdStore Store = "containerd"
 )
 
-// decompresses reports whether the relay hands out a layer without its compression: docs/builders.md has the table, and
-// docs/adr/0023-oci-manifests-and-zstd-layers.md the measurements.
-func decompresses(store Store, layer types.MediaType) bool {
-	_, compressed := formats[layer]
-	return compressed && (store == PodmanStore || store == GraphStore)
+// decompresses reports whether the relay hands out a layer without its compression, to a store that has the layer or that
+// lacks it: docs/builders.md has the table, and docs/adr/0023-oci-manifests-and-zstd-layers.md the measurements.
+func decompresses(store Store, layer types.MediaType, held bool) bool {
+	format, compressed := formats[layer]
+	switch store {
+	case GraphStore:
+		return compressed
+	case PodmanStore:
+		return compressed && (held || format == compression.Gzip)
+	}
+	return false
 }
 
 // formats are the compressions of layers by their media type.
@@ -54,9 +61,9 @@ type offer struct {
 	blobs     []blob // in the order of the manifest, the configuration first
 }
 
-// plan decides how each layer of an image is handed out. Without diff IDs, or without the size of a layer, it is handed
-// out as it was published. The manifest changes only if a layer does.
-func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store) (*offer, error) {
+// plan decides how each layer of an image is handed out to a store that has the held lowest ones. Without diff IDs, or
+// without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
+func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store, held int) (*offer, error) {
 	o := &offer{manifest: raw, mediaType: manifest.MediaType}
 	o.blobs = append(o.blobs, blob{published: manifest.Config, served: manifest.Config})
 	changed := v1.Manifest{
@@ -67,7 +74,7 @@ func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store) (*o
 	for n, layer := range manifest.Layers {
 		b := blob{published: layer, served: layer}
 		size, err := strconv.ParseInt(layer.Annotations[imagelabel.UncompressedBytes], 10, 64)
-		if err == nil && size > 0 && len(diffIDs) == len(manifest.Layers) && decompresses(store, layer.MediaType) {
+		if err == nil && size > 0 && len(diffIDs) == len(manifest.Layers) && decompresses(store, layer.MediaType, n < held) {
 			b.served = v1.Descriptor{MediaType: types.OCIUncompressedLayer, Size: size, Digest: diffIDs[n]}
 			b.format = formats[layer.MediaType]
 			decompressed = true

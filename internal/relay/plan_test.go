@@ -23,23 +23,25 @@ func TestPlanIsTheTableOfTheDocumentation(t *testing.T) {
 	const published = "as published"
 	for _, row := range []struct {
 		store      Store
+		held       bool
 		zstd, gzip string
 	}{
-		{PodmanStore, plain, plain},
-		{GraphStore, plain, plain},
-		{ContainerdStore, published, published},
-		{UnknownStore, published, published},
+		{PodmanStore, false, published, plain},
+		{PodmanStore, true, plain, plain},
+		{GraphStore, false, plain, plain},
+		{ContainerdStore, false, published, published},
+		{UnknownStore, false, published, published},
 	} {
 		for mediaType, want := range map[types.MediaType]string{
 			types.OCILayerZStd: row.zstd, types.OCILayer: row.gzip, types.DockerLayer: row.gzip,
 			types.OCIUncompressedLayer: published,
 		} {
 			got := published
-			if decompresses(row.store, mediaType) {
+			if decompresses(row.store, mediaType, row.held) {
 				got = plain
 			}
 			if got != want {
-				t.Errorf("store %q gets %s %s, want %s", row.store, mediaType, got, want)
+				t.Errorf("store %q gets %s %s, want %s (it has the layer: %t)", row.store, mediaType, got, want, row.held)
 			}
 		}
 	}
@@ -50,6 +52,7 @@ func TestPlan(t *testing.T) {
 	config := v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: hashOf("c"), Size: 7}
 	inZstd := v1.Descriptor{MediaType: types.OCILayerZStd, Digest: hashOf("1"), Size: 100, Annotations: noted("400")}
 	inGzip := v1.Descriptor{MediaType: types.OCILayer, Digest: hashOf("2"), Size: 200, Annotations: noted("500")}
+	inZstdToo := v1.Descriptor{MediaType: types.OCILayerZStd, Digest: hashOf("5"), Size: 100, Annotations: noted("450")}
 	unknown := v1.Descriptor{MediaType: types.OCILayer, Digest: hashOf("3"), Size: 300}
 	wrong := v1.Descriptor{MediaType: types.OCILayer, Digest: hashOf("4"), Size: 300, Annotations: noted("many")}
 	plain := func(digit string, size int64) v1.Descriptor {
@@ -58,27 +61,32 @@ func TestPlan(t *testing.T) {
 	as := func(d v1.Descriptor) blob { return blob{published: d, served: d} }
 	for name, test := range map[string]struct {
 		store   Store
+		held    int
 		layers  []v1.Descriptor
 		diffIDs []v1.Hash
 		want    []blob
 	}{
 		"a store that unpacks": {
-			PodmanStore, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
+			GraphStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
 			[]blob{as(config), {inZstd, plain("a", 400), compression.Zstd}, {inGzip, plain("b", 500), compression.Gzip}},
 		},
 		"a store that keeps blobs": {
-			ContainerdStore, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
+			ContainerdStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
 			[]blob{as(config), as(inZstd), as(inGzip)},
 		},
+		"a store that finds layers by diff IDs and has the lowest": {
+			PodmanStore, 1, []v1.Descriptor{inZstd, inZstdToo, inGzip}, []v1.Hash{hashOf("a"), hashOf("d"), hashOf("b")},
+			[]blob{as(config), {inZstd, plain("a", 400), compression.Zstd}, as(inZstdToo), {inGzip, plain("b", 500), compression.Gzip}},
+		},
 		"a layer of unknown size": {
-			GraphStore, []v1.Descriptor{unknown, inZstd}, []v1.Hash{hashOf("a"), hashOf("b")},
+			GraphStore, 0, []v1.Descriptor{unknown, inZstd}, []v1.Hash{hashOf("a"), hashOf("b")},
 			[]blob{as(config), as(unknown), {inZstd, plain("b", 400), compression.Zstd}},
 		},
 		"a size that is no number": {
-			GraphStore, []v1.Descriptor{wrong}, []v1.Hash{hashOf("a")}, []blob{as(config), as(wrong)},
+			GraphStore, 0, []v1.Descriptor{wrong}, []v1.Hash{hashOf("a")}, []blob{as(config), as(wrong)},
 		},
 		"diff IDs of another image": {
-			GraphStore, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a")}, []blob{as(config), as(inZstd), as(inGzip)},
+			GraphStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a")}, []blob{as(config), as(inZstd), as(inGzip)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +98,7 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := plan(raw, &manifest, test.diffIDs, test.store)
+			got, err := plan(raw, &manifest, test.diffIDs, test.store, test.held)
 			if err != nil {
 				t.Fatal(err)
 			}

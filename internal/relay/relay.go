@@ -52,6 +52,7 @@ type Relay struct {
 
 	manifest []byte    // as its registry has it
 	diffIDs  []v1.Hash // nil if the store does not need them
+	held     int       // how many of the lowest layers the client has
 	offer    *offer
 	digest   v1.Hash        // of the offered manifest
 	places   map[string]int // of the blobs in the offer, by the digests that clients know
@@ -84,14 +85,22 @@ type Watch struct {
 	Idle func(done, total int64)
 }
 
-// Start reads the manifest of an image, and serves the image until Close, for an engine with a store. ctx applies to
-// all requests to the image's registry. If auth is a registrylogin.Login, its password may be replaced meanwhile.
-func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, store Store, watch Watch) (*Relay, error) {
+// Client is the engine that pulls. The zero value is one that nothing is known of.
+type Client struct {
+	Store Store
+	// Held returns how many of an image's lowest layers the engine has, named by their diff IDs. It may be nil. If it
+	// fails, the engine is taken to have none.
+	Held func(ctx context.Context, diffIDs []v1.Hash) (int, error)
+}
+
+// Start reads the manifest of an image, and serves the image to an engine until Close. ctx applies to all requests to
+// the image's registry. If auth is a registrylogin.Login, its password may be replaced meanwhile.
+func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, client Client, watch Watch) (*Relay, error) {
 	r := &Relay{
 		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},
 		slots: make(chan struct{}, maxTransfers),
 	}
-	if err := r.read(ctx, auth, store); err != nil {
+	if err := r.read(ctx, auth, client); err != nil {
 		return nil, fmt.Errorf("relay %s: %w", image, err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -110,7 +119,7 @@ func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, sto
 }
 
 // read reads the manifest, and decides what clients get.
-func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store) error {
+func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Client) error {
 	repository := r.image.Context()
 	base := transport.NewRetry(registrylogin.Through(auth, remote.DefaultTransport))
 	authenticated, err := transport.NewWithContext(
@@ -135,10 +144,15 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, store Store)
 	if manifest.MediaType == "" {
 		manifest.MediaType = found.MediaType
 	}
-	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, store); err != nil {
+	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, client.Store); err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, store); err != nil {
+	if client.Held != nil && r.diffIDs != nil {
+		if r.held, err = client.Held(ctx, r.diffIDs); err != nil {
+			r.held = 0
+		}
+	}
+	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, client.Store, r.held); err != nil {
 		return err
 	}
 	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
@@ -186,8 +200,8 @@ func (r *Relay) Reference() string {
 // Manifest returns the image's own manifest, whose digest is that of the image. Callers must not change it.
 func (r *Relay) Manifest() []byte { return r.manifest }
 
-// DiffIDs returns the diff IDs of the image's layers, for a store that gets layers without compression.
-func (r *Relay) DiffIDs() []v1.Hash { return r.diffIDs }
+// Held returns how many of the image's lowest layers the client has.
+func (r *Relay) Held() int { return r.held }
 
 // Uncompressed reports whether clients get no layer compressed, from one on.
 func (r *Relay) Uncompressed(from int) bool {

@@ -73,7 +73,7 @@ func start(t *testing.T, image name.Digest, progress func(done, total int64)) *R
 
 func startFor(t *testing.T, image name.Digest, store Store, watch Watch) *Relay {
 	t.Helper()
-	r, err := Start(t.Context(), image, login, store, watch)
+	r, err := Start(t.Context(), image, login, Client{Store: store}, watch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestOnlyItsOwnPullIsServed(t *testing.T) {
 
 func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 	_, reference := source(t, nil)
-	if r, err := Start(context.Background(), reference, authn.Anonymous, UnknownStore, Watch{}); err == nil {
+	if r, err := Start(context.Background(), reference, authn.Anonymous, Client{}, Watch{}); err == nil {
 		_ = r.Close()
 		t.Error("want an error")
 	}
@@ -224,7 +224,7 @@ func TestARegistryThatRefusesIsSaidAtTheStart(t *testing.T) {
 func TestAClientThatTakesNothingIsIdleUntilClose(t *testing.T) {
 	image, reference := source(t, nil)
 	idle := make(chan [2]int64, 100)
-	r, err := Start(t.Context(), reference, login, UnknownStore, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
+	r, err := Start(t.Context(), reference, login, Client{}, Watch{Idle: func(done, total int64) { idle <- [2]int64{done, total} }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	through, err := relay.Start(ctx, image, registry, relay.UnknownStore, relay.Watch{})
+	through, err := relay.Start(ctx, image, registry, relay.Client{}, relay.Watch{})
 	if err != nil {
 		return nil, err
 	}

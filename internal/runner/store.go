@@ -82,6 +82,13 @@ type relayError struct{ error }
 
 func (e *relayError) Unwrap() error { return e.error }
 
+// relayClient returns what the relay has to know of an engine.
+func relayClient(engine builder.Engine) relay.Client {
+	return relay.Client{Store: relayStore(engine), Held: func(ctx context.Context, diffIDs []v1.Hash) (int, error) {
+		return builder.Held(ctx, engine, diffIDs)
+	}}
+}
+
 // relayStore returns how an engine stores layers.
 func relayStore(engine builder.Engine) relay.Store {
 	switch {
@@ -102,7 +109,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 		return err
 	}
 	watch := relay.Watch{Progress: p.progress, Idle: p.extracting}
-	through, err := relay.Start(ctx, image, login, relayStore(s.Engine), watch)
+	through, err := relay.Start(ctx, image, login, relayClient(s.Engine), watch)
 	if err != nil {
 		return &relayError{err}
 	}
@@ -135,8 +142,8 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 // a layer only by the compressed digest that it had when it was pulled before. It reports whether the store has the
 // image.
 func (s EngineStore) loadAbove(ctx context.Context, p *pull, through *relay.Relay) bool {
-	held, err := builder.Held(ctx, s.Engine, through.DiffIDs())
-	if err != nil || held == 0 || !through.Uncompressed(held) {
+	held := through.Held()
+	if held == 0 || !builder.GraphDriver(s.Engine) || !through.Uncompressed(held) {
 		return false
 	}
 	image, err := through.Image(ctx)
