@@ -14,11 +14,28 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It asks stores that
-// find a layer so: podman's, and Docker's graph drivers, which do it when an image is loaded, but not when it is pulled.
+// firstWithZstd is the first major version of Docker that reads layers in zstd:
+// https://docs.docker.com/engine/release-notes/23.0/
+const firstWithZstd = 23
+
+// ReadsZstd reports whether an engine reads layers in zstd.
+func ReadsZstd(engine Engine) bool {
+	p, ok := engine.(*program)
+	return !ok || !isOlder(p.server, firstWithZstd, 0)
+}
+
+// FindsByDiffIDs reports whether an engine finds layers that it has by their diff IDs: podman does, and Docker's graph
+// drivers do when an image is loaded, but not when it is pulled.
+func FindsByDiffIDs(engine Engine) bool {
+	p, ok := engine.(*program)
+	return ok && (p.name == Podman || GraphDriver(engine))
+}
+
+// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is 0 for a store
+// that does not find layers by them.
 func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 	p, ok := engine.(*program)
-	if !ok || engine.Name() != Podman && !GraphDriver(engine) {
+	if !ok || !FindsByDiffIDs(engine) {
 		return 0, nil
 	}
 	listed, err := p.output(ctx, "image", "ls", "--all", "--quiet", "--no-trunc")
@@ -55,7 +72,7 @@ func sharedLayers(layers []string, diffIDs []v1.Hash) int {
 	return shared
 }
 
-// LoadAbove puts an image with uncompressed layers into the store under a name. The store has the lowest held layers of
+// LoadAbove puts an image into the store under a name. The store has the lowest held layers of
 // it, which are not read. It fails if the store does not have them any more.
 func LoadAbove(ctx context.Context, engine Engine, image v1.Image, name string, held int) error {
 	p, ok := engine.(*program)

@@ -193,14 +193,20 @@ func (r *Relay) path(layer int) string {
 	return "/v2/projects/web/image-build/blobs/" + r.offer.blobs[layer+1].served.Digest.String()
 }
 
-var allStores = []Store{UnknownStore, PodmanStore, GraphStore, ContainerdStore}
+// passing gets every layer as it was published, and holding every layer without its compression.
+var passing, holding = Client{}, Client{Held: func(_ context.Context, diffIDs []v1.Hash) (int, error) { return len(diffIDs), nil }}
+
+// clients are engines that get layers in different ways.
+var clients = map[string]Client{
+	"as published": passing, "without compression": holding, "without zstd": {WithoutZstd: true},
+}
 
 func TestLayersArriveInEveryWay(t *testing.T) {
-	for _, store := range allStores {
-		t.Run(string(store), func(t *testing.T) {
+	for way, client := range clients {
+		t.Run(way, func(t *testing.T) {
 			p := publish(t)
 			var done, total int64
-			r := startFor(t, p.reference, store, Watch{Progress: func(d, all int64) { done, total = d, all }})
+			r := startFor(t, p.reference, client, Watch{Progress: func(d, all int64) { done, total = d, all }})
 			for layer := range p.layers {
 				if err := p.take(t, r, layer); err != nil {
 					t.Error(err)
@@ -262,8 +268,8 @@ func checkConfig(t *testing.T, image v1.Image) {
 
 func TestARangeOfALayerIsServed(t *testing.T) {
 	p := publish(t)
-	for _, store := range allStores {
-		r := startFor(t, p.reference, store, Watch{})
+	for way, client := range clients {
+		r := startFor(t, p.reference, client, Watch{})
 		for layer := range p.layers {
 			all, err := io.ReadAll(get(t, r, r.path(layer), nil).Body)
 			if err != nil {
@@ -281,7 +287,7 @@ func TestARangeOfALayerIsServed(t *testing.T) {
 				answer := get(t, r, r.path(layer), http.Header{"Range": {header}})
 				got, err := io.ReadAll(answer.Body)
 				if err != nil || !bytes.Equal(got, want) {
-					t.Errorf("%s of layer %d for store %q: %d bytes, %v; want %d", header, layer, store, len(got), err, len(want))
+					t.Errorf("%s of layer %d, %s: %d bytes, %v; want %d", header, layer, way, len(got), err, len(want))
 				}
 				if status := answer.StatusCode; (status == http.StatusPartialContent) != (len(want) < len(all)) {
 					t.Errorf("%s: status %d", header, status)
@@ -321,11 +327,11 @@ var faults = map[string]func(w http.ResponseWriter, r *http.Request){
 
 func TestAFaultOfOneRangeIsNotNoticed(t *testing.T) {
 	for fault, answer := range faults {
-		for _, store := range []Store{UnknownStore, GraphStore} {
-			t.Run(fmt.Sprint(fault, " ", store), func(t *testing.T) {
+		for way, client := range clients {
+			t.Run(fault+" "+way, func(t *testing.T) {
 				t.Parallel()
 				p := publish(t)
-				r := startFor(t, p.reference, store, Watch{})
+				r := startFor(t, p.reference, client, Watch{})
 				r.source.StallAfter(300 * time.Millisecond)
 				first := p.requests.Load()
 				p.breaks(func(w http.ResponseWriter, r *http.Request, number int64) bool {
@@ -352,11 +358,11 @@ func TestALayerThatCannotBeReadLooksSo(t *testing.T) {
 		"refused":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
 		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		for _, store := range []Store{UnknownStore, GraphStore} {
-			t.Run(fmt.Sprint(name, " ", store), func(t *testing.T) {
+		for way, client := range clients {
+			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
 				p := publish(t)
-				r := startFor(t, p.reference, store, Watch{})
+				r := startFor(t, p.reference, client, Watch{})
 				p.breaks(func(w http.ResponseWriter, r *http.Request, _ int64) bool { fault(w, r); return true })
 				err := p.take(t, r, 0)
 				if err == nil {
@@ -380,7 +386,7 @@ func TestAWrongByteIsNotHandedOut(t *testing.T) {
 	for layer, name := range []string{"zstd", "gzip"} {
 		t.Run(name, func(t *testing.T) {
 			p := publish(t)
-			r := startFor(t, p.reference, GraphStore, Watch{})
+			r := startFor(t, p.reference, holding, Watch{})
 			digest := p.layers[layer].Digest.String()
 			p.breaks(func(w http.ResponseWriter, r *http.Request, _ int64) bool {
 				if !strings.HasSuffix(r.URL.Path, digest) || !strings.HasPrefix(r.Header.Get("Range"), "bytes=2097152-") {
@@ -408,29 +414,29 @@ func TestAWrongByteIsNotHandedOut(t *testing.T) {
 }
 
 func TestARegistryThatIgnoresRangesIsRead(t *testing.T) {
-	for _, store := range []Store{UnknownStore, GraphStore} {
+	for way, client := range clients {
 		p := publish(t)
 		p.breaks(func(_ http.ResponseWriter, r *http.Request, _ int64) bool {
 			r.Header.Del("Range")
 			return false
 		})
-		r := startFor(t, p.reference, store, Watch{})
+		r := startFor(t, p.reference, client, Watch{})
 		for layer := range p.layers {
 			if err := p.take(t, r, layer); err != nil {
-				t.Errorf("store %q: %v", store, err)
+				t.Errorf("%s: %v", way, err)
 			}
 		}
 		rest := get(t, r, r.path(0), http.Header{"Range": {"bytes=3000000-"}})
 		content, err := io.ReadAll(rest.Body)
 		if want := r.offer.blobs[1].served.Size - 3000000; err != nil || int64(len(content)) != want {
-			t.Errorf("store %q: the rest has %d bytes, %v; want %d", store, len(content), err, want)
+			t.Errorf("%s: the rest has %d bytes, %v; want %d", way, len(content), err, want)
 		}
 	}
 }
 
 func TestAnAddressThatExpiredIsAskedForAgain(t *testing.T) {
 	p := publish(t)
-	r := startFor(t, p.reference, UnknownStore, Watch{})
+	r := startFor(t, p.reference, passing, Watch{})
 	first := p.requests.Load()
 	p.breaks(func(w http.ResponseWriter, _ *http.Request, number int64) bool {
 		if number != first+3 {
@@ -493,14 +499,14 @@ func TestAPullGoesOnWithANewPassword(t *testing.T) {
 }
 
 func TestAClientMayAskTwiceAndAtOnce(t *testing.T) {
-	for _, store := range []Store{UnknownStore, GraphStore} {
+	for way, client := range clients {
 		p := publish(t)
-		r := startFor(t, p.reference, store, Watch{})
+		r := startFor(t, p.reference, client, Watch{})
 		var group sync.WaitGroup
 		for n := range 3 * maxTransfers {
 			group.Go(func() {
 				if err := p.take(t, r, n%len(p.layers)); err != nil {
-					t.Errorf("store %q: %v", store, err)
+					t.Errorf("%s: %v", way, err)
 				}
 			})
 		}
@@ -512,9 +518,9 @@ func TestAClientMayAskTwiceAndAtOnce(t *testing.T) {
 }
 
 func TestAClientThatGoesAwayEndsItsTransfers(t *testing.T) {
-	for _, store := range []Store{UnknownStore, GraphStore} {
+	for way, client := range clients {
 		p := publish(t)
-		r := startFor(t, p.reference, store, Watch{})
+		r := startFor(t, p.reference, client, Watch{})
 		for range 2 * maxTransfers { // more than may go on at once
 			ctx, cancel := context.WithCancel(t.Context())
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.listener.Addr().String()+r.path(0), nil)
@@ -533,14 +539,14 @@ func TestAClientThatGoesAwayEndsItsTransfers(t *testing.T) {
 			_ = answer.Body.Close()
 		}
 		if err := p.take(t, r, 0); err != nil {
-			t.Errorf("store %q: %v", store, err)
+			t.Errorf("%s: %v", way, err)
 		}
 	}
 }
 
 func TestLayersBelowTheFirstAreNotRead(t *testing.T) {
 	p := publish(t)
-	r := startFor(t, p.reference, UnknownStore, Watch{})
+	r := startFor(t, p.reference, passing, Watch{})
 	var mu sync.Mutex
 	read := map[string]bool{}
 	p.breaks(func(_ http.ResponseWriter, r *http.Request, _ int64) bool {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,34 +13,24 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// Store is how an engine stores the layers that it pulls.
-type Store string
-
-// Stores.
-const (
-	// UnknownStore gets everything as it was published.
-	UnknownStore Store = ""
-	// PodmanStore unpacks layers. It finds those that it has by the digests that it knows of them: the diff ID, and the one
-	// that it pulled them by.
-	PodmanStore Store = "podman"
-	// GraphStore is Docker's own, such as overlay2. It unpacks layers one after the other.
-	GraphStore Store = "graph driver"
-	// ContainerdStore keeps the blobs beside the unpacked layers.
-	ContainerdStore Store = "containerd"
-)
-
-// decompresses reports whether the relay hands out a layer without its compression, to a store that has the layer or that
-// lacks it: docs/builders.md has the table, and docs/adr/0023-oci-manifests-and-zstd-layers.md the measurements.
-func decompresses(store Store, layer types.MediaType, held bool) bool {
-	format, compressed := formats[layer]
-	switch store {
-	case GraphStore:
-		return compressed
-	case PodmanStore:
-		return compressed && (held || format == compression.Gzip)
-	}
-	return false
+// Client is the engine that pulls. The zero value gets everything as it was published.
+type Client struct {
+	// WithoutZstd is an engine that can't read layers in zstd.
+	WithoutZstd bool
+	// Held returns how many of an image's lowest layers the engine has, named by their diff IDs, and finds by them. It is
+	// nil for an engine that finds layers by their published digests only. If it fails, the engine is taken to have none.
+	Held func(ctx context.Context, diffIDs []v1.Hash) (int, error)
 }
+
+// decompresses reports whether the relay hands out a layer without its compression, which the engine has or lacks:
+// docs/builders.md has the table, and docs/adr/0036-layers-are-handed-out-as-published.md the measurements.
+func (c Client) decompresses(layer types.MediaType, held bool) bool {
+	format, compressed := formats[layer]
+	return compressed && (held || c.WithoutZstd && format == compression.Zstd)
+}
+
+// needsDiffIDs reports whether the engine may get layers by their diff IDs.
+func (c Client) needsDiffIDs() bool { return c.WithoutZstd || c.Held != nil }
 
 // formats are the compressions of layers by their media type.
 var formats = map[types.MediaType]compression.Format{
@@ -61,9 +52,9 @@ type offer struct {
 	blobs     []blob // in the order of the manifest, the configuration first
 }
 
-// plan decides how each layer of an image is handed out to a store that has the held lowest ones. Without diff IDs, or
+// plan decides how each layer of an image is handed out to an engine that has the held lowest ones. Without diff IDs, or
 // without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
-func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store, held int) (*offer, error) {
+func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, client Client, held int) (*offer, error) {
 	o := &offer{manifest: raw, mediaType: manifest.MediaType}
 	o.blobs = append(o.blobs, blob{published: manifest.Config, served: manifest.Config})
 	changed := v1.Manifest{
@@ -74,7 +65,7 @@ func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, store Store, hel
 	for n, layer := range manifest.Layers {
 		b := blob{published: layer, served: layer}
 		size, err := strconv.ParseInt(layer.Annotations[imagelabel.UncompressedBytes], 10, 64)
-		if err == nil && size > 0 && len(diffIDs) == len(manifest.Layers) && decompresses(store, layer.MediaType, n < held) {
+		if err == nil && size > 0 && len(diffIDs) == len(manifest.Layers) && client.decompresses(layer.MediaType, n < held) {
 			b.served = v1.Descriptor{MediaType: types.OCIUncompressedLayer, Size: size, Digest: diffIDs[n]}
 			b.format = formats[layer.MediaType]
 			decompressed = true

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -21,27 +22,28 @@ func hashOf(digit string) v1.Hash {
 func TestPlanIsTheTableOfTheDocumentation(t *testing.T) {
 	const plain = "without compression"
 	const published = "as published"
-	for _, row := range []struct {
-		store      Store
+	finds := func(context.Context, []v1.Hash) (int, error) { return 0, nil }
+	for engine, row := range map[string]struct {
+		client     Client
 		held       bool
 		zstd, gzip string
 	}{
-		{PodmanStore, false, published, plain},
-		{PodmanStore, true, plain, plain},
-		{GraphStore, false, plain, plain},
-		{ContainerdStore, false, published, published},
-		{UnknownStore, false, published, published},
+		"podman, the layers that it has":            {Client{Held: finds}, true, plain, plain},
+		"podman, the others":                        {Client{Held: finds}, false, published, published},
+		"a graph driver of Docker before 23.0":      {Client{Held: finds, WithoutZstd: true}, false, plain, published},
+		"a graph driver of Docker":                  {Client{Held: finds}, false, published, published},
+		"containerd, and a store that is not known": {Client{}, false, published, published},
 	} {
 		for mediaType, want := range map[types.MediaType]string{
 			types.OCILayerZStd: row.zstd, types.OCILayer: row.gzip, types.DockerLayer: row.gzip,
 			types.OCIUncompressedLayer: published,
 		} {
 			got := published
-			if decompresses(row.store, mediaType, row.held) {
+			if row.client.decompresses(mediaType, row.held) {
 				got = plain
 			}
 			if got != want {
-				t.Errorf("store %q gets %s %s, want %s (it has the layer: %t)", row.store, mediaType, got, want, row.held)
+				t.Errorf("%s: %s is handed out %s, want %s", engine, mediaType, got, want)
 			}
 		}
 	}
@@ -60,33 +62,33 @@ func TestPlan(t *testing.T) {
 	}
 	as := func(d v1.Descriptor) blob { return blob{published: d, served: d} }
 	for name, test := range map[string]struct {
-		store   Store
+		client  Client
 		held    int
 		layers  []v1.Descriptor
 		diffIDs []v1.Hash
 		want    []blob
 	}{
-		"a store that unpacks": {
-			GraphStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
-			[]blob{as(config), {inZstd, plain("a", 400), compression.Zstd}, {inGzip, plain("b", 500), compression.Gzip}},
+		"an engine without zstd": {
+			Client{WithoutZstd: true}, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
+			[]blob{as(config), {inZstd, plain("a", 400), compression.Zstd}, as(inGzip)},
 		},
-		"a store that keeps blobs": {
-			ContainerdStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
+		"an engine that reads all": {
+			Client{}, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a"), hashOf("b")},
 			[]blob{as(config), as(inZstd), as(inGzip)},
 		},
-		"a store that finds layers by diff IDs and has the lowest": {
-			PodmanStore, 1, []v1.Descriptor{inZstd, inZstdToo, inGzip}, []v1.Hash{hashOf("a"), hashOf("d"), hashOf("b")},
-			[]blob{as(config), {inZstd, plain("a", 400), compression.Zstd}, as(inZstdToo), {inGzip, plain("b", 500), compression.Gzip}},
+		"an engine that has the lowest": {
+			Client{}, 2, []v1.Descriptor{inGzip, inZstd, inZstdToo}, []v1.Hash{hashOf("b"), hashOf("a"), hashOf("d")},
+			[]blob{as(config), {inGzip, plain("b", 500), compression.Gzip}, {inZstd, plain("a", 400), compression.Zstd}, as(inZstdToo)},
 		},
 		"a layer of unknown size": {
-			GraphStore, 0, []v1.Descriptor{unknown, inZstd}, []v1.Hash{hashOf("a"), hashOf("b")},
+			Client{WithoutZstd: true}, 0, []v1.Descriptor{unknown, inZstd}, []v1.Hash{hashOf("a"), hashOf("b")},
 			[]blob{as(config), as(unknown), {inZstd, plain("b", 400), compression.Zstd}},
 		},
 		"a size that is no number": {
-			GraphStore, 0, []v1.Descriptor{wrong}, []v1.Hash{hashOf("a")}, []blob{as(config), as(wrong)},
+			Client{}, 2, []v1.Descriptor{wrong}, []v1.Hash{hashOf("a")}, []blob{as(config), as(wrong)},
 		},
 		"diff IDs of another image": {
-			GraphStore, 0, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a")}, []blob{as(config), as(inZstd), as(inGzip)},
+			Client{}, 2, []v1.Descriptor{inZstd, inGzip}, []v1.Hash{hashOf("a")}, []blob{as(config), as(inZstd), as(inGzip)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +100,7 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := plan(raw, &manifest, test.diffIDs, test.store, test.held)
+			got, err := plan(raw, &manifest, test.diffIDs, test.client, test.held)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,12 +1,11 @@
 // Package relay lets a container engine pull one image through this process, which makes that faster and counts the
 // bytes.
 //
-// Engines read each layer over one connection, many decompress it in one thread, and they report the progress of a pull
-// only to a terminal, each in its own way. A relay is a registry on loopback with a single image. It reads blobs in
-// several ranges at once, ahead of the engine, and hands layers out without their compression where that helps the
-// engine. It reads only what a client requests, and what follows it, so an engine skips the layers that it has. It
-// accepts only one login, which it creates itself, so no other user of the machine can read the image, and the engine
-// never gets the registry's own credentials.
+// Engines read each layer over one connection, and they report the progress of a pull only to a terminal, each in its own
+// way. A relay is a registry on loopback with a single image. It reads blobs in several ranges at once, ahead of the
+// engine, and hands layers out without their compression where the engine needs it. It reads only what a client requests,
+// and what follows it, so an engine skips the layers that it has. It accepts only one login, which it creates itself, so no
+// other user of the machine can read the image, and the engine never gets the registry's own credentials.
 package relay
 
 import (
@@ -19,7 +18,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +49,7 @@ type Relay struct {
 	watch    Watch
 
 	manifest []byte    // as its registry has it
-	diffIDs  []v1.Hash // nil if the store does not need them
+	diffIDs  []v1.Hash // nil if the engine does not need them
 	held     int       // how many of the lowest layers the client has
 	offer    *offer
 	digest   v1.Hash        // of the offered manifest
@@ -83,14 +81,6 @@ type Watch struct {
 	// Idle is called once a second while the client takes no bytes between its first blob and Close: it extracts what it
 	// has, or waits for another client.
 	Idle func(done, total int64)
-}
-
-// Client is the engine that pulls. The zero value is one that nothing is known of.
-type Client struct {
-	Store Store
-	// Held returns how many of an image's lowest layers the engine has, named by their diff IDs. It may be nil. If it
-	// fails, the engine is taken to have none.
-	Held func(ctx context.Context, diffIDs []v1.Hash) (int, error)
 }
 
 // Start reads the manifest of an image, and serves the image to an engine until Close. ctx applies to all requests to
@@ -144,7 +134,7 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 	if manifest.MediaType == "" {
 		manifest.MediaType = found.MediaType
 	}
-	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, client.Store); err != nil {
+	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, client); err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
 	if client.Held != nil && r.diffIDs != nil {
@@ -152,7 +142,7 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 			r.held = 0
 		}
 	}
-	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, client.Store, r.held); err != nil {
+	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, client, r.held); err != nil {
 		return err
 	}
 	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
@@ -168,9 +158,9 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 	return nil
 }
 
-// readDiffIDs reads the diff IDs of the layers, if the store gets layers by them.
-func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, store Store) ([]v1.Hash, error) {
-	if store != PodmanStore && store != GraphStore {
+// readDiffIDs reads the diff IDs of the layers, if the engine may get layers by them.
+func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, client Client) ([]v1.Hash, error) {
+	if !client.needsDiffIDs() {
 		return nil, nil
 	}
 	if manifest.Config.Size > maxConfigBytes {
@@ -202,14 +192,6 @@ func (r *Relay) Manifest() []byte { return r.manifest }
 
 // Held returns how many of the image's lowest layers the client has.
 func (r *Relay) Held() int { return r.held }
-
-// Uncompressed reports whether clients get no layer compressed, from one on.
-func (r *Relay) Uncompressed(from int) bool {
-	return !slices.ContainsFunc(r.offer.blobs[1+from:], func(b blob) bool {
-		_, compressed := formats[b.served.MediaType]
-		return compressed
-	})
-}
 
 // Digest returns the digest of the manifest that clients get.
 func (r *Relay) Digest() string { return r.digest.String() }

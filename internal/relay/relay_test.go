@@ -68,12 +68,12 @@ func write(t *testing.T, server *httptest.Server, image v1.Image) name.Digest {
 
 func start(t *testing.T, image name.Digest, progress func(done, total int64)) *Relay {
 	t.Helper()
-	return startFor(t, image, UnknownStore, Watch{Progress: progress})
+	return startFor(t, image, Client{}, Watch{Progress: progress})
 }
 
-func startFor(t *testing.T, image name.Digest, store Store, watch Watch) *Relay {
+func startFor(t *testing.T, image name.Digest, client Client, watch Watch) *Relay {
 	t.Helper()
-	r, err := Start(t.Context(), image, login, Client{Store: store}, watch)
+	r, err := Start(t.Context(), image, login, client, watch)
 	if err != nil {
 		t.Fatal(err)
 	}

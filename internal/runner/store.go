@@ -84,22 +84,11 @@ func (e *relayError) Unwrap() error { return e.error }
 
 // relayClient returns what the relay has to know of an engine.
 func relayClient(engine builder.Engine) relay.Client {
-	return relay.Client{Store: relayStore(engine), Held: func(ctx context.Context, diffIDs []v1.Hash) (int, error) {
-		return builder.Held(ctx, engine, diffIDs)
-	}}
-}
-
-// relayStore returns how an engine stores layers.
-func relayStore(engine builder.Engine) relay.Store {
-	switch {
-	case engine.Name() == builder.Podman:
-		return relay.PodmanStore
-	case engine.Name() != builder.Docker:
-		return relay.UnknownStore
-	case builder.GraphDriver(engine):
-		return relay.GraphStore
+	client := relay.Client{WithoutZstd: !builder.ReadsZstd(engine)}
+	if builder.FindsByDiffIDs(engine) {
+		client.Held = func(ctx context.Context, diffIDs []v1.Hash) (int, error) { return builder.Held(ctx, engine, diffIDs) }
 	}
-	return relay.ContainerdStore
+	return client
 }
 
 // pullRelayed pulls through a relay, which has ended afterwards. The error is a *relayError if nothing was pulled.
@@ -143,7 +132,7 @@ func (s EngineStore) pullRelayed(ctx context.Context, p *pull) error {
 // image.
 func (s EngineStore) loadAbove(ctx context.Context, p *pull, through *relay.Relay) bool {
 	held := through.Held()
-	if held == 0 || !builder.GraphDriver(s.Engine) || !through.Uncompressed(held) {
+	if held == 0 || !builder.GraphDriver(s.Engine) {
 		return false
 	}
 	image, err := through.Image(ctx)
