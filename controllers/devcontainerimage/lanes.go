@@ -2,9 +2,9 @@ package devcontainerimage
 
 import "sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-// laneWidth is how many passes a lane has at once. Four keep an API server of two cores busy, so that more would only make
-// each call of others slower.
-const laneWidth = 4
+// laneWidth is how many passes a lane has at once. More would make each call of others slower where the API server has two
+// cores: docs/adr/0034-lanes-for-crowds.md has the measurements.
+const laneWidth = 2
 
 // lane names requests of one namespace that may be many at once: its crowd, or those that are finished.
 type lane struct {

@@ -49,7 +49,7 @@ func (m *moments) first(ctx context.Context) error {
 	if err := follow(ctx, m.w, ours, answers.see); err != nil {
 		return err
 	}
-	_, err := one(ctx, m.w, ours, "first", answers)
+	_, err := one(ctx, m.w, ours, "first-after-restart", answers)
 	return err
 }
 
