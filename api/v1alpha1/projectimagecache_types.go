@@ -182,7 +182,8 @@ type ProjectImageCacheStatus struct {
 
 	// enabledAt is since when the controller knows that environments of the project could pull: since
 	// expireUnusedAfterDays was set, the runner's cache was switched on, the images were counted again after more than 24
-	// hours without a count, as after an outage of the controller, or a pull was found that ECR did not record. It is absent
+	// hours without a count, as after an outage of the controller, or a count found that no environment could pull, because
+	// the repository lacks its policy or pull credentials can't be made, or that ECR did not record a pull. It is absent
 	// without expireUnusedAfterDays and while the runner's cache is off. expireUnusedAfterDays counts from here.
 	// +optional
 	EnabledAt *metav1.Time `json:"enabledAt,omitempty"`

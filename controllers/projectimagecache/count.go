@@ -44,7 +44,7 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	}
 	if made := r.countedBefore(project, interval, facts.now); made != nil {
 		facts.counted, facts.statistics = true, made
-		return 0
+		return r.nextCount(project, facts.now)
 	}
 	images, err := r.removeUnwanted(ctx, project, target, facts)
 	if err != nil {
@@ -59,10 +59,19 @@ func (r *Reconciler) count(ctx context.Context, project *v1alpha1.ProjectImageCa
 	facts.statistics = statistics(images, project.Spec.RetentionInDays(), r.PricePerGBMonth, facts.now)
 	facts.statistics.ObservedGeneration = project.Generation
 	r.rememberCount(project.UID, facts)
-	if facts.countAgainIn == 0 && project.Spec.ExpireUnusedAfterDays != nil {
+	return r.nextCount(project, facts.now)
+}
+
+// nextCount returns when to count after a count that was made: soon if unused images may be left, and in time for the
+// next one to show that the manager ran meanwhile. Zero means after the next publication or sweep.
+func (r *Reconciler) nextCount(project *v1alpha1.ProjectImageCache, now time.Time) time.Duration {
+	switch again := r.againAt(project.UID); {
+	case !again.IsZero():
+		return max(again.Sub(now), time.Second)
+	case project.Spec.ExpireUnusedAfterDays != nil:
 		return recountUnused
 	}
-	return facts.countAgainIn
+	return 0
 }
 
 // countLater logs that the images could not be counted, and returns when to try again.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"imagecache.dev/api/v1alpha1"
@@ -55,19 +56,29 @@ func sortImages(project *v1alpha1.ProjectImageCache, images []ecr.Image, now tim
 }
 
 // enabledAt returns since when the controller knows that environments of a project could pull, in whole seconds: since
-// expireUnusedAfterDays was set, the cache was switched on, a count that came too late after the one before, or one that
-// found a pull without a record in ECR. It is nil without expireUnusedAfterDays, and while the cache is off. A count that
-// fails changes nothing: the next one that succeeds comes late.
+// expireUnusedAfterDays was set, the cache was switched on, a count that came too late after the one before, one while
+// no environment could pull, or one that found a pull without a record in ECR. It is nil without expireUnusedAfterDays,
+// and while the cache is off. A count that fails changes nothing: the next one that succeeds comes late.
 func enabledAt(project *v1alpha1.ProjectImageCache, f *projectFacts) *metav1.Time {
 	if project.Spec.ExpireUnusedAfterDays == nil || f.disabled {
 		return nil
 	}
 	known := project.Status.EnabledAt
-	if known != nil && (!f.counted || inTime(project.Status.Images, f.now) && f.unrecorded == "") {
+	if known != nil && (!f.counted || inTime(project.Status.Images, f.now) && f.unrecorded == "" && mayPull(project, f)) {
 		return known
 	}
 	since := metav1.NewTime(f.now.Truncate(time.Second))
 	return &since
+}
+
+// mayPull reports whether environments of a project can pull: the repository has its policy, without which no image is
+// a hit, and those who ask have credentials that last. A failure that no count meets is shorter than longestGap.
+func mayPull(project *v1alpha1.ProjectImageCache, f *projectFacts) bool {
+	if f.repositoryErr != nil || f.policyErr != nil {
+		return false
+	}
+	credentials := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
+	return credentials == nil || credentials.Status != metav1.ConditionFalse || credentials.Reason == v1alpha1.ReasonRefreshFailed
 }
 
 // inTime reports whether a count at a time follows the last one closely enough.

@@ -146,6 +146,38 @@ func TestEnabledAt(t *testing.T) {
 	}
 }
 
+// Time in which no environment could pull is no disuse, whatever keeps them from it.
+func TestImagesAreNotUnusedWhileNobodyCanPull(t *testing.T) {
+	denied, known := errors.New("AccessDenied"), stampOf(daysAgo(9))
+	for name, test := range map[string]struct {
+		facts projectFacts
+		pull  []metav1.Condition
+		want  *metav1.Time
+	}{
+		"nobody asks":                       {projectFacts{counted: true}, nil, known},
+		"credentials exist":                 {projectFacts{counted: true}, pullCondition(metav1.ConditionTrue, v1alpha1.ReasonSucceeded), known},
+		"credentials last, not for long":    {projectFacts{counted: true}, pullCondition(metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed), known},
+		"credentials have run out":          {projectFacts{counted: true}, pullCondition(metav1.ConditionFalse, v1alpha1.ReasonCredentialsExpired), stampOf(fixture.Noon)},
+		"the first credentials are refused": {projectFacts{counted: true}, pullCondition(metav1.ConditionFalse, v1alpha1.ReasonAccessDenied), stampOf(fixture.Noon)},
+		"the policy can't be set":           {projectFacts{counted: true, policyErr: denied}, nil, stampOf(fixture.Noon)},
+		"tags are mutable":                  {projectFacts{counted: true, repositoryErr: denied}, nil, stampOf(fixture.Noon)},
+		"the images are not counted now":    {projectFacts{policyErr: denied}, nil, known},
+	} {
+		project := testProject(func(p *v1alpha1.ProjectImageCache) {
+			p.Spec.ExpireUnusedAfterDays, p.Status.EnabledAt, p.Status.Conditions = ptr.To(int32(7)), known, test.pull
+			p.Status.Images = &v1alpha1.ImageStatistics{ReadAt: stampOf(daysAgo(0.9))}
+		})
+		test.facts.now = fixture.Noon
+		if diff := cmp.Diff(test.want, enabledAt(project, &test.facts)); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func pullCondition(status metav1.ConditionStatus, reason string) []metav1.Condition {
+	return fixture.Conditions(v1alpha1.ConditionPullCredentialsReady, status, reason)
+}
+
 // life simulates a project with one image, hour by hour, and returns the day of the image's removal, or zero if it stays
 // for the 40 days of the simulation. pulls and outages are in days; ECR records a pull with a delay of hours.
 func life(limit int32, pulls []float64, outages [][2]float64, delay time.Duration) float64 {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
@@ -98,6 +99,28 @@ func TestCountsOfUnusedImages(t *testing.T) {
 		})
 		if wait, wanted := countDue(project, nil, test.again, fixture.Noon, time.Minute); wait != test.wait || !wanted {
 			t.Errorf("%s: countDue = %s, %v; want %s", name, wait, wanted, test.wait)
+		}
+	}
+}
+
+// A pass that writes the figures of an earlier one counts again in time: what was left is still there, and the next count
+// must show that the manager ran meanwhile.
+func TestCountThatIsWrittenLaterIsFollowedByTheNextInTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		days        *int32
+		left, after time.Duration
+		want        time.Duration
+	}{
+		"no limit":                    {nil, 0, 5 * time.Second, 0},
+		"nothing is left":             {ptr.To(int32(7)), 0, 5 * time.Second, recountUnused},
+		"some are left":               {ptr.To(int32(7)), time.Minute, 5 * time.Second, 55 * time.Second},
+		"some are left, for too long": {ptr.To(int32(7)), time.Minute, 2 * time.Minute, time.Second},
+	} {
+		r := &Reconciler{counted: map[types.UID]*v1alpha1.ImageStatistics{}, again: map[types.UID]time.Time{}}
+		project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.ExpireUnusedAfterDays = test.days })
+		r.rememberCount(project.UID, &projectFacts{now: fixture.Noon, countAgainIn: test.left, statistics: &v1alpha1.ImageStatistics{}})
+		if got := r.nextCount(project, fixture.Noon.Add(test.after)); got != test.want {
+			t.Errorf("%s: counted again in %s, want %s", name, got, test.want)
 		}
 	}
 }

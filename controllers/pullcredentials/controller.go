@@ -159,14 +159,16 @@ func (r *Reconciler) current(project *v1alpha1.ProjectImageCache) *v1alpha1.Cred
 	return shown.DeepCopy()
 }
 
-// isNews reports whether the status does not show the current credentials yet.
+// isNews reports whether the status does not show yet what holds: the current credentials, or that nobody asks for any.
+// Without that, a failure of the last ones would be shown for ever.
 func (r *Reconciler) isNews(project *v1alpha1.ProjectImageCache, facts pullFacts) bool {
+	condition := meta.FindStatusCondition(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
 	if facts.current == nil {
-		return false
+		return condition != nil && !facts.disabled
 	}
 	shown := project.Status.PullCredentials
 	return shown == nil || !shown.ExpiresAt.Equal(&facts.current.ExpiresAt) ||
-		!meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionPullCredentialsReady)
+		condition == nil || condition.Status != metav1.ConditionTrue
 }
 
 // noteAsked records that a request of a project was created.

@@ -16,6 +16,7 @@ import (
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/indexes"
+	"imagecache.dev/test/fixture"
 )
 
 func TestPlanPull(t *testing.T) {
@@ -95,6 +96,28 @@ func TestRefreshesAreSpread(t *testing.T) {
 	for minute := 36; minute < 42; minute++ {
 		if minutes[minute] < 80 {
 			t.Errorf("%d of 1,000 in minute %d; want them spread: %v", minutes[minute], minute, minutes)
+		}
+	}
+}
+
+// A failure that is over, because nobody asks any more or the cache is on again, is not shown for ever.
+func TestStatusOfCredentialsThatNobodyAsksForIsCleared(t *testing.T) {
+	for name, test := range map[string]struct {
+		conditions []metav1.Condition
+		facts      pullFacts
+		want       bool
+	}{
+		"nothing was shown":                {nil, pullFacts{}, false},
+		"the last grant had failed":        {fixture.Conditions(v1alpha1.ConditionPullCredentialsReady, metav1.ConditionFalse, v1alpha1.ReasonAccessDenied), pullFacts{}, true},
+		"the cache is off, as it is shown": {fixture.Conditions(v1alpha1.ConditionPullCredentialsReady, metav1.ConditionFalse, v1alpha1.ReasonDisabled), pullFacts{disabled: true}, false},
+		"the cache is on again":            {fixture.Conditions(v1alpha1.ConditionPullCredentialsReady, metav1.ConditionFalse, v1alpha1.ReasonDisabled), pullFacts{}, true},
+	} {
+		project := &v1alpha1.ProjectImageCache{Status: v1alpha1.ProjectImageCacheStatus{Conditions: test.conditions}}
+		if got := (&Reconciler{}).isNews(project, test.facts); got != test.want {
+			t.Errorf("%s: news is %t, want %t", name, got, test.want)
+		}
+		if cleared := pullStatus(project, test.facts); test.want && len(cleared.Conditions) > 0 {
+			t.Errorf("%s: the status still shows %v", name, cleared.Conditions)
 		}
 	}
 }
