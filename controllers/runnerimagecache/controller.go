@@ -44,7 +44,13 @@ type Reconciler struct {
 	mu     sync.Mutex
 	visits map[types.UID]*runnerVisits
 	stacks map[aws.Target]*cloudformation.Reader
+	// stackCalls are the budgets of accounts and regions, which several targets may reach. They stay for as long as the
+	// program runs: one that was let go would begin anew.
+	stackCalls map[place]*cloudformation.Budget
 }
+
+// place is an account and region.
+type place struct{ accountID, region string }
 
 // runnerVisits are when the parts of a runner that cost calls were last checked.
 type runnerVisits struct {
@@ -132,7 +138,7 @@ func (r *Reconciler) lookAtStack(ctx context.Context, runner *v1alpha1.RunnerIma
 		facts.stack, facts.stackErr = visits.read, visits.stack.err
 		return
 	}
-	stack, err := r.stacksOf(awstarget.AddressOf(runner)).Read(ctx, name, maxStackAge(runner, visits.stack, r.Intervals))
+	stack, err := r.stacksOf(awstarget.AddressOf(runner), facts.identity.AccountID).Read(ctx, name, maxStackAge(runner, visits.stack, r.Intervals))
 	var later *aws.LaterError
 	switch {
 	case errors.As(err, &later) && knowsStack(runner, visits.stack):
@@ -177,15 +183,19 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.visits, uid)
 }
 
-// stacksOf returns what reads the stacks of an account and region.
-func (r *Reconciler) stacksOf(target aws.Target) *cloudformation.Reader {
+// stacksOf returns what reads the stacks of a target, which is in an account.
+func (r *Reconciler) stacksOf(target aws.Target, accountID string) *cloudformation.Reader {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stacks == nil {
-		r.stacks = map[aws.Target]*cloudformation.Reader{}
+		r.stacks, r.stackCalls = map[aws.Target]*cloudformation.Reader{}, map[place]*cloudformation.Budget{}
 	}
 	if r.stacks[target] == nil {
-		r.stacks[target] = cloudformation.NewReader(r.AWS.Clients(target), r.Clock, r.Intervals.StackCalls)
+		there := place{accountID, target.Region}
+		if r.stackCalls[there] == nil {
+			r.stackCalls[there] = cloudformation.NewBudget(r.Intervals.StackCalls)
+		}
+		r.stacks[target] = cloudformation.NewReader(r.AWS.Clients(target), r.Clock, r.stackCalls[there])
 	}
 	return r.stacks[target]
 }

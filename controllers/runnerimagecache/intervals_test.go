@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/controllers/schedule"
+	"imagecache.dev/internal/aws"
 	"imagecache.dev/test/fixture"
 )
 
@@ -55,5 +57,32 @@ func TestHowOldAStackMayBe(t *testing.T) {
 		if got := maxStackAge(runner, test.last, intervals); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
+	}
+}
+
+// CloudFormation limits the calls to an account and region, whatever role makes them.
+func TestRolesOfOneAccountShareTheCallsThatReadStacks(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	provider, err := aws.NewProvider(t.Context(), aws.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Reconciler{AWS: provider, Clock: clock.RealClock{}, Intervals: schedule.Intervals{}.WithDefaults()}
+	target := func(region, role string) aws.Target {
+		return aws.Target{Region: region, AssumeRoleARN: "arn:aws:iam::111122223333:role/" + role}
+	}
+	r.stacksOf(target("eu-central-1", "a"), "111122223333")
+	r.stacksOf(target("eu-central-1", "b"), "111122223333")
+	if len(r.stacks) != 2 || len(r.stackCalls) != 1 {
+		t.Errorf("%d roles have %d budgets, want two and one", len(r.stacks), len(r.stackCalls))
+	}
+	r.stacksOf(target("us-east-1", "a"), "111122223333")
+	r.stacksOf(aws.Target{Region: "eu-central-1"}, "444455556666")
+	if len(r.stackCalls) != 3 {
+		t.Errorf("%d budgets, want three: of two regions, and of another account", len(r.stackCalls))
 	}
 }

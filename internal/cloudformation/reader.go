@@ -28,20 +28,21 @@ type describeStacks func(
 	context.Context, *awscloudformation.DescribeStacksInput, ...func(*awscloudformation.Options),
 ) (*awscloudformation.DescribeStacksOutput, error)
 
-// Reader reads the stacks of one account and region for all who need them, with few calls: CloudFormation answers only
-// about five DescribeStacks a second to the whole account, the customer's own deployments included. It reads one stack
-// by its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
+// Reader reads the stacks of one account and region, by one role, for all who need them, with few calls: CloudFormation
+// answers only about five DescribeStacks a second to the whole account, the customer's own deployments included. It reads
+// one stack by its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
 type Reader struct {
-	call  describeStacks
-	clock clock.PassiveClock
+	call   describeStacks
+	clock  clock.PassiveClock
+	budget *Budget
 
 	// turn is full while somebody uses what follows.
-	turn   chan struct{}
-	budget budget
-	// wanted are the names of calls that were sent away, with the time of the first, and asked are all names with the time
-	// of the last call.
-	wanted, asked map[string]time.Time
-	noted         time.Time // when names were last forgotten
+	turn chan struct{}
+	// wanted are the names of calls that were sent away, with the first of them, and asked are all names with the time of
+	// the last call.
+	wanted map[string]wish
+	asked  map[string]time.Time
+	noted  time.Time // when names were last forgotten
 	// single are the stacks that were read by name. all are those of the last list, and nil where nobody asked for them.
 	single map[string]observed
 	all    map[string]*Stack
@@ -50,6 +51,12 @@ type Reader struct {
 	pages   int
 	pagesAt time.Time
 	list    *listing
+}
+
+// wish is what a call that was sent away asked for: an observation that was at most maxAge old at a time.
+type wish struct {
+	at     time.Time
+	maxAge time.Duration
 }
 
 // observed is a stack, or nil where it does not exist, at a time.
@@ -66,15 +73,15 @@ type listing struct {
 	found map[string]*Stack
 }
 
-// NewReader returns a Reader that makes at most so many calls in any minute.
-func NewReader(clients *aws.Clients, clock clock.PassiveClock, callsPerMinute int) *Reader {
-	return newReader(clients.CloudFormation.DescribeStacks, clock, callsPerMinute)
+// NewReader returns a Reader that makes no more calls than the budget of its account and region allows.
+func NewReader(clients *aws.Clients, clock clock.PassiveClock, budget *Budget) *Reader {
+	return newReader(clients.CloudFormation.DescribeStacks, clock, budget)
 }
 
-func newReader(call describeStacks, clock clock.PassiveClock, callsPerMinute int) *Reader {
+func newReader(call describeStacks, clock clock.PassiveClock, budget *Budget) *Reader {
 	return &Reader{
-		call: call, clock: clock, turn: make(chan struct{}, 1), budget: newBudget(callsPerMinute),
-		wanted: map[string]time.Time{}, asked: map[string]time.Time{}, single: map[string]observed{},
+		call: call, clock: clock, turn: make(chan struct{}, 1), budget: budget,
+		wanted: map[string]wish{}, asked: map[string]time.Time{}, single: map[string]observed{},
 	}
 }
 
@@ -91,8 +98,12 @@ func (r *Reader) Read(ctx context.Context, name string, maxAge time.Duration) (*
 	now := r.clock.Now()
 	r.note(name, now)
 	since := now.Add(-maxAge)
-	if first, again := r.wanted[name]; again && first.Before(since) {
-		since = first
+	first, again := r.wanted[name]
+	switch {
+	case again && maxAge < first.maxAge: // something changed since: what would have done then does not any more
+		delete(r.wanted, name)
+	case again && first.at.Before(since):
+		since = first.at
 	}
 	for {
 		if known, ok := r.known(name, since); ok {
@@ -104,7 +115,7 @@ func (r *Reader) Read(ctx context.Context, name string, maxAge time.Duration) (*
 		}
 		if !r.budget.take(now) {
 			if _, again := r.wanted[name]; !again {
-				r.wanted[name] = now
+				r.wanted[name] = wish{now, maxAge}
 			}
 			return nil, &aws.LaterError{Operation: operation, After: r.budget.wait(now)}
 		}
@@ -112,12 +123,40 @@ func (r *Reader) Read(ctx context.Context, name string, maxAge time.Duration) (*
 		if r.lists(maxAge, now) {
 			err = r.readPage(ctx, now)
 		} else {
-			err = r.readOne(ctx, name, now)
+			err = r.readLongestWanted(ctx, name, now)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// readLongestWanted reads the stack that has been waited for longest. An error of another stack than the caller's is told
+// to whoever asks for that one next.
+func (r *Reader) readLongestWanted(ctx context.Context, name string, now time.Time) error {
+	longest := r.longestWanted(name)
+	err := r.readOne(ctx, longest, now)
+	if err == nil || longest == name || ctx.Err() != nil {
+		return err
+	}
+	delete(r.wanted, longest)
+	return nil
+}
+
+// longestWanted returns the name that has waited longest, or the given one if no other waits: whoever comes at the right
+// moment would take the call of those who came before.
+func (r *Reader) longestWanted(name string) string {
+	longest, waiting := name, false
+	var since time.Time
+	for other, wanted := range r.wanted {
+		if single, read := r.single[other]; read && !single.at.Before(wanted.at) {
+			continue // it is read, and nobody has come back for it yet
+		}
+		if !waiting || wanted.at.Before(since) || wanted.at.Equal(since) && other < longest {
+			longest, since, waiting = other, wanted.at, true
+		}
+	}
+	return longest
 }
 
 // note remembers that a name is asked for, and forgets those that nobody asks for any more.

@@ -75,6 +75,7 @@ func (a *account) most() int {
 
 // runner is one that reads its stack from time to time, as the reconciler does.
 type runner struct {
+	reader *Reader
 	stack  string
 	every  time.Duration
 	next   time.Time
@@ -95,17 +96,21 @@ func (q *queue) Pop() any {
 	return last
 }
 
-// simulate lets runners read for an hour. All begin at once, and all change at once after half of it. It returns the longest
-// time that a runner waited after that, and the age of the oldest state that a runner had in its last quarter.
-func simulate(t *testing.T, a *account, runners int) (waited, oldest time.Duration) {
+// simulate lets runners read for an hour, by so many roles. All begin at once, and all change at once after half of it. It
+// returns the longest time that a runner waited after that, and the age of the oldest state that a runner had in its last
+// quarter.
+func simulate(t *testing.T, a *account, runners, roles int) (waited, oldest time.Duration) {
 	t.Helper()
 	const interval = 5 * time.Minute
 	begin := a.clock.Now()
-	reader, change, end := newReader(a.describe, a.clock, 20), begin.Add(30*time.Minute), begin.Add(time.Hour)
-	all := make(queue, 0, runners)
+	change, end := begin.Add(30*time.Minute), begin.Add(time.Hour)
+	all, readers, budget := make(queue, 0, runners), make([]*Reader, roles), NewBudget(20)
+	for n := range readers {
+		readers[n] = newReader(a.describe, a.clock, budget)
+	}
 	for n := range runners {
 		all = append(all, &runner{
-			stack: fmt.Sprintf("stack-%d", n), every: interval - time.Duration(n%30)*time.Second, next: begin, maxAge: 30 * time.Second,
+			reader: readers[n%roles], stack: fmt.Sprintf("stack-%d", n), every: interval - time.Duration(n%30)*time.Second, next: begin, maxAge: 30 * time.Second,
 		})
 	}
 	heap.Init(&all)
@@ -120,7 +125,7 @@ func simulate(t *testing.T, a *account, runners int) (waited, oldest time.Durati
 		}
 		r := all[0]
 		a.clock.SetTime(r.next)
-		stack, err := reader.Read(t.Context(), r.stack, r.maxAge)
+		stack, err := r.reader.Read(t.Context(), r.stack, r.maxAge)
 		var later *aws.LaterError
 		switch {
 		case errors.As(err, &later):
@@ -152,18 +157,21 @@ func TestAThousandRunnersCostTwentyCallsAMinute(t *testing.T) {
 		most            int           // calls in any minute
 		all             int           // calls in the hour
 		waited          time.Duration // after a change of all
+		roles           int           // by which the runners read; zero means one
 	}{
-		"a thousand":                    {1000, 1000, true, 20, 450, 2 * time.Minute},
-		"a thousand among 2,000 stacks": {2000, 1000, true, 20, 900, 3 * time.Minute},
-		"one":                           {2000, 1, true, 2, 15, time.Second},
-		"a few among 2,000 stacks":      {2000, 5, true, 20, 90, time.Minute},
-		"a few, and no right to list":   {20, 5, false, 20, 90, time.Minute},
+		"a thousand":                    {1000, 1000, true, 20, 450, 90 * time.Second, 0},
+		"a thousand among 2,000 stacks": {2000, 1000, true, 20, 900, 150 * time.Second, 0},
+		"a thousand by three roles":     {1000, 1000, true, 20, 900, 5 * time.Minute, 3},
+		"one":                           {2000, 1, true, 2, 15, time.Second, 0},
+		"a few among 2,000 stacks":      {2000, 5, true, 20, 90, time.Minute, 0},
+		"a few, and no right to list":   {20, 5, false, 20, 90, time.Minute, 0},
+		"eighty, and no right to list":  {80, 80, false, 20, 620, 9 * time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &account{
 				clock: testclock.NewFakePassiveClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)), stacks: test.stacks, listed: test.listed,
 			}
-			waited, oldest := simulate(t, a, test.runners)
+			waited, oldest := simulate(t, a, test.runners, max(test.roles, 1))
 			t.Logf("%d calls in the hour, at most %d a minute; after a change of all the last waited %s; the oldest state was of %s before",
 				len(a.calls), a.most(), waited, oldest)
 			if a.most() > test.most || len(a.calls) > test.all {
@@ -178,7 +186,7 @@ func TestAThousandRunnersCostTwentyCallsAMinute(t *testing.T) {
 
 func TestAStackThatTheListDoesNotHave(t *testing.T) {
 	a := &account{clock: testclock.NewFakePassiveClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)), stacks: 50, listed: true}
-	r := newReader(a.describe, a.clock, 20)
+	r := newReader(a.describe, a.clock, NewBudget(20))
 	for range 2 {
 		for _, name := range []string{"stack-1", "stack-2", "stack-3", "none"} {
 			_, err := r.Read(t.Context(), name, time.Minute)
@@ -203,8 +211,75 @@ func TestAStackThatTheListDoesNotHave(t *testing.T) {
 	}
 }
 
+// Who was sent away and asks for the present state since then does not get what would have done before.
+func TestAChangeWhileACallWaitsIsSeen(t *testing.T) {
+	a := &account{clock: testclock.NewFakePassiveClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)), stacks: 5}
+	r := newReader(a.describe, a.clock, NewBudget(2))
+	r.pages, r.pagesAt = maxPages, a.clock.Now() // it may not list
+	later := func(pass time.Duration) { a.clock.SetTime(a.clock.Now().Add(pass)) }
+	ask := func(name string, maxAge time.Duration) (at time.Time, err error) {
+		stack, err := r.Read(t.Context(), name, maxAge)
+		if err == nil {
+			at, err = time.Parse(time.RFC3339Nano, stack.Tags["at"])
+		}
+		return at, err
+	}
+	if _, err := ask("stack-1", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask("stack-2", time.Minute); err == nil {
+		t.Fatal("the second call was not sent away; the test shows nothing")
+	}
+	later(time.Minute)
+	_, _ = ask("stack-3", time.Minute) // stack-2 is read, which waited longer
+	later(2 * time.Second)
+	changed := a.clock.Now()
+	later(2 * time.Second)
+	if at, err := ask("stack-2", 0); err == nil {
+		t.Errorf("got the state of %s before the change", changed.Sub(at))
+	}
+	later(time.Minute)
+	_, _ = ask("stack-2", 0) // stack-3 is read
+	later(time.Minute)
+	if at, err := ask("stack-2", 0); err != nil || at.Before(changed) {
+		t.Errorf("%s, %v; want the state after the change, of %s", at, err, changed)
+	}
+}
+
+// An error of the stack that waited longest is not told to whoever made the call for it.
+func TestErrorsAreOfTheStackThatWasAskedFor(t *testing.T) {
+	a := &account{clock: testclock.NewFakePassiveClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)), stacks: 5}
+	denied := func(ctx context.Context, in *awscloudformation.DescribeStacksInput, _ ...func(*awscloudformation.Options)) (
+		*awscloudformation.DescribeStacksOutput, error,
+	) {
+		if awssdk.ToString(in.StackName) == "stack-2" {
+			return nil, &smithy.GenericAPIError{Code: "AccessDenied", Message: "not authorized"}
+		}
+		return a.describe(ctx, in)
+	}
+	r := newReader(denied, a.clock, NewBudget(4))
+	r.pages, r.pagesAt = maxPages, a.clock.Now() // it may not list
+	sent := new(aws.LaterError)
+	for _, name := range []string{"stack-0", "stack-1"} {
+		if _, err := r.Read(t.Context(), name, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Read(t.Context(), "stack-2", 0); !errors.As(err, &sent) {
+		t.Fatalf("%v; want it sent away", err)
+	}
+	a.clock.SetTime(a.clock.Now().Add(time.Minute))
+	if _, err := r.Read(t.Context(), "stack-3", 0); err != nil {
+		t.Errorf("stack-3: %v", err)
+	}
+	a.clock.SetTime(a.clock.Now().Add(time.Minute))
+	if _, err := r.Read(t.Context(), "stack-2", 0); aws.ClassOf(err) != aws.ClassAccessDenied {
+		t.Errorf("stack-2: %v, want its own error", err)
+	}
+}
+
 func TestReadersThatGiveUpDoNotBlock(t *testing.T) {
-	r := newReader(nil, testclock.NewFakePassiveClock(time.Now()), 20)
+	r := newReader(nil, testclock.NewFakePassiveClock(time.Now()), NewBudget(20))
 	r.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -32,7 +32,7 @@ type Stack struct {
 
 // Read reads a stack in one call.
 func Read(ctx context.Context, clients *aws.Clients, name string) (*Stack, error) {
-	reader := newReader(clients.CloudFormation.DescribeStacks, clock.RealClock{}, 2)
+	reader := newReader(clients.CloudFormation.DescribeStacks, clock.RealClock{}, NewBudget(2))
 	return reader.Read(ctx, name, 0)
 }
 
