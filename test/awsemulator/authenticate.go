@@ -71,6 +71,8 @@ func (s *Server) answerTime() time.Time {
 
 func signatureError(err error) error {
 	switch {
+	case errors.Is(err, sigv4.ErrNotEmulated):
+		return apierror.NotEmulated(err.Error())
 	case errors.Is(err, sigv4.ErrMissing):
 		return authError("MissingAuthenticationTokenException", "MissingAuthenticationToken", "Missing Authentication Token")
 	case errors.Is(err, sigv4.ErrIncomplete):

@@ -218,7 +218,7 @@ func TestCreateStackValidates(t *testing.T) {
 		{"value that does not match", "ValidationError", cloudformation.CreateStackInput{TemplateBody: aws.String(runnerTemplate), Parameters: parameters("RunnerID", "R!")}},
 		{"no capability", "InsufficientCapabilitiesException", cloudformation.CreateStackInput{TemplateBody: aws.String(runnerTemplate), Parameters: parameters("RunnerID", "r")}},
 		{"named roles with the lesser capability", "InsufficientCapabilitiesException", cloudformation.CreateStackInput{TemplateBody: aws.String(runnerTemplate), Parameters: parameters("RunnerID", "r"), Capabilities: []types.Capability{types.CapabilityCapabilityIam}}},
-		{"resource that is not emulated", "ValidationError", cloudformation.CreateStackInput{TemplateBody: aws.String("Resources: {B: {Type: 'AWS::S3::Bucket'}}")}},
+		{"resource that is not emulated", "NotEmulatedException", cloudformation.CreateStackInput{TemplateBody: aws.String("Resources: {B: {Type: 'AWS::S3::Bucket'}}")}},
 		{"template in S3", "NotEmulatedException", cloudformation.CreateStackInput{TemplateURL: aws.String("https://example.com/t.yaml")}},
 		{"51,201 bytes", "ValidationError", cloudformation.CreateStackInput{TemplateBody: aws.String(handle + strings.Repeat("#", 51_201))}},
 	} {

@@ -215,21 +215,6 @@ func TestCallsAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// A call to what is not emulated gets a clear error, never an empty success.
-func TestWhatIsNotEmulatedSaysSo(t *testing.T) {
-	ctx := context.Background()
-	c := root(t, start(t, awsemulator.Options{}))
-	createRepository(t, c, "app")
-	_, errOperation := c.ecr.GetSigningConfiguration(ctx, &ecr.GetSigningConfigurationInput{})
-	_, errIAM := c.iam.ListUsers(ctx, &iam.ListUsersInput{})
-	for name, err := range map[string]error{"ecr:GetSigningConfiguration": errOperation, "iam:ListUsers": errIAM} {
-		wantCode(t, err, "NotEmulatedException")
-		if err == nil || !strings.Contains(err.Error(), name+" is not emulated") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestControlSurface(t *testing.T) {
 	ctx := context.Background()
 	clock := awsemulator.FrozenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))

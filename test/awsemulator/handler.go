@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,6 +175,10 @@ type apiRequest struct {
 	authErr   error
 }
 
+// unsigned are the operations of STS that need no signature. None is emulated.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+var unsigned = []string{"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
+
 func (q *apiRequest) query() bool { return q.service.target == "" }
 
 // parseAPI tells service and operation: from the target header, or else from the form's Action and the signature's scope.
@@ -216,6 +221,9 @@ func (s *Server) parseAPI(r *http.Request) (*apiRequest, error) {
 	}
 	svc, ok := s.services[name]
 	switch {
+	case slices.Contains(unsigned, q.operation):
+		q.service = s.services["sts"]
+		return q, apierror.NotEmulated("sts:" + q.operation)
 	case q.operation == "" && q.authErr != nil:
 		return q, signatureError(q.authErr)
 	case name == "" && q.authErr != nil:

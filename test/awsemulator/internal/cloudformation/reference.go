@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
 )
 
 // reference is one place of a template that names a resource, a parameter or a pseudo parameter.
@@ -85,8 +87,10 @@ func (t *template) walkFunction(name string, arg any, decide branch, found func(
 			}
 		}
 		return nil
+	case "Fn::Join", "Fn::Select", "Fn::Split", "Fn::FindInMap", "Fn::ImportValue", "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not":
+		return t.walk(arg, decide, found)
 	}
-	return t.walk(arg, decide, found)
+	return apierror.NotEmulated("the function " + name)
 }
 
 var (

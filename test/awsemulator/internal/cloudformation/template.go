@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
 )
 
 // template is a parsed template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html
@@ -84,8 +86,10 @@ func parseTemplate(text string) (*template, error) {
 			err = t.readResources(v)
 		case "Outputs":
 			err = t.readOutputs(v)
+		case "Transform", "Rules", "Hooks":
+			err = apierror.NotEmulated("the section " + key + " of a template")
 		default:
-			err = fmt.Errorf("Invalid template property or properties [%s]: the emulator knows no such section", key)
+			err = fmt.Errorf("Invalid template property or properties [%s]", key)
 		}
 	})
 	if err == nil && len(t.resources) == 0 {
@@ -201,12 +205,33 @@ func (t *template) readParameters(n *yaml.Node) error {
 				p.allowed = append(p.allowed, text(v))
 			}
 		}
-		if !slices.Contains([]string{"String", "Number", "CommaDelimitedList", "List<Number>"}, p.kind) {
-			return fmt.Errorf("Template format error: parameter type %q of %s is not emulated", p.kind, name)
+		if err := parameterEmulated(name, p.kind, m); err != nil {
+			return err
 		}
 		t.parameters[name] = p
 	}
 	return nil
+}
+
+// parameterEmulated refuses a parameter of which something would be ignored.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+func parameterEmulated(name, kind string, members map[string]any) error {
+	for _, key := range sortedKeys(members) {
+		switch key {
+		case "Type", "Default", "Description", "AllowedValues", "AllowedPattern", "ConstraintDescription", "NoEcho":
+		case "MinLength", "MaxLength", "MinValue", "MaxValue":
+			return apierror.NotEmulated(key + " of a parameter")
+		default:
+			return fmt.Errorf("Invalid template parameter property '%s'", key)
+		}
+	}
+	switch {
+	case slices.Contains([]string{"String", "Number", "CommaDelimitedList", "List<Number>"}, kind):
+		return nil
+	case strings.Contains(kind, "AWS::"):
+		return apierror.NotEmulated("the parameter type " + kind)
+	}
+	return fmt.Errorf("Template format error: Unrecognized parameter type: %s. Parameter %s", kind, name)
 }
 
 // resourceAttributes are the members of a resource in a template.
@@ -230,6 +255,9 @@ func (t *template) readResources(n *yaml.Node) error {
 			if !slices.Contains(resourceAttributes, key) {
 				return fmt.Errorf("Invalid template resource property '%s'", key)
 			}
+			if key == "CreationPolicy" || key == "UpdatePolicy" {
+				return apierror.NotEmulated("the attribute " + key + " of a resource")
+			}
 		}
 		if text(m["Type"]) == "" {
 			return fmt.Errorf("Template format error: [/Resources/%s] Every Resources object must contain a Type member.", name)
@@ -246,8 +274,12 @@ func (t *template) readResources(n *yaml.Node) error {
 				r.dependsOn = append(r.dependsOn, text(x))
 			}
 		}
-		if _, ok := kinds[r.kind]; !ok {
-			return fmt.Errorf("Template format error: Unrecognized resource types: [%s]: the emulator makes IAM roles and policies, and ECR repositories", r.kind)
+		switch _, known := kinds[r.kind]; {
+		case known:
+		case strings.Contains(r.kind, "::"):
+			return apierror.NotEmulated("the resource type " + r.kind)
+		default:
+			return fmt.Errorf("Template format error: Unrecognized resource types: [%s]", r.kind)
 		}
 		t.resources[name] = r
 	}

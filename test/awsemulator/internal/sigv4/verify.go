@@ -37,6 +37,8 @@ var (
 	ErrMismatch   = errors.New("the request signature we calculated does not match the signature you provided; check your AWS secret access key and signing method")
 	ErrSkew       = errors.New("the request's time is not the server's")
 	ErrUnsigned   = errors.New("a header is not signed")
+	// ErrNotEmulated is a way to sign that AWS takes and the emulator does not; the error names it.
+	ErrNotEmulated = errors.New("not emulated")
 )
 
 // refusal is one of the errors above in AWS' words.
@@ -65,13 +67,17 @@ func Parse(r *http.Request) (*Authorization, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		if r.URL.Query().Has("X-Amz-Signature") {
-			return nil, fmt.Errorf("%w: presigned requests are not emulated", ErrIncomplete)
+			return nil, &refusal{ErrNotEmulated, "a signature in the query string"}
 		}
 		return nil, ErrMissing
 	}
 	rest, ok := strings.CutPrefix(header, algorithm+" ")
+	if !ok && strings.HasPrefix(header, "AWS4-") {
+		name, _, _ := strings.Cut(header, " ")
+		return nil, &refusal{ErrNotEmulated, "the signature algorithm " + name}
+	}
 	if !ok {
-		return nil, fmt.Errorf("%w: only %s is emulated", ErrIncomplete, algorithm)
+		return nil, fmt.Errorf("%w: it does not begin with %s", ErrIncomplete, algorithm)
 	}
 	a := &Authorization{}
 	for part := range strings.SplitSeq(rest, ",") {
@@ -107,6 +113,9 @@ func (a *Authorization) Verify(r *http.Request, body []byte, secret string, now 
 	}
 	if err := a.checkSigned(r); err != nil {
 		return err
+	}
+	if said := r.Header.Get("X-Amz-Content-Sha256"); strings.HasPrefix(said, "STREAMING-") {
+		return &refusal{ErrNotEmulated, "a body that is signed in chunks"}
 	}
 	bodyHash := sha256.Sum256(body)
 	payload := hex.EncodeToString(bodyHash[:])
