@@ -32,16 +32,16 @@ func (r *Reconciler) removeUnwanted(
 	}
 	images := sortImages(project, listed, r.AWSClock.Now())
 	invalidated, err := removeImages(ctx, target.Images, facts.desired.name, images.invalidated)
-	facts.invalidated = len(invalidated)
+	facts.removed.invalidated = len(invalidated)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(invalidated)))
 	if err != nil {
 		return nil, err
 	}
 	expired, err := removeImages(ctx, target.Images, facts.desired.name, images.expired)
-	facts.expired = len(expired)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.expired))
-	if facts.invalidated+facts.expired > 0 {
-		log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name, "invalidated", facts.invalidated, "archivedAndExpired", facts.expired)
+	facts.removed.expired = len(expired)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.removed.expired))
+	if facts.removed.invalidated+facts.removed.expired > 0 {
+		log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name, "invalidated", facts.removed.invalidated, "archivedAndExpired", facts.removed.expired)
 	}
 	return images.stay, err
 }
@@ -71,16 +71,16 @@ func (r *Reconciler) removeUnused(
 		return images, nil
 	}
 	unused, more := planUnused(images, demand.hashes, before, maxUnused)
-	removed, err := removeImages(ctx, remover, facts.desired.name, unused)
-	facts.unused = len(removed)
+	gone, err := removeImages(ctx, remover, facts.desired.name, unused)
+	facts.removed.unused = len(gone)
 	switch {
 	case err != nil:
 		facts.countAgainIn = removalRetry
 	case more:
 		facts.countAgainIn = r.Intervals.Statistics
 	}
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(removed)))
-	return without(images, removed), err
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedUnused).Add(float64(len(gone)))
+	return without(images, gone), err
 }
 
 // imageRemover removes images from a repository; *ecr.Images implements it.

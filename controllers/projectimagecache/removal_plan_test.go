@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 
@@ -236,20 +237,29 @@ func TestOutagesDoNotRemoveImagesInUse(t *testing.T) {
 }
 
 func TestRemovalOfUnusedImagesIsAnnounced(t *testing.T) {
-	recorder := events.NewFakeRecorder(3)
-	r := &Reconciler{Recorder: recorder}
+	recorder := events.NewFakeRecorder(10)
+	r := &Reconciler{Recorder: recorder, untold: map[types.UID]removed{}}
 	project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7)) })
 	before := project.Status.DeepCopy()
-	r.announce(project, before, &projectFacts{unused: 3})
+	r.keepRemoved(project.UID, removed{unused: 2})
+	// This pass could not write its status, and the next one writes what it counted.
+	r.keepRemoved(project.UID, removed{unused: 1, invalidated: 4, expired: 5})
+	r.announce(project, before, &projectFacts{})
+	r.announce(project, before, &projectFacts{})
 	r.announce(project, before, &projectFacts{unrecorded: "sha256:1"})
 	r.announce(project, before, &projectFacts{unusedErr: fmt.Errorf("delete images: %w", errors.New("no"))})
 	for _, want := range []string{
+		"Normal ImagesInvalidated removed 4 images that were published before invalidatePushedBefore",
 		"Normal UnusedImagesRemoved removed 3 images that nobody pulled for 7 days",
+		"Normal ImagesExpired removed 5 archived images that are older than 30 days",
 		"Warning PullsNotRecorded an environment pulled sha256:1, and ECR has no record of it: no image counts as unused for 7 days from now; ",
 		"Warning UnusedImagesNotRemoved can't remove the images that nobody pulled for 7 days: ",
 	} {
 		if got := <-recorder.Events; !strings.HasPrefix(got, want) {
 			t.Errorf("told %q, want %q", got, want)
 		}
+	}
+	if len(recorder.Events) > 0 || len(r.untold) > 0 {
+		t.Errorf("more is told: %q, or will be: %v", <-recorder.Events, r.untold)
 	}
 }

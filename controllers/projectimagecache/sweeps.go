@@ -58,4 +58,5 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.counted, uid)
 	delete(r.drifted, uid)
 	delete(r.again, uid)
+	delete(r.untold, uid)
 }
