@@ -22,5 +22,5 @@ func (c *factCache) forget(repository, digest string) { c.images.Remove(factKey{
 
 func sizeOf(image Image) int {
 	const overhead = 512
-	return len(image.Manifest) + len(image.Config) + overhead
+	return cap(image.Manifest) + cap(image.Config) + overhead
 }

@@ -3,6 +3,7 @@ package ecr
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -76,6 +77,36 @@ func BenchmarkPageOfImages(b *testing.B) {
 					token = out.NextToken
 				}
 			})
+		}
+	}
+}
+
+// A page costs what is on it, and not what else the repository has: nothing is sorted or copied for it.
+func TestPagesOfManyImagesCostNoMore(t *testing.T) {
+	bytes := func(images int, operation string) uint64 {
+		r := filled(t, images)
+		var before, after runtime.MemStats
+		const pages = 10
+		token := ""
+		runtime.ReadMemStats(&before)
+		for range pages {
+			in := map[string]any{"repositoryName": "app", "maxResults": 10}
+			if token != "" {
+				in["nextToken"] = token
+			}
+			var out pageOut
+			if err := call(r, operation, in, &out); err != nil {
+				t.Fatal(err)
+			}
+			token = out.NextToken
+		}
+		runtime.ReadMemStats(&after)
+		return (after.TotalAlloc - before.TotalAlloc) / pages
+	}
+	for _, operation := range []string{"DescribeImages", "ListImages"} {
+		few, many := bytes(200, operation), bytes(5000, operation)
+		if many > few*3/2 {
+			t.Errorf("%s: a page of 5,000 images takes %d bytes, and one of 200 takes %d", operation, many, few)
 		}
 	}
 }
