@@ -15,7 +15,7 @@ import (
 
 // Client is the engine that pulls. The zero value gets everything as it was published.
 type Client struct {
-	// WithoutZstd is an engine that can't read layers in zstd.
+	// WithoutZstd is an engine that can't read layers in zstd, or can't do everything with them.
 	WithoutZstd bool
 	// Held returns how many of an image's lowest layers the engine has, named by their diff IDs, and finds by them. It is
 	// nil for an engine that finds layers by their published digests only. If it fails, the engine is taken to have none.
