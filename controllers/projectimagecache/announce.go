@@ -15,10 +15,9 @@ import (
 	"imagecache.dev/internal/aws"
 )
 
-// announce emits the events of a pass and of a persisted status change, each once.
+// announce emits the events of a persisted status change, each once, and those about what a pass found or could not do.
 func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alpha1.ProjectImageCacheStatus, facts *projectFacts) {
 	notice.Ready(r.Recorder, project, before.Conditions, project.Status.Conditions)
-	r.announceRemoved(project)
 	if facts.unrecorded != "" {
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "PullsNotRecorded", "CountImages",
 			"an environment pulled %s, and ECR has no record of it: no image counts as unused for %d days from now; "+
@@ -29,57 +28,31 @@ func (r *Reconciler) announce(project *v1alpha1.ProjectImageCache, before *v1alp
 		r.Recorder.Eventf(project, nil, corev1.EventTypeWarning, "UnusedImagesNotRemoved", "DeleteImages",
 			"can't remove the images that nobody pulled for %d days: %s", ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0), aws.Message(facts.unusedErr))
 	}
-	if facts.repository == nil {
-		return
+}
+
+// announceDone emits the events about what a pass did in AWS. They don't wait for the status: if it meets a conflict, the
+// next pass finds everything done and has nothing to tell.
+func (r *Reconciler) announceDone(project *v1alpha1.ProjectImageCache, facts *projectFacts) {
+	r.announceDrift(project, facts)
+	if facts.invalidated > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesInvalidated", "DeleteImages",
+			"removed %d images that were published before %s", facts.invalidated, project.Spec.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+	}
+	if facts.unused > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "UnusedImagesRemoved", "DeleteImages",
+			"removed %d images that nobody pulled for %d days", facts.unused, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
+	}
+	if facts.expired > 0 {
+		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesExpired", "DeleteImages",
+			"removed %d archived images that are older than %d days", facts.expired, project.Spec.RetentionInDays())
 	}
 	switch {
-	case facts.plan.create && before.Repository == nil:
+	case facts.repository == nil:
+	case facts.plan.create && project.Status.Repository == nil:
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryCreated", drift.ActionCreateRepository, "created repository %s", facts.desired.name)
-	case facts.plan.adopt:
+	case facts.plan.adopt && facts.tagsErr == nil:
 		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "RepositoryAdopted", "AdoptRepository", "adopted repository %s", facts.desired.name)
 	}
-}
-
-// announceRemoved emits the events about removed images: those of this pass, and of earlier ones that could not write
-// their status.
-func (r *Reconciler) announceRemoved(project *v1alpha1.ProjectImageCache) {
-	gone := r.takeRemoved(project.UID)
-	if gone.invalidated > 0 {
-		before := "invalidatePushedBefore" // which was removed since
-		if at := project.Spec.InvalidatePushedBefore; at != nil {
-			before = at.UTC().Format(time.RFC3339)
-		}
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesInvalidated", "DeleteImages",
-			"removed %d images that were published before %s", gone.invalidated, before)
-	}
-	if gone.unused > 0 {
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "UnusedImagesRemoved", "DeleteImages",
-			"removed %d images that nobody pulled for %d days", gone.unused, ptr.Deref(project.Spec.ExpireUnusedAfterDays, 0))
-	}
-	if gone.expired > 0 {
-		r.Recorder.Eventf(project, nil, corev1.EventTypeNormal, "ImagesExpired", "DeleteImages",
-			"removed %d archived images that are older than %d days", gone.expired, project.Spec.RetentionInDays())
-	}
-}
-
-// keepRemoved remembers how many images a pass removed, until it is told.
-func (r *Reconciler) keepRemoved(uid types.UID, now removed) {
-	if now == (removed{}) {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before := r.untold[uid]
-	r.untold[uid] = removed{before.invalidated + now.invalidated, before.unused + now.unused, before.expired + now.expired}
-}
-
-// takeRemoved returns how many images were removed and not told yet, and forgets it.
-func (r *Reconciler) takeRemoved(uid types.UID) removed {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	gone := r.untold[uid]
-	delete(r.untold, uid)
-	return gone
 }
 
 // announceDrift emits an event for each difference that was corrected. It remembers the differences that could not be

@@ -43,7 +43,6 @@ type Reconciler struct {
 	counted map[types.UID]*v1alpha1.ImageStatistics
 	drifted map[types.UID][]drift.Finding // differences that could not be corrected yet
 	again   map[types.UID]time.Time       // when images are counted again because unused ones may be left
-	untold  map[types.UID]removed         // images that were removed, and of which no event tells yet
 }
 
 // +kubebuilder:rbac:groups=imagecache.dev,resources=projectimagecaches,verbs=get;list;watch;patch;update
@@ -70,8 +69,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, project *v1alpha1.ProjectIma
 	}
 	facts := &projectFacts{now: r.Clock.Now()}
 	next := r.work(ctx, project, runner, facts)
-	r.announceDrift(project, facts)
-	r.keepRemoved(project.UID, facts.removed)
+	r.announceDone(project, facts)
 	before := project.Status.DeepCopy()
 	if err := persist.Status(ctx, r.Client, project, &project.Status, projectStatus(project, facts)); err != nil {
 		return outcome.Result(ctx, err, 0)

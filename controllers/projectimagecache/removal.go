@@ -32,16 +32,16 @@ func (r *Reconciler) removeUnwanted(
 	}
 	images := sortImages(project, listed, r.AWSClock.Now())
 	invalidated, err := removeImages(ctx, target.Images, facts.desired.name, images.invalidated)
-	facts.removed.invalidated = len(invalidated)
+	facts.invalidated = len(invalidated)
 	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedInvalidated).Add(float64(len(invalidated)))
 	if err != nil {
 		return nil, err
 	}
 	expired, err := removeImages(ctx, target.Images, facts.desired.name, images.expired)
-	facts.removed.expired = len(expired)
-	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.removed.expired))
-	if facts.removed.invalidated+facts.removed.expired > 0 {
-		log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name, "invalidated", facts.removed.invalidated, "archivedAndExpired", facts.removed.expired)
+	facts.expired = len(expired)
+	metric.ImagesRemoved.WithLabelValues(project.Namespace, metric.RemovedExpired).Add(float64(facts.expired))
+	if facts.invalidated+facts.expired > 0 {
+		log.FromContext(ctx).Info("Removed images", "repository", facts.desired.name, "invalidated", facts.invalidated, "archivedAndExpired", facts.expired)
 	}
 	return images.stay, err
 }
@@ -72,7 +72,7 @@ func (r *Reconciler) removeUnused(
 	}
 	unused, more := planUnused(images, demand.hashes, before, maxUnused)
 	gone, err := removeImages(ctx, remover, facts.desired.name, unused)
-	facts.removed.unused = len(gone)
+	facts.unused = len(gone)
 	switch {
 	case err != nil:
 		facts.countAgainIn = removalRetry

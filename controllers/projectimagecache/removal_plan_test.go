@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/drift"
 	"imagecache.dev/internal/ecr"
 	"imagecache.dev/test/fixture"
 )
@@ -236,30 +237,43 @@ func TestOutagesDoNotRemoveImagesInUse(t *testing.T) {
 	}
 }
 
-func TestRemovalOfUnusedImagesIsAnnounced(t *testing.T) {
+func TestWhatAPassDidIsTold(t *testing.T) {
 	recorder := events.NewFakeRecorder(10)
-	r := &Reconciler{Recorder: recorder, untold: map[types.UID]removed{}}
-	project := testProject(func(p *v1alpha1.ProjectImageCache) { p.Spec.ExpireUnusedAfterDays = ptr.To(int32(7)) })
+	r := &Reconciler{Recorder: recorder, drifted: map[types.UID][]drift.Finding{}}
+	seen, known := &ecr.Repository{Name: "shop"}, testProject()
+	project := testProject(func(p *v1alpha1.ProjectImageCache) {
+		p.Spec.ExpireUnusedAfterDays, p.Spec.InvalidatePushedBefore, p.Status.Repository = ptr.To(int32(7)), stampOf(fixture.Noon), nil
+	})
+	no := fmt.Errorf("delete images: %w", errors.New("no"))
+	desired := desiredRepository{name: "shop"}
+	r.announceDone(project, &projectFacts{unused: 3, invalidated: 4, expired: 5})
+	r.announceDone(project, &projectFacts{desired: desired, repository: seen, plan: &repositoryPlan{create: true}})
+	r.announceDone(known, &projectFacts{desired: desired, repository: seen, plan: &repositoryPlan{create: true}}) // it is drift
+	r.announceDone(project, &projectFacts{desired: desired, repository: seen, plan: &repositoryPlan{adopt: true}, repositoryErr: no, tagsErr: no})
+	r.announceDone(project, &projectFacts{desired: desired, repository: seen, plan: &repositoryPlan{adopt: true}})
+	r.announceDone(project, &projectFacts{repositoryErr: no})
 	before := project.Status.DeepCopy()
-	r.keepRemoved(project.UID, removed{unused: 2})
-	// This pass could not write its status, and the next one writes what it counted.
-	r.keepRemoved(project.UID, removed{unused: 1, invalidated: 4, expired: 5})
-	r.announce(project, before, &projectFacts{})
-	r.announce(project, before, &projectFacts{})
-	r.announce(project, before, &projectFacts{unrecorded: "sha256:1"})
-	r.announce(project, before, &projectFacts{unusedErr: fmt.Errorf("delete images: %w", errors.New("no"))})
+	r.announce(project, before, &projectFacts{unrecorded: "sha256:1", unused: 3, desired: desired, repository: seen, plan: &repositoryPlan{create: true}})
+	r.announce(project, before, &projectFacts{unusedErr: no})
 	for _, want := range []string{
-		"Normal ImagesInvalidated removed 4 images that were published before invalidatePushedBefore",
+		"Normal ImagesInvalidated removed 4 images that were published before 2026-",
 		"Normal UnusedImagesRemoved removed 3 images that nobody pulled for 7 days",
 		"Normal ImagesExpired removed 5 archived images that are older than 30 days",
+		"Normal RepositoryCreated created repository shop",
+		"Normal RepositoryAdopted adopted repository shop",
 		"Warning PullsNotRecorded an environment pulled sha256:1, and ECR has no record of it: no image counts as unused for 7 days from now; ",
 		"Warning UnusedImagesNotRemoved can't remove the images that nobody pulled for 7 days: ",
 	} {
-		if got := <-recorder.Events; !strings.HasPrefix(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+		select {
+		case got := <-recorder.Events:
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		default:
+			t.Errorf("%q is not told", want)
 		}
 	}
-	if len(recorder.Events) > 0 || len(r.untold) > 0 {
-		t.Errorf("more is told: %q, or will be: %v", <-recorder.Events, r.untold)
+	if len(recorder.Events) > 0 {
+		t.Errorf("more is told: %q", <-recorder.Events)
 	}
 }

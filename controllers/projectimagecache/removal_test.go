@@ -125,8 +125,8 @@ func TestRemovalOfUnusedImages(t *testing.T) {
 			if digestsOf(left) != test.left || (err != nil) != test.fails {
 				t.Errorf("left are %q, %v; want %q", digestsOf(left), err, test.left)
 			}
-			if facts.removed.unused != len(images)-len(left) || facts.countAgainIn != test.again {
-				t.Errorf("%d are told, and counted again in %s; want %s", facts.removed.unused, facts.countAgainIn, test.again)
+			if facts.unused != len(images)-len(left) || facts.countAgainIn != test.again {
+				t.Errorf("%d are told, and counted again in %s; want %s", facts.unused, facts.countAgainIn, test.again)
 			}
 		})
 	}

@@ -41,23 +41,16 @@ type projectFacts struct {
 	statistics *v1alpha1.ImageStatistics
 	// uncounted means that the figures of the status are no longer true.
 	uncounted bool
-	// removed is how many images were removed.
-	removed removed
-	// unusedErr is why unused images could not be removed, and unrecorded is the digest of an image that was pulled without
-	// a record in ECR.
+	// invalidated is how many images were removed because they were published before invalidatePushedBefore.
+	invalidated int
+	// unused is how many images were removed because nobody used them for expireUnusedAfterDays. unusedErr is why unused
+	// images could not be removed, and unrecorded is the digest of an image that was pulled without a record in ECR.
+	unused     int
 	unusedErr  error
 	unrecorded string
 	// countAgainIn is how soon the images are counted again because unused ones may be left. Zero means that none are.
 	countAgainIn time.Duration
-}
-
-// removed counts removed images by the reason.
-type removed struct {
-	// invalidated were published before invalidatePushedBefore.
-	invalidated int
-	// unused were not used for expireUnusedAfterDays.
-	unused int
-	// expired were archived and older than retentionDays.
+	// expired is how many images were removed because they were archived and older than retentionDays.
 	expired int
 }
 

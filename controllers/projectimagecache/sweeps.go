@@ -58,5 +58,4 @@ func (r *Reconciler) forget(uid types.UID) {
 	delete(r.counted, uid)
 	delete(r.drifted, uid)
 	delete(r.again, uid)
-	delete(r.untold, uid)
 }

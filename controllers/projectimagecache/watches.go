@@ -26,7 +26,7 @@ const projectWorkers = 32
 // SetupWithManager registers the reconciler, its watches, and the watch for drift.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.sweeps, r.counted, r.drifted = map[types.UID]time.Time{}, map[types.UID]*v1alpha1.ImageStatistics{}, map[types.UID][]drift.Finding{}
-	r.again, r.untold = map[types.UID]time.Time{}, map[types.UID]removed{}
+	r.again = map[types.UID]time.Time{}
 	wake := make(chan event.TypedGenericEvent[*v1alpha1.ProjectImageCache])
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("projectimagecache").
