@@ -29,8 +29,8 @@ type describeStacks func(
 ) (*awscloudformation.DescribeStacksOutput, error)
 
 // Reader reads the stacks of one account and region, by one role, for all who need them, with few calls: CloudFormation
-// answers only about five DescribeStacks a second to the whole account, the customer's own deployments included. It reads
-// one stack by its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
+// answers only about five DescribeStacks a second to the whole account, the customer's own deployments included. It
+// reads one stack by its name, or all stacks page by page where that takes fewer calls. It is safe for concurrent use.
 type Reader struct {
 	call   describeStacks
 	clock  clock.PassiveClock
@@ -131,8 +131,8 @@ func (r *Reader) Read(ctx context.Context, name string, maxAge time.Duration) (*
 	}
 }
 
-// readLongestWanted reads the stack that has been waited for longest. An error of another stack than the caller's is told
-// to whoever asks for that one next.
+// readLongestWanted reads the stack that has been waited for longest. An error of another stack than the caller's is
+// told to whoever asks for that one next.
 func (r *Reader) readLongestWanted(ctx context.Context, name string, now time.Time) error {
 	longest := r.longestWanted(name)
 	err := r.readOne(ctx, longest, now)
@@ -143,8 +143,8 @@ func (r *Reader) readLongestWanted(ctx context.Context, name string, now time.Ti
 	return nil
 }
 
-// longestWanted returns the name that has waited longest, or the given one if no other waits: whoever comes at the right
-// moment would take the call of those who came before.
+// longestWanted returns the name that has waited longest, or the given one if no other waits: whoever comes at the
+// right moment would take the call of those who came before.
 func (r *Reader) longestWanted(name string) string {
 	longest, waiting := name, false
 	var since time.Time
