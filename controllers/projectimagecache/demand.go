@@ -48,7 +48,8 @@ func (d *demand) add(request *v1alpha1.DevcontainerImage) {
 	d.addPull(request)
 }
 
-// addPull compares a pull that a runner reported with ECR's record. A request is finished before its image is pulled.
+// addPull compares a pull that a runner reported with ECR's record. A request is finished before its image is pulled, by
+// the controller's clock, which may be ahead of AWS'.
 func (d *demand) addPull(request *v1alpha1.DevcontainerImage) {
 	finished, pull, image := request.Status.FinishedAt, request.Spec.Pull, request.Status.Image
 	if finished == nil || finished.Time.Before(d.since) || image == nil || pull == nil || pull.Outcome != v1alpha1.PullSucceeded {
@@ -56,7 +57,7 @@ func (d *demand) addPull(request *v1alpha1.DevcontainerImage) {
 	}
 	stored, exists := d.images[image.Digest]
 	switch {
-	case !exists || !stored.LastPulledAt.Before(finished.Add(-pullLag)):
+	case !exists || !stored.LastPulledAt.Before(finished.Add(-pullLag-recordTime)):
 	case d.now.Sub(finished.Time) < recordTime:
 		d.recent = true
 	default:

@@ -26,6 +26,7 @@ func TestPullsWithoutARecordAreFound(t *testing.T) {
 	}{
 		"recorded":                            {recorded(0.5), pulled(0.5), "", false},
 		"in hourly use, recorded once a day":  {recorded(1.4), pulled(0.5), "", false},
+		"the clock is 20 minutes ahead":       {recorded(1.51), pulled(0.5), "", false},
 		"never recorded":                      {time.Time{}, pulled(0.5), "sha256:e", false},
 		"recorded last a week ago":            {recorded(7), pulled(0.5), "sha256:e", false},
 		"pulled half an hour ago":             {time.Time{}, pulled(hour / 2), "", true},
