@@ -146,7 +146,7 @@ func TestPutImageChecksTheManifest(t *testing.T) {
 		in         ecr.PutImageInput
 	}{
 		{"no JSON", "InvalidParameterException", ecr.PutImageInput{ImageManifest: aws.String("{")}},
-		{"schema 1", "InvalidParameterException", ecr.PutImageInput{ImageManifest: aws.String(`{"schemaVersion":1}`)}},
+		{"schema 1", "NotEmulatedException", ecr.PutImageInput{ImageManifest: aws.String(`{"schemaVersion":1}`)}},
 		{"unknown type", "InvalidParameterException", ecr.PutImageInput{ImageManifest: aws.String(`{"schemaVersion":2,"mediaType":"x/y"}`)}},
 		{"no type anywhere", "InvalidParameterException", ecr.PutImageInput{ImageManifest: &typeless}},
 		{"type in the request", "", ecr.PutImageInput{ImageManifest: &typeless, ImageManifestMediaType: aws.String(ociManifestType)}},

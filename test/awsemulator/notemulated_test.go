@@ -32,10 +32,11 @@ func TestWhatIsNotEmulatedSaysSo(t *testing.T) {
 	failed := func(_ any, err error) error { return err }
 	role := aws.String("arn:aws:iam::123456789012:role/provider")
 	for name, err := range map[string]error{
-		"ecr:GetSigningConfiguration":  failed(c.ecr.GetSigningConfiguration(ctx, &ecr.GetSigningConfigurationInput{})),
-		"ecr:DescribeImageSigningS":    failed(c.ecr.DescribeImageSigningStatus(ctx, &ecr.DescribeImageSigningStatusInput{RepositoryName: aws.String("app"), ImageId: &ecrtypes.ImageIdentifier{ImageTag: aws.String("v1")}})),
-		"ecr:CreatePullThroughCacheRu": failed(c.ecr.CreatePullThroughCacheRule(ctx, &ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("hub"), UpstreamRegistryUrl: aws.String("public.ecr.aws")})),
-		"account setting":              failed(c.ecr.PutAccountSetting(ctx, &ecr.PutAccountSettingInput{Name: aws.String("BASIC_SCAN_TYPE_VERSION"), Value: aws.String("AWS_NATIVE")})),
+		"ecr:GetSigningConfiguration":    failed(c.ecr.GetSigningConfiguration(ctx, &ecr.GetSigningConfigurationInput{})),
+		"ecr:DescribeImageSigningS":      failed(c.ecr.DescribeImageSigningStatus(ctx, &ecr.DescribeImageSigningStatusInput{RepositoryName: aws.String("app"), ImageId: &ecrtypes.ImageIdentifier{ImageTag: aws.String("v1")}})),
+		"ecr:CreatePullThroughCacheRu":   failed(c.ecr.CreatePullThroughCacheRule(ctx, &ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("hub"), UpstreamRegistryUrl: aws.String("public.ecr.aws")})),
+		"a manifest of schema version 1": failed(c.ecr.PutImage(ctx, &ecr.PutImageInput{RepositoryName: aws.String("app"), ImageManifest: aws.String(`{"schemaVersion":1}`)})),
+		"account setting":                failed(c.ecr.PutAccountSetting(ctx, &ecr.PutAccountSettingInput{Name: aws.String("BASIC_SCAN_TYPE_VERSION"), Value: aws.String("AWS_NATIVE")})),
 		"replication to another": failed(c.ecr.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &ecrtypes.ReplicationConfiguration{
 			Rules: []ecrtypes.ReplicationRule{{Destinations: []ecrtypes.ReplicationDestination{{Region: aws.String("us-west-2"), RegistryId: aws.String("999999999999")}}}},
 		}})),

@@ -2,9 +2,12 @@ package ecr
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"sort"
 	"strings"
+
+	"imagecache.dev/test/awsemulator/internal/apierror"
 )
 
 // The media types of manifests that ECR takes.
@@ -46,8 +49,14 @@ func parseManifest(body []byte, said string) (*image, error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return nil, invalidManifest("Invalid JSON syntax")
 	}
-	if m.SchemaVersion != 2 {
-		return nil, invalidManifest("only schema version 2 is emulated")
+	switch m.SchemaVersion {
+	case 1:
+		e := apierror.NotEmulated("a manifest of schema version 1")
+		e.RegistryCode, e.RegistryStatus = "MANIFEST_INVALID", http.StatusBadRequest
+		return nil, e
+	case 2:
+	default:
+		return nil, invalidManifest("schemaVersion is not 2")
 	}
 	mediaType := m.MediaType
 	switch {
