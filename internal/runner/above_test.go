@@ -80,6 +80,9 @@ func TestAHitDoesNotReadTheLayersThatTheEngineHas(t *testing.T) {
 			e, found := startEngine(t, kind, host)
 			base := enginetest.BaseImage(t)
 			e.Load(t, base, "localhost/base:1")
+			if kind == engine.Podman {
+				e.Run(t, "manifest", "create", "localhost/list:1") // podman lists it, and can't inspect it
+			}
 			layers, err := base.Layers()
 			if err != nil {
 				t.Fatal(err)
