@@ -69,33 +69,33 @@ demo-stop: $(BIN)/demo ## End what KEEP=1 make demo left running.
 .PHONY: test
 test: export IMAGECACHE_ENGINES ?= $(ENGINES)
 test: test-env ## Run all tests that CI runs; the summary comes last.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit envtest e2e
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS)" $(REAP) hack/test.sh unit envtest e2e
 
 ##@ Parts of the tests
 
 .PHONY: test-unit
 test-unit: jsonc-parser $(GOTESTSUM) $(REAP) ## Run the tests that need no cluster.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh unit
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS)" $(REAP) hack/test.sh unit
 
 .PHONY: test-envtest
 test-envtest: build $(KUBE_ASSETS) $(GOTESTSUM) $(HELM) $(KUSTOMIZE) $(REAP) ## Run the tests against a real kube-apiserver.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh envtest
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS)" $(REAP) hack/test.sh envtest
 
 .PHONY: test-e2e
 test-e2e: test-env ## Run the tests with real builds, publishes and pulls.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh e2e
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS)" $(REAP) hack/test.sh e2e
 
 .PHONY: test-engines
 test-engines: export IMAGECACHE_ENGINES := all
 test-engines: build $(KUBE_ASSETS) engines devcontainer-cli container-engine $(GOTESTSUM) $(REAP) ## Run the tests of the engines: Docker 20.10, 28 and 29, and podman.
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS)" $(REAP) hack/test.sh engine machines
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS)" $(REAP) hack/test.sh engine machines
 
 .PHONY: test-long
 test-long: export IMAGECACHE_LONG := 1
 test-long: export IMAGECACHE_ENGINES ?= $(ENGINES)
 test-long: test-env ## Run everything at length, fuzzing for ten minutes a target; takes hours.
 	@hack/fuzz.sh 10m
-	@TEST_FLAGS="$$(hack/race-flag.sh) $(TEST_FLAGS) -timeout 4h" $(REAP) hack/test.sh unit envtest e2e
+	@RACE_FLAG="$$(hack/race-flag.sh)" TEST_FLAGS="$(TEST_FLAGS) -timeout 4h" $(REAP) hack/test.sh unit envtest e2e
 
 .PHONY: test-clients
 test-clients: build ## Drive the emulator with aws, skopeo, podman, crane, oras and docker-credential-ecr-login; verify attached statements with cosign.

@@ -3,9 +3,11 @@
 #
 #   hack/test.sh PART...     a part is unit, envtest, e2e, engine or machines
 #
-# TEST_FLAGS holds more flags for "go test" (-race, -run, -v) and PKG the packages of
-# the unit tests; the Makefile sets PATH and KUBEBUILDER_ASSETS to the programs that
-# the tests use.
+# TEST_FLAGS holds more flags for "go test" (-run, -v) and PKG the packages of the unit
+# tests; the Makefile sets PATH and KUBEBUILDER_ASSETS to the programs that the tests
+# use. RACE_FLAG is the flag that detects data races. What builds, saves and pulls takes
+# three to nine times as long with it, so those packages get it only where
+# IMAGECACHE_LONG is set, and in the parts engine and machines.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -20,30 +22,50 @@ part_packages() {
 	esac
 }
 
+# with_engines prints those of some packages whose tests drive engines.
+with_engines() {
+	go list -f '{{join .TestImports " "}} {{join .XTestImports " "}} {{.ImportPath}}' "$@" |
+		grep -E '/test/(engine|enginetest) ' | awk '{ print $NF }'
+}
+
 # test_part writes the events of one part, for gotestsum to read.
 test_part() {
-	local list packages flags
+	local list packages flags race slow=() status=0
 	read -ra flags <<<"${TEST_FLAGS:-}"
+	read -ra race <<<"${RACE_FLAG:-}"
 	list=$(part_packages "$1") || {
 		echo "no packages to test in $1" >&2
 		return 1
 	}
 	mapfile -t packages <<<"$list"
+	# Whole flows: each package has the machine to itself, and no result is an old one.
+	local whole=(-timeout 20m -count=1 -p 1)
 	case $1 in
-	unit) flags+=(-timeout 20m) ;;
-	engine) flags+=(-timeout 60m -count=1 -p 1) ;;
+	unit)
+		whole=(-timeout 20m)
+		if [[ -z ${IMAGECACHE_LONG:-} ]]; then
+			mapfile -t slow < <(with_engines "${packages[@]}")
+			mapfile -t packages < <(printf '%s\n' "${packages[@]}" | grep -v -x -F -f <(printf '%s\n' "${slow[@]}"))
+		fi
+		;;
+	engine) whole+=(-timeout 60m) ;;
+	e2e) [[ -n ${IMAGECACHE_LONG:-} ]] || race=() ;;
 	machines)
 		# An environment's whole way, with each engine on its machine.
 		for machine in docker-20.10 docker-20.10-buildx docker-28-overlay2 docker-28-containerd docker-29 podman; do
-			IMAGECACHE_MACHINE=$machine go test -json "${flags[@]}" -timeout 20m -count=1 \
-				-run 'BuiltOnce|LocalFeature|DevcontainerUp|Interrupted' "${packages[@]}" || failed=1
+			IMAGECACHE_MACHINE=$machine go test -json "${whole[@]}" "${race[@]}" "${flags[@]}" \
+				-run 'BuiltOnce|LocalFeature|DevcontainerUp|Interrupted' "${packages[@]}" || status=1
 		done
-		return "${failed:-0}"
+		return "$status"
 		;;
-	# Whole flows: each package has the machine to itself, and no result is an old one.
-	*) flags+=(-timeout 20m -count=1 -p 1) ;;
 	esac
-	go test -json "${flags[@]}" "${packages[@]}"
+	if ((${#packages[@]})); then
+		go test -json "${whole[@]}" "${race[@]}" "${flags[@]}" "${packages[@]}" || status=1
+	fi
+	if ((${#slow[@]})); then
+		go test -json "${whole[@]}" "${flags[@]}" "${slow[@]}" || status=1
+	fi
+	return "$status"
 }
 
 # heartbeat says every 30 s what is running, because a package may take minutes.

@@ -18,10 +18,12 @@ import (
 // https://docs.docker.com/engine/release-notes/23.0/
 const firstWithZstd = 23
 
-// ReadsZstd reports whether an engine reads layers in zstd.
-func ReadsZstd(engine Engine) bool {
+// TakesZstd reports whether an engine reads layers in zstd, and can do everything with an image that it pulled so. podman
+// 4.3 can't: it fails to save or push it in Docker's format, in which it saves if none is named:
+// https://github.com/containers/image/issues/1260
+func TakesZstd(engine Engine) bool {
 	p, ok := engine.(*program)
-	return !ok || !isOlder(p.server, firstWithZstd, 0)
+	return !ok || p.name != Podman && !isOlder(p.server, firstWithZstd, 0)
 }
 
 // FindsByDiffIDs reports whether an engine finds layers that it has by their diff IDs: podman does, and Docker's graph

@@ -15,7 +15,7 @@ import (
 
 // Client is the engine that pulls. The zero value gets everything as it was published.
 type Client struct {
-	// WithoutZstd: the engine can't read layers in zstd.
+	// WithoutZstd: the engine can't read layers in zstd, or can't do everything with them.
 	WithoutZstd bool
 	// Held returns how many of an image's lowest layers the engine has, and finds by their diff IDs. It is nil for an engine
 	// that finds layers only by their published digests. If it fails, the engine is taken to have none.

@@ -84,7 +84,7 @@ func (e *relayError) Unwrap() error { return e.error }
 
 // relayClient returns what the relay has to know of an engine.
 func relayClient(engine builder.Engine) relay.Client {
-	client := relay.Client{WithoutZstd: !builder.ReadsZstd(engine)}
+	client := relay.Client{WithoutZstd: !builder.TakesZstd(engine)}
 	if builder.FindsByDiffIDs(engine) {
 		client.Held = func(ctx context.Context, diffIDs []v1.Hash) (int, error) { return builder.Held(ctx, engine, diffIDs) }
 	}

@@ -17,9 +17,23 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// putPublished adds the image as imagecache publishes what a graph driver or podman built: zstd layers with their sizes,
-// in an OCI manifest.
-func (r *registry) putPublished(ctx context.Context, layers []storedLayer) (reference string, err error) {
+// published is a layer as imagecache publishes it.
+type published func(ctx context.Context, layer storedLayer) (content []byte, mediaType types.MediaType, err error)
+
+// compressed is a layer of a graph driver's or podman's store: imagecache compresses it.
+func compressed(ctx context.Context, layer storedLayer) ([]byte, types.MediaType, error) {
+	content, err := zstdOf(ctx, layer)
+	return content, types.OCILayerZStd, err
+}
+
+// kept is a layer of containerd's store, which has it in gzip already.
+func kept(_ context.Context, layer storedLayer) ([]byte, types.MediaType, error) {
+	content, err := os.ReadFile(layer.Gzip)
+	return content, types.OCILayer, err
+}
+
+// putPublished adds an image with the sizes of its layers, in an OCI manifest.
+func (r *registry) putPublished(ctx context.Context, layers []storedLayer, as published) (reference string, err error) {
 	config, err := configOf(layers)
 	if err != nil {
 		return "", err
@@ -36,12 +50,12 @@ func (r *registry) putPublished(ctx context.Context, layers []storedLayer) (refe
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: size, Digest: digest},
 	}
 	for _, layer := range layers {
-		content, err := zstdOf(ctx, layer)
+		content, mediaType, err := as(ctx, layer)
 		if err != nil {
 			return "", fmt.Errorf("compress layer: %w", err)
 		}
 		described := v1.Descriptor{
-			MediaType:   types.OCILayerZStd,
+			MediaType:   mediaType,
 			Annotations: map[string]string{imagelabel.UncompressedBytes: strconv.FormatInt(layer.PlainSize, 10)},
 		}
 		if described.Digest, described.Size, err = v1.SHA256(bytes.NewReader(content)); err != nil {
@@ -85,10 +99,10 @@ func zstdOf(ctx context.Context, layer storedLayer) (content []byte, err error) 
 	return out.Bytes(), os.WriteFile(file, out.Bytes(), 0o600)
 }
 
-// publishedBytes are how many bytes layers have in zstd.
-func publishedBytes(ctx context.Context, layers []storedLayer) (bytes int64, err error) {
+// bytesOf is how many bytes layers have as they are published.
+func bytesOf(ctx context.Context, layers []storedLayer, as published) (bytes int64, err error) {
 	for _, layer := range layers {
-		content, err := zstdOf(ctx, layer)
+		content, _, err := as(ctx, layer)
 		if err != nil {
 			return 0, err
 		}
