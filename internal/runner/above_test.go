@@ -3,9 +3,13 @@ package runner
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -126,4 +130,66 @@ func randomLayer(t *testing.T, bytes int64) v1.Layer {
 		t.Fatal(err)
 	}
 	return layer
+}
+
+// TestAGraphDriverPullsWhatItCantLoad has a registry that answers with a wrong configuration while the image is loaded.
+func TestAGraphDriverPullsWhatItCantLoad(t *testing.T) {
+	var loading failingLoad
+	host := testregistry.Start(t, loading.answer)
+	e, found := startEngine(t, engine.Docker28Overlay, host)
+	base := enginetest.BaseImage(t)
+	e.Load(t, base, "localhost/base:1")
+	layers, err := base.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := compressed(t, compression.Zstd, append(layers, randomLayer(t, 3_000_000))...)
+	wanted := published(t, host, image)
+	config, err := image.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loading.digest = digest.String()
+	loading.config.Store(&config)
+	wanted.output = &loading
+	if err := (EngineStore{found}).pull(t.Context(), wanted); err != nil {
+		t.Fatal(err)
+	}
+	if !loading.failed.Load() {
+		t.Error("the image was loaded with a wrong configuration")
+	}
+	if id := e.Run(t, "image", "inspect", "--format", "{{.Id}}", wanted.name); id != digest.String() {
+		t.Errorf("the image has the ID %s, want %s", id, digest)
+	}
+	mustWork(t, e, wanted.name)
+}
+
+// failingLoad answers requests for a configuration after the first with another one, until the output tells that the load
+// failed.
+type failingLoad struct {
+	config atomic.Pointer[[]byte]
+	digest string
+	asked  atomic.Int32
+	failed atomic.Bool
+}
+
+func (f *failingLoad) answer(w http.ResponseWriter, r *http.Request) bool {
+	config := f.config.Load()
+	if config == nil || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/blobs/"+f.digest) ||
+		f.asked.Add(1) == 1 || f.failed.Load() {
+		return false
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(bytes.Replace(*config, []byte("of the hit"), []byte("of another"), 1)))
+	return true
+}
+
+func (f *failingLoad) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("Can't load the layers")) {
+		f.failed.Store(true)
+	}
+	return len(p), nil
 }
