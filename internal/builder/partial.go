@@ -18,8 +18,8 @@ import (
 // https://docs.docker.com/engine/release-notes/23.0/
 const firstWithZstd = 23
 
-// TakesZstd reports whether an engine reads layers in zstd, and can do everything with an image that it pulled so. podman
-// 4.3 can't: it fails to save or push it in Docker's format, in which it saves if none is named:
+// TakesZstd reports whether an engine reads layers in zstd, and can do everything with an image that it pulled so.
+// podman 4.3 can't: it fails to save or push it in Docker's format, in which it saves if none is named:
 // https://github.com/containers/image/issues/1260
 func TakesZstd(engine Engine) bool {
 	p, ok := engine.(*program)
@@ -33,9 +33,9 @@ func FindsByDiffIDs(engine Engine) bool {
 	return ok && (p.name == Podman || GraphDriver(engine))
 }
 
-// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is 0 for a store
-// that does not find layers by them. Images that the engine can't inspect don't count: one may be removed meanwhile, and
-// podman lists manifest lists that have no image for this platform.
+// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is 0 for a
+// store that does not find layers by them. Images that the engine can't inspect don't count: one may be removed
+// meanwhile, and podman lists manifest lists that have no image for this platform.
 func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 	p, ok := engine.(*program)
 	if !ok || !FindsByDiffIDs(engine) {
@@ -80,8 +80,8 @@ func sharedLayers(layers []string, diffIDs []v1.Hash) int {
 }
 
 // LoadAbove puts an image into a graph driver's store under a name. The store has the lowest held layers of it, which
-// are not read. It fails if the store does not have them any more. The others may be compressed in any way that the engine
-// reads: it decompresses the files of an archive, and compares the layers with their diff IDs.
+// are not read. It fails if the store does not have them any more. The others may be compressed in any way that the
+// engine reads: it decompresses the files of an archive, and compares the layers with their diff IDs.
 func LoadAbove(ctx context.Context, engine Engine, image v1.Image, name string, held int) error {
 	p, ok := engine.(*program)
 	if !ok {

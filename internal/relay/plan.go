@@ -17,8 +17,8 @@ import (
 type Client struct {
 	// WithoutZstd: the engine can't read layers in zstd, or can't do everything with them.
 	WithoutZstd bool
-	// Held returns how many of an image's lowest layers the engine has, and finds by their diff IDs. It is nil for an engine
-	// that finds layers only by their published digests. If it fails, the engine is taken to have none.
+	// Held returns how many of an image's lowest layers the engine has, and finds by their diff IDs. It is nil for an
+	// engine that finds layers only by their published digests. If it fails, the engine is taken to have none.
 	Held func(ctx context.Context, diffIDs []v1.Hash) (int, error)
 }
 
@@ -64,8 +64,8 @@ type offer struct {
 	blobs     []blob // in the order of the manifest, the configuration first
 }
 
-// plan decides how each layer of an image is handed out to an engine that has the held lowest ones. Without diff IDs, or
-// without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
+// plan decides how each layer of an image is handed out to an engine that has the held lowest ones. Without diff IDs,
+// or without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
 func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, client Client, held int) (*offer, error) {
 	o := &offer{manifest: raw, mediaType: manifest.MediaType}
 	o.blobs = append(o.blobs, blob{published: manifest.Config, served: manifest.Config})

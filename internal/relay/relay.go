@@ -1,11 +1,12 @@
 // Package relay lets a container engine pull one image through this process, which makes that faster and counts the
 // bytes.
 //
-// Engines read each layer over one connection, and they report the progress of a pull only to a terminal, each in its own
-// way. A relay is a registry on loopback with a single image. It reads blobs in several ranges at once, ahead of the
-// engine, and hands layers out without their compression where the engine needs it. It reads only what a client requests,
-// and what follows it, so an engine skips the layers that it has. It accepts only one login, which it creates itself, so no
-// other user of the machine can read the image, and the engine never gets the registry's own credentials.
+// Engines read each layer over one connection, and they report the progress of a pull only to a terminal, each in its
+// own way. A relay is a registry on loopback with a single image. It reads blobs in several ranges at once, ahead of
+// the engine, and hands layers out without their compression where the engine needs it. It reads only what a client
+// requests, and what follows it, so an engine skips the layers that it has. It accepts only one login, which it
+// creates itself, so no other user of the machine can read the image, and the engine never gets the registry's own
+// credentials.
 package relay
 
 import (
@@ -84,7 +85,9 @@ type Watch struct {
 
 // Start reads the manifest of an image, and serves the image to an engine until Close. ctx applies to all requests to
 // the image's registry. If auth is a registrylogin.Login, its password may be replaced meanwhile.
-func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, client Client, watch Watch) (*Relay, error) {
+func Start(
+	ctx context.Context, image name.Digest, auth authn.Authenticator, client Client, watch Watch,
+) (*Relay, error) {
 	r := &Relay{
 		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},
 		slots: make(chan struct{}, maxTransfers),
@@ -154,8 +157,8 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 	return nil
 }
 
-// readDiffIDs reads the diff IDs of the layers, if the engine may get layers by them. It returns none if the configuration
-// is of an image with other layers.
+// readDiffIDs reads the diff IDs of the layers, if the engine may get layers by them. It returns none if the
+// configuration is of an image with other layers.
 func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, client Client) ([]v1.Hash, error) {
 	if !client.needsDiffIDs() {
 		return nil, nil
