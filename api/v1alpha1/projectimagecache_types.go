@@ -58,10 +58,11 @@ type ProjectImageCacheSpec struct {
 	// +default="Warn"
 	KeyCoverage KeyCoverage `json:"keyCoverage,omitempty"`
 
-	// compression is how the layers of newly published images are compressed: Zstd (the default), which engines unpack
-	// in less time, or Gzip. imagecache pulls both into every engine, also into engines that can't read zstd. Choose Gzip
-	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
-	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
+	// compression is how the layers of newly published images are compressed: Zstd (the default), which takes fewer bytes
+	// and which Docker unpacks in less time, or Gzip. imagecache pulls both into every engine, also into engines that
+	// can't read zstd. Choose Gzip if all environments use podman, or if something else pulls the images and can't read
+	// zstd, as Docker before 23.0 with its own pull. Images that were published before a change stay as they are, and
+	// layers that an engine has in gzip stay in gzip.
 	// +optional
 	// +default="Zstd"
 	Compression LayerCompression `json:"compression,omitempty"`

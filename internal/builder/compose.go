@@ -39,6 +39,15 @@ type Composer interface {
 	ComposeReady(ctx context.Context, platform string) error
 }
 
+// ComposeReady reports what an engine says of Docker Compose, or that it knows nothing of it: see Composer.
+func ComposeReady(ctx context.Context, engine Engine, platform string) error {
+	composer, can := engine.(Composer)
+	if !can {
+		return fmt.Errorf("%w: %s builds no services of Docker Compose", ErrNotSupported, engine.Name())
+	}
+	return composer.ComposeReady(ctx, platform)
+}
+
 // The first version of Docker Compose in which a file takes the build of another one away:
 // https://docs.docker.com/reference/compose-file/merge/#reset-value
 const (

@@ -18,8 +18,8 @@ import (
 // https://docs.docker.com/engine/release-notes/23.0/
 const firstWithZstd = 23
 
-// TakesZstd reports whether an engine reads layers in zstd, and can do everything with an image that it pulled so. podman
-// 4.3 can't: it fails to save or push it in Docker's format, in which it saves if none is named:
+// TakesZstd reports whether an engine reads layers in zstd, and can do everything with an image that it pulled so.
+// podman 4.3 can't: it fails to save or push it in Docker's format, in which it saves if none is named:
 // https://github.com/containers/image/issues/1260
 func TakesZstd(engine Engine) bool {
 	p, ok := engine.(*program)
@@ -27,20 +27,25 @@ func TakesZstd(engine Engine) bool {
 }
 
 // FindsByDiffIDs reports whether an engine finds layers that it has by their diff IDs: podman does, and Docker's graph
-// drivers do when an image is loaded, but not when it is pulled.
+// drivers do when an image is loaded, but not when it is pulled. It may wait for the engine's answer.
 func FindsByDiffIDs(engine Engine) bool {
 	p, ok := engine.(*program)
 	return ok && (p.name == Podman || GraphDriver(engine))
 }
 
-// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is 0 for a store
-// that does not find layers by them.
+// Held returns how many of an image's lowest layers an engine's store has, named by their diff IDs. It is 0 for a
+// store that does not find layers by them. Images that the engine can't inspect don't count: one may be removed
+// meanwhile, and podman lists manifest lists that have no image for this platform.
 func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 	p, ok := engine.(*program)
 	if !ok || !FindsByDiffIDs(engine) {
 		return 0, nil
 	}
-	listed, err := p.output(ctx, "image", "ls", "--all", "--quiet", "--no-trunc")
+	list := []string{"image", "ls", "--quiet", "--no-trunc"}
+	if p.name == Docker {
+		list = append(list, "--all") // Docker 29 hides images without a name; podman hides only those below others
+	}
+	listed, err := p.output(ctx, list...)
 	if err != nil {
 		return 0, fmt.Errorf("list images: %w", err)
 	}
@@ -51,7 +56,7 @@ func Held(ctx context.Context, engine Engine, diffIDs []v1.Hash) (int, error) {
 		return 0, nil
 	}
 	printed, err := p.output(ctx, append([]string{"image", "inspect", "--format", "{{json .RootFS.Layers}}"}, ids...)...)
-	if err != nil {
+	if err != nil && printed == "" {
 		return 0, fmt.Errorf("list layers: %w", err)
 	}
 	held := 0
@@ -74,8 +79,9 @@ func sharedLayers(layers []string, diffIDs []v1.Hash) int {
 	return shared
 }
 
-// LoadAbove puts an image into the store under a name. The store has the lowest held layers of
-// it, which are not read. It fails if the store does not have them any more.
+// LoadAbove puts an image into a graph driver's store under a name. The store has the lowest held layers of it, which
+// are not read. It fails if the store does not have them any more. The others may be compressed in any way that the
+// engine reads: it decompresses the files of an archive, and compares the layers with their diff IDs.
 func LoadAbove(ctx context.Context, engine Engine, image v1.Image, name string, held int) error {
 	p, ok := engine.(*program)
 	if !ok {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -106,5 +108,35 @@ func TestTakesZstd(t *testing.T) {
 	}
 	if TakesZstd(&program{name: Podman}) {
 		t.Error("podman takes zstd, and can't save the image then")
+	}
+}
+
+// A store's images may be removed while they are inspected, and podman fails for some that it lists.
+func TestHeldIsWhatTheInspectedImagesShow(t *testing.T) {
+	diffIDs := []v1.Hash{{Algorithm: "sha256", Hex: "a"}, {Algorithm: "sha256", Hex: "b"}}
+	for name, test := range map[string]struct {
+		listed, inspected string // what a shell runs
+		want              int
+		fails             bool
+	}{
+		"no image":              {"true", "exit 1", 0, false},
+		"some":                  {"echo 1; echo 2; echo 1", `[ $# = 6 ] && echo '["sha256:a"]' && echo '["sha256:a","sha256:b","sha256:c"]'`, 2, false},
+		"one can't be read":     {"echo 1; echo 2", `echo '["sha256:a"]'; exit 125`, 1, false},
+		"none can be read":      {"echo 1", "exit 125", 0, true},
+		"an image with nothing": {"echo 1", "echo null", 0, false},
+		"half an answer":        {"echo 1; echo 2", `printf '["sha256:a'; exit 125`, 0, true},
+		"no list":               {"exit 125", "exit 125", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), Podman)
+			script := "#!/bin/sh\ncase $2 in ls) " + test.listed + " ;; inspect) " + test.inspected + " ;; esac\n"
+			if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			got, err := Held(t.Context(), &program{name: Podman, path: path}, diffIDs)
+			if got != test.want || (err != nil) != test.fails {
+				t.Errorf("%d layers, %v; want %d", got, err, test.want)
+			}
+		})
 	}
 }

@@ -50,6 +50,7 @@ func (d *Doctor) Examine(ctx context.Context) []Finding {
 		return append(list, f.list...)
 	}
 	f.ok("object", project.Namespace+"/"+project.Name)
+	list = append(list, d.composeFindings(ctx, project)...)
 	cache := &v1alpha1.RunnerImageCache{}
 	err = d.Client.Get(ctx, types.NamespacedName{Namespace: project.Namespace, Name: project.Spec.RunnerRef.Name}, cache)
 	if err != nil {

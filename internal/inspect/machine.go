@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/internal/builder"
 	"imagecache.dev/internal/disk"
 )
@@ -41,6 +42,25 @@ func (d *Doctor) machine(ctx context.Context) []Finding {
 	if store != "" {
 		f.list = append(f.list, diskFinding(ctx, store, os.TempDir()))
 	}
+	return f.list
+}
+
+// composeFindings check whether this machine can build and start the services of a project whose images are cached.
+func (d *Doctor) composeFindings(ctx context.Context, project *v1alpha1.ProjectImageCache) []Finding {
+	if project.Spec.Compose != v1alpha1.ComposePolicyCached {
+		return nil
+	}
+	f := &findings{area: areaMachine}
+	const check = "Docker Compose"
+	engine, err := d.FindEngine(ctx)
+	if err != nil {
+		return nil // machine reports it
+	}
+	if err := builder.ComposeReady(ctx, engine, ""); err != nil {
+		f.add(check, ResultWarning, err.Error(), "the project caches Docker Compose services, which this machine can't prepare")
+		return f.list
+	}
+	f.ok(check, "the project's services can be built and started here")
 	return f.list
 }
 

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -25,17 +24,13 @@ type image struct {
 func (i *image) RawManifest() ([]byte, error)        { return i.relay.offer.manifest, nil }
 func (i *image) MediaType() (types.MediaType, error) { return i.relay.offer.mediaType, nil }
 
+// RawConfigFile compares the digest: engines don't do that when they load an image.
 func (i *image) RawConfigFile() ([]byte, error) {
-	const configPlace = 0
-	if size := i.relay.offer.blobs[configPlace].served.Size; size > maxConfigBytes {
-		return nil, fmt.Errorf("the configuration has %d bytes; the limit is %d", size, maxConfigBytes)
-	}
-	content, err := i.relay.content(i.ctx, configPlace, 0)
+	content, err := i.relay.readConfig(i.ctx, i.relay.offer.blobs[0].published)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	read, err := io.ReadAll(content)
-	return read, errors.Join(err, content.Close())
+	return content, nil
 }
 
 func (i *image) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {

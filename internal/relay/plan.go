@@ -15,18 +15,30 @@ import (
 
 // Client is the engine that pulls. The zero value gets everything as it was published.
 type Client struct {
-	// WithoutZstd is an engine that can't read layers in zstd, or can't do everything with them.
+	// WithoutZstd: the engine can't read layers in zstd, or can't do everything with them.
 	WithoutZstd bool
-	// Held returns how many of an image's lowest layers the engine has, named by their diff IDs, and finds by them. It is
-	// nil for an engine that finds layers by their published digests only. If it fails, the engine is taken to have none.
+	// Held returns how many of an image's lowest layers the engine has, and finds by their diff IDs. It is nil for an
+	// engine that finds layers only by their published digests. If it fails, the engine is taken to have none.
 	Held func(ctx context.Context, diffIDs []v1.Hash) (int, error)
 }
 
-// decompresses reports whether the relay hands out a layer without its compression, which the engine has or lacks:
+// decompresses reports whether the relay hands out a layer without its compression. held: the engine has the layer.
 // docs/builders.md has the table, and docs/adr/0036-layers-are-handed-out-as-published.md the measurements.
 func (c Client) decompresses(layer types.MediaType, held bool) bool {
 	format, compressed := formats[layer]
 	return compressed && (held || c.WithoutZstd && format == compression.Zstd)
+}
+
+// holds returns how many of an image's lowest layers the engine has. Not to know it costs only time.
+func (c Client) holds(ctx context.Context, diffIDs []v1.Hash) int {
+	if c.Held == nil || len(diffIDs) == 0 {
+		return 0
+	}
+	held, err := c.Held(ctx, diffIDs)
+	if err != nil {
+		return 0
+	}
+	return held
 }
 
 // needsDiffIDs reports whether the engine may get layers by their diff IDs.
@@ -52,8 +64,8 @@ type offer struct {
 	blobs     []blob // in the order of the manifest, the configuration first
 }
 
-// plan decides how each layer of an image is handed out to an engine that has the held lowest ones. Without diff IDs, or
-// without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
+// plan decides how each layer of an image is handed out to an engine that has the held lowest ones. Without diff IDs,
+// or without the size of a layer, it is handed out as it was published. The manifest changes only if a layer does.
 func plan(raw []byte, manifest *v1.Manifest, diffIDs []v1.Hash, client Client, held int) (*offer, error) {
 	o := &offer{manifest: raw, mediaType: manifest.MediaType}
 	o.blobs = append(o.blobs, blob{published: manifest.Config, served: manifest.Config})

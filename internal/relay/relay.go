@@ -1,11 +1,12 @@
 // Package relay lets a container engine pull one image through this process, which makes that faster and counts the
 // bytes.
 //
-// Engines read each layer over one connection, and they report the progress of a pull only to a terminal, each in its own
-// way. A relay is a registry on loopback with a single image. It reads blobs in several ranges at once, ahead of the
-// engine, and hands layers out without their compression where the engine needs it. It reads only what a client requests,
-// and what follows it, so an engine skips the layers that it has. It accepts only one login, which it creates itself, so no
-// other user of the machine can read the image, and the engine never gets the registry's own credentials.
+// Engines read each layer over one connection, and they report the progress of a pull only to a terminal, each in its
+// own way. A relay is a registry on loopback with a single image. It reads blobs in several ranges at once, ahead of
+// the engine, and hands layers out without their compression where the engine needs it. It reads only what a client
+// requests, and what follows it, so an engine skips the layers that it has. It accepts only one login, which it
+// creates itself, so no other user of the machine can read the image, and the engine never gets the registry's own
+// credentials.
 package relay
 
 import (
@@ -48,9 +49,8 @@ type Relay struct {
 	password string
 	watch    Watch
 
-	manifest []byte    // as its registry has it
-	diffIDs  []v1.Hash // nil if the engine does not need them
-	held     int       // how many of the lowest layers the client has
+	manifest []byte // as its registry has it
+	held     int    // how many of the lowest layers the client has
 	offer    *offer
 	digest   v1.Hash        // of the offered manifest
 	places   map[string]int // of the blobs in the offer, by the digests that clients know
@@ -85,7 +85,9 @@ type Watch struct {
 
 // Start reads the manifest of an image, and serves the image to an engine until Close. ctx applies to all requests to
 // the image's registry. If auth is a registrylogin.Login, its password may be replaced meanwhile.
-func Start(ctx context.Context, image name.Digest, auth authn.Authenticator, client Client, watch Watch) (*Relay, error) {
+func Start(
+	ctx context.Context, image name.Digest, auth authn.Authenticator, client Client, watch Watch,
+) (*Relay, error) {
 	r := &Relay{
 		image: image, password: rand.Text(), watch: watch, places: map[string]int{}, passed: map[string]int64{},
 		slots: make(chan struct{}, maxTransfers),
@@ -134,15 +136,12 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 	if manifest.MediaType == "" {
 		manifest.MediaType = found.MediaType
 	}
-	if r.diffIDs, err = r.readDiffIDs(ctx, manifest, client); err != nil {
+	diffIDs, err := r.readDiffIDs(ctx, manifest, client)
+	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if client.Held != nil && r.diffIDs != nil {
-		if r.held, err = client.Held(ctx, r.diffIDs); err != nil {
-			r.held = 0
-		}
-	}
-	if r.offer, err = plan(found.Manifest, manifest, r.diffIDs, client, r.held); err != nil {
+	r.held = client.holds(ctx, diffIDs)
+	if r.offer, err = plan(found.Manifest, manifest, diffIDs, client, r.held); err != nil {
 		return err
 	}
 	if r.digest, _, err = v1.SHA256(bytes.NewReader(r.offer.manifest)); err != nil {
@@ -158,28 +157,38 @@ func (r *Relay) read(ctx context.Context, auth authn.Authenticator, client Clien
 	return nil
 }
 
-// readDiffIDs reads the diff IDs of the layers, if the engine may get layers by them.
+// readDiffIDs reads the diff IDs of the layers, if the engine may get layers by them. It returns none if the
+// configuration is of an image with other layers.
 func (r *Relay) readDiffIDs(ctx context.Context, manifest *v1.Manifest, client Client) ([]v1.Hash, error) {
 	if !client.needsDiffIDs() {
 		return nil, nil
 	}
-	if manifest.Config.Size > maxConfigBytes {
-		return nil, fmt.Errorf("it has %d bytes; the limit is %d", manifest.Config.Size, maxConfigBytes)
+	content, err := r.readConfig(ctx, manifest.Config)
+	if err != nil {
+		return nil, err
 	}
-	stream := r.source.Stream(ctx, manifest.Config.Digest.String(), 0, manifest.Config.Size)
+	config, err := v1.ParseConfigFile(bytes.NewReader(content))
+	if err != nil || len(config.RootFS.DiffIDs) != len(manifest.Layers) {
+		return nil, err
+	}
+	return config.RootFS.DiffIDs, nil
+}
+
+// readConfig reads the image's configuration, and compares its digest with the manifest's.
+func (r *Relay) readConfig(ctx context.Context, config v1.Descriptor) ([]byte, error) {
+	if config.Size > maxConfigBytes {
+		return nil, fmt.Errorf("it has %d bytes; the limit is %d", config.Size, maxConfigBytes)
+	}
+	stream := r.source.Stream(ctx, config.Digest.String(), 0, config.Size)
 	defer func() { _ = stream.Close() }()
 	content, err := io.ReadAll(stream)
 	if err != nil {
 		return nil, err
 	}
-	if digest, _, err := v1.SHA256(bytes.NewReader(content)); err != nil || digest != manifest.Config.Digest {
-		return nil, fmt.Errorf("its digest is %s, not %s", digest, manifest.Config.Digest)
+	if digest, _, err := v1.SHA256(bytes.NewReader(content)); err != nil || digest != config.Digest {
+		return nil, fmt.Errorf("its digest is %s, not %s", digest, config.Digest)
 	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(content))
-	if err != nil {
-		return nil, err
-	}
-	return config.RootFS.DiffIDs, nil
+	return content, nil
 }
 
 // Reference returns the image's name for an engine on this machine.

@@ -73,11 +73,7 @@ func (p *preparation) composeReady(ctx context.Context, platform string) error {
 	if p.engine == nil || p.runner.FindStore != nil || p.request.isPrebuild() {
 		return nil
 	}
-	composer, can := p.engine.(builder.Composer)
-	if !can {
-		return fmt.Errorf("%w: %s builds no services of Docker Compose", builder.ErrNotSupported, p.engine.Name())
-	}
-	return composer.ComposeReady(ctx, platform)
+	return builder.ComposeReady(ctx, p.engine, platform)
 }
 
 // forService begins the preparation of a service's image.

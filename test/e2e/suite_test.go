@@ -67,9 +67,6 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 	}
-	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
-		return 1, err
-	}
 	dir, err := os.MkdirTemp("", "imagecache-e2e-")
 	if err != nil {
 		return 1, err
@@ -77,29 +74,21 @@ func run(m *testing.M) (code int, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cluster, err = localcluster.Start(ctx, localcluster.Options{
-		Assets: assets(), Programs: programs(), Config: filepath.Join(root(), "config"), Dir: dir,
-	})
+	options, err := localcluster.InCheckout(root(), dir)
+	if err != nil {
+		return 1, err
+	}
+	cluster, err = localcluster.Start(ctx, options)
 	if err != nil {
 		return 1, err
 	}
 	defer cluster.Stop()
-	if err := prepareCluster(ctx); err != nil {
+	sample, err := cluster.StartSample(ctx, namespace, map[string]string{"team": "platform"})
+	if err != nil {
 		return 1, err
 	}
+	base, kubeconfig = sample.Base, sample.Kubeconfig
 	return m.Run(), nil
-}
-
-// prepareCluster makes the runner's stack, the base image, and the runner's objects.
-func prepareCluster(ctx context.Context) (err error) {
-	if err := cluster.CreateSampleStack(ctx, map[string]string{"team": "platform"}); err != nil {
-		return err
-	}
-	if base, err = cluster.PushSampleBase(ctx); err != nil {
-		return err
-	}
-	kubeconfig, err = cluster.ApplySample(ctx, namespace)
-	return err
 }
 
 // machine is the machine of one environment, with an engine and an image store of its own.

@@ -4,6 +4,7 @@
 package localcluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,20 @@ type Options struct {
 	Region string
 	// LeaderElection makes the manager lead before it works, as in production.
 	LeaderElection bool
+}
+
+// InCheckout returns the options for a checkout of the project in the folder root, and puts its programs first in PATH. dir is an existing
+// folder for state and logs.
+func InCheckout(root, dir string) (Options, error) {
+	programs, err := filepath.Abs(filepath.Join(root, "bin"))
+	if err != nil {
+		return Options{}, fmt.Errorf("find programs: %w", err)
+	}
+	if err := os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return Options{}, fmt.Errorf("find programs: %w", err)
+	}
+	assets := cmp.Or(os.Getenv("KUBEBUILDER_ASSETS"), filepath.Join(programs, "k8s"))
+	return Options{Assets: assets, Programs: programs, Config: filepath.Join(root, "config"), Dir: dir}, nil
 }
 
 // Cluster is a running cluster. Stop ends it.

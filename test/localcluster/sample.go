@@ -9,6 +9,27 @@ import (
 	"imagecache.dev/test/containerenv"
 )
 
+// Sample is what environments of the sample's runner need.
+type Sample struct {
+	// Base is the reference of a base image with a shell.
+	Base string
+	// Kubeconfig is the path of the runner's kubeconfig.
+	Kubeconfig string
+}
+
+// StartSample makes the runner's stack with tags, the base image, and the runner's objects in a namespace, and waits until
+// they are ready.
+func (c *Cluster) StartSample(ctx context.Context, namespace string, tags map[string]string) (s Sample, err error) {
+	if err := c.CreateSampleStack(ctx, tags); err != nil {
+		return s, err
+	}
+	if s.Base, err = c.PushSampleBase(ctx); err != nil {
+		return s, err
+	}
+	s.Kubeconfig, err = c.ApplySample(ctx, namespace)
+	return s, err
+}
+
 // CreateSampleStack makes the runner's stack that config/samples/simple.yaml names, with tags.
 func (c *Cluster) CreateSampleStack(ctx context.Context, tags map[string]string) error {
 	_, err := c.CreateStack(ctx, "gitpod-runner-demo", filepath.Join(c.options.Config, "aws", "runner-stack.yaml"), tags, nil)

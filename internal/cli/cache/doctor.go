@@ -25,7 +25,8 @@ func NewDoctor(streams cli.Streams) *cobra.Command {
 		Long: `Check everything that the cache needs to work, and tell how to fix each problem. The command
 checks this machine's builder and the speed of its disk, the cluster, its clock and your rights there. With a project
 it also checks the runner's settings and roles, the repository with its lifecycle rule and tags, the pull
-credentials, and that ECR does not record what the manager reads as pulls. It calls AWS with your own credentials.
+credentials, that ECR does not record what the manager reads as pulls, and Docker Compose on this machine if the project
+caches services. It calls AWS with your own credentials.
 
 The exit code is 1 if a check failed.`,
 		Example: `  # check this machine and the cluster

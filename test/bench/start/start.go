@@ -71,12 +71,8 @@ func (b *bench) startCluster(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err = b.cluster.CreateSampleStack(ctx, nil); err == nil {
-		b.base, err = b.cluster.PushSampleBase(ctx)
-	}
-	if err == nil {
-		b.kubeconfig, err = b.cluster.ApplySample(ctx, namespace)
-	}
+	sample, err := b.cluster.StartSample(ctx, namespace, nil)
+	b.base, b.kubeconfig = sample.Base, sample.Kubeconfig
 	if err != nil {
 		b.cluster.Stop()
 	}

@@ -56,9 +56,6 @@ func programs() string {
 }
 
 func run(m *testing.M) (code int, err error) {
-	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
-		return 1, err
-	}
 	dir, err := os.MkdirTemp("", "imagecache-look-")
 	if err != nil {
 		return 1, err
@@ -66,24 +63,24 @@ func run(m *testing.M) (code int, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		assets = filepath.Join(programs(), "k8s")
-	}
 	if tabs, err = browser.Start(root("hack", "tools", "browser")); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, tabs.Close()) }()
-	cluster, err = localcluster.Start(ctx, localcluster.Options{
-		Assets: assets, Programs: programs(), Config: root("config"), Dir: dir,
-	})
+	options, err := localcluster.InCheckout(root(), dir)
+	if err != nil {
+		return 1, err
+	}
+	cluster, err = localcluster.Start(ctx, options)
 	if err != nil {
 		return 1, err
 	}
 	defer cluster.Stop()
-	if err := prepareCluster(ctx); err != nil {
+	sample, err := cluster.StartSample(ctx, namespace, nil)
+	if err != nil {
 		return 1, err
 	}
+	base, kubeconfig = sample.Base, sample.Kubeconfig
 	line, stop, err := launch(cluster.AdminKubeconfig, "--no-browser", "-n", namespace)
 	if err != nil {
 		return 1, err
@@ -91,17 +88,6 @@ func run(m *testing.M) (code int, err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	everybodys = strings.TrimPrefix(line, printed)
 	return m.Run(), nil
-}
-
-func prepareCluster(ctx context.Context) (err error) {
-	if err := cluster.CreateSampleStack(ctx, nil); err != nil {
-		return err
-	}
-	if base, err = cluster.PushSampleBase(ctx); err != nil {
-		return err
-	}
-	kubeconfig, err = cluster.ApplySample(ctx, namespace)
-	return err
 }
 
 // dashboard starts the program for a kubeconfig, and returns the address that it printed.

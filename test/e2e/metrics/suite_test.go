@@ -41,21 +41,6 @@ func root(elements ...string) string {
 }
 
 func run(m *testing.M) (code int, err error) {
-	programs, err := filepath.Abs(root("bin"))
-	if err != nil {
-		return 1, err
-	}
-	if err := os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
-		return 1, err
-	}
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		return 1, fmt.Errorf("no prometheus (make prometheus gets one): %w", err)
-	}
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		assets = filepath.Join(programs, "k8s")
-	}
 	dir, err := os.MkdirTemp("", "imagecache-metrics-")
 	if err != nil {
 		return 1, err
@@ -64,34 +49,31 @@ func run(m *testing.M) (code int, err error) {
 	runnerFile = filepath.Join(dir, "imagecache.prom")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cluster, err = localcluster.Start(ctx, localcluster.Options{
-		Assets: assets, Programs: programs, Config: root("config"), Dir: dir, LeaderElection: true,
-	})
+	options, err := localcluster.InCheckout(root(), dir)
+	if err != nil {
+		return 1, err
+	}
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		return 1, fmt.Errorf("no prometheus (make prometheus gets one): %w", err)
+	}
+	options.LeaderElection = true
+	cluster, err = localcluster.Start(ctx, options)
 	if err != nil {
 		return 1, err
 	}
 	defer cluster.Stop()
-	if err := prepareCluster(ctx); err != nil {
+	sample, err := cluster.StartSample(ctx, namespace, nil)
+	if err != nil {
 		return 1, err
 	}
+	base, kubeconfig = sample.Base, sample.Kubeconfig
 	url, err := cluster.StartPrometheus(ctx, program, "1s")
 	if err != nil {
 		return 1, err
 	}
 	server = &prometheus{url: url}
 	return m.Run(), nil
-}
-
-// prepareCluster makes the runner's stack, the base image, and the runner's objects.
-func prepareCluster(ctx context.Context) (err error) {
-	if err := cluster.CreateSampleStack(ctx, nil); err != nil {
-		return err
-	}
-	if base, err = cluster.PushSampleBase(ctx); err != nil {
-		return err
-	}
-	kubeconfig, err = cluster.ApplySample(ctx, namespace)
-	return err
 }
 
 // prepare gives an environment of the project its image, without a container engine, and returns what the tool printed.

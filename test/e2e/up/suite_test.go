@@ -51,17 +51,10 @@ func programs() string {
 }
 
 func run(m *testing.M) (code int, err error) {
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		assets = filepath.Join(programs(), "k8s")
-	}
 	if os.Getenv(builder.CLIVariable) == "" {
 		if err := os.Setenv(builder.CLIVariable, filepath.Join(programs(), "devcontainer")); err != nil {
 			return 1, err
 		}
-	}
-	if err := os.Setenv("PATH", programs()+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
-		return 1, err
 	}
 	dir, err := os.MkdirTemp("", "imagecache-up-")
 	if err != nil {
@@ -70,9 +63,11 @@ func run(m *testing.M) (code int, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cluster, err = localcluster.Start(ctx, localcluster.Options{
-		Assets: assets, Programs: programs(), Config: filepath.Join(root(), "config"), Dir: dir,
-	})
+	options, err := localcluster.InCheckout(root(), dir)
+	if err != nil {
+		return 1, err
+	}
+	cluster, err = localcluster.Start(ctx, options)
 	if err != nil {
 		return 1, err
 	}

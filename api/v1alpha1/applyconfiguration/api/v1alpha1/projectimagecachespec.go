@@ -38,10 +38,11 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// keyCoverage tells what happens if a build reads more than its key covers: Warn (the default) publishes the
 	// image with a warning, and RequireComplete keeps the image where it was built (KeyIncomplete).
 	KeyCoverage *apiv1alpha1.KeyCoverage `json:"keyCoverage,omitempty"`
-	// compression is how the layers of newly published images are compressed: Zstd (the default), which engines unpack
-	// in less time, or Gzip. imagecache pulls both into every engine, also into engines that can't read zstd. Choose Gzip
-	// if something else pulls the images and can't read zstd, as Docker before 23.0 with its own pull. Images that were
-	// published before a change stay as they are, and layers that an engine has in gzip stay in gzip.
+	// compression is how the layers of newly published images are compressed: Zstd (the default), which takes fewer bytes
+	// and which Docker unpacks in less time, or Gzip. imagecache pulls both into every engine, also into engines that
+	// can't read zstd. Choose Gzip if all environments use podman, or if something else pulls the images and can't read
+	// zstd, as Docker before 23.0 with its own pull. Images that were published before a change stay as they are, and
+	// layers that an engine has in gzip stay in gzip.
 	Compression *apiv1alpha1.LayerCompression `json:"compression,omitempty"`
 	// layerReuse tells from which cached images a miss takes the layers of unchanged steps over: Prebuilds (the
 	// default; images that a prebuild published), Off, or Any (all images of the project). A build can prepare layers
