@@ -6,7 +6,8 @@ import (
 )
 
 // Budget allows so many calls in any minute: half of them at once, and half of them one by one. CloudFormation limits
-// the calls to an account and region, whoever makes them, so all Readers there share one. It is safe for concurrent use.
+// the calls to an account and region, whoever makes them, so all Readers there share one. It is safe for concurrent
+// use.
 type Budget struct {
 	mu    sync.Mutex
 	room  float64       // how many calls fit at once
