@@ -111,14 +111,19 @@ func mayPublish(image *v1alpha1.DevcontainerImage, others []v1alpha1.Devcontaine
 			!sameProject(image, other) || !samePublication(image, other) {
 			continue
 		}
-		// Creation times are in seconds. Requests of one second are ordered by name, so one that builds already
-		// counts as the first.
-		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) {
+		if other.Status.Role == v1alpha1.RoleBuilder || earlier(other, image) || foundAtOnce(other, image) {
 			return fmt.Sprintf("environment %s was already created with request %s, and only the first request%s may publish",
 				image.Spec.EnvironmentID, other.Name, forService(image)), false
 		}
 	}
 	return "", true
+}
+
+// foundAtOnce reports whether another request of the same second has found its image. Creation times are in seconds, and
+// requests of one second are ordered by name, which may be that of the second one. One that builds already counts as the
+// first, whatever its name, and so does one that is a hit.
+func foundAtOnce(other, image *v1alpha1.DevcontainerImage) bool {
+	return other.Status.CacheResult == v1alpha1.CacheHit && other.CreationTimestamp.Equal(&image.CreationTimestamp)
 }
 
 // samePublication reports whether only one of two requests may publish: both are of one environment, and not for two

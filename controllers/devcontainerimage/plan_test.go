@@ -236,6 +236,7 @@ func TestMayPublishIsForTheFirstBuildOfEachService(t *testing.T) {
 		})
 	}
 	builds := func(i *v1alpha1.DevcontainerImage) { i.Status.Role = v1alpha1.RoleBuilder }
+	hits := func(i *v1alpha1.DevcontainerImage) { i.Status.CacheResult = v1alpha1.CacheHit }
 	for name, test := range map[string]struct {
 		asks, other v1alpha1.DevcontainerImage
 		want        string
@@ -246,6 +247,8 @@ func TestMayPublishIsForTheFirstBuildOfEachService(t *testing.T) {
 		"the same service, of one second":    {of("b", "web", 0), of("a", "web", 0), "environment e-1 was already created with request a, and only the first request for service web may publish"},
 		"the same service that builds":       {of("b", "web", time.Minute), of("c", "web", 0, builds), "environment e-1 was already created with request c, and only the first request for service web may publish"},
 		"the same service, later":            {of("a", "web", time.Minute), of("b", "web", 0), ""},
+		"a hit of the same second":           {of("a", "web", 0), of("b", "web", 0, hits), "environment e-1 was already created with request b, and only the first request for service web may publish"},
+		"a later hit":                        {of("a", "web", time.Minute), of("b", "web", 0, hits), ""},
 		"the same service in capitals":       {of("b", "web", 0), of("a", "Web", time.Minute), ""},
 		"a service after a whole image":      {of("b", "web", 0), of("a", "", time.Minute), "environment e-1 was already created with request a, and only the first request for service web may publish"},
 		"a whole image after a service":      {of("b", "", 0), of("a", "web", time.Minute), "environment e-1 was already created with request a, and only the first request may publish"},
