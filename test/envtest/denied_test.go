@@ -64,7 +64,8 @@ func TestMissingPermissionNamesItsActionAndHealsWhenItArrives(t *testing.T) {
 		arns = append(arns, h.aws.makeRole(t, d.role(), policy))
 		allowed = append(allowed, h.namespace+"="+arns[len(arns)-1])
 	}
-	h.settings.AssumeRoles, h.settings.Intervals.Stack = allowed, 10*time.Second
+	// The roles share the calls to CloudFormation of one account: each reads its stack on its own.
+	h.settings.AssumeRoles, h.settings.Intervals.Stack = allowed, 30*time.Second
 	h.startManager()
 	for n, d := range denials {
 		d.runner = create(t, runnerObject(h.namespace, d.role(), func(s *v1alpha1.RunnerImageCacheSpec) { s.AssumeRoleARN, s.StackName = arns[n], "runner-stack" }))
