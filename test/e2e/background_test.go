@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"imagecache.dev/internal/background"
@@ -20,12 +18,10 @@ func heldBuild(t *testing.T) (folder string, began, open chan struct{}) {
 		<-open
 	}))
 	t.Cleanup(server.Close)
-	folder = dockerfileWorkspace(t, t.Name())
-	content := "FROM busybox:stable\nRUN wget -q -O /asked " + server.URL + "\n"
-	if err := os.WriteFile(filepath.Join(folder, ".devcontainer", "Dockerfile"), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return folder, began, open
+	return workspace(t, map[string]string{
+		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile", "options": ["--network=host"]}}`,
+		".devcontainer/Dockerfile":        "FROM busybox:stable\nRUN wget -q -O /asked " + server.URL + "\n",
+	}), began, open
 }
 
 // Without a manager nothing can be published, so a prepare that returns then has not waited for that.
@@ -34,7 +30,11 @@ func TestImageIsPublishedInTheBackground(t *testing.T) {
 	first := newMachine(t)
 	prepared := make(chan ran, 1)
 	go func() { prepared <- first.prepare(folder, "bg-1", "--publish", "background", "-o", "json") }()
-	<-began
+	select {
+	case <-began:
+	case got := <-prepared:
+		t.Fatalf("the build does not ask the server: %v", got)
+	}
 	cluster.StopManager()
 	close(open)
 	got := <-prepared
@@ -46,11 +46,11 @@ func TestImageIsPublishedInTheBackground(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &result); err != nil {
 		t.Fatal(err)
 	}
-	if shown := first.run("podman", "run", "--rm", "--network=host", result.Image, "ls", "/asked"); shown.code != 0 {
+	if shown := first.client("run", "--rm", "--network=host", result.Image, "ls", "/asked"); shown.code != 0 {
 		t.Errorf("the image does not run: %v", shown)
 	}
 	// It goes on although the image lost its own name.
-	if removed := first.run("podman", "rmi", result.Image); removed.code != 0 {
+	if removed := first.client("rmi", result.Image); removed.code != 0 {
 		t.Errorf("remove the name: %v", removed)
 	}
 	wants(t, first.imagecache("publications", "wait", result.Publication, "--timeout", "2m"), 0, "Published "+result.Publication+" ")
@@ -58,7 +58,7 @@ func TestImageIsPublishedInTheBackground(t *testing.T) {
 	if err := json.Unmarshal([]byte(first.imagecache("publications", "-o", "json").stdout), &records); err != nil || len(records) != 1 {
 		t.Fatalf("records %+v, %v", records, err)
 	}
-	if kept := first.run("podman", "images", "--quiet", "imagecache.local/publication"); kept.stdout != "" {
+	if kept := first.client("images", "--quiet", "imagecache.local/publication"); kept.stdout != "" {
 		t.Errorf("the image is still kept: %v", kept)
 	}
 	wants(t, newMachine(t).prepare(folder, "bg-2"), codeHit, savedLine)
