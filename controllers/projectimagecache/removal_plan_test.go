@@ -267,13 +267,13 @@ func TestWhatAPassDidIsTold(t *testing.T) {
 		select {
 		case got := <-recorder.Events:
 			if !strings.HasPrefix(got, want) {
-				t.Errorf("told %q, want %q", got, want)
+				t.Errorf("event %q, want %q", got, want)
 			}
 		default:
-			t.Errorf("%q is not told", want)
+			t.Errorf("no event %q", want)
 		}
 	}
 	if len(recorder.Events) > 0 {
-		t.Errorf("more is told: %q", <-recorder.Events)
+		t.Errorf("another event: %q", <-recorder.Events)
 	}
 }

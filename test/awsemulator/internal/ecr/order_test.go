@@ -81,7 +81,7 @@ func BenchmarkPageOfImages(b *testing.B) {
 	}
 }
 
-// A page costs what is on it, and not what else the repository has: nothing is sorted or copied for it.
+// The cost of a page depends on its own images alone: the rest of the repository is neither sorted nor copied.
 func TestPagesOfManyImagesCostNoMore(t *testing.T) {
 	bytes := func(images int, operation string) uint64 {
 		r := filled(t, images)
