@@ -362,14 +362,19 @@ func TestALayerThatCannotBeReadLooksSo(t *testing.T) {
 			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
 				p := publish(t)
-				r := startFor(t, p.reference, client, Watch{})
+				var failed atomic.Value
+				r := startFor(t, p.reference, client, Watch{Failed: func(err error) { failed.Store(err.Error()) }})
+				if err := p.take(t, r, 1); err != nil || failed.Load() != nil {
+					t.Errorf("before: %v, told %v", err, failed.Load())
+				}
 				p.breaks(func(w http.ResponseWriter, r *http.Request, _ int64) bool { fault(w, r); return true })
 				err := p.take(t, r, 0)
 				if err == nil {
 					t.Fatal("a layer that can't be read has to look so")
 				}
-				if strings.Contains(err.Error(), "secret") {
-					t.Errorf("the error has the address of the storage: %v", err)
+				told, _ := failed.Load().(string)
+				if told == "" || strings.Contains(told+err.Error(), "secret") {
+					t.Errorf("the errors tell nothing, or have the address of the storage: %q, %v", told, err)
 				}
 				p.fault.Store(nil)
 				if err := p.take(t, r, 0); err != nil {

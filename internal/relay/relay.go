@@ -81,6 +81,9 @@ type Watch struct {
 	// Idle is called once a second while the client takes no bytes between its first blob and Close: it extracts what it
 	// has, or waits for another client.
 	Idle func(done, total int64)
+	// Failed is called when a client that waits gets no byte of a blob, because the registry does not hand it out. The
+	// relay has requested it several times by then, unless the registry's answer was final.
+	Failed func(err error)
 }
 
 // Start reads the manifest of an image, and serves the image to an engine until Close. ctx applies to all requests to

@@ -86,23 +86,29 @@ func (r *Relay) serveBlob(w http.ResponseWriter, request *http.Request, place in
 	defer r.begin()()
 	content, err := r.content(request.Context(), place, offset)
 	if err != nil {
-		refuse(w, err)
+		r.refuse(w, request, err)
 		return
 	}
 	defer func() { _ = content.Close() }()
-	r.copy(w, content, place, status, length)
+	if err := r.copy(w, content, place, status, length); err != nil {
+		r.refuse(w, request, err)
+	}
 }
 
 // refuse answers that the registry failed. The error holds no address of the registry's storage.
-func refuse(w http.ResponseWriter, err error) {
+func (r *Relay) refuse(w http.ResponseWriter, request *http.Request, err error) {
+	if request.Context().Err() == nil { // else the client went away, or the relay's user
+		r.tellFailed(err)
+	}
 	for _, name := range []string{"Content-Length", "Content-Range", "Docker-Content-Digest"} {
 		w.Header().Del(name)
 	}
 	http.Error(w, message.Redact(err.Error()), http.StatusBadGateway) // engines log it
 }
 
-// copy answers with the content. The status waits for its first bytes.
-func (r *Relay) copy(w http.ResponseWriter, content io.Reader, place, status int, length int64) {
+// copy answers with the content. The status waits for its first bytes. If there are none, copy answers nothing and
+// returns why.
+func (r *Relay) copy(w http.ResponseWriter, content io.Reader, place, status int, length int64) error {
 	buffer := make([]byte, min(copyBuffer, max(length, 1)))
 	began := false
 	for length > 0 {
@@ -124,13 +130,13 @@ func (r *Relay) copy(w http.ResponseWriter, content io.Reader, place, status int
 		case began:
 			panic(http.ErrAbortHandler)
 		default:
-			refuse(w, err)
-			return
+			return err
 		}
 	}
 	if !began {
 		w.WriteHeader(status)
 	}
+	return nil
 }
 
 // rangeOf returns the part of a blob that a header asks for. All that clients send to continue a transfer is one range;
@@ -190,6 +196,15 @@ func (r *Relay) begin() (end func()) {
 		if r.open--; r.open == 0 && !r.closed {
 			r.idle.Reset(idleAfter)
 		}
+	}
+}
+
+// tellFailed reports that a client gets no byte of a blob.
+func (r *Relay) tellFailed(err error) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.watch.Failed != nil && !r.closed {
+		r.watch.Failed(err)
 	}
 }
 

@@ -61,7 +61,6 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 		defer cancel()
 	}
 	lent := p.borrow(ctx)
-	defer lent.end()
 	step := p.steps.start("Build", "Building with "+p.engine.Name())
 	output := &outputLines{events: p.steps.events, step: step.name}
 	request := builder.Request{
@@ -73,8 +72,7 @@ func (p *preparation) runBuilder(ctx context.Context) (time.Duration, error) {
 		Logs:       output,
 		Compose:    p.subject.composeService(),
 	}
-	lent.request(&request)
-	built, err := p.engine.Build(ctx, request)
+	built, err := p.buildWith(ctx, lent, request)
 	output.flush()
 	if err == nil {
 		step.finished("Built " + p.localName + cachedText(built.CachedSteps))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -24,6 +25,9 @@ import (
 type lentLayers struct {
 	relay  *relay.Relay
 	folder *tempfolder.Folder
+	// lost ends when the registry does not hand out a layer, with the reason as its cause, and at the end.
+	lost context.Context
+	lose context.CancelCauseFunc
 }
 
 // layersSecretPatience is how long to wait for the Secret with pull credentials, which the controller creates at a
@@ -42,12 +46,18 @@ func (p *preparation) borrow(ctx context.Context) *lentLayers {
 	lent, err := p.lend(ctx, offered)
 	if err != nil {
 		if !interrupted(ctx) {
-			why := message.Redact(err.Error())
-			p.notice("every step is built, because the layers of a similar image are not available: " + why)
+			p.buildsEveryStep(err)
 		}
 		return nil
 	}
 	return lent
+}
+
+// buildsEveryStep tells why no layers are taken over.
+func (p *preparation) buildsEveryStep(why error) {
+	p.notice(
+		"every step is built, because the layers of a similar image are not available: " + message.Redact(why.Error()),
+	)
 }
 
 func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (*lentLayers, error) {
@@ -67,7 +77,28 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	through, err := relay.Start(ctx, image, registry, relay.Client{}, relay.Watch{})
+	return p.lendFrom(ctx, image, registry)
+}
+
+// lendFrom makes an image available, whose registry takes a login.
+func (p *preparation) lendFrom(
+	ctx context.Context, image name.Digest, registry authn.Authenticator,
+) (*lentLayers, error) {
+	lost, lose := context.WithCancelCause(ctx)
+	lent, err := p.lendThrough(ctx, image, registry, lose)
+	if err != nil {
+		lose(nil)
+		return nil, err
+	}
+	lent.lost, lent.lose = lost, lose
+	return lent, nil
+}
+
+func (p *preparation) lendThrough(
+	ctx context.Context, image name.Digest, registry authn.Authenticator, lose context.CancelCauseFunc,
+) (*lentLayers, error) {
+	client := relay.Client{WithoutZstd: !builder.TakesZstd(p.engine)}
+	through, err := relay.Start(ctx, image, registry, client, relay.Watch{Failed: lose})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +106,7 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err == nil {
 		var folder *tempfolder.Folder
 		if folder, err = dockerconfig.Private(login, true); err == nil {
-			return &lentLayers{through, folder}, nil
+			return &lentLayers{relay: through, folder: folder}, nil
 		}
 	}
 	return nil, errors.Join(err, through.Close())
@@ -90,16 +121,37 @@ func (p *preparation) layersSecret(ctx context.Context, secretName string) (cont
 	return content, errors.Join(err, waitErr)
 }
 
-// request adds the image to a build's request.
-func (l *lentLayers) request(r *builder.Request) {
-	if l != nil {
-		r.LayersFrom, r.DockerConfigDir = l.relay.Reference(), l.folder.Path
+// buildWith runs the builder, and ends what was lent. A build whose layers get lost is ended, and begun again without
+// any: BuildKit fails, or tries for more than a minute to get them.
+func (p *preparation) buildWith(
+	ctx context.Context, lent *lentLayers, request builder.Request,
+) (*builder.Result, error) {
+	if lent == nil {
+		return p.engine.Build(ctx, request)
 	}
+	built, err := lent.build(ctx, p.engine, request)
+	lost := context.Cause(lent.lost)
+	lent.end()
+	if err == nil || lost == nil || ctx.Err() != nil {
+		return built, err
+	}
+	p.buildsEveryStep(lost)
+	return p.engine.Build(ctx, request)
+}
+
+// build runs the builder with the layers, until one is lost.
+func (l *lentLayers) build(
+	ctx context.Context, engine builder.Engine, request builder.Request,
+) (*builder.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.lost, cancel)()
+	request.LayersFrom, request.DockerConfigDir = l.relay.Reference(), l.folder.Path
+	return engine.Build(ctx, request)
 }
 
 func (l *lentLayers) end() {
-	if l != nil {
-		_ = l.relay.Close()
-		_ = l.folder.Remove()
-	}
+	l.lose(nil)
+	_ = l.relay.Close()
+	_ = l.folder.Remove()
 }

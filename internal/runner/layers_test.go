@@ -1,0 +1,186 @@
+package runner
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	ocidigest "github.com/opencontainers/go-digest"
+
+	"imagecache.dev/internal/builder"
+	"imagecache.dev/internal/compression"
+	"imagecache.dev/internal/publication"
+	"imagecache.dev/internal/transfer"
+	"imagecache.dev/test/engine"
+	"imagecache.dev/test/enginetest"
+	"imagecache.dev/test/testregistry"
+)
+
+// lender is an engine with BuildKit, and a registry that can lose a blob.
+type lender struct {
+	t      *testing.T
+	host   string
+	base   string
+	lost   atomic.Value // the digest of a blob
+	engine *engine.Engine
+	found  builder.Engine
+	events recordedEvents
+}
+
+// recordedEvents records the texts of notices.
+type recordedEvents struct{ notices []string }
+
+func (r *recordedEvents) Emit(event Event) {
+	if event.Kind == EventNotice {
+		r.notices = append(r.notices, event.Text)
+	}
+}
+
+func newLender(t *testing.T, kind engine.Kind) *lender {
+	t.Helper()
+	enginetest.UseCLI(t)
+	l := &lender{t: t}
+	l.lost.Store("none")
+	l.host = testregistry.Start(t, func(w http.ResponseWriter, r *http.Request) bool {
+		lost, _ := l.lost.Load().(string)
+		if gone := strings.HasSuffix(r.URL.Path, "/blobs/"+lost); !gone {
+			return false
+		}
+		http.NotFound(w, r)
+		return true
+	})
+	l.engine, l.found = startEngine(t, kind, l.host)
+	base, err := name.NewTag(l.host + "/base:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(base, enginetest.BaseImage(t)); err != nil {
+		t.Fatal(err)
+	}
+	l.base = base.String()
+	return l
+}
+
+// builtImageName is the name of what a lender builds.
+const builtImageName = "localhost/built:1"
+
+// request is the build of a Dockerfile whose first two steps write random bytes.
+func (l *lender) request(last string) builder.Request {
+	const drawn = "cat /proc/sys/kernel/random/uuid"
+	return builder.Request{ImageName: builtImageName, Workspace: workspaceOf(l.t, map[string]string{
+		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}}`,
+		".devcontainer/Dockerfile": "FROM " + l.base + "\nRUN " + drawn + " >/first\nRUN " + drawn + " >/second\n" +
+			"RUN echo " + last + " >/last\n",
+	})}
+}
+
+// steps are what the three steps of the built image wrote.
+func (l *lender) steps() []string {
+	l.t.Helper()
+	return strings.Fields(l.engine.Run(l.t, "run", "--rm", builtImageName, "cat", "/first", "/second", "/last"))
+}
+
+// publish publishes the built image as prepare does. It returns the digest of what the second step made.
+func (l *lender) publish(format compression.Format) (published name.Digest, second string) {
+	l.t.Helper()
+	saved, err := l.found.Save(l.t.Context(), builtImageName, l.t.TempDir(), format, nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	want := publication.Expectation{Hash: strings.Repeat("a", 64), HashVersion: 1, UID: "uid", Platform: "linux/" + runtime.GOARCH}
+	image, err := newCandidate(saved, labels(want, "ci", time.Minute), want.Platform)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	repository := testregistry.Repository(l.t, l.host)
+	blobs := make([]v1.Layer, 0, len(image.blobs))
+	for _, blob := range image.blobs {
+		blobs = append(blobs, blob)
+	}
+	if _, err := transfer.Upload(l.t.Context(), repository, authn.Anonymous, blobs, nil); err != nil {
+		l.t.Fatal(err)
+	}
+	published = repository.Digest(ocidigest.FromBytes(image.manifest).String())
+	if err := remote.Put(published, rawManifest(image.manifest)); err != nil {
+		l.t.Fatal(err)
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(image.manifest))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return published, manifest.Layers[len(manifest.Layers)-2].Digest.String()
+}
+
+// buildAnew builds on an engine that has nothing, with the layers of an image, and returns what the steps wrote.
+func (l *lender) buildAnew(last string, from name.Digest) []string {
+	l.t.Helper()
+	l.engine.Run(l.t, "image", "rm", "--force", builtImageName)
+	l.engine.Run(l.t, "builder", "prune", "--all", "--force")
+	l.engine.Run(l.t, "image", "prune", "--all", "--force")
+	p := &preparation{basis: &basis{engine: l.found}, steps: steps{&l.events}, result: &Result{}}
+	lent, err := p.lendFrom(l.t.Context(), from, authn.Anonymous)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	request := l.request(last)
+	var logs bytes.Buffer
+	request.Logs = &logs
+	if _, err := p.buildWith(l.t.Context(), lent, request); err != nil {
+		l.t.Fatalf("%v\n%s", err, logs.String())
+	}
+	return l.steps()
+}
+
+// TestLayersOfAPublishedImageAreTakenOver publishes an image from each store in each format. BuildKit's inline cache is a
+// property of the configuration that has to stay, and refers to layers by their position. Then a layer is lost between
+// the answer and the build, as when somebody removes the image: that costs the build its layers, but neither fails it
+// nor holds it up.
+func TestLayersOfAPublishedImageAreTakenOver(t *testing.T) {
+	kinds, formats := []engine.Kind{engine.Docker28Overlay, engine.Docker28Containerd}, []compression.Format{compression.Zstd}
+	if os.Getenv(engine.Variable) == "all" { // a kind takes half a minute
+		kinds, formats = slices.DeleteFunc(slices.Clone(engine.All), func(k engine.Kind) bool { return !k.HasBuildKit() }), append(formats, compression.Gzip)
+	}
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			l := newLender(t, kind)
+			if _, err := l.found.Build(t.Context(), l.request("one")); err != nil {
+				t.Fatal(err)
+			}
+			before := l.steps()
+			sources, seconds := map[compression.Format]name.Digest{}, map[compression.Format]string{}
+			for _, format := range formats {
+				sources[format], seconds[format] = l.publish(format)
+			}
+			for format, source := range sources {
+				if got, want := l.buildAnew("two", source), []string{before[0], before[1], "two"}; !slices.Equal(got, want) {
+					t.Errorf("%s: the steps wrote %q, want %q", format, got, want)
+				}
+			}
+			if len(l.events.notices) > 0 {
+				t.Errorf("notices %q", l.events.notices)
+			}
+			l.lost.Store(seconds[compression.Zstd])
+			began := time.Now()
+			if got := l.buildAnew("three", sources[compression.Zstd]); got[1] == before[1] || got[2] != "three" {
+				t.Errorf("without a layer the steps wrote %q", got)
+			}
+			const patience = 30 * time.Second // Docker's own tries take 75 s
+			if took := time.Since(began); took > patience {
+				t.Errorf("the build took %s", took)
+			}
+			if len(l.events.notices) != 1 || !strings.HasPrefix(l.events.notices[0], "every step is built, because ") {
+				t.Errorf("notices %q", l.events.notices)
+			}
+		})
+	}
+}
