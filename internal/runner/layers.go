@@ -34,6 +34,9 @@ type lentLayers struct {
 // project's first request.
 const layersSecretPatience = 10 * time.Second
 
+// layersPatience is how long to wait until the registry has told of the image. A build without it begins sooner.
+const layersPatience = 10 * time.Second
+
 // borrow makes the image that the cache offers available to the build, through a relay. It returns nil where nothing is
 // offered, or the engine can't take layers over. A failure costs only time, so it is a notice.
 func (p *preparation) borrow(ctx context.Context) *lentLayers {
@@ -77,39 +80,40 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	return p.lendFrom(ctx, image, registry)
+	return p.lendFrom(ctx, image, registry, layersPatience)
 }
 
-// lendFrom makes an image available, whose registry takes a login.
+// lendFrom makes an image available, whose registry takes a login and has to tell of the image within a time.
 func (p *preparation) lendFrom(
-	ctx context.Context, image name.Digest, registry authn.Authenticator,
+	ctx context.Context, image name.Digest, registry authn.Authenticator, patience time.Duration,
 ) (*lentLayers, error) {
-	lost, lose := context.WithCancelCause(ctx)
-	lent, err := p.lendThrough(ctx, image, registry, lose)
-	if err != nil {
-		lose(nil)
+	l := &lentLayers{}
+	l.lost, l.lose = context.WithCancelCause(ctx)
+	late := time.AfterFunc(patience, func() {
+		l.lose(fmt.Errorf("the registry did not answer within %s", span(patience)))
+	})
+	err := l.start(image, registry, relay.Client{WithoutZstd: !builder.TakesZstd(p.engine)})
+	if late.Stop(); err != nil {
+		err = causeOr(l.lost, err)
+		l.lose(nil)
 		return nil, err
 	}
-	lent.lost, lent.lose = lost, lose
-	return lent, nil
+	return l, nil
 }
 
-func (p *preparation) lendThrough(
-	ctx context.Context, image name.Digest, registry authn.Authenticator, lose context.CancelCauseFunc,
-) (*lentLayers, error) {
-	client := relay.Client{WithoutZstd: !builder.TakesZstd(p.engine)}
-	through, err := relay.Start(ctx, image, registry, client, relay.Watch{Failed: lose})
-	if err != nil {
-		return nil, err
+// start starts the relay, which ends when a layer is lost: the others are of no use then.
+func (l *lentLayers) start(image name.Digest, registry authn.Authenticator, client relay.Client) (err error) {
+	if l.relay, err = relay.Start(l.lost, image, registry, client, relay.Watch{Failed: l.lose}); err != nil {
+		return err
 	}
-	login, err := through.DockerConfig()
+	login, err := l.relay.DockerConfig()
 	if err == nil {
-		var folder *tempfolder.Folder
-		if folder, err = dockerconfig.Private(login, true); err == nil {
-			return &lentLayers{relay: through, folder: folder}, nil
-		}
+		l.folder, err = dockerconfig.Private(login, true)
 	}
-	return nil, errors.Join(err, through.Close())
+	if err != nil {
+		return errors.Join(err, l.relay.Close())
+	}
+	return nil
 }
 
 func (p *preparation) layersSecret(ctx context.Context, secretName string) (content []byte, err error) {

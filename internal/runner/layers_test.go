@@ -26,6 +26,20 @@ import (
 	"imagecache.dev/test/testregistry"
 )
 
+// A registry that does not answer must not hold up a build that needs nothing of it.
+func TestLayersOfARegistryThatIsSilentAreNotWaitedFor(t *testing.T) {
+	host := testregistry.Start(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	})
+	image := testregistry.Repository(t, host).Digest("sha256:" + strings.Repeat("0", 64))
+	p := &preparation{basis: &basis{}}
+	lent, err := p.lendFrom(t.Context(), image, authn.Anonymous, time.Second)
+	if err == nil || lent != nil || !strings.HasSuffix(err.Error(), "the registry did not answer within 1s") {
+		t.Errorf("lent %v: %v", lent, err)
+	}
+}
+
 // lender is an engine with BuildKit, and a registry that can lose a blob.
 type lender struct {
 	t      *testing.T
@@ -128,7 +142,7 @@ func (l *lender) buildAnew(last string, from name.Digest) []string {
 	l.engine.Run(l.t, "builder", "prune", "--all", "--force")
 	l.engine.Run(l.t, "image", "prune", "--all", "--force")
 	p := &preparation{basis: &basis{engine: l.found}, steps: steps{&l.events}, result: &Result{}}
-	lent, err := p.lendFrom(l.t.Context(), from, authn.Anonymous)
+	lent, err := p.lendFrom(l.t.Context(), from, authn.Anonymous, layersPatience)
 	if err != nil {
 		l.t.Fatal(err)
 	}
