@@ -60,7 +60,7 @@ and writes a table to standard output; the log goes to standard error.
 
 Exit codes:
   0    the cache has every image; Docker Compose configurations count if the project's spec.compose is Cached
-  1    the cache lacks one; the table tells why
+  1    one could not be built or replaced; the table tells why
   2    the command line is wrong
   130  interrupted`,
 		Example: `  # in CI, after each change of the main branch
@@ -182,17 +182,19 @@ func (p *prebuilding) run(ctx context.Context, workspace string) error {
 		return context.Cause(ctx)
 	}
 	if failed := prebuild.Failed(rows); failed > 0 {
-		return errors.Join(err, fmt.Errorf("the cache lacks %d of %d images", failed, len(rows)))
+		return errors.Join(err, fmt.Errorf("%d of %d images could not be prebuilt; the table tells why", failed, len(rows)))
 	}
 	return err
 }
 
 // prebuildRow is a row of -o json.
 type prebuildRow struct {
-	Config  string         `json:"config"`
-	Outcome string         `json:"outcome"`
-	Error   string         `json:"error,omitempty"`
-	Result  *runner.Result `json:"result,omitempty"`
+	Config string `json:"config"`
+	// Platform is what --platform names, or what the image has; empty for the default of a prebuild that failed.
+	Platform string         `json:"platform,omitempty"`
+	Outcome  string         `json:"outcome"`
+	Error    string         `json:"error,omitempty"`
+	Result   *runner.Result `json:"result,omitempty"`
 }
 
 // print writes one table, or one object for programs.
@@ -200,9 +202,11 @@ func (p *prebuilding) print(rows []prebuild.Row) error {
 	if !p.output.IsTable() {
 		shown := make([]prebuildRow, 0, len(rows))
 		for _, row := range rows {
-			one := prebuildRow{Config: row.Config, Outcome: row.Outcome(), Result: row.Result}
+			one := prebuildRow{Config: row.Config, Platform: row.Platform, Outcome: row.Outcome(), Result: row.Result}
 			if row.Err != nil {
 				one.Error = row.Reason()
+			} else {
+				one.Platform = row.Result.Platform
 			}
 			shown = append(shown, one)
 		}

@@ -72,8 +72,10 @@ func (m *machine) prepared(folder, environment string) (result runner.Result) {
 // TestNobodyWaitsAfterAPrebuild takes a repository with two configurations from a nightly job to environments that hit.
 func TestNobodyWaitsAfterAPrebuild(t *testing.T) {
 	m := newMachine(t)
+	hooked := filepath.Join(t.TempDir(), "hooked")
 	folder := workspace(t, map[string]string{
-		".devcontainer/devcontainer.json":     `{"build": {"dockerfile": "Dockerfile"}} // ` + t.Name(),
+		".devcontainer/devcontainer.json": `{"build": {"dockerfile": "Dockerfile"}, "initializeCommand": ["touch", "` + hooked + `"],
+			"postCreateCommand": "exit 1"} // ` + t.Name(),
 		".devcontainer/Dockerfile":            dockerfile,
 		".devcontainer/data":                  "data",
 		".devcontainer/api/devcontainer.json": `{"image": "busybox:stable"} // ` + t.Name(),
@@ -106,6 +108,9 @@ func TestNobodyWaitsAfterAPrebuild(t *testing.T) {
 	}
 	if strings.Count(first.stdout, "Published") != 2 {
 		t.Errorf("want two published images: %v", first)
+	}
+	if _, err := os.Stat(hooked); err == nil {
+		t.Error("a prebuild ran a lifecycle command")
 	}
 	second := nightly()
 	wants(t, second, 0)
