@@ -13,10 +13,10 @@ import (
 
 // client is the engine's client for one run of "devcontainer up", whose files the caller removes.
 //
-// The reference CLI waits for the event of a container's start, and starts listening at the moment at which it starts the
-// container: https://github.com/devcontainers/cli/blob/v0.89.0/src/spec-node/singleContainer.ts. An engine that begins to
-// listen later, on a busy machine, never tells of the start, and the CLI would wait for ever. So the client asks for the
-// events of the current second, too.
+// The reference CLI waits for the event of a container's start, and asks for events at the moment at which it starts
+// the container: https://github.com/devcontainers/cli/blob/v0.89.0/src/spec-node/singleContainer.ts. A client that is
+// slower to listen, on a busy machine, never tells of the start, and the CLI would wait for ever. So this client asks
+// for the events of the current second, too.
 type client struct {
 	path   string
 	folder *tempfolder.Folder // nil where the engine's own client is used
@@ -43,11 +43,11 @@ func (p *program) newClient() (client, error) {
 		c.remove()
 		return client{}, fmt.Errorf("write a client of %s: %w", p.name, err)
 	}
-	if unix.Access(c.path, unix.X_OK) != nil {
-		c.remove()
-		return client{path: p.path}, nil
+	if runs := unix.Access(c.path, unix.X_OK) == nil; runs {
+		return c, nil
 	}
-	return c, nil
+	c.remove()
+	return client{path: p.path}, nil
 }
 
 func (c client) remove() {
