@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/docker/cli/cli/config"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"imagecache.dev/test/containerenv"
 	"imagecache.dev/test/engine"
@@ -83,6 +84,13 @@ func (d *demo) docker(ctx context.Context, name string) ([]string, error) {
 	if d.keep {
 		options.Log = filepath.Join(d.dir, "engine-"+name+".log")
 	}
+	if !d.own {
+		image, err := localcluster.SampleBase()
+		if err != nil {
+			return nil, err
+		}
+		options.Hub = map[string]v1.Image{"busybox:stable": image}
+	}
 	e, err := engine.Open(ctx, d.kind, options)
 	if err != nil {
 		return nil, err
@@ -91,21 +99,9 @@ func (d *demo) docker(ctx context.Context, name string) ([]string, error) {
 	if d.own {
 		err = copyLogins(e.Config)
 	} else {
-		err = d.putBase(ctx, e)
+		err = d.cluster.WriteDockerConfig(ctx, e.Config)
 	}
 	return append(e.Environment, "KUBECONFIG="+d.kubeconfig), err
-}
-
-// putBase puts the demo's base image into an engine, under the name that Docker Hub gives it.
-func (d *demo) putBase(ctx context.Context, e *engine.Engine) error {
-	image, err := localcluster.SampleBase()
-	if err != nil {
-		return err
-	}
-	if err := e.Put(ctx, image, "busybox:stable"); err != nil {
-		return err
-	}
-	return d.cluster.WriteDockerConfig(ctx, e.Config)
 }
 
 // copyLogins gives an engine's client the user's logins, for base images, and nothing else of the user's configuration:

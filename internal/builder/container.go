@@ -177,18 +177,24 @@ func (p *program) Up(ctx context.Context, r UpRequest) (*UpAnswer, error) {
 		defer held.unlock()
 		logs = held
 	}
+	client, err := p.newClient()
+	if err != nil {
+		return nil, err
+	}
+	defer client.remove()
 	var out bytes.Buffer
 	// The variables of this process stay as they are: ${localEnv:…} and initializeCommand read them.
-	c := command{path: p.cli, arguments: p.upArguments(r), stdout: &out, logs: logs, starts: true}
-	err := c.run(ctx)
+	c := command{path: p.cli, arguments: upArguments(r, client.path), stdout: &out, logs: logs, starts: true}
+	err = c.run(ctx)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("start dev container: %w", err)
 	}
 	return answerOfUp(out.Bytes(), err)
 }
 
-func (p *program) upArguments(r UpRequest) []string {
-	arguments := []string{"up", "--workspace-folder", r.Workspace, "--docker-path", p.path}
+// upArguments are those of the reference CLI, which runs the engine's client by its path.
+func upArguments(r UpRequest, client string) []string {
+	arguments := []string{"up", "--workspace-folder", r.Workspace, "--docker-path", client}
 	if r.ConfigPath != "" {
 		arguments = append(arguments, "--config", r.ConfigPath)
 	}

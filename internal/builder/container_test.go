@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,6 +98,44 @@ func upIsFound(t *testing.T, e builder.Containers, image string) {
 	again, err := e.Up(t.Context(), builder.UpRequest{Workspace: workspace})
 	if err != nil || again.ContainerID != answer.ContainerID {
 		t.Errorf("the second time it is %+v, %v", again, err)
+	}
+}
+
+// TestUpSeesAContainerThatStartsAtOnce has an engine that begins to listen for events when the container has started.
+func TestUpSeesAContainerThatStartsAtOnce(t *testing.T) {
+	for _, kind := range engine.Asked(t) {
+		t.Run(string(kind), func(t *testing.T) {
+			e := enginetest.StartKind(t, kind)
+			own, err := exec.LookPath(e.Engine.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow := t.TempDir()
+			script := "#!/bin/sh\n[ \"$1\" != events ] || sleep 4\nexec " + own + " \"$@\"\n"
+			if err := os.WriteFile(filepath.Join(slow, e.Engine.Name()), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", slow+":"+os.Getenv("PATH"))
+			found, err := builder.Find(t.Context(), e.Engine.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			containers, ok := found.(builder.Containers)
+			if !ok {
+				t.Fatalf("%s runs no containers", found.Name())
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			workspace := workspaceOf(t, map[string]string{".devcontainer.json": `{"image": "` + e.Base + `"}`})
+			var logs bytes.Buffer
+			answer, err := containers.Up(ctx, builder.UpRequest{Workspace: workspace, KeepIDs: true, Logs: &logs})
+			if err != nil {
+				t.Fatalf("Up: %v\n%s", err, logs.String())
+			}
+			if output, err := exec.CommandContext(t.Context(), found.Name(), "rm", "--force", answer.ContainerID).CombinedOutput(); err != nil {
+				t.Errorf("remove container: %v: %s", err, output)
+			}
+		})
 	}
 }
 

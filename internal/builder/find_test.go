@@ -1,7 +1,6 @@
 package builder_test
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,13 +26,7 @@ func twoEngines(t *testing.T) {
 
 func TestADockerThatRefusesIsNotPassedOverSilently(t *testing.T) {
 	twoEngines(t)
-	socket := filepath.Join(t.TempDir(), "docker.sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	t.Setenv("DOCKER_HOST", "unix://"+socket)
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(t.TempDir(), "docker.sock"))
 	engine, err := builder.Find(t.Context(), "")
 	if err != nil || engine.Name() != builder.Podman {
 		t.Fatalf("found %v, %v, want podman", engine, err)

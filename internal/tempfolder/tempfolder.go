@@ -27,11 +27,12 @@ const (
 	Compose     Kind = "compose"     // the Compose files of a workspace
 	Override    Kind = "override"    // a configuration for the reference CLI
 	Credentials Kind = "credentials" // a Docker configuration
+	Client      Kind = "client"      // an engine's client for the reference CLI
 	Transfer    Kind = "transfer"    // files of podman while it takes or gives an image, as large as its layers
 	Layers      Kind = "layers"      // the layers of a built image
 )
 
-var kinds = []Kind{Build, Commit, Compose, Override, Credentials, Transfer, Layers}
+var kinds = []Kind{Build, Commit, Compose, Override, Credentials, Client, Transfer, Layers}
 
 func (k Kind) prefix() string { return "imagecache-" + string(k) + "-" }
 

@@ -37,7 +37,7 @@ const orders = {
     pages.delete(page);
   },
   async goto({ page, address }) {
-    const answer = await pages.get(page).goto(address, { waitUntil: 'load' });
+    const answer = await load(pages.get(page), address);
     return { status: answer.status(), address: pages.get(page).url() };
   },
   address: async ({ page }) => pages.get(page).url(),
@@ -64,6 +64,19 @@ const orders = {
     return JSON.parse(result.value);
   },
 };
+
+// load opens an address. Chromium gives up each request when the machine gets or loses a network, such as an engine's bridge.
+async function load(page, address) {
+  for (let tries = 5; ; tries--) {
+    try {
+      return await page.goto(address, { waitUntil: 'load' });
+    } catch (error) {
+      if (tries === 1 || !String(error.message).includes('net::ERR_NETWORK_CHANGED')) {
+        throw error;
+      }
+    }
+  }
+}
 
 // elsewhere reports whether a page asks another host than its own.
 function elsewhere(page, request) {

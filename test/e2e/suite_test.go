@@ -109,8 +109,7 @@ func machineKind() (engine.Kind, error) {
 	return engine.Usual()
 }
 
-// newMachine starts a machine whose engine has the base image under the name that Docker Hub gives it: podman by the
-// emulated registry, docker in its store.
+// newMachine starts a machine whose engine finds the base image under the name that Docker Hub gives it.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	kind, err := machineKind()
@@ -126,6 +125,7 @@ func newMachineOf(t *testing.T, kind engine.Kind) *machine {
 	e, err := engine.Open(t.Context(), kind, engine.Options{
 		Registries: []string{cluster.RegistryHost()},
 		StandIns:   map[string]string{"busybox": strings.TrimSuffix(base, ":stable")},
+		Hub:        map[string]v1.Image{"busybox:stable": sampleBase(t)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -138,8 +138,6 @@ func newMachineOf(t *testing.T, kind engine.Kind) *machine {
 	credentials := e.Config
 	if kind == engine.Podman {
 		credentials = t.TempDir()
-	} else {
-		e.Load(t, sampleBase(t), "busybox:stable")
 	}
 	if err := cluster.WriteDockerConfig(t.Context(), credentials); err != nil {
 		t.Fatal(err)

@@ -71,13 +71,18 @@ func RequireCompose(t testing.TB, kind Kind) {
 	}
 }
 
-// Start starts an engine that ends with the test. An engine that this machine lacks skips the test, or fails it where
-// IMAGECACHE_ENGINES asks for the engine. The registries are those that speak plain HTTP, as host:port; docker needs none
-// for addresses on loopback.
+// Start is StartWith with nothing but registries.
 func Start(t testing.TB, kind Kind, registries ...string) *Engine {
 	t.Helper()
+	return StartWith(t, kind, Options{Registries: registries})
+}
+
+// StartWith starts an engine that ends with the test. An engine that this machine lacks skips the test, or fails it where
+// IMAGECACHE_ENGINES asks for the engine.
+func StartWith(t testing.TB, kind Kind, options Options) *Engine {
+	t.Helper()
 	Require(t, kind)
-	e, err := Open(t.Context(), kind, Options{Registries: registries})
+	e, err := Open(t.Context(), kind, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +98,10 @@ func Start(t testing.TB, kind Kind, registries ...string) *Engine {
 type Options struct {
 	// Registries are those that speak plain HTTP, as host:port; docker needs none for addresses on loopback.
 	Registries []string
-	// StandIns are what podman uses in place of Docker Hub's official images. docker uses what Put puts.
+	// StandIns are repositories that podman uses in place of Docker Hub's official images.
 	StandIns map[string]string
+	// Hub are images that docker finds on Docker Hub, by tags such as "busybox:stable". They need no login.
+	Hub map[string]v1.Image
 	// Folder is where the engine's folder with its store is made, with a short path. The default is /tmp.
 	Folder string
 	// Log is a file for what the engine's keeper says. With it the engine outlives this process, until somebody sends
@@ -116,7 +123,7 @@ func Open(ctx context.Context, kind Kind, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the engine's folder: %w", err)
 	}
-	keeper, err := startKeeper(orders{Dir: dir, Kind: kind, Programs: programs, Kept: options.Log != ""}, options.Log)
+	keeper, err := startKeeper(orders{Dir: dir, Kind: kind, Programs: programs, Hub: len(options.Hub) > 0, Kept: options.Log != ""}, options.Log)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
@@ -150,7 +157,7 @@ func (e *Engine) open(ctx context.Context, dir, programs string, options Options
 		log, _ := os.ReadFile(filepath.Join(dir, logName))
 		return fmt.Errorf("start %s: %w\n%s", e.Kind, err, log[max(0, len(log)-4000):])
 	}
-	return nil
+	return fillHub(ctx, dir, options.Hub)
 }
 
 // Close ends the engine and removes all that it made. Closing it again does nothing.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -46,6 +47,28 @@ func TestEveryEngineBuildsAndRuns(t *testing.T) {
 					t.Errorf("buildx works: %t, want %t", got, kind.HasBuildKit())
 				}
 			}
+		})
+	}
+}
+
+// TestDockerFindsImagesOfTheHub pulls a base image by the name that Docker Hub gives it, for a build that pulls anew and
+// by itself.
+func TestDockerFindsImagesOfTheHub(t *testing.T) {
+	for _, kind := range engine.All {
+		if kind.Program() != "docker" {
+			continue
+		}
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			e := engine.StartWith(t, kind, engine.Options{Hub: map[string]v1.Image{"busybox:stable": baseImage(t)}})
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte("FROM busybox:stable\nRUN true\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e.Run(t, "build", "--tag", "localhost/first:1", folder)
+			e.Run(t, "build", "--pull", "--tag", "localhost/again:1", folder)
+			e.Run(t, "pull", "busybox:stable")
+			e.Run(t, "run", "--rm", "busybox:stable", "true")
 		})
 	}
 }

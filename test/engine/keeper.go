@@ -32,6 +32,8 @@ type orders struct {
 	Dir      string
 	Kind     Kind
 	Programs string
+	// Hub: dockerd asks a registry of its own before Docker Hub.
+	Hub bool
 	// Kept: the engine outlives the process that started it.
 	Kept bool
 }
@@ -86,7 +88,15 @@ func (o orders) keep() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, network.remove()) }()
-	dockerd, err := o.startDockerd(network.name)
+	var mirrors []string
+	if o.Hub {
+		hub, err := serveHub(o.Dir)
+		if err != nil {
+			return err
+		}
+		mirrors = append(mirrors, hub)
+	}
+	dockerd, err := o.startDockerd(network.name, mirrors)
 	if err != nil {
 		return err
 	}
@@ -109,12 +119,12 @@ func (o orders) keep() (err error) {
 }
 
 // startDockerd starts it so that it ends with this process: init runs on the main thread, which lives as long.
-func (o orders) startDockerd(bridge string) (*exec.Cmd, error) {
+func (o orders) startDockerd(bridge string, mirrors []string) (*exec.Cmd, error) {
 	runc := o.Kind.parts().runc
 	if runc != "" {
 		runc = filepath.Join(o.Programs, runc)
 	}
-	content, err := settings(o.Dir, o.Kind, bridge, runc)
+	content, err := settings(o.Dir, o.Kind, bridge, runc, mirrors)
 	if err != nil {
 		return nil, err
 	}

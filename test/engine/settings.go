@@ -19,7 +19,7 @@ const (
 // reach each other and the host by the bridge alone.
 //
 // https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
-func settings(dir string, kind Kind, bridge, runc string) ([]byte, error) {
+func settings(dir string, kind Kind, bridge, runc string, mirrors []string) ([]byte, error) {
 	set := map[string]any{
 		"data-root": filepath.Join(dir, "data"),
 		"exec-root": filepath.Join(dir, "exec"),
@@ -38,6 +38,9 @@ func settings(dir string, kind Kind, bridge, runc string) ([]byte, error) {
 	case Docker28Overlay, Docker28Containerd:
 		set["features"] = map[string]bool{"containerd-snapshotter": kind == Docker28Containerd}
 	case Docker29, Podman:
+	}
+	if len(mirrors) > 0 {
+		set["registry-mirrors"] = mirrors
 	}
 	if runc != "" {
 		// It is built without libseccomp. BuildKit runs Debian's runc, from PATH.

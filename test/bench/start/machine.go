@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"imagecache.dev/internal/runner"
 	"imagecache.dev/test/engine"
 	"imagecache.dev/test/localcluster"
@@ -24,9 +26,14 @@ type machine struct {
 }
 
 func (b *bench) newMachine(ctx context.Context, kind engine.Kind, workspace string) (*machine, error) {
+	image, err := localcluster.SampleBase()
+	if err != nil {
+		return nil, err
+	}
 	e, err := engine.Open(ctx, kind, engine.Options{
 		Registries: []string{b.cluster.RegistryHost()},
 		StandIns:   map[string]string{"busybox": strings.TrimSuffix(b.base, ":stable")},
+		Hub:        map[string]v1.Image{"busybox:stable": image},
 	})
 	if err != nil {
 		return nil, err
@@ -38,14 +45,6 @@ func (b *bench) newMachine(ctx context.Context, kind engine.Kind, workspace stri
 	credentials := e.Config
 	if kind == engine.Podman {
 		credentials = filepath.Join(state, "docker")
-	} else {
-		image, err := localcluster.SampleBase()
-		if err != nil {
-			return nil, err
-		}
-		if err := e.Put(ctx, image, "busybox:stable"); err != nil {
-			return nil, err
-		}
 	}
 	if err := b.cluster.WriteDockerConfig(ctx, credentials); err != nil {
 		return nil, err
