@@ -144,6 +144,9 @@ func newMachineOf(t *testing.T, kind engine.Kind) *machine {
 	}
 	env := append(e.Environment, "KUBECONFIG="+kubeconfig, "DOCKER_CONFIG="+credentials, "TMPDIR="+t.TempDir(),
 		"XDG_STATE_HOME="+filepath.Join(t.TempDir(), "state"))
+	if kind == engine.Podman {
+		env = append(env, "DOCKER_HOST=unix:///nonexistent/docker.sock") // not the Docker of whoever runs the tests
+	}
 	return &machine{t: t, engine: e, env: env}
 }
 
