@@ -86,6 +86,11 @@ type LayerSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
+
+	// layersSince is when the build of the oldest of its layers may have begun: that of the image itself, or of one from
+	// which it took layers over. Once that is retentionDays ago, the image lends no layers any more.
+	// +optional
+	LayersSince *metav1.Time `json:"layersSince,omitempty"`
 }
 
 // UploadStatus is how the upload of an image's layers is doing.

@@ -133,8 +133,9 @@ type ProjectImageCacheSpec struct {
 	// +default="Delete"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Use
-	// it for a vulnerability or a bad base image. RFC 3339.
+	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Images
+	// with layers that may be older, because they took layers over, count as absent too. Use it for a vulnerability or a bad
+	// base image. RFC 3339.
 	// +optional
 	InvalidatePushedBefore *metav1.Time `json:"invalidatePushedBefore,omitempty"`
 }

@@ -17,7 +17,7 @@ const layersPatience = 2 * time.Second
 // offerLayers names the image from which a new builder may take layers over. A build without one is only slower, so
 // nothing that fails here holds it up.
 func (r *Reconciler) offerLayers(ctx context.Context, p *pass) {
-	if p.project.Spec.LayerReuse == v1alpha1.LayerReuseOff || p.image.Spec.CachePolicy == v1alpha1.CachePolicyRefresh {
+	if reuseOf(p.project, p.image) == v1alpha1.LayerReuseOff || p.image.Spec.CachePolicy == v1alpha1.CachePolicyRefresh {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, layersPatience)
@@ -47,7 +47,8 @@ func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerS
 	if err != nil {
 		return nil, err
 	}
-	for _, candidate := range layerSources(asked, cached, p.project.Spec.LayerReuse, policyOf(p.project), p.awsNow) {
+	reuse, policy := reuseOf(p.project, p.image), policyOf(p.project)
+	for _, candidate := range layerSources(asked, cached, reuse, policy, p.awsNow) {
 		found, err := images.Find(ctx, p.project.Status.Repository.Name, candidate.Origin.Hash)
 		if err != nil {
 			return nil, err
@@ -58,12 +59,16 @@ func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerS
 		want := p.expectation()
 		want.Hash, want.HashVersion = candidate.Origin.Hash, candidate.Origin.HashVersion
 		verified, err := keys.Verifier.Verify(found.Manifest, found.Digest, publication.ClaimsFor(want, ""))
-		if err != nil || !lendsLayers(p.project.Spec.LayerReuse, verified.Record.Trigger) {
+		if err != nil || !lendsLayers(reuse, verified.Record.Trigger) {
+			continue
+		}
+		since := verified.Record.OldestLayer()
+		if outlived(since, policy, p.awsNow) {
 			continue
 		}
 		return &v1alpha1.LayerSource{
 			Reference: p.status.RepositoryURI + "@" + found.Digest, ConfigHash: candidate.Origin.Hash,
-			SecretName: projects.PullSecretName(p.project),
+			SecretName: projects.PullSecretName(p.project), LayersSince: metaTime(since),
 		}, nil
 	}
 	return nil, nil

@@ -35,6 +35,22 @@ func layerSources(
 	return sources[:min(len(sources), maxLayerSources)]
 }
 
+// reuseOf returns whose layers the build of a request may take over. A prebuild takes none of an environment's, because it
+// lends its own to others: a project that had Any is then safe again as soon as it has Prebuilds.
+func reuseOf(project *v1alpha1.ProjectImageCache, request *v1alpha1.DevcontainerImage) v1alpha1.LayerReuse {
+	if reuse := project.Spec.LayerReuse; reuse != v1alpha1.LayerReuseAny || !isPrebuild(request) {
+		return reuse
+	}
+	return v1alpha1.LayerReusePrebuilds
+}
+
+// outlived reports whether layers are too old to be taken over, the oldest of which is of a build that began at a time. An
+// image is stored for its retention, and no layer gets into a new one that is older than that: what a step downloaded
+// would otherwise stay for as long as configurations change.
+func outlived(since time.Time, policy publication.Policy, now time.Time) bool {
+	return !now.Before(since.Add(policy.Retention)) || since.Before(policy.InvalidatePushedBefore)
+}
+
 // lendsLayers reports whether an image that a request with a trigger published may lend its layers. A build can make
 // layers that are not what its steps say, by a cache mount that another of its stages wrote. So by default only builds of
 // those who may prebuild count.

@@ -49,3 +49,46 @@ func TestLayersComeFromTheMostSimilarImagesThatMayLendThem(t *testing.T) {
 		})
 	}
 }
+
+func TestPrebuildsTakeNoLayersOfEnvironments(t *testing.T) {
+	for _, test := range []struct {
+		set     v1alpha1.LayerReuse
+		trigger v1alpha1.Trigger
+		want    v1alpha1.LayerReuse
+	}{
+		{v1alpha1.LayerReusePrebuilds, v1alpha1.TriggerPrebuild, v1alpha1.LayerReusePrebuilds},
+		{v1alpha1.LayerReuseOff, v1alpha1.TriggerPrebuild, v1alpha1.LayerReuseOff},
+		{v1alpha1.LayerReuseAny, v1alpha1.TriggerPrebuild, v1alpha1.LayerReusePrebuilds},
+		{v1alpha1.LayerReuseAny, v1alpha1.TriggerEnvironmentCreated, v1alpha1.LayerReuseAny},
+		{v1alpha1.LayerReusePrebuilds, v1alpha1.TriggerEnvironmentCreated, v1alpha1.LayerReusePrebuilds},
+	} {
+		project, request := &v1alpha1.ProjectImageCache{}, &v1alpha1.DevcontainerImage{}
+		project.Spec.LayerReuse, request.Spec.Trigger = test.set, test.trigger
+		if got := reuseOf(project, request); got != test.want {
+			t.Errorf("with %s a %s takes layers of %s, want %s", test.set, test.trigger, got, test.want)
+		}
+	}
+}
+
+// A step that ran once must not stay in image after image for as long as configurations change.
+func TestLayersAreTakenOverOnlyForTheRetention(t *testing.T) {
+	const retention = 30 * 24 * time.Hour
+	for name, test := range map[string]struct {
+		age, invalidated time.Duration // before now; zero: nothing is invalidated
+		want             bool
+	}{
+		"new":                {age: time.Hour},
+		"a second left":      {age: retention - time.Second},
+		"as old as it gets":  {age: retention, want: true},
+		"invalidated":        {age: 2 * time.Hour, invalidated: time.Hour, want: true},
+		"after invalidation": {age: time.Hour, invalidated: 2 * time.Hour},
+	} {
+		policy := publication.Policy{Retention: retention}
+		if test.invalidated > 0 {
+			policy.InvalidatePushedBefore = fixture.Noon.Add(-test.invalidated)
+		}
+		if got := outlived(fixture.Noon.Add(-test.age), policy, fixture.Noon); got != test.want {
+			t.Errorf("%s: outlived %v, want %v", name, got, test.want)
+		}
+	}
+}

@@ -72,7 +72,11 @@ func unusableSentence(
 	case publication.Expired:
 		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(found.PushedAt, now), int(policy.Retention.Hours()/24))
 	case publication.Invalidated:
-		return fmt.Sprintf("the image of %s is older than invalidatePushedBefore, %s", ago(found.PushedAt, now), policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+		what := "is"
+		if !found.PushedAt.Before(policy.InvalidatePushedBefore) {
+			what = "took layers over from one that is"
+		}
+		return fmt.Sprintf("the image of %s %s older than invalidatePushedBefore, %s", ago(found.PushedAt, now), what, policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
 	case publication.PlatformMismatch:
 		return fmt.Sprintf("the image under this hash is not for %s", want.Platform)
 	case publication.Archived:

@@ -73,7 +73,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 	key, revoked := newKey(t), newKey(t)
 	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
 	// image is signed before its manifest or push time change, and after its configuration does.
-	image := func(edit func(*publication.Cached, *v1.ConfigFile), sign ...func(*provenance.Claims) provenance.Signer) *publication.Cached {
+	image := func(edit func(*publication.Cached, *v1.ConfigFile), sign ...func(*provenance.Record) provenance.Signer) *publication.Cached {
 		cached := &publication.Cached{PushedAt: fixture.Noon.Add(-3 * time.Hour)}
 		made := testimage.Random(t, 100, 2, func(config *v1.ConfigFile) {
 			config.Config.Labels = map[string]string{imagelabel.Hash: "h1", imagelabel.Version: "1", imagelabel.UID: "u1", imagelabel.Environment: "e-17", imagelabel.BuildSeconds: "225"}
@@ -83,12 +83,12 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer := provenance.Signer(key)
+		signer, record := provenance.Signer(key), &provenance.Record{Claims: claims}
 		for _, s := range sign {
-			signer = s(&claims)
+			signer = s(record)
 		}
 		if signer != nil {
-			if made, err = signedimage.Sign(t.Context(), made, signer, claims); err != nil {
+			if made, err = signedimage.SignRecord(t.Context(), made, signer, record); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,8 +103,8 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		return cached
 	}
 	unchanged := func(*publication.Cached, *v1.ConfigFile) {}
-	claiming := func(change func(*provenance.Claims)) *publication.Cached {
-		return image(unchanged, func(c *provenance.Claims) provenance.Signer { change(c); return key })
+	claiming := func(change func(*provenance.Record)) *publication.Cached {
+		return image(unchanged, func(r *provenance.Record) provenance.Signer { change(r); return key })
 	}
 	for name, test := range map[string]struct {
 		found   *publication.Cached
@@ -127,6 +127,10 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		}), "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 29 days ago has reached its retention of 30 days"},
 		"invalidated": {image(unchanged), "", fixture.Noon.Add(-time.Hour),
 			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago is older than invalidatePushedBefore, 2026-03-14T11:00:00Z"},
+		"with layers of an invalidated one": {claiming(func(r *provenance.Record) { r.LayersSince = fixture.Noon.Add(-5 * time.Hour) }), "", fixture.Noon.Add(-4 * time.Hour),
+			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago took layers over from one that is older than invalidatePushedBefore, 2026-03-14T08:00:00Z"},
+		"with layers that are young enough": {claiming(func(r *provenance.Record) { r.LayersSince = fixture.Noon.Add(-5 * time.Hour) }), "", fixture.Noon.Add(-5 * time.Hour),
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
 		"other platform": {image(func(_ *publication.Cached, config *v1.ConfigFile) {
 			config.Architecture = "arm64"
 		}), "", time.Time{},
@@ -137,15 +141,15 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
 		"no configuration": {image(func(c *publication.Cached, _ *v1.ConfigFile) { c.Config = []byte{} }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash was not published by this cache, or is damaged"},
-		"unsigned": {image(unchanged, func(*provenance.Claims) provenance.Signer { return nil }), "", time.Time{},
+		"unsigned": {image(unchanged, func(*provenance.Record) provenance.Signer { return nil }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash is not used: the image has no signature"},
-		"signed by a revoked key": {image(unchanged, func(*provenance.Claims) provenance.Signer { return revoked }), "", time.Time{},
+		"signed by a revoked key": {image(unchanged, func(*provenance.Record) provenance.Signer { return revoked }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, "the image under this hash is not used: the image's signature is not from a key that is known"},
-		"signed for another hash": {claiming(func(c *provenance.Claims) { c.Hash = "h2" }), "", time.Time{},
+		"signed for another hash": {claiming(func(c *provenance.Record) { c.Hash = "h2" }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its hash is "h2", not "h1"`},
-		"signed for another repository": {claiming(func(c *provenance.Claims) { c.RepositoryARN = "other" }), "", time.Time{},
+		"signed for another repository": {claiming(func(c *provenance.Record) { c.RepositoryARN = "other" }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its repository is "other", not "` + repository + `"`},
-		"signed for another request": {claiming(func(c *provenance.Claims) { c.RequestUID = "u2" }), "", time.Time{},
+		"signed for another request": {claiming(func(c *provenance.Record) { c.RequestUID = "u2" }), "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonNotVerified, `the image under this hash is not used: the signature is for another image: its request is "u2", not "u1"`},
 		"archived, which ECR returns without contents": {&publication.Cached{Digest: "sha256:1", PushedAt: fixture.Noon, Archived: true}, "", time.Time{},
 			v1alpha1.CacheMiss, v1alpha1.ReasonArchived, "ECR has archived the image, so it can't be pulled"},

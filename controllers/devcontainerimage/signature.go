@@ -56,6 +56,9 @@ func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, bu
 	if builder := p.status.Builder; builder != nil && builder.StartedAt != nil {
 		record.StartedAt = builder.StartedAt.Time
 	}
+	if source := p.status.LayersFrom; source != nil && source.LayersSince != nil {
+		record.LayersSince = source.LayersSince.Time
+	}
 	for _, input := range publication.OriginIn(built.Manifest).Inputs {
 		record.Stated.Inputs = append(record.Stated.Inputs, provenance.Input{Name: input.Name, Digest: input.Digest})
 	}

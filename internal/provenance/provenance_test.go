@@ -37,8 +37,9 @@ func example(layers, inputs int) *Record {
 			RequestUID: "6f1c1c9e-0f3e-4a2b-9d0b-6f0f5a1d2c3b", Config: digestOf("config"),
 		},
 		Build: Build{
-			Version: "v0.4.0", Cluster: "cluster-1", Namespace: "runner", Project: "web", Request: "e-1-3457bcfa-x7k2p", Service: "app",
-			StartedAt: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), FinishedAt: time.Date(2026, 3, 14, 12, 4, 5, 0, time.UTC),
+			Version: "v0.4.0", Cluster: "cluster-1", Namespace: "runner", Project: "web", Request: "e-1-3457bcfa-x7k2p", Service: "app", Trigger: "Prebuild",
+			LayersSince: time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC),
+			StartedAt:   time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), FinishedAt: time.Date(2026, 3, 14, 12, 4, 5, 0, time.UTC),
 			Stated: Stated{Environment: "e-1", KeyCoverage: "Complete", BuildSeconds: 225},
 		},
 	}

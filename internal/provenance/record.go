@@ -44,8 +44,22 @@ type Build struct {
 	// reported image.
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	// LayersSince is when the build of the oldest layer may have begun that was taken over from another image; zero if
+	// none was offered.
+	LayersSince time.Time `json:"layersSince,omitzero"`
 	// Stated is what the runner stated about its build, which nobody checked.
 	Stated Stated `json:"statedByRunner,omitzero"`
+}
+
+// OldestLayer returns when the build of the oldest layer may have begun.
+func (b *Build) OldestLayer() time.Time {
+	if !b.LayersSince.IsZero() {
+		return b.LayersSince
+	}
+	if !b.StartedAt.IsZero() {
+		return b.StartedAt
+	}
+	return b.FinishedAt
 }
 
 // Stated is what a runner stated about its build.

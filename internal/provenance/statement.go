@@ -68,6 +68,7 @@ type internalParameters struct {
 	Project        string       `json:"project,omitempty"`
 	Request        string       `json:"request,omitempty"`
 	Trigger        string       `json:"trigger,omitempty"`
+	LayersSince    *time.Time   `json:"layersSince,omitempty"`
 	Service        string       `json:"service,omitempty"`
 	Checked        []string     `json:"checkedByManager"`
 	StatedByRunner statedInside `json:"statedByRunner"`
@@ -136,6 +137,7 @@ func definitionOf(record *Record) buildDefinition {
 		InternalParameters: internalParameters{
 			RequestUID: record.RequestUID, Cluster: record.Cluster, Namespace: record.Namespace, Project: record.Project,
 			Request: record.Request, Trigger: record.Trigger, Service: record.Service, Checked: checked,
+			LayersSince: timeOf(record.LayersSince),
 			StatedByRunner: statedInside{
 				Environment: stated.Environment, KeyCoverage: stated.KeyCoverage, BuildSeconds: stated.BuildSeconds,
 			},
@@ -205,6 +207,7 @@ func decode(content []byte) (*Record, error) {
 			Version: details.Builder.Version["manager"], Cluster: inside.Cluster, Namespace: inside.Namespace,
 			Project: inside.Project, Request: inside.Request, Trigger: inside.Trigger, Service: inside.Service,
 			StartedAt: atTime(details.Metadata.StartedOn), FinishedAt: atTime(details.Metadata.FinishedOn),
+			LayersSince: atTime(inside.LayersSince),
 			Stated: Stated{
 				Environment: inside.StatedByRunner.Environment, KeyCoverage: inside.StatedByRunner.KeyCoverage,
 				BuildSeconds: inside.StatedByRunner.BuildSeconds,

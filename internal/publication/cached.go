@@ -63,7 +63,8 @@ func Judge(
 		return PlatformMismatch, about
 	}
 	// The request's UID is in the configuration, whose digest the statement names too.
-	if _, err := keys.Verify(image.Manifest, image.Digest, ClaimsFor(want, about.UID)); err != nil {
+	verified, err := keys.Verify(image.Manifest, image.Digest, ClaimsFor(want, about.UID))
+	if err != nil {
 		about.Problem = err
 		return NotVerified, about
 	}
@@ -71,6 +72,9 @@ func Judge(
 	case !now.Before(image.PushedAt.Add(policy.Retention - ExpiryMargin)):
 		return Expired, about
 	case image.PushedAt.Before(policy.InvalidatePushedBefore):
+		return Invalidated, about
+	// What is wrong with an invalidated image may be in a layer that this one took over.
+	case !verified.Record.LayersSince.IsZero() && verified.Record.LayersSince.Before(policy.InvalidatePushedBefore):
 		return Invalidated, about
 	}
 	return Usable, about

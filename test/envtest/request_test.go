@@ -134,9 +134,18 @@ func TestBuilderIsOfferedTheLayersOfAPrebuild(t *testing.T) {
 
 	asked := h.ask("shop", "e-1", hashOf("asked"), with("4", "3"))
 	asked.role(v1alpha1.RoleBuilder)
+	began := near.request.Status.Builder.StartedAt
 	h.Expect(asked.request.Status.LayersFrom).To(Equal(&v1alpha1.LayerSource{
-		Reference: near.request.Status.Image.Reference, ConfigHash: near.request.Status.ConfigHash, SecretName: "shop-pull",
+		Reference: near.request.Status.Image.Reference, ConfigHash: near.request.Status.ConfigHash, SecretName: "shop-pull", LayersSince: began,
 	}))
+	// The age of layers is that of the first image with them, through any number of images.
+	next := h.ask("shop", "ci", hashOf("next"), prebuild, with("5", "3"))
+	next.publish()
+	h.Expect(next.request.Status.LayersFrom.ConfigHash).To(Equal(near.request.Status.ConfigHash))
+	last := h.ask("shop", "e-3", hashOf("last"), with("5", "3", "6"))
+	last.role(v1alpha1.RoleBuilder)
+	h.Expect(last.request.Status.LayersFrom.ConfigHash).To(Equal(next.request.Status.ConfigHash))
+	h.Expect(last.request.Status.LayersFrom.LayersSince).To(Equal(began))
 	refresh := h.ask("shop", "e-2", hashOf("near"), with("1", "3"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	refresh.role(v1alpha1.RoleBuilder)
 	h.Expect(refresh.request.Status.LayersFrom).To(BeNil(), "a refresh builds every step")

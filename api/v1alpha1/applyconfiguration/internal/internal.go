@@ -327,6 +327,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: configHash
       type:
         scalar: string
+    - name: layersSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: reference
       type:
         scalar: string

@@ -4,6 +4,10 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // LayerSourceApplyConfiguration represents a declarative configuration of the LayerSource type for use
 // with apply.
 //
@@ -16,6 +20,9 @@ type LayerSourceApplyConfiguration struct {
 	// secretName is the name of the Secret with the credentials to pull from the repository. The controller may write
 	// it a moment after this answer.
 	SecretName *string `json:"secretName,omitempty"`
+	// layersSince is when the build of the oldest of its layers may have begun: that of the image itself, or of one from
+	// which it took layers over. Once that is retentionDays ago, the image lends no layers any more.
+	LayersSince *v1.Time `json:"layersSince,omitempty"`
 }
 
 // LayerSourceApplyConfiguration constructs a declarative configuration of the LayerSource type for use with
@@ -45,5 +52,13 @@ func (b *LayerSourceApplyConfiguration) WithConfigHash(value string) *LayerSourc
 // If called multiple times, the SecretName field is set to the value of the last call.
 func (b *LayerSourceApplyConfiguration) WithSecretName(value string) *LayerSourceApplyConfiguration {
 	b.SecretName = &value
+	return b
+}
+
+// WithLayersSince sets the LayersSince field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LayersSince field is set to the value of the last call.
+func (b *LayerSourceApplyConfiguration) WithLayersSince(value v1.Time) *LayerSourceApplyConfiguration {
+	b.LayersSince = &value
 	return b
 }

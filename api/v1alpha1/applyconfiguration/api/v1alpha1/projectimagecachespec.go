@@ -78,8 +78,9 @@ type ProjectImageCacheSpecApplyConfiguration struct {
 	// deletionPolicy tells what happens to the repository when this object is deleted: Delete (the default; deletes
 	// it only if the controller created it) or Retain.
 	DeletionPolicy *apiv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
-	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Use
-	// it for a vulnerability or a bad base image. RFC 3339.
+	// invalidatePushedBefore makes images that were published before this time count as absent, and removes them. Images
+	// with layers that may be older, because they took layers over, count as absent too. Use it for a vulnerability or a bad
+	// base image. RFC 3339.
 	InvalidatePushedBefore *v1.Time `json:"invalidatePushedBefore,omitempty"`
 }
 
