@@ -161,8 +161,8 @@ const (
 	// ReasonExpired: the image expires within an hour, or has expired. Nothing to do: a new image replaces it. A
 	// longer spec.retentionDays keeps images for longer.
 	ReasonExpired = "Expired"
-	// ReasonInvalidated: the image is older than the project's invalidatePushedBefore. Nothing to do: a new image
-	// replaces it.
+	// ReasonInvalidated: the image, or a layer that it took over, is older than the project's invalidatePushedBefore.
+	// Nothing to do: a new image replaces it.
 	ReasonInvalidated = "Invalidated"
 	// ReasonPlatformMismatch: the image stored under this hash is for another platform. Nothing to do: a new image
 	// replaces it. If it happens again, find the runner that builds for another platform than it requests.

@@ -69,6 +69,41 @@ func (m *machine) prepared(folder, environment string) (result runner.Result) {
 	return result
 }
 
+// prebuildInCI runs what the examples for GitHub Actions and GitLab run, of a workspace whose two images exist.
+func (m *machine) prebuildInCI(folder string, settings []string) {
+	m.t.Helper()
+	var action struct {
+		Runs struct{ Steps []struct{ Name, Run string } }
+	}
+	var pipeline map[string]struct{ Script []string }
+	for path, into := range map[string]any{"github-actions/prebuild/action.yml": &action, "gitlab/prebuild.yml": &pipeline} {
+		content, err := os.ReadFile(filepath.Join(root(), "examples", path))
+		if err == nil {
+			err = yaml.Unmarshal(content, into)
+		}
+		if err != nil {
+			m.t.Fatalf("%s: %v", path, err)
+		}
+	}
+	page := filepath.Join(m.t.TempDir(), "page.md")
+	scripts := map[string]string{filepath.Join(folder, "prebuild.md"): strings.Join(pipeline["prebuild dev containers"].Script, "\n")}
+	for _, step := range action.Runs.Steps {
+		if step.Name == "Prebuild" {
+			scripts[page] = step.Run
+		}
+	}
+	for summary, script := range scripts {
+		job := m.withPrograms(m.command("bash", "-e", "-c", script), append(settings, "IMAGECACHE_ARGUMENTS=--due", "GITHUB_STEP_SUMMARY="+page))
+		job.Dir = folder
+		got := m.finish(job)
+		wants(m.t, got, 0)
+		table, err := os.ReadFile(summary)
+		if err != nil || strings.Count(got.stdout, "Present") != 2 || strings.Count(string(table), "| Present |") != 2 {
+			m.t.Errorf("%q: %v, the page is %q, %v", script, err, table, got)
+		}
+	}
+}
+
 // TestNobodyWaitsAfterAPrebuild takes a repository with two configurations from a nightly job to environments that hit.
 func TestNobodyWaitsAfterAPrebuild(t *testing.T) {
 	m := newMachine(t)
@@ -117,6 +152,8 @@ func TestNobodyWaitsAfterAPrebuild(t *testing.T) {
 	if strings.Count(second.stdout, "Present") != 2 {
 		t.Errorf("the second night has nothing to do: %v", second)
 	}
+
+	m.prebuildInCI(folder, settings)
 
 	// A colleague's machine has nothing yet, and hits.
 	other := newMachine(t)
