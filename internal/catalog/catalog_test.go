@@ -90,6 +90,9 @@ func TestAnImageThatIsUsedAndSoonExpiresIsDue(t *testing.T) {
 		if got := image.IsDue(noon); got != test.want {
 			t.Errorf("%s: due is %t, want %t", name, got, test.want)
 		}
+		if image.Archived = true; image.IsDue(noon) {
+			t.Errorf("%s: an archived image, which nobody can pull, is due", name)
+		}
 	}
 }
 

@@ -39,13 +39,14 @@ type Image struct {
 	Inputs   []publication.Input `json:"inputs,omitempty"`
 }
 
-// IsDue reports whether an image is used and soon expires: a prebuild with --due replaces it.
+// IsDue reports whether an image is used and soon expires: a prebuild with --due replaces it. Archived images are not
+// due, as the controller counts them.
 func (i *Image) IsDue(now time.Time) bool {
 	var retention time.Duration
 	if i.PushedAt != nil && i.ExpiresAt != nil {
 		retention = i.ExpiresAt.Sub(*i.PushedAt)
 	}
-	return publication.IsDue(timeOf(i.LastPulledAt), timeOf(i.ExpiresAt), now, retention)
+	return !i.Archived && publication.IsDue(timeOf(i.LastPulledAt), timeOf(i.ExpiresAt), now, retention)
 }
 
 // Stored is an image as the repository returns it.
