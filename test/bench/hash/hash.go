@@ -27,7 +27,10 @@ const (
 )
 
 // Run measures keys of two files, and of 5,000 and 50,000 copied files.
-func Run(ctx context.Context) (figures []figure.Figure, err error) {
+func Run(ctx context.Context) ([]figure.Figure, error) { return measure(ctx, 5_000, 50_000) }
+
+// measure measures keys of two files, and of as many copied files as each count.
+func measure(ctx context.Context, counts ...int) (figures []figure.Figure, err error) {
 	workspace, err := os.MkdirTemp("", "imagecache-bench-")
 	if err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func Run(ctx context.Context) (figures []figure.Figure, err error) {
 		return nil, err
 	}
 	figures = append(figures, small)
-	for _, count := range []int{5_000, 50_000} {
+	for _, count := range counts {
 		copied, err := measureCopied(ctx, filepath.Join(workspace, fmt.Sprint(count)), count)
 		if err != nil {
 			return nil, err

@@ -1,21 +1,18 @@
 package hash
 
-import (
-	"os"
-	"testing"
+import "testing"
 
-	"imagecache.dev/test/bench/figure"
-)
-
-func TestRunMeasures(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes half a gigabyte of files: not in short mode")
-	}
-	figures, err := Run(t.Context())
+func TestEveryFigureIsMeasured(t *testing.T) {
+	figures, err := measure(t.Context(), 10, 250)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := figure.WriteTable(os.Stdout, figures); err != nil {
-		t.Fatal(err)
+	if len(figures) != 3 {
+		t.Fatalf("%d figures, want 3: %+v", len(figures), figures)
+	}
+	for _, f := range figures {
+		if f.Value <= 0 || f.Goal <= 0 {
+			t.Errorf("%s is %v, with the goal %v", f.Name, f.Value, f.Goal)
+		}
 	}
 }
