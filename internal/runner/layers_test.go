@@ -2,6 +2,8 @@ package runner
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"runtime"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	ocidigest "github.com/opencontainers/go-digest"
 
@@ -37,6 +40,88 @@ func TestLayersOfARegistryThatIsSilentAreNotWaitedFor(t *testing.T) {
 	lent, err := p.lendFrom(t.Context(), image, authn.Anonymous, time.Second)
 	if err == nil || lent != nil || !strings.HasSuffix(err.Error(), "the registry did not answer within 1s") {
 		t.Errorf("lent %v: %v", lent, err)
+	}
+}
+
+// buildingEngine is an engine of which only builds are played.
+type buildingEngine struct {
+	builder.Engine
+	// build plays a build that was given layers; one without always succeeds.
+	build func(ctx context.Context) error
+	from  []string // what each build was given
+}
+
+func (e *buildingEngine) Build(ctx context.Context, r builder.Request) (*builder.Result, error) {
+	e.from = append(e.from, r.LayersFrom)
+	if r.LayersFrom != "" {
+		if err := e.build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &builder.Result{}, nil
+}
+
+func TestABuildIsRepeatedOnlyForLayersThatAreLost(t *testing.T) {
+	host := testregistry.Start(t, nil)
+	image, err := random.Image(1000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := testregistry.Repository(t, host).Digest(digest.String())
+	if err := remote.Write(source, image); err != nil {
+		t.Fatal(err)
+	}
+	failed, gone := errors.New("RUN make: exit status 2"), errors.New("the registry answers 404 Not Found")
+	for name, test := range map[string]struct {
+		build  func(ctx context.Context, lose, interrupt func(error)) error
+		builds int
+		err    error
+	}{
+		"succeeds": {func(context.Context, func(error), func(error)) error { return nil }, 1, nil},
+		"fails":    {func(context.Context, func(error), func(error)) error { return failed }, 1, failed},
+		"succeeds although a layer is lost": {func(_ context.Context, lose, _ func(error)) error {
+			lose(gone)
+			return nil
+		}, 1, nil},
+		"waits for a layer that is lost": {func(ctx context.Context, lose, _ func(error)) error {
+			lose(gone)
+			<-ctx.Done()
+			return ctx.Err()
+		}, 2, nil},
+		"is interrupted": {func(ctx context.Context, _, interrupt func(error)) error {
+			interrupt(ErrInterrupted)
+			<-ctx.Done()
+			return ErrInterrupted
+		}, 1, ErrInterrupted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			defer interrupt(nil)
+			events := &recordedEvents{}
+			engine := &buildingEngine{}
+			p := &preparation{basis: &basis{engine: engine}, steps: steps{events}, result: &Result{}}
+			lent, err := p.lendFrom(ctx, source, authn.Anonymous, layersPatience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine.build = func(ctx context.Context) error { return test.build(ctx, lent.lose, interrupt) }
+			if _, err := p.buildWith(ctx, lent, builder.Request{}); !errors.Is(err, test.err) {
+				t.Errorf("%v, want %v", err, test.err)
+			}
+			if len(engine.from) != test.builds || engine.from[0] != lent.relay.Reference() || engine.from[len(engine.from)-1] == "" != (test.builds == 2) {
+				t.Errorf("the builds were given %q, want %d builds", engine.from, test.builds)
+			}
+			if told := slices.ContainsFunc(events.notices, func(text string) bool { return strings.HasSuffix(text, gone.Error()) }); told != (test.builds == 2) {
+				t.Errorf("notices %q", events.notices)
+			}
+			if _, err := os.Stat(lent.folder.Path); err == nil {
+				t.Error("the folder with the login stays")
+			}
+		})
 	}
 }
 
