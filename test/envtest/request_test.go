@@ -127,14 +127,15 @@ func TestBuilderIsOfferedTheLayersOfAPrebuild(t *testing.T) {
 		}
 	}
 	prebuild := func(s *v1alpha1.DevcontainerImageSpec) { s.Trigger = v1alpha1.TriggerPrebuild }
-	h.ask("shop", "ci", hashOf("far"), prebuild, with("1", "2")).publish()
+	far := h.ask("shop", "ci", hashOf("far"), prebuild, with("1", "2"))
+	far.publish()
 	near := h.ask("shop", "ci", hashOf("near"), prebuild, with("1", "3"))
 	near.publish()
 	h.ask("shop", "e-0", hashOf("nearest"), with("4", "3")).publish() // an environment's build
 
 	asked := h.ask("shop", "e-1", hashOf("asked"), with("4", "3"))
 	asked.role(v1alpha1.RoleBuilder)
-	began := near.request.Status.Builder.StartedAt
+	began := far.request.Status.Builder.StartedAt // near was offered its layers
 	h.Expect(asked.request.Status.LayersFrom).To(Equal(&v1alpha1.LayerSource{
 		Reference: near.request.Status.Image.Reference, ConfigHash: near.request.Status.ConfigHash, SecretName: "shop-pull", LayersSince: began,
 	}))
