@@ -19,17 +19,16 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 		return nil, err
 	}
 	record := r.recordOf(p, repository, built)
-	statement, err := provenance.ForImage(record)
+	signed, err := built.Sign(func(unsignedManifest string) ([]byte, error) {
+		record.UnsignedManifest = unsignedManifest
+		statement, err := provenance.ForImage(record)
+		if err != nil {
+			return nil, err
+		}
+		return provenance.Sign(ctx, keys.Signer, statement)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("sign image: %w", err)
-	}
-	envelope, err := provenance.Sign(ctx, keys.Signer, statement)
-	if err != nil {
-		return nil, fmt.Errorf("sign image: %w", err)
-	}
-	signed, err := built.Sign(envelope)
-	if err != nil {
-		return nil, err
 	}
 	// What no lookup would take is not published. The next lookup of this process then knows the result.
 	if _, err := keys.Verifier.Verify(signed.Manifest, signed.Digest, record.Claims); err != nil {
@@ -47,7 +46,7 @@ func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, bu
 		},
 		Build: provenance.Build{
 			Version: buildinfo.Version(), Cluster: r.ClusterUID, Namespace: p.image.Namespace, Project: p.project.Name, Request: p.image.Name,
-			Trigger: string(p.image.Spec.Trigger), Service: p.image.Spec.Service, FinishedAt: p.now,
+			Trigger: string(p.image.Spec.Trigger), Service: p.image.Spec.Service, FinishedAt: p.awsNow,
 			Stated: provenance.Stated{
 				Environment: p.image.Spec.EnvironmentID, KeyCoverage: string(p.image.Spec.Build.KeyCoverage), BuildSeconds: built.BuildSeconds,
 			},
@@ -55,6 +54,10 @@ func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, bu
 	}
 	if builder := p.status.Builder; builder != nil && builder.StartedAt != nil {
 		record.StartedAt = builder.StartedAt.Time
+	}
+	// Images expire by AWS' clock. Where the manager's is ahead, a build must still not end before it started.
+	if record.FinishedAt.Before(record.StartedAt) {
+		record.FinishedAt = record.StartedAt
 	}
 	for _, input := range publication.OriginIn(built.Manifest).Inputs {
 		record.Stated.Inputs = append(record.Stated.Inputs, provenance.Input{Name: input.Name, Digest: input.Digest})

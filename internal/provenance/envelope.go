@@ -21,8 +21,9 @@ var (
 	ErrUnsigned = errors.New("the image has no signature")
 	// ErrUnknownKey: no known key made the signature.
 	ErrUnknownKey = errors.New("the image's signature is not from a key that is known")
-	// ErrForm: the manifest has a signature, but not the form in which the cache writes manifests.
-	ErrForm = errors.New("the image's manifest does not have the form in which the cache writes manifests")
+	// ErrForm: the manifest has a signature, but is not the one that was signed: it has another form, another size or
+	// media type, or further fields.
+	ErrForm = errors.New("the image's manifest is not the one that was signed")
 	// ErrSignature: the signature names a known key, which did not make it.
 	ErrSignature = errors.New("the image's signature does not verify")
 )

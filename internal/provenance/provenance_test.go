@@ -1,6 +1,7 @@
 package provenance
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -51,21 +52,38 @@ func example(layers, inputs int) *Record {
 	return record
 }
 
-// signed returns a manifest with the blobs of a record and an envelope.
+// signed returns a manifest with the blobs of a record and an envelope. It sets the record's UnsignedManifest.
 func signed(t testing.TB, record *Record, signer Signer) (manifest []byte, digest string) {
 	t.Helper()
-	content, err := ForImage(record)
+	raw, err := AddTo(plain(t, record), func(unsigned string) ([]byte, error) {
+		record.UnsignedManifest = unsigned
+		content, err := ForImage(record)
+		if err != nil {
+			return nil, err
+		}
+		return Sign(t.Context(), signer, content)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := Sign(t.Context(), signer, content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manifestOf(t, record, string(envelope))
+	return raw, ocidigest.FromBytes(raw).String()
 }
 
+// manifestOf returns a manifest with the blobs of a record and any envelope.
 func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, digest string) {
+	t.Helper()
+	raw = plain(t, record)
+	if envelope != "" {
+		var err error
+		if raw, err = AddTo(raw, func(string) ([]byte, error) { return []byte(envelope), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return raw, ocidigest.FromBytes(raw).String()
+}
+
+// plain returns a manifest with the blobs of a record.
+func plain(t testing.TB, record *Record) []byte {
 	t.Helper()
 	blob := func(digest string, mediaType types.MediaType) v1.Descriptor {
 		hash, err := v1.NewHash(digest)
@@ -78,9 +96,6 @@ func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, dige
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: blob(record.Config, types.OCIConfigJSON),
 		Annotations: map[string]string{"org.example": "x"},
 	}
-	if envelope != "" {
-		manifest.Annotations[imagelabel.Provenance] = envelope
-	}
 	for _, layer := range record.Layers {
 		manifest.Layers = append(manifest.Layers, blob(layer, types.OCILayer))
 	}
@@ -88,7 +103,7 @@ func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, dige
 	if err != nil {
 		t.Fatal(err)
 	}
-	return raw, ocidigest.FromBytes(raw).String()
+	return raw
 }
 
 func newKey(t testing.TB) *PrivateKey {
@@ -169,6 +184,7 @@ func TestStatementIsOneOfInTotoAndSLSA(t *testing.T) {
 func TestStatementOfAnotherImageIsNotBelieved(t *testing.T) {
 	key, record := newKey(t), example(3, 1)
 	verifier := NewVerifier(key.Key())
+	signed(t, record, key) // the statement names its manifest
 	for what, change := range map[string]func(*Claims){
 		"repository":          func(c *Claims) { c.RepositoryARN += "2" },
 		"hash":                func(c *Claims) { c.Hash = strings.Repeat("cd", 32) },
@@ -276,17 +292,38 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 	}
 }
 
-// TestManifestThatReadersReadDifferentlyIsRefused adds a list of layers that one reader takes and another does not.
-func TestManifestThatReadersReadDifferentlyIsRefused(t *testing.T) {
+// TestManifestThatIsNotTheSignedOneIsRefused changes a signed manifest and leaves the digests in it as they are: so that
+// one reader takes a list of layers that another does not, or so that an engine can't pull the image, or asks another
+// server for it.
+func TestManifestThatIsNotTheSignedOneIsRefused(t *testing.T) {
 	key, record := newKey(t), example(2, 1)
-	manifest, _ := signed(t, record, key)
-	for name, raw := range map[string]string{
-		"two lists":     strings.Replace(string(manifest), `{`, `{"layers":[],`, 1),
-		"another case":  strings.Replace(string(manifest), `{`, `{"Layers":[],`, 1),
-		"spaces":        strings.Replace(string(manifest), `{`, `{ `, 1),
-		"another field": strings.Replace(string(manifest), `{`, `{"blobs":[],`, 1),
+	manifest, digest := signed(t, record, key)
+	if _, err := NewVerifier(key.Key()).Verify(manifest, digest, record.Claims); err != nil {
+		t.Fatal(err)
+	}
+	layer := `"digest":"` + record.Layers[0] + `"`
+	field := `"` + imagelabel.Provenance + `":`
+	for name, change := range map[string][2]string{
+		"two lists":              {`{`, `{"layers":[],`},
+		"another case":           {`{`, `{"Layers":[],`},
+		"spaces":                 {`{`, `{ `},
+		"another field":          {`{`, `{"blobs":[],`},
+		"a subject":              {`{`, `{"subject":{"mediaType":"x","size":1,"digest":"` + record.Layers[0] + `"},`},
+		"another size":           {`"size":1000,` + layer, `"size":1001,` + layer},
+		"another media type":     {string(types.OCILayer), string(types.OCILayerZStd)},
+		"another kind of image":  {string(types.OCIConfigJSON), "application/vnd.example+json"},
+		"an address of a layer":  {layer, layer + `,"urls":["https://registry.example/blob"]`},
+		"a layer's annotation":   {layer, layer + `,"annotations":{"` + imagelabel.UncompressedBytes + `":"1"}`},
+		"an annotation":          {`"org.example":"x"`, `"org.example":"y"`},
+		"an annotation is gone":  {`,"org.example":"x"`, ``},
+		"the statement, escaped": {field + `"{\"`, field + `"\u007b\"`},
+		"the statement twice":    {field, field + `"",` + field},
 	} {
 		t.Run(name, func(t *testing.T) {
+			raw := strings.Replace(string(manifest), change[0], change[1], 1)
+			if raw == string(manifest) {
+				t.Fatalf("nothing changed in %s", raw)
+			}
 			_, err := NewVerifier(key.Key()).Verify([]byte(raw), ocidigest.FromString(raw).String(), record.Claims)
 			if !errors.Is(err, ErrForm) {
 				t.Errorf("got %v, want %v", err, ErrForm)
@@ -417,8 +454,17 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte(`{"annotations":{"dev.imagecache.provenance":"{}"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		found, err := verifier.Verify(raw, ocidigest.FromBytes(raw).String(), record.Claims)
-		if err == nil && (found.Config != record.Config || !cmp.Equal(found.Layers, record.Layers)) {
-			t.Errorf("another image is verified: %s", raw)
+		if err != nil {
+			return
+		}
+		parsed, err := v1.ParseManifest(bytes.NewReader(raw))
+		if err != nil || parsed.Config.Digest.String() != record.Config || len(parsed.Layers) != len(record.Layers) || found.Record.Hash != record.Hash {
+			t.Fatalf("another image is verified: %v, %s", err, raw)
+		}
+		for n, layer := range parsed.Layers {
+			if layer.Digest.String() != record.Layers[n] || layer.Size != 1000 || len(layer.URLs) > 0 {
+				t.Errorf("another image is verified: %s", raw)
+			}
 		}
 	})
 }
