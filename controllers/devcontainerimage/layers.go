@@ -61,6 +61,9 @@ func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerS
 		if err != nil || !lendsLayers(p.project.Spec.LayerReuse, verified.Record.Trigger) {
 			continue
 		}
+		if policyOf(p.project).Judge(publication.PublishedAt(found.PushedAt, verified.Record), p.awsNow) != publication.Usable {
+			continue
+		}
 		return &v1alpha1.LayerSource{
 			Reference: p.status.RepositoryURI + "@" + found.Digest, ConfigHash: candidate.Origin.Hash,
 			SecretName: projects.PullSecretName(p.project),

@@ -59,7 +59,7 @@ func answerFor(
 	unusable, about := publication.Judge(*found, want, policy, keys, now)
 	if unusable == publication.Usable {
 		return answer{result: v1alpha1.CacheHit, reason: v1alpha1.ReasonImageFound, about: about,
-			explanation: fmt.Sprintf("found the image of %s", madeBy(about, found.PushedAt, now))}
+			explanation: fmt.Sprintf("found the image of %s", madeBy(about, about.PublishedAt, now))}
 	}
 	return answer{result: v1alpha1.CacheMiss, reason: string(unusable), replaces: found.Digest, about: about,
 		explanation: unusableSentence(unusable, about, found, policy, want, now)}
@@ -70,9 +70,9 @@ func unusableSentence(
 ) string {
 	switch why {
 	case publication.Expired:
-		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(found.PushedAt, now), int(policy.Retention.Hours()/24))
+		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(about.PublishedAt, now), int(policy.Retention.Hours()/24))
 	case publication.Invalidated:
-		return fmt.Sprintf("the image of %s is older than invalidatePushedBefore, %s", ago(found.PushedAt, now), policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("the image of %s is older than invalidatePushedBefore, %s", ago(about.PublishedAt, now), policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
 	case publication.PlatformMismatch:
 		return fmt.Sprintf("the image under this hash is not for %s", want.Platform)
 	case publication.Archived:

@@ -72,6 +72,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 	want := publication.Expectation{RepositoryARN: repository, Hash: "h1", HashVersion: 1, UID: "u9", Platform: "linux/amd64"}
 	key, revoked := newKey(t), newKey(t)
 	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
+	var signedAt time.Time
 	// image is signed before its manifest or push time change, and after its configuration does.
 	image := func(edit func(*publication.Cached, *v1.ConfigFile), sign ...func(*provenance.Claims) provenance.Signer) *publication.Cached {
 		cached := &publication.Cached{PushedAt: fixture.Noon.Add(-3 * time.Hour)}
@@ -88,7 +89,8 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 			signer = s(&claims)
 		}
 		if signer != nil {
-			if made, err = signedimage.Sign(t.Context(), made, signer, claims); err != nil {
+			record := &provenance.Record{Claims: claims, Build: provenance.Build{FinishedAt: signedAt}}
+			if made, err = signedimage.SignRecord(t.Context(), made, signer, record); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,6 +105,11 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		return cached
 	}
 	unchanged := func(*publication.Cached, *v1.ConfigFile) {}
+	signed := func(ago time.Duration) *publication.Cached {
+		signedAt = fixture.Noon.Add(-ago)
+		defer func() { signedAt = time.Time{} }()
+		return image(unchanged)
+	}
 	claiming := func(change func(*provenance.Claims)) *publication.Cached {
 		return image(unchanged, func(c *provenance.Claims) provenance.Signer { change(c); return key })
 	}
@@ -127,6 +134,14 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		}), "", time.Time{}, v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 29 days ago has reached its retention of 30 days"},
 		"invalidated": {image(unchanged), "", fixture.Noon.Add(-time.Hour),
 			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago is older than invalidatePushedBefore, 2026-03-14T11:00:00Z"},
+		"signed just before its push": {signed(3*time.Hour + publication.PutWithin), "", fixture.Noon.Add(-3 * time.Hour),
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
+		"invalidated, and pushed again": {signed(5 * time.Hour), "", fixture.Noon.Add(-4 * time.Hour),
+			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 5 h ago is older than invalidatePushedBefore, 2026-03-14T08:00:00Z"},
+		"expired, and pushed again": {signed(30 * 24 * time.Hour), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 30 days ago has reached its retention of 30 days"},
+		"signed by a clock that is ahead": {signed(-48 * time.Hour), "", time.Time{},
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
 		"other platform": {image(func(_ *publication.Cached, config *v1.ConfigFile) {
 			config.Architecture = "arm64"
 		}), "", time.Time{},
