@@ -55,6 +55,10 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, fmt.Errorf("read reference: %w", err)
 	}
+	trusted, err := p.readTrust(ctx)
+	if err != nil {
+		return nil, err
+	}
 	secret, err := p.layersSecret(ctx, offered.SecretName)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,10 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	login, err := through.DockerConfig()
+	var login []byte
+	if err = trusted.of(offered.ConfigHash).check(through.Manifest(), image.DigestStr()); err == nil {
+		login, err = through.DockerConfig()
+	}
 	if err == nil {
 		var folder *tempfolder.Folder
 		if folder, err = dockerconfig.Private(login, true); err == nil {
