@@ -3,8 +3,11 @@ package devcontainerimage
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"imagecache.dev/api/v1alpha1"
+	"imagecache.dev/controllers/outcome"
 	"imagecache.dev/internal/buildinfo"
 	"imagecache.dev/internal/hash"
 	"imagecache.dev/internal/provenance"
@@ -17,6 +20,9 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 	keys, err := r.Keys.Current()
 	if err != nil {
 		return nil, err
+	}
+	if !mayKnow(p.runner, keys.Signer.Key().ID) {
+		return nil, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "the status of runner %s does not show the new signing key yet", p.runner.Name)
 	}
 	record := r.recordOf(p, repository, built)
 	signed, err := built.Sign(func(unsignedManifest string) ([]byte, error) {
@@ -35,6 +41,13 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 		return nil, fmt.Errorf("verify the signed image: %w", err)
 	}
 	return signed, nil
+}
+
+// mayKnow reports whether environments of a runner accept what a key signs: after a rotation, they reject its images until
+// the runner's status shows it. A status without keys is one that the API server does not keep, and nobody verifies.
+func mayKnow(runner *v1alpha1.RunnerImageCache, keyID string) bool {
+	known := runner.Status.SigningKeys
+	return len(known) == 0 || slices.ContainsFunc(known, func(key v1alpha1.SigningKey) bool { return key.ID == keyID })
 }
 
 // recordOf returns what the controller states about a checked image.
