@@ -72,10 +72,16 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 		return nil, "", ErrSignature
 	}
 	_, payload, err = verifier.VerifyAndDecode(context.Background(), &envelope)
-	if err != nil {
+	if err != nil || string(encoded) != written(&envelope) {
 		return nil, "", ErrSignature
 	}
 	return payload, key.ID, nil
+}
+
+// written returns an envelope as Sign writes it. Nothing in it needs to be escaped.
+func written(e *dsse.Envelope) string {
+	return `{"payloadType":"` + e.PayloadType + `","payload":"` + e.Payload + `","signatures":[{"keyid":"` +
+		e.Signatures[0].KeyID + `","sig":"` + e.Signatures[0].Sig + `"}]}`
 }
 
 // dsseVerifier is a Key as the DSSE library wants it.

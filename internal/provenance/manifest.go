@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ocidigest "github.com/opencontainers/go-digest"
@@ -38,23 +39,28 @@ func AddTo(manifest []byte, sign func(unsignedDigest string) (envelope []byte, e
 	return signed, nil
 }
 
-// unsignedDigest returns the digest that the statement in a manifest must name, if the manifest has its envelope as AddTo
-// writes it. Quotes in JSON's strings are escaped, so what is cut out is a field, and a digest that the statement names
-// is that of a manifest with one such field.
-func unsignedDigest(manifest []byte, envelope string) (digest string, ok bool) {
-	encoded, err := json.Marshal(envelope)
-	if err != nil {
-		return "", false
-	}
-	field := []byte(`"` + imagelabel.Provenance + `":`)
-	before, rest, _ := bytes.Cut(manifest, field)
-	after, found := bytes.CutPrefix(rest, encoded)
+// field is the beginning of the annotation in a manifest. Quotes in JSON's strings are escaped, so it is in no string.
+var field = []byte(`"` + imagelabel.Provenance + `":"`)
+
+// split returns the unsigned manifest and the envelope of a manifest that has the form in which AddTo writes it. An
+// envelope is ASCII, and nothing in it is escaped but quotes.
+func split(manifest []byte) (unsigned, envelope []byte, ok bool) {
+	before, rest, found := bytes.Cut(manifest, field)
 	if !found {
-		return "", false
+		return nil, nil, false
 	}
-	hash := ocidigest.SHA256.Digester()
-	for _, part := range [][]byte{before, field, []byte(`""`), after} {
-		_, _ = hash.Hash().Write(part) // a hash fails never
+	end := 0
+	for ; end < len(rest) && rest[end] != '"'; end++ {
+		escapes := rest[end] == '\\'
+		if rest[end] < ' ' || rest[end] > '~' || escapes && (end+1 == len(rest) || rest[end+1] != '"') {
+			return nil, nil, false
+		}
+		if escapes {
+			end++
+		}
 	}
-	return hash.Digest().String(), true
+	if end == len(rest) {
+		return nil, nil, false
+	}
+	return slices.Concat(before, field, rest[end:]), bytes.ReplaceAll(rest[:end], []byte(`\"`), []byte(`"`)), true
 }

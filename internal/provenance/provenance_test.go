@@ -304,20 +304,23 @@ func TestManifestThatIsNotTheSignedOneIsRefused(t *testing.T) {
 	layer := `"digest":"` + record.Layers[0] + `"`
 	field := `"` + imagelabel.Provenance + `":`
 	for name, change := range map[string][2]string{
-		"two lists":              {`{`, `{"layers":[],`},
-		"another case":           {`{`, `{"Layers":[],`},
-		"spaces":                 {`{`, `{ `},
-		"another field":          {`{`, `{"blobs":[],`},
-		"a subject":              {`{`, `{"subject":{"mediaType":"x","size":1,"digest":"` + record.Layers[0] + `"},`},
-		"another size":           {`"size":1000,` + layer, `"size":1001,` + layer},
-		"another media type":     {string(types.OCILayer), string(types.OCILayerZStd)},
-		"another kind of image":  {string(types.OCIConfigJSON), "application/vnd.example+json"},
-		"an address of a layer":  {layer, layer + `,"urls":["https://registry.example/blob"]`},
-		"a layer's annotation":   {layer, layer + `,"annotations":{"` + imagelabel.UncompressedBytes + `":"1"}`},
-		"an annotation":          {`"org.example":"x"`, `"org.example":"y"`},
-		"an annotation is gone":  {`,"org.example":"x"`, ``},
-		"the statement, escaped": {field + `"{\"`, field + `"\u007b\"`},
-		"the statement twice":    {field, field + `"",` + field},
+		"two lists":               {`{`, `{"layers":[],`},
+		"another case":            {`{`, `{"Layers":[],`},
+		"spaces":                  {`{`, `{ `},
+		"another field":           {`{`, `{"blobs":[],`},
+		"a subject":               {`{`, `{"subject":{"mediaType":"x","size":1,"digest":"` + record.Layers[0] + `"},`},
+		"another size":            {`"size":1000,` + layer, `"size":1001,` + layer},
+		"another media type":      {string(types.OCILayer), string(types.OCILayerZStd)},
+		"another kind of image":   {string(types.OCIConfigJSON), "application/vnd.example+json"},
+		"an address of a layer":   {layer, layer + `,"urls":["https://registry.example/blob"]`},
+		"a layer's annotation":    {layer, layer + `,"annotations":{"` + imagelabel.UncompressedBytes + `":"1"}`},
+		"an annotation":           {`"org.example":"x"`, `"org.example":"y"`},
+		"an annotation is gone":   {`,"org.example":"x"`, ``},
+		"the statement, escaped":  {field + `"{\"`, field + `"\u007b\"`},
+		"a line in the statement": {field + `"`, field + "\"\n"},
+		"an envelope before it":   {field, field + `"",` + field},
+		"an envelope with more":   {`\"payload\":`, `\"more\":1,\"payload\":`},
+		"an envelope with spaces": {`\"payload\":`, ` \"payload\":`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := strings.Replace(string(manifest), change[0], change[1], 1)
@@ -325,8 +328,8 @@ func TestManifestThatIsNotTheSignedOneIsRefused(t *testing.T) {
 				t.Fatalf("nothing changed in %s", raw)
 			}
 			_, err := NewVerifier(key.Key()).Verify([]byte(raw), ocidigest.FromString(raw).String(), record.Claims)
-			if !errors.Is(err, ErrForm) {
-				t.Errorf("got %v, want %v", err, ErrForm)
+			if want := map[bool]error{true: ErrSignature, false: ErrForm}[strings.HasPrefix(name, "an envelope")]; !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}

@@ -1,8 +1,11 @@
 package provenance
 
 import (
+	"bytes"
 	"encoding/json"
 	"sync"
+
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/lru"
@@ -90,26 +93,28 @@ func (v *Verifier) Read(manifest []byte, digest string) (*Verified, error) {
 }
 
 func (v *Verifier) read(raw []byte) (*Verified, error) {
-	// Only the digests are read, and the rest is compared as bytes: that takes half as long.
-	var manifest struct {
-		Config      struct{ Digest string }
-		Layers      []struct{ Digest string }
-		Annotations map[string]string
+	unsigned, envelope, ok := split(raw)
+	if !ok && bytes.Contains(raw, []byte(imagelabel.Provenance)) {
+		return nil, ErrForm
 	}
-	if json.Unmarshal(raw, &manifest) != nil {
+	if !ok {
 		return nil, ErrUnsigned
 	}
-	envelope, signed := manifest.Annotations[imagelabel.Provenance]
-	if !signed {
-		return nil, ErrUnsigned
-	}
-	payload, keyID, err := open([]byte(envelope), v.keys)
+	payload, keyID, err := open(envelope, v.keys)
 	if err != nil {
 		return nil, err
 	}
 	record, err := decode(payload)
 	if err != nil {
 		return nil, err
+	}
+	// Only the digests are read, and the rest is compared as bytes: that takes half as long.
+	var manifest struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
+	}
+	if json.Unmarshal(unsigned, &manifest) != nil {
+		return nil, ErrForm
 	}
 	here := record.Claims
 	here.Config, here.Layers = manifest.Config.Digest, nil
@@ -121,7 +126,7 @@ func (v *Verifier) read(raw []byte) (*Verified, error) {
 	}
 	// The signature covers every other byte too: media types and sizes, and fields that are not expected. JSON may also
 	// name a list of layers twice, and then readers differ in which one they take.
-	if unsigned, ok := unsignedDigest(raw, envelope); !ok || unsigned != record.UnsignedManifest {
+	if ocidigest.FromBytes(unsigned).String() != record.UnsignedManifest {
 		return nil, ErrForm
 	}
 	return &Verified{Record: record, KeyID: keyID, Statement: payload}, nil
