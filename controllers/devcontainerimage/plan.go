@@ -62,11 +62,11 @@ func answerFor(
 			explanation: fmt.Sprintf("found the image of %s", madeBy(about, about.PublishedAt, now))}
 	}
 	return answer{result: v1alpha1.CacheMiss, reason: string(unusable), replaces: found.Digest, about: about,
-		explanation: unusableSentence(unusable, about, found, policy, want, now)}
+		explanation: unusableSentence(unusable, about, policy, want, now)}
 }
 
 func unusableSentence(
-	why publication.Unusable, about publication.About, found *publication.Cached, policy publication.Policy, want publication.Expectation, now time.Time,
+	why publication.Unusable, about publication.About, policy publication.Policy, want publication.Expectation, now time.Time,
 ) string {
 	switch why {
 	case publication.Expired:

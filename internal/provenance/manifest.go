@@ -12,8 +12,8 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// AddTo returns an image's manifest with an envelope in its annotation. sign makes the envelope; its statement must name
-// the digest of the unsigned manifest, in which the annotation is empty.
+// AddTo returns an image's manifest with an envelope in its annotation. sign makes the envelope. Its statement must
+// name the digest of the unsigned manifest, in which the annotation is empty.
 func AddTo(manifest []byte, sign func(unsignedDigest string) (envelope []byte, err error)) ([]byte, error) {
 	parsed, err := v1.ParseManifest(bytes.NewReader(manifest))
 	if err != nil {

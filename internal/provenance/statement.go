@@ -154,8 +154,9 @@ func definitionOf(record *Record) buildDefinition {
 			Repository: record.RepositoryARN, Hash: record.Hash, HashVersion: record.HashVersion, Platform: record.Platform,
 		},
 		InternalParameters: internalParameters{
-			RequestUID: record.RequestUID, Unsigned: record.UnsignedManifest, Cluster: record.Cluster, Namespace: record.Namespace, Project: record.Project,
-			Request: record.Request, Trigger: record.Trigger, Service: record.Service, Checked: checked,
+			RequestUID: record.RequestUID, Unsigned: record.UnsignedManifest, Cluster: record.Cluster,
+			Namespace: record.Namespace, Project: record.Project, Request: record.Request,
+			Trigger: record.Trigger, Service: record.Service, Checked: checked,
 			StatedByRunner: statedInside{
 				Environment: stated.Environment, KeyCoverage: stated.KeyCoverage, BuildSeconds: stated.BuildSeconds,
 			},

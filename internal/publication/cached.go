@@ -83,8 +83,8 @@ func (p Policy) Judge(published, now time.Time) Unusable {
 	return Usable
 }
 
-// PutWithin is how long after its signature an image reaches ECR at most. It takes seconds: each attempt to put an image
-// signs it anew.
+// PutWithin is how long after its signature an image reaches ECR at most. It takes seconds: each attempt to put an
+// image signs it anew.
 const PutWithin = 5 * time.Minute
 
 // PublishedAt returns when a signed image was published: when ECR received it or, if that was long after the controller
