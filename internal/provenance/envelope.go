@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
@@ -55,12 +56,8 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 	if len(encoded) > maxEnvelopeBytes {
 		return nil, "", ErrSignature
 	}
-	var envelope dsse.Envelope
-	if err := json.Unmarshal(encoded, &envelope); err != nil || envelope.PayloadType != payloadType {
-		return nil, "", ErrSignature
-	}
-	// The controller writes one signature and names its key. So a foreign envelope costs one verification at most.
-	if len(envelope.Signatures) != 1 {
+	envelope, ok := parse(string(encoded))
+	if !ok {
 		return nil, "", ErrSignature
 	}
 	key, known := keys[envelope.Signatures[0].KeyID]
@@ -71,17 +68,26 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 	if err != nil {
 		return nil, "", ErrSignature
 	}
-	_, payload, err = verifier.VerifyAndDecode(context.Background(), &envelope)
-	if err != nil || string(encoded) != written(&envelope) {
+	_, payload, err = verifier.VerifyAndDecode(context.Background(), envelope)
+	if err != nil {
 		return nil, "", ErrSignature
 	}
 	return payload, key.ID, nil
 }
 
-// written returns an envelope as Sign writes it. Nothing in it needs to be escaped.
-func written(e *dsse.Envelope) string {
-	return `{"payloadType":"` + e.PayloadType + `","payload":"` + e.Payload + `","signatures":[{"keyid":"` +
-		e.Signatures[0].KeyID + `","sig":"` + e.Signatures[0].Sig + `"}]}`
+// parse reads an envelope in the form in which Sign writes it, which is the only one that counts: one signature, so a
+// foreign envelope costs one verification at most, and nothing beside what is signed. Nothing in it needs to be escaped.
+func parse(encoded string) (envelope *dsse.Envelope, ok bool) {
+	var parts [3]string
+	rest, ok := strings.CutPrefix(encoded, `{"payloadType":"`+payloadType+`","payload":"`)
+	for n, end := range []string{`","signatures":[{"keyid":"`, `","sig":"`, `"}]}`} {
+		var found bool
+		parts[n], rest, found = strings.Cut(rest, end)
+		ok = ok && found && !strings.ContainsAny(parts[n], "\"\\\r\n")
+	}
+	return &dsse.Envelope{
+		PayloadType: payloadType, Payload: parts[0], Signatures: []dsse.Signature{{KeyID: parts[1], Sig: parts[2]}},
+	}, ok && rest == ""
 }
 
 // dsseVerifier is a Key as the DSSE library wants it.

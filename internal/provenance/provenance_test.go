@@ -21,6 +21,7 @@ import (
 	provenancev1 "github.com/in-toto/attestation/go/predicates/provenance/v1"
 	intoto "github.com/in-toto/attestation/go/v1"
 	ocidigest "github.com/opencontainers/go-digest"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"imagecache.dev/internal/imagelabel"
@@ -246,12 +247,12 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edit := func(change func(map[string]any)) string {
-		var parsed map[string]any
+	edit := func(change func(*dsse.Envelope)) string {
+		var parsed dsse.Envelope
 		if err := json.Unmarshal(envelope, &parsed); err != nil {
 			t.Fatal(err)
 		}
-		change(parsed)
+		change(&parsed)
 		edited, err := json.Marshal(parsed)
 		if err != nil {
 			t.Fatal(err)
@@ -268,15 +269,18 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 		"no keys":             {string(envelope), nil, ErrUnknownKey},
 		"another key":         {string(envelope), []Key{other.Key()}, ErrUnknownKey},
 		"no JSON":             {"{", []Key{key.Key()}, ErrSignature},
-		"another payload":     {edit(func(e map[string]any) { e["payload"] = base64.StdEncoding.EncodeToString([]byte(forged)) }), []Key{key.Key()}, ErrSignature},
-		"another type":        {edit(func(e map[string]any) { e["payloadType"] = "text/plain" }), []Key{key.Key()}, ErrSignature},
-		"no signatures":       {edit(func(e map[string]any) { e["signatures"] = []any{} }), []Key{key.Key()}, ErrSignature},
-		"many signatures":     {edit(func(e map[string]any) { e["signatures"] = append(e["signatures"].([]any), e["signatures"].([]any)...) }), []Key{key.Key()}, ErrSignature},
-		"the ID of a known":   {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["keyid"] = other.Key().ID }), []Key{other.Key()}, ErrSignature},
-		"no ID of a key":      {edit(func(e map[string]any) { delete(e["signatures"].([]any)[0].(map[string]any), "keyid") }), []Key{key.Key()}, ErrUnknownKey},
-		"far too long":        {edit(func(e map[string]any) { e["padding"] = strings.Repeat("x", maxEnvelopeBytes) }), []Key{key.Key()}, ErrSignature},
-		"a broken signature":  {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["sig"] = "AAAA" }), []Key{key.Key()}, ErrSignature},
-		"signature, no bytes": {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["sig"] = "" }), []Key{key.Key()}, ErrSignature},
+		"another payload":     {edit(func(e *dsse.Envelope) { e.Payload = base64.StdEncoding.EncodeToString([]byte(forged)) }), []Key{key.Key()}, ErrSignature},
+		"another type":        {edit(func(e *dsse.Envelope) { e.PayloadType = "text/plain" }), []Key{key.Key()}, ErrSignature},
+		"no signatures":       {edit(func(e *dsse.Envelope) { e.Signatures = nil }), []Key{key.Key()}, ErrSignature},
+		"many signatures":     {edit(func(e *dsse.Envelope) { e.Signatures = append(e.Signatures, e.Signatures...) }), []Key{key.Key()}, ErrSignature},
+		"the ID of a known":   {edit(func(e *dsse.Envelope) { e.Signatures[0].KeyID = other.Key().ID }), []Key{other.Key()}, ErrSignature},
+		"no ID of a key":      {edit(func(e *dsse.Envelope) { e.Signatures[0].KeyID = "" }), []Key{key.Key()}, ErrUnknownKey},
+		"far too long":        {edit(func(e *dsse.Envelope) { e.Payload += strings.Repeat("A", maxEnvelopeBytes) }), []Key{key.Key()}, ErrSignature},
+		"a broken signature":  {edit(func(e *dsse.Envelope) { e.Signatures[0].Sig = "AAAA" }), []Key{key.Key()}, ErrSignature},
+		"no base64":           {edit(func(e *dsse.Envelope) { e.Payload = "*" + e.Payload }), []Key{key.Key()}, ErrSignature},
+		"two lines of base64": {edit(func(e *dsse.Envelope) { e.Payload = e.Payload[:40] + "\n" + e.Payload[40:] }), []Key{key.Key()}, ErrForm},
+		"more behind it":      {string(envelope) + " ", []Key{key.Key()}, ErrSignature},
+		"signature, no bytes": {edit(func(e *dsse.Envelope) { e.Signatures[0].Sig = "" }), []Key{key.Key()}, ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			manifest, digest := manifestOf(t, record, test.envelope)
