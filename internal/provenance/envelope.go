@@ -76,7 +76,8 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 }
 
 // parse reads an envelope in the form in which Sign writes it, which is the only one that counts: one signature, so a
-// foreign envelope costs one verification at most, and nothing beside what is signed. Nothing in it needs to be escaped.
+// foreign envelope costs one verification at most, and nothing beside what is signed. Nothing in it needs to be
+// escaped.
 func parse(encoded string) (envelope *dsse.Envelope, ok bool) {
 	var parts [3]string
 	rest, ok := strings.CutPrefix(encoded, `{"payloadType":"`+payloadType+`","payload":"`)
