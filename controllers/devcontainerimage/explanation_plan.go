@@ -46,7 +46,7 @@ func hasNoInputs(image publication.Stored) bool { return len(image.Origin.Inputs
 
 // current reports whether the image is young enough to be handed out.
 func current(image *publication.Stored, policy publication.Policy, now time.Time) bool {
-	return now.Before(image.PushedAt.Add(policy.Retention-publication.ExpiryMargin)) && !image.PushedAt.Before(policy.InvalidatePushedBefore)
+	return policy.Judge(image.PushedAt, now) == publication.Usable
 }
 
 func newer(a, b *publication.Stored) bool {

@@ -63,7 +63,8 @@ func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerS
 			continue
 		}
 		since := verified.Record.OldestLayer()
-		if outlived(since, policy, p.awsNow) {
+		published := publication.PublishedAt(found.PushedAt, verified.Record)
+		if outlived(since, policy, p.awsNow) || policy.Judge(published, p.awsNow) != publication.Usable {
 			continue
 		}
 		return &v1alpha1.LayerSource{

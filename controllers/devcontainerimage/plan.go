@@ -59,24 +59,24 @@ func answerFor(
 	unusable, about := publication.Judge(*found, want, policy, keys, now)
 	if unusable == publication.Usable {
 		return answer{result: v1alpha1.CacheHit, reason: v1alpha1.ReasonImageFound, about: about,
-			explanation: fmt.Sprintf("found the image of %s", madeBy(about, found.PushedAt, now))}
+			explanation: fmt.Sprintf("found the image of %s", madeBy(about, about.PublishedAt, now))}
 	}
 	return answer{result: v1alpha1.CacheMiss, reason: string(unusable), replaces: found.Digest, about: about,
-		explanation: unusableSentence(unusable, about, found, policy, want, now)}
+		explanation: unusableSentence(unusable, about, policy, want, now)}
 }
 
 func unusableSentence(
-	why publication.Unusable, about publication.About, found *publication.Cached, policy publication.Policy, want publication.Expectation, now time.Time,
+	why publication.Unusable, about publication.About, policy publication.Policy, want publication.Expectation, now time.Time,
 ) string {
 	switch why {
 	case publication.Expired:
-		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(found.PushedAt, now), int(policy.Retention.Hours()/24))
+		return fmt.Sprintf("the image of %s has reached its retention of %d days", ago(about.PublishedAt, now), int(policy.Retention.Hours()/24))
 	case publication.Invalidated:
 		what := "is"
-		if !found.PushedAt.Before(policy.InvalidatePushedBefore) {
+		if !about.PublishedAt.Before(policy.InvalidatePushedBefore) {
 			what = "took layers over from one that is"
 		}
-		return fmt.Sprintf("the image of %s %s older than invalidatePushedBefore, %s", ago(found.PushedAt, now), what, policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("the image of %s %s older than invalidatePushedBefore, %s", ago(about.PublishedAt, now), what, policy.InvalidatePushedBefore.UTC().Format(time.RFC3339))
 	case publication.PlatformMismatch:
 		return fmt.Sprintf("the image under this hash is not for %s", want.Platform)
 	case publication.Archived:

@@ -72,6 +72,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 	want := publication.Expectation{RepositoryARN: repository, Hash: "h1", HashVersion: 1, UID: "u9", Platform: "linux/amd64"}
 	key, revoked := newKey(t), newKey(t)
 	policy := publication.Policy{Retention: 30 * 24 * time.Hour}
+	var signedAt time.Time
 	// image is signed before its manifest or push time change, and after its configuration does.
 	image := func(edit func(*publication.Cached, *v1.ConfigFile), sign ...func(*provenance.Record) provenance.Signer) *publication.Cached {
 		cached := &publication.Cached{PushedAt: fixture.Noon.Add(-3 * time.Hour)}
@@ -83,7 +84,7 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, record := provenance.Signer(key), &provenance.Record{Claims: claims}
+		signer, record := provenance.Signer(key), &provenance.Record{Claims: claims, Build: provenance.Build{FinishedAt: signedAt}}
 		for _, s := range sign {
 			signer = s(record)
 		}
@@ -103,6 +104,11 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		return cached
 	}
 	unchanged := func(*publication.Cached, *v1.ConfigFile) {}
+	signed := func(ago time.Duration) *publication.Cached {
+		signedAt = fixture.Noon.Add(-ago)
+		defer func() { signedAt = time.Time{} }()
+		return image(unchanged)
+	}
 	claiming := func(change func(*provenance.Record)) *publication.Cached {
 		return image(unchanged, func(r *provenance.Record) provenance.Signer { change(r); return key })
 	}
@@ -130,6 +136,14 @@ func TestAnswerForJudgesWhatIsUnderTheHash(t *testing.T) {
 		"with layers of an invalidated one": {claiming(func(r *provenance.Record) { r.LayersSince = fixture.Noon.Add(-5 * time.Hour) }), "", fixture.Noon.Add(-4 * time.Hour),
 			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 3 h ago took layers over from one that is older than invalidatePushedBefore, 2026-03-14T08:00:00Z"},
 		"with layers that are young enough": {claiming(func(r *provenance.Record) { r.LayersSince = fixture.Noon.Add(-5 * time.Hour) }), "", fixture.Noon.Add(-5 * time.Hour),
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
+		"signed just before its push": {signed(3*time.Hour + publication.PutWithin), "", fixture.Noon.Add(-3 * time.Hour),
+			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
+		"invalidated, and pushed again": {signed(5 * time.Hour), "", fixture.Noon.Add(-4 * time.Hour),
+			v1alpha1.CacheMiss, v1alpha1.ReasonInvalidated, "the image of 5 h ago is older than invalidatePushedBefore, 2026-03-14T08:00:00Z"},
+		"expired, and pushed again": {signed(30 * 24 * time.Hour), "", time.Time{},
+			v1alpha1.CacheMiss, v1alpha1.ReasonExpired, "the image of 30 days ago has reached its retention of 30 days"},
+		"signed by a clock that is ahead": {signed(-48 * time.Hour), "", time.Time{},
 			v1alpha1.CacheHit, v1alpha1.ReasonImageFound, "found the image of 3 h ago (environment e-17)"},
 		"other platform": {image(func(_ *publication.Cached, config *v1.ConfigFile) {
 			config.Architecture = "arm64"

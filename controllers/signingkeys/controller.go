@@ -82,7 +82,8 @@ func (r *Reconciler) read(ctx context.Context) (*Set, error) {
 		return r.withRemote(ctx, stored)
 	}
 	if stored.Signer == nil {
-		return nil, r.problem(errors.New("it has no entry " + provenance.SigningEntry))
+		return nil, r.problem(errors.New("it has no entry " + provenance.SigningEntry +
+			"; restore the entry, or delete the Secret: the leader then makes a new key, and all cached images are misses"))
 	}
 	return NewSet(stored.Signer, stored.Others...), nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
@@ -21,8 +22,9 @@ var (
 	ErrUnsigned = errors.New("the image has no signature")
 	// ErrUnknownKey: no known key made the signature.
 	ErrUnknownKey = errors.New("the image's signature is not from a key that is known")
-	// ErrForm: the manifest has a signature, but not the form in which the cache writes manifests.
-	ErrForm = errors.New("the image's manifest does not have the form in which the cache writes manifests")
+	// ErrForm: the manifest has a signature, but is not the one that was signed: it has another form, another size or
+	// media type, or further fields.
+	ErrForm = errors.New("the image's manifest is not the one that was signed")
 	// ErrSignature: the signature names a known key, which did not make it.
 	ErrSignature = errors.New("the image's signature does not verify")
 )
@@ -54,12 +56,8 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 	if len(encoded) > maxEnvelopeBytes {
 		return nil, "", ErrSignature
 	}
-	var envelope dsse.Envelope
-	if err := json.Unmarshal(encoded, &envelope); err != nil || envelope.PayloadType != payloadType {
-		return nil, "", ErrSignature
-	}
-	// The controller writes one signature and names its key. So a foreign envelope costs one verification at most.
-	if len(envelope.Signatures) != 1 {
+	envelope, ok := parse(string(encoded))
+	if !ok {
 		return nil, "", ErrSignature
 	}
 	key, known := keys[envelope.Signatures[0].KeyID]
@@ -70,11 +68,27 @@ func open(encoded []byte, keys map[string]Key) (payload []byte, keyID string, er
 	if err != nil {
 		return nil, "", ErrSignature
 	}
-	_, payload, err = verifier.VerifyAndDecode(context.Background(), &envelope)
+	_, payload, err = verifier.VerifyAndDecode(context.Background(), envelope)
 	if err != nil {
 		return nil, "", ErrSignature
 	}
 	return payload, key.ID, nil
+}
+
+// parse reads an envelope in the form in which Sign writes it, which is the only one that counts: one signature, so a
+// foreign envelope costs one verification at most, and nothing beside what is signed. Nothing in it needs to be
+// escaped.
+func parse(encoded string) (envelope *dsse.Envelope, ok bool) {
+	var parts [3]string
+	rest, ok := strings.CutPrefix(encoded, `{"payloadType":"`+payloadType+`","payload":"`)
+	for n, end := range []string{`","signatures":[{"keyid":"`, `","sig":"`, `"}]}`} {
+		var found bool
+		parts[n], rest, found = strings.Cut(rest, end)
+		ok = ok && found && !strings.ContainsAny(parts[n], "\"\\\r\n")
+	}
+	return &dsse.Envelope{
+		PayloadType: payloadType, Payload: parts[0], Signatures: []dsse.Signature{{KeyID: parts[1], Sig: parts[2]}},
+	}, ok && rest == ""
 }
 
 // dsseVerifier is a Key as the DSSE library wants it.

@@ -1,6 +1,7 @@
 package provenance
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -20,6 +21,7 @@ import (
 	provenancev1 "github.com/in-toto/attestation/go/predicates/provenance/v1"
 	intoto "github.com/in-toto/attestation/go/v1"
 	ocidigest "github.com/opencontainers/go-digest"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"imagecache.dev/internal/imagelabel"
@@ -52,21 +54,38 @@ func example(layers, inputs int) *Record {
 	return record
 }
 
-// signed returns a manifest with the blobs of a record and an envelope.
+// signed returns a manifest with the blobs of a record and an envelope. It sets the record's UnsignedManifest.
 func signed(t testing.TB, record *Record, signer Signer) (manifest []byte, digest string) {
 	t.Helper()
-	content, err := ForImage(record)
+	raw, err := AddTo(plain(t, record), func(unsigned string) ([]byte, error) {
+		record.UnsignedManifest = unsigned
+		content, err := ForImage(record)
+		if err != nil {
+			return nil, err
+		}
+		return Sign(t.Context(), signer, content)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := Sign(t.Context(), signer, content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manifestOf(t, record, string(envelope))
+	return raw, ocidigest.FromBytes(raw).String()
 }
 
+// manifestOf returns a manifest with the blobs of a record and any envelope.
 func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, digest string) {
+	t.Helper()
+	raw = plain(t, record)
+	if envelope != "" {
+		var err error
+		if raw, err = AddTo(raw, func(string) ([]byte, error) { return []byte(envelope), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return raw, ocidigest.FromBytes(raw).String()
+}
+
+// plain returns a manifest with the blobs of a record.
+func plain(t testing.TB, record *Record) []byte {
 	t.Helper()
 	blob := func(digest string, mediaType types.MediaType) v1.Descriptor {
 		hash, err := v1.NewHash(digest)
@@ -79,9 +98,6 @@ func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, dige
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: blob(record.Config, types.OCIConfigJSON),
 		Annotations: map[string]string{"org.example": "x"},
 	}
-	if envelope != "" {
-		manifest.Annotations[imagelabel.Provenance] = envelope
-	}
 	for _, layer := range record.Layers {
 		manifest.Layers = append(manifest.Layers, blob(layer, types.OCILayer))
 	}
@@ -89,7 +105,7 @@ func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, dige
 	if err != nil {
 		t.Fatal(err)
 	}
-	return raw, ocidigest.FromBytes(raw).String()
+	return raw
 }
 
 func newKey(t testing.TB) *PrivateKey {
@@ -170,6 +186,7 @@ func TestStatementIsOneOfInTotoAndSLSA(t *testing.T) {
 func TestStatementOfAnotherImageIsNotBelieved(t *testing.T) {
 	key, record := newKey(t), example(3, 1)
 	verifier := NewVerifier(key.Key())
+	signed(t, record, key) // the statement names its manifest
 	for what, change := range map[string]func(*Claims){
 		"repository":          func(c *Claims) { c.RepositoryARN += "2" },
 		"hash":                func(c *Claims) { c.Hash = strings.Repeat("cd", 32) },
@@ -231,12 +248,12 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edit := func(change func(map[string]any)) string {
-		var parsed map[string]any
+	edit := func(change func(*dsse.Envelope)) string {
+		var parsed dsse.Envelope
 		if err := json.Unmarshal(envelope, &parsed); err != nil {
 			t.Fatal(err)
 		}
-		change(parsed)
+		change(&parsed)
 		edited, err := json.Marshal(parsed)
 		if err != nil {
 			t.Fatal(err)
@@ -253,15 +270,18 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 		"no keys":             {string(envelope), nil, ErrUnknownKey},
 		"another key":         {string(envelope), []Key{other.Key()}, ErrUnknownKey},
 		"no JSON":             {"{", []Key{key.Key()}, ErrSignature},
-		"another payload":     {edit(func(e map[string]any) { e["payload"] = base64.StdEncoding.EncodeToString([]byte(forged)) }), []Key{key.Key()}, ErrSignature},
-		"another type":        {edit(func(e map[string]any) { e["payloadType"] = "text/plain" }), []Key{key.Key()}, ErrSignature},
-		"no signatures":       {edit(func(e map[string]any) { e["signatures"] = []any{} }), []Key{key.Key()}, ErrSignature},
-		"many signatures":     {edit(func(e map[string]any) { e["signatures"] = append(e["signatures"].([]any), e["signatures"].([]any)...) }), []Key{key.Key()}, ErrSignature},
-		"the ID of a known":   {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["keyid"] = other.Key().ID }), []Key{other.Key()}, ErrSignature},
-		"no ID of a key":      {edit(func(e map[string]any) { delete(e["signatures"].([]any)[0].(map[string]any), "keyid") }), []Key{key.Key()}, ErrUnknownKey},
-		"far too long":        {edit(func(e map[string]any) { e["padding"] = strings.Repeat("x", maxEnvelopeBytes) }), []Key{key.Key()}, ErrSignature},
-		"a broken signature":  {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["sig"] = "AAAA" }), []Key{key.Key()}, ErrSignature},
-		"signature, no bytes": {edit(func(e map[string]any) { e["signatures"].([]any)[0].(map[string]any)["sig"] = "" }), []Key{key.Key()}, ErrSignature},
+		"another payload":     {edit(func(e *dsse.Envelope) { e.Payload = base64.StdEncoding.EncodeToString([]byte(forged)) }), []Key{key.Key()}, ErrSignature},
+		"another type":        {edit(func(e *dsse.Envelope) { e.PayloadType = "text/plain" }), []Key{key.Key()}, ErrSignature},
+		"no signatures":       {edit(func(e *dsse.Envelope) { e.Signatures = nil }), []Key{key.Key()}, ErrSignature},
+		"many signatures":     {edit(func(e *dsse.Envelope) { e.Signatures = append(e.Signatures, e.Signatures...) }), []Key{key.Key()}, ErrSignature},
+		"the ID of a known":   {edit(func(e *dsse.Envelope) { e.Signatures[0].KeyID = other.Key().ID }), []Key{other.Key()}, ErrSignature},
+		"no ID of a key":      {edit(func(e *dsse.Envelope) { e.Signatures[0].KeyID = "" }), []Key{key.Key()}, ErrUnknownKey},
+		"far too long":        {edit(func(e *dsse.Envelope) { e.Payload += strings.Repeat("A", maxEnvelopeBytes) }), []Key{key.Key()}, ErrSignature},
+		"a broken signature":  {edit(func(e *dsse.Envelope) { e.Signatures[0].Sig = "AAAA" }), []Key{key.Key()}, ErrSignature},
+		"no base64":           {edit(func(e *dsse.Envelope) { e.Payload = "*" + e.Payload }), []Key{key.Key()}, ErrSignature},
+		"two lines of base64": {edit(func(e *dsse.Envelope) { e.Payload = e.Payload[:40] + "\n" + e.Payload[40:] }), []Key{key.Key()}, ErrForm},
+		"more behind it":      {string(envelope) + " ", []Key{key.Key()}, ErrSignature},
+		"signature, no bytes": {edit(func(e *dsse.Envelope) { e.Signatures[0].Sig = "" }), []Key{key.Key()}, ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			manifest, digest := manifestOf(t, record, test.envelope)
@@ -277,20 +297,44 @@ func TestSignatureThatIsNotOursIsRefused(t *testing.T) {
 	}
 }
 
-// TestManifestThatReadersReadDifferentlyIsRefused adds a list of layers that one reader takes and another does not.
-func TestManifestThatReadersReadDifferentlyIsRefused(t *testing.T) {
+// TestManifestThatIsNotTheSignedOneIsRefused changes a signed manifest and leaves the digests in it as they are: so that
+// one reader takes a list of layers that another does not, or so that an engine can't pull the image, or asks another
+// server for it.
+func TestManifestThatIsNotTheSignedOneIsRefused(t *testing.T) {
 	key, record := newKey(t), example(2, 1)
-	manifest, _ := signed(t, record, key)
-	for name, raw := range map[string]string{
-		"two lists":     strings.Replace(string(manifest), `{`, `{"layers":[],`, 1),
-		"another case":  strings.Replace(string(manifest), `{`, `{"Layers":[],`, 1),
-		"spaces":        strings.Replace(string(manifest), `{`, `{ `, 1),
-		"another field": strings.Replace(string(manifest), `{`, `{"blobs":[],`, 1),
+	manifest, digest := signed(t, record, key)
+	if _, err := NewVerifier(key.Key()).Verify(manifest, digest, record.Claims); err != nil {
+		t.Fatal(err)
+	}
+	layer := `"digest":"` + record.Layers[0] + `"`
+	field := `"` + imagelabel.Provenance + `":`
+	for name, change := range map[string][2]string{
+		"two lists":               {`{`, `{"layers":[],`},
+		"another case":            {`{`, `{"Layers":[],`},
+		"spaces":                  {`{`, `{ `},
+		"another field":           {`{`, `{"blobs":[],`},
+		"a subject":               {`{`, `{"subject":{"mediaType":"x","size":1,"digest":"` + record.Layers[0] + `"},`},
+		"another size":            {`"size":1000,` + layer, `"size":1001,` + layer},
+		"another media type":      {string(types.OCILayer), string(types.OCILayerZStd)},
+		"another kind of image":   {string(types.OCIConfigJSON), "application/vnd.example+json"},
+		"an address of a layer":   {layer, layer + `,"urls":["https://registry.example/blob"]`},
+		"a layer's annotation":    {layer, layer + `,"annotations":{"` + imagelabel.UncompressedBytes + `":"1"}`},
+		"an annotation":           {`"org.example":"x"`, `"org.example":"y"`},
+		"an annotation is gone":   {`,"org.example":"x"`, ``},
+		"the statement, escaped":  {field + `"{\"`, field + `"\u007b\"`},
+		"a line in the statement": {field + `"`, field + "\"\n"},
+		"an envelope before it":   {field, field + `"",` + field},
+		"an envelope with more":   {`\"payload\":`, `\"more\":1,\"payload\":`},
+		"an envelope with spaces": {`\"payload\":`, ` \"payload\":`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			raw := strings.Replace(string(manifest), change[0], change[1], 1)
+			if raw == string(manifest) {
+				t.Fatalf("nothing changed in %s", raw)
+			}
 			_, err := NewVerifier(key.Key()).Verify([]byte(raw), ocidigest.FromString(raw).String(), record.Claims)
-			if !errors.Is(err, ErrForm) {
-				t.Errorf("got %v, want %v", err, ErrForm)
+			if want := map[bool]error{true: ErrSignature, false: ErrForm}[strings.HasPrefix(name, "an envelope")]; !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}
@@ -418,8 +462,17 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte(`{"annotations":{"dev.imagecache.provenance":"{}"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		found, err := verifier.Verify(raw, ocidigest.FromBytes(raw).String(), record.Claims)
-		if err == nil && (found.Config != record.Config || !cmp.Equal(found.Layers, record.Layers)) {
-			t.Errorf("another image is verified: %s", raw)
+		if err != nil {
+			return
+		}
+		parsed, err := v1.ParseManifest(bytes.NewReader(raw))
+		if err != nil || parsed.Config.Digest.String() != record.Config || len(parsed.Layers) != len(record.Layers) || found.Record.Hash != record.Hash {
+			t.Fatalf("another image is verified: %v, %s", err, raw)
+		}
+		for n, layer := range parsed.Layers {
+			if layer.Digest.String() != record.Layers[n] || layer.Size != 1000 || len(layer.URLs) > 0 {
+				t.Errorf("another image is verified: %s", raw)
+			}
 		}
 	})
 }

@@ -25,6 +25,8 @@ type Claims struct {
 	// Config and Layers are the digests of the configuration and of the layers, in their order.
 	Config string   `json:"config"`
 	Layers []string `json:"layers"`
+	// UnsignedManifest is the digest of the image's manifest in which the annotation with the statement is empty.
+	UnsignedManifest string `json:"unsignedManifest"`
 }
 
 // Build is how an image was built. The manager knows what Checked names; the runner stated the rest.
@@ -40,8 +42,8 @@ type Build struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Service is the Docker Compose service that the request asks for, "" if its configuration is of another kind.
 	Service string `json:"service,omitempty"`
-	// StartedAt is when the manager gave the build lease to the request, and FinishedAt when it had checked the
-	// reported image.
+	// StartedAt is when the manager gave the build lease to the request, by its own clock. FinishedAt is when it had
+	// checked the reported image, by AWS' clock, by which images expire.
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
 	// LayersSince is when the build of the oldest layer may have begun that was taken over from another image; zero if
@@ -105,6 +107,7 @@ func (c *Claims) Covers(want Claims) error {
 		{"platform", c.Platform, want.Platform},
 		{"configuration", c.Config, want.Config},
 		{"request", c.RequestUID, want.RequestUID},
+		{"manifest", c.UnsignedManifest, want.UnsignedManifest},
 	} {
 		if claim.Signed != claim.Wanted && (claim.What != "request" || want.RequestUID != "") {
 			return &claim

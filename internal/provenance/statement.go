@@ -36,9 +36,28 @@ type statement struct {
 }
 
 type descriptor struct {
-	Name        string            `json:"name,omitempty"`
-	Digest      map[string]string `json:"digest,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
+	Name        string                 `json:"name,omitempty"`
+	Digest      digestSet              `json:"digest,omitzero"`
+	Annotations *dependencyAnnotations `json:"annotations,omitempty"`
+}
+
+// digestSet is in-toto's form of a digest. The cache takes no algorithm but SHA-256.
+type digestSet struct {
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+const sha256Prefix = "sha256:"
+
+func digestSetOf(digest string) digestSet {
+	return digestSet{SHA256: strings.TrimPrefix(digest, sha256Prefix)}
+}
+
+// String returns the digest as registries write it, such as sha256:4f3c….
+func (d digestSet) String() string { return sha256Prefix + d.SHA256 }
+
+// dependencyAnnotations are the annotations of a resolved dependency.
+type dependencyAnnotations struct {
+	StatedBy string `json:"statedBy"`
 }
 
 type predicate struct {
@@ -63,6 +82,7 @@ type externalParameters struct {
 
 type internalParameters struct {
 	RequestUID     string       `json:"requestUID"`
+	Unsigned       string       `json:"unsignedManifest"`
 	Cluster        string       `json:"cluster,omitempty"`
 	Namespace      string       `json:"namespace,omitempty"`
 	Project        string       `json:"project,omitempty"`
@@ -99,9 +119,9 @@ type metadata struct {
 // ForImage returns the statement that goes into an image's own manifest. Its subjects are the configuration and the
 // layers: a manifest can't contain its own digest.
 func ForImage(record *Record) ([]byte, error) {
-	subjects := []descriptor{{Name: configName, Digest: digestSet(record.Config)}}
+	subjects := []descriptor{{Name: configName, Digest: digestSetOf(record.Config)}}
 	for n, layer := range record.Layers {
-		subjects = append(subjects, descriptor{Name: fmt.Sprintf("layer/%d", n+1), Digest: digestSet(layer)})
+		subjects = append(subjects, descriptor{Name: fmt.Sprintf("layer/%d", n+1), Digest: digestSetOf(layer)})
 	}
 	return encode(record, subjects)
 }
@@ -109,7 +129,7 @@ func ForImage(record *Record) ([]byte, error) {
 // ForManifest returns the same statement about an image's manifest, for a referrer of the image. name is the image's
 // repository, as a client names it. A lookup never accepts such a statement.
 func ForManifest(record *Record, name, manifestDigest string) ([]byte, error) {
-	return encode(record, []descriptor{{Name: name, Digest: digestSet(manifestDigest)}})
+	return encode(record, []descriptor{{Name: name, Digest: digestSetOf(manifestDigest)}})
 }
 
 func encode(record *Record, subjects []descriptor) ([]byte, error) {
@@ -135,8 +155,9 @@ func definitionOf(record *Record) buildDefinition {
 			Repository: record.RepositoryARN, Hash: record.Hash, HashVersion: record.HashVersion, Platform: record.Platform,
 		},
 		InternalParameters: internalParameters{
-			RequestUID: record.RequestUID, Cluster: record.Cluster, Namespace: record.Namespace, Project: record.Project,
-			Request: record.Request, Trigger: record.Trigger, Service: record.Service, Checked: checked,
+			RequestUID: record.RequestUID, Unsigned: record.UnsignedManifest, Cluster: record.Cluster,
+			Namespace: record.Namespace, Project: record.Project, Request: record.Request,
+			Trigger: record.Trigger, Service: record.Service, Checked: checked,
 			LayersSince: timeOf(record.LayersSince),
 			StatedByRunner: statedInside{
 				Environment: stated.Environment, KeyCoverage: stated.KeyCoverage, BuildSeconds: stated.BuildSeconds,
@@ -145,7 +166,7 @@ func definitionOf(record *Record) buildDefinition {
 	}
 	for _, input := range stated.Inputs {
 		definition.ResolvedDependencies = append(definition.ResolvedDependencies, descriptor{
-			Name: input.Name, Digest: digestSet(input.Digest), Annotations: map[string]string{"statedBy": byRunner},
+			Name: input.Name, Digest: digestSetOf(input.Digest), Annotations: &dependencyAnnotations{StatedBy: byRunner},
 		})
 	}
 	return definition
@@ -171,19 +192,6 @@ func timeOf(at time.Time) *time.Time {
 	return &whole
 }
 
-// digestSet returns in-toto's form of a digest, such as sha256:4f3c….
-func digestSet(digest string) map[string]string {
-	algorithm, value, _ := strings.Cut(digest, ":")
-	return map[string]string{algorithm: value}
-}
-
-func digestIn(set map[string]string) string {
-	for algorithm, value := range set {
-		return algorithm + ":" + value
-	}
-	return ""
-}
-
 var errNotOurs = errors.New("the signed statement is not one of the cache about an image")
 
 // decode reads a statement of ForImage. The caller has verified its signature.
@@ -201,7 +209,8 @@ func decode(content []byte) (*Record, error) {
 	record := &Record{
 		Claims: Claims{
 			RepositoryARN: outside.Repository, Hash: outside.Hash, HashVersion: outside.HashVersion,
-			Platform: outside.Platform, RequestUID: inside.RequestUID, Config: digestIn(s.Subject[0].Digest),
+			Platform: outside.Platform, RequestUID: inside.RequestUID, Config: s.Subject[0].Digest.String(),
+			UnsignedManifest: inside.Unsigned,
 		},
 		Build: Build{
 			Version: details.Builder.Version["manager"], Cluster: inside.Cluster, Namespace: inside.Namespace,
@@ -215,10 +224,10 @@ func decode(content []byte) (*Record, error) {
 		},
 	}
 	for _, layer := range s.Subject[1:] {
-		record.Layers = append(record.Layers, digestIn(layer.Digest))
+		record.Layers = append(record.Layers, layer.Digest.String())
 	}
 	for _, input := range definition.ResolvedDependencies {
-		record.Stated.Inputs = append(record.Stated.Inputs, Input{Name: input.Name, Digest: digestIn(input.Digest)})
+		record.Stated.Inputs = append(record.Stated.Inputs, Input{Name: input.Name, Digest: input.Digest.String()})
 	}
 	return record, nil
 }

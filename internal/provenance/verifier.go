@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocidigest "github.com/opencontainers/go-digest"
 
 	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/lru"
@@ -25,16 +25,13 @@ type Verifier struct {
 	verified *lru.Cache[string, *Verified]
 }
 
-// Verified is a statement whose signature verifies, and the manifest that has it.
+// Verified is a statement whose signature verifies, and which is about the manifest that has it.
 type Verified struct {
 	Record *Record
 	// KeyID is the ID of the key that signed.
 	KeyID string
 	// Statement is the signed bytes.
 	Statement []byte
-	// Config and Layers are the digests in the manifest.
-	Config string
-	Layers []string
 }
 
 // NewVerifier returns a Verifier with keys.
@@ -57,22 +54,24 @@ func (v *Verifier) Keys() []Key {
 	return v.list
 }
 
-// Verify returns the record of an image that a known key signed, if it is the image that is wanted. Config and Layers
-// of want are those of the manifest, whatever the caller sets. digest is the manifest's digest, which the caller has
-// computed or compared. The error is ErrUnsigned, ErrUnknownKey, ErrSignature, ErrForm or a *MismatchError.
+// Verify returns the record of an image that a known key signed, if it is the image that is wanted. Config, Layers and
+// UnsignedManifest of want are those of the manifest, whatever the caller sets. digest is the manifest's digest, which
+// the caller has computed or compared. The error is ErrUnsigned, ErrUnknownKey, ErrSignature, ErrForm or a
+// *MismatchError.
 func (v *Verifier) Verify(manifest []byte, digest string, want Claims) (*Verified, error) {
 	found, err := v.Read(manifest, digest)
 	if err != nil {
 		return nil, err
 	}
-	want.Config, want.Layers = found.Config, found.Layers
+	signed := &found.Record.Claims
+	want.Config, want.Layers, want.UnsignedManifest = signed.Config, signed.Layers, signed.UnsignedManifest
 	if err := found.Record.Covers(want); err != nil {
 		return nil, err
 	}
 	return found, nil
 }
 
-// Read returns the statement of a manifest that a known key signed. It compares the statement with nothing.
+// Read returns the statement of a manifest that a known key signed. It compares the statement with the manifest alone.
 func (v *Verifier) Read(manifest []byte, digest string) (*Verified, error) {
 	if v == nil || len(v.keys) == 0 {
 		return nil, ErrUnknownKey
@@ -94,30 +93,41 @@ func (v *Verifier) Read(manifest []byte, digest string) (*Verified, error) {
 }
 
 func (v *Verifier) read(raw []byte) (*Verified, error) {
-	manifest := &v1.Manifest{}
-	if json.Unmarshal(raw, manifest) != nil {
+	unsigned, envelope, ok := split(raw)
+	if !ok && bytes.Contains(raw, []byte(imagelabel.Provenance)) {
+		return nil, ErrForm
+	}
+	if !ok {
 		return nil, ErrUnsigned
 	}
-	envelope, signed := manifest.Annotations[imagelabel.Provenance]
-	if !signed {
-		return nil, ErrUnsigned
-	}
-	payload, keyID, err := open([]byte(envelope), v.keys)
+	payload, keyID, err := open(envelope, v.keys)
 	if err != nil {
 		return nil, err
-	}
-	// JSON may name a list of layers twice, and then readers differ in which one they take. The controller writes
-	// manifests in one form only.
-	if again, err := json.Marshal(manifest); err != nil || !bytes.Equal(again, raw) {
-		return nil, ErrForm
 	}
 	record, err := decode(payload)
 	if err != nil {
 		return nil, err
 	}
-	found := &Verified{Record: record, KeyID: keyID, Statement: payload, Config: manifest.Config.Digest.String()}
-	for _, layer := range manifest.Layers {
-		found.Layers = append(found.Layers, layer.Digest.String())
+	// Only the digests are read, and the rest is compared as bytes: that takes half as long.
+	var manifest struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
 	}
-	return found, nil
+	if json.Unmarshal(unsigned, &manifest) != nil {
+		return nil, ErrForm
+	}
+	here := record.Claims
+	here.Config, here.Layers = manifest.Config.Digest, nil
+	for _, layer := range manifest.Layers {
+		here.Layers = append(here.Layers, layer.Digest)
+	}
+	if err := record.Covers(here); err != nil {
+		return nil, err
+	}
+	// The signature covers every other byte too: media types and sizes, and fields that are not expected. JSON may also
+	// name a list of layers twice, and then readers differ in which one they take.
+	if ocidigest.FromBytes(unsigned).String() != record.UnsignedManifest {
+		return nil, ErrForm
+	}
+	return &Verified{Record: record, KeyID: keyID, Statement: payload}, nil
 }

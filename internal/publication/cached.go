@@ -63,21 +63,45 @@ func Judge(
 		return PlatformMismatch, about
 	}
 	// The request's UID is in the configuration, whose digest the statement names too.
-	verified, err := keys.Verify(image.Manifest, image.Digest, ClaimsFor(want, about.UID))
+	signed, err := keys.Verify(image.Manifest, image.Digest, ClaimsFor(want, about.UID))
 	if err != nil {
 		about.Problem = err
 		return NotVerified, about
 	}
-	switch {
-	case !now.Before(image.PushedAt.Add(policy.Retention - ExpiryMargin)):
-		return Expired, about
-	case image.PushedAt.Before(policy.InvalidatePushedBefore):
-		return Invalidated, about
+	about.PublishedAt = PublishedAt(image.PushedAt, signed.Record)
+	if unusable := policy.Judge(about.PublishedAt, now); unusable != Usable {
+		return unusable, about
+	}
 	// What is wrong with an invalidated image may be in a layer that this one took over.
-	case !verified.Record.LayersSince.IsZero() && verified.Record.LayersSince.Before(policy.InvalidatePushedBefore):
+	if since := signed.Record.LayersSince; !since.IsZero() && since.Before(policy.InvalidatePushedBefore) {
 		return Invalidated, about
 	}
 	return Usable, about
+}
+
+// Judge returns whether the age of an image that was published at a time allows its use.
+func (p Policy) Judge(published, now time.Time) Unusable {
+	switch {
+	case !now.Before(published.Add(p.Retention - ExpiryMargin)):
+		return Expired
+	case published.Before(p.InvalidatePushedBefore):
+		return Invalidated
+	}
+	return Usable
+}
+
+// PutWithin is how long after its signature an image reaches ECR at most. It takes seconds: each attempt to put an
+// image signs it anew.
+const PutWithin = 5 * time.Minute
+
+// PublishedAt returns when a signed image was published: when ECR received it or, if that was long after the controller
+// signed it, when it was signed. Who configures replication can bring an image back that was removed, and ECR then says
+// that it is new.
+func PublishedAt(pushed time.Time, record *provenance.Record) time.Time {
+	if signed := record.FinishedAt; !signed.IsZero() && pushed.After(signed.Add(PutWithin)) {
+		return signed
+	}
+	return pushed
 }
 
 // About is what the labels of a published image tell about it.
@@ -88,6 +112,8 @@ type About struct {
 	// Service is the Docker Compose service that the image is of. Only an origin tells it, no label.
 	Service      string
 	BuildSeconds int64
+	// PublishedAt is when an image whose signature counts was published, by AWS' clock.
+	PublishedAt time.Time
 	// Problem is why the image's signature does not count, if it is that.
 	Problem error
 

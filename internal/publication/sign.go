@@ -1,33 +1,20 @@
 package publication
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ocidigest "github.com/opencontainers/go-digest"
 
-	"imagecache.dev/internal/imagelabel"
 	"imagecache.dev/internal/provenance"
 )
 
-// Sign returns the image with a signed statement in the manifest, and so with another digest. It writes the manifest in
-// the one form that package provenance accepts. Sign an image that Annotate returned.
-func (i *Image) Sign(envelope []byte) (*Image, error) {
-	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
+// Sign returns the image with a signed statement in the manifest, and so with another digest. sign makes the statement,
+// which must name the digest of the unsigned manifest, and its envelope. Sign an image that Annotate returned.
+func (i *Image) Sign(sign func(unsignedManifest string) (envelope []byte, err error)) (*Image, error) {
+	manifest, err := provenance.AddTo(i.Manifest, sign)
 	if err != nil {
-		return nil, fmt.Errorf("sign manifest: %w", err)
+		return nil, err
 	}
-	if manifest.Annotations == nil {
-		manifest.Annotations = map[string]string{}
-	}
-	manifest.Annotations[imagelabel.Provenance] = string(envelope)
 	signed := *i
-	if signed.Manifest, err = json.Marshal(manifest); err != nil {
-		return nil, fmt.Errorf("sign manifest: %w", err)
-	}
-	signed.Digest = ocidigest.FromBytes(signed.Manifest).String()
+	signed.Manifest, signed.Digest = manifest, ocidigest.FromBytes(manifest).String()
 	return &signed, nil
 }
 

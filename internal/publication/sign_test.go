@@ -29,15 +29,14 @@ func TestSignedImageIsVerified(t *testing.T) {
 			}
 			claims := ClaimsFor(want, want.UID)
 			claims.Config, claims.Layers = annotated.ConfigDigest, annotated.Layers
-			statement, err := provenance.ForImage(&provenance.Record{Claims: claims})
-			if err != nil {
-				t.Fatal(err)
-			}
-			envelope, err := provenance.Sign(t.Context(), key, statement)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signed, err := annotated.Sign(envelope)
+			signed, err := annotated.Sign(func(unsignedManifest string) ([]byte, error) {
+				claims.UnsignedManifest = unsignedManifest
+				statement, err := provenance.ForImage(&provenance.Record{Claims: claims})
+				if err != nil {
+					return nil, err
+				}
+				return provenance.Sign(t.Context(), key, statement)
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -68,6 +68,10 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, fmt.Errorf("read reference: %w", err)
 	}
+	trusted, err := p.readTrust(ctx)
+	if err != nil {
+		return nil, err
+	}
 	secret, err := p.layersSecret(ctx, offered.SecretName)
 	if err != nil {
 		return nil, err
@@ -80,7 +84,15 @@ func (p *preparation) lend(ctx context.Context, offered *v1alpha1.LayerSource) (
 	if err != nil {
 		return nil, err
 	}
-	return p.lendFrom(ctx, image, registry, layersPatience)
+	lent, err := p.lendFrom(ctx, image, registry, layersPatience)
+	if err != nil {
+		return nil, err
+	}
+	if err := trusted.of(offered.ConfigHash).check(lent.relay.Manifest(), image.DigestStr()); err != nil {
+		lent.end()
+		return nil, err
+	}
+	return lent, nil
 }
 
 // lendFrom makes an image available, whose registry takes a login and has to tell of the image within a time.

@@ -44,12 +44,26 @@ func (p *preparation) readTrust(ctx context.Context) (*trust, error) {
 	}}, nil
 }
 
+// of returns what the image of another hash of the project must be. An earlier version of the hash serves as well: only
+// layers are taken from it.
+func (t *trust) of(configHash string) *trust {
+	other := &trust{keys: t.keys, want: t.want}
+	other.want.Hash, other.want.HashVersion = configHash, 0
+	return other
+}
+
 // check returns an *untrustedError if a manifest is not that of the image that is wanted, signed by a known key.
 func (t *trust) check(manifest []byte, digest string) error {
 	if t == nil || t.keys == nil || t.checked == digest {
 		return nil
 	}
-	found, err := t.keys.Verify(manifest, digest, t.want)
+	want := t.want
+	if want.HashVersion == 0 { // any
+		if read, err := t.keys.Read(manifest, digest); err == nil {
+			want.HashVersion = read.Record.HashVersion
+		}
+	}
+	found, err := t.keys.Verify(manifest, digest, want)
 	if err != nil {
 		return &untrustedError{err}
 	}

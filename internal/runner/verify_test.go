@@ -20,19 +20,9 @@ import (
 // signedPull is a pull of a signed image, and the trust that accepts it.
 func signedPull(t *testing.T) (*pull, *trust) {
 	t.Helper()
-	key, err := provenance.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := mustGenerateKey(t)
 	wanted, image, _ := pullOf(t)
-	claims, err := signedimage.Claims(image, "arn:aws:ecr:eu-central-1:123456789012:repository/web")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := signedimage.Sign(t.Context(), image, key, claims)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signed, claims := signFor(t, image, key, "")
 	reference, err := name.NewDigest(wanted.reference)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +34,21 @@ func signedPull(t *testing.T) (*pull, *trust) {
 	}
 	wanted.reference = reference.Context().Digest(digest.String()).Name()
 	return wanted, &trust{keys: provenance.NewVerifier(key.Key()), want: claims}
+}
+
+// signFor signs an image for a hash.
+func signFor(t *testing.T, image v1.Image, key provenance.Signer, configHash string) (v1.Image, provenance.Claims) {
+	t.Helper()
+	claims, err := signedimage.Claims(image, "arn:aws:ecr:eu-central-1:123456789012:repository/web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims.Hash = configHash
+	signed, err := signedimage.Sign(t.Context(), image, key, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed, claims
 }
 
 func push(t *testing.T, repository name.Repository, image v1.Image) {

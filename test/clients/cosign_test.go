@@ -259,6 +259,40 @@ func statementIn(t *testing.T, output string) statement {
 	return s
 }
 
+// TestCommandsOfTheDocumentationVerifyTheAnnotation runs the commands of docs/provenance.md that need nothing of this
+// project, with the key that signed and with another.
+func TestCommandsOfTheDocumentationVerifyTheAnnotation(t *testing.T) {
+	crane := program(t, "IMAGECACHE_CRANE")
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "provenance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(string(page), "```sh\n")
+	commands, _, _ = strings.Cut(commands, "```")
+	if !strings.Contains(commands, "openssl dgst") {
+		t.Fatalf("docs/provenance.md begins with other commands:\n%s", commands)
+	}
+	w := newWorld(t)
+	ours := newKey(t, filepath.Join(w.home, "imagecache.pub"))
+	record, subject := w.published(ours, strings.Repeat("a", 64))
+	verify := func() (string, error) {
+		reference := w.repository.Name() + "@" + subject.Digest
+		return w.run("env", "REFERENCE="+reference, "PATH="+filepath.Dir(crane)+":"+os.Getenv("PATH"), "bash", "-euo", "pipefail", "-c", commands)
+	}
+	out, err := verify()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, unsigned, _ := strings.Cut(record.UnsignedManifest, ":")
+	if want := "Verified OK\n" + unsigned + "\n" + unsigned + "\n"; !strings.HasPrefix(out, want) || !strings.Contains(out, strings.Repeat("a", 64)) {
+		t.Errorf("the commands print\n%s\nwant\n%s", out, want)
+	}
+	newKey(t, filepath.Join(w.home, "imagecache.pub"))
+	if out, err := verify(); err == nil {
+		t.Errorf("they verify with another key:\n%s", out)
+	}
+}
+
 func TestOrasDiscoversWhatIsAttached(t *testing.T) {
 	oras := program(t, "IMAGECACHE_ORAS")
 	w := newWorld(t)

@@ -225,9 +225,12 @@ func (h *harness) prepare(t *testing.T, id string, prepared *runner.Runner) *run
 	t.Helper()
 	workspace := t.TempDir()
 	h.Expect(os.WriteFile(filepath.Join(workspace, ".devcontainer.json"), []byte(`{"image": "base"}`), 0o600)).To(Succeed())
-	connection, err := cluster.NewClient(h.config)
-	h.Expect(err).NotTo(HaveOccurred())
-	prepared.Client, prepared.Namespace, prepared.Events = connection, h.namespace, silent{}
+	if prepared.Client == nil {
+		connection, err := cluster.NewClient(h.config)
+		h.Expect(err).NotTo(HaveOccurred())
+		prepared.Client = connection
+	}
+	prepared.Namespace, prepared.Events = h.namespace, silent{}
 	result, err := prepared.Prepare(t.Context(), runner.Request{
 		Workspace: workspace, Project: "shop", Environment: id, Trigger: v1alpha1.TriggerEnvironmentCreated, Wait: true,
 		PublishTimeout: 5 * time.Minute, // without a further grant no byte passes, and so no time of the line

@@ -36,7 +36,17 @@ func Claims(image v1.Image, repositoryARN string) (provenance.Claims, error) {
 	for _, layer := range manifest.Layers {
 		claims.Layers = append(claims.Layers, layer.Digest.String())
 	}
+	unsigned, err := withEnvelope(image, nil).Digest()
+	if err != nil {
+		return provenance.Claims{}, fmt.Errorf("read image: %w", err)
+	}
+	claims.UnsignedManifest = unsigned.String()
 	return claims, nil
+}
+
+// withEnvelope returns the image with an envelope in its annotation.
+func withEnvelope(image v1.Image, envelope []byte) v1.Image {
+	return mutate.Annotations(image, map[string]string{imagelabel.Provenance: string(envelope)}).(v1.Image)
 }
 
 // Sign returns the image with a signed statement of these claims.
@@ -54,5 +64,5 @@ func SignRecord(ctx context.Context, image v1.Image, signer provenance.Signer, r
 	if err != nil {
 		return nil, err
 	}
-	return mutate.Annotations(image, map[string]string{imagelabel.Provenance: string(envelope)}).(v1.Image), nil
+	return withEnvelope(image, envelope), nil
 }
