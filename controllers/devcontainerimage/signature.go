@@ -59,7 +59,9 @@ func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, bu
 		},
 		Build: provenance.Build{
 			Version: buildinfo.Version(), Cluster: r.ClusterUID, Namespace: p.image.Namespace, Project: p.project.Name, Request: p.image.Name,
-			Trigger: string(p.image.Spec.Trigger), Service: p.image.Spec.Service, FinishedAt: p.awsNow,
+			Trigger: string(p.image.Spec.Trigger), Service: p.image.Spec.Service,
+			// Not p.awsNow: AWS has answered in this pass, so its clock is known now, also just after a start of the manager.
+			FinishedAt: r.AWSClock.Now(),
 			Stated: provenance.Stated{
 				Environment: p.image.Spec.EnvironmentID, KeyCoverage: string(p.image.Spec.Build.KeyCoverage), BuildSeconds: built.BuildSeconds,
 			},

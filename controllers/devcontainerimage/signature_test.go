@@ -3,6 +3,9 @@ package devcontainerimage
 import (
 	"strings"
 	"testing"
+	"time"
+
+	testclock "k8s.io/utils/clock/testing"
 
 	"imagecache.dev/api/v1alpha1"
 	"imagecache.dev/controllers/outcome"
@@ -16,7 +19,7 @@ import (
 // not trust.
 func TestNewKeySignsWhenRunnersKnowIt(t *testing.T) {
 	earlier, rotated := newKey(t), newKey(t)
-	r := &Reconciler{Keys: signingkeys.New(signingkeys.NewSet(rotated, earlier.Key()))}
+	r := &Reconciler{AWSClock: testclock.NewFakePassiveClock(fixture.Noon), Keys: signingkeys.New(signingkeys.NewSet(rotated, earlier.Key()))}
 	built := &publication.Image{Manifest: []byte(`{"schemaVersion":2,"config":{"digest":"sha256:` + strings.Repeat("1", 64) + `"},"layers":[]}`), ConfigDigest: "sha256:" + strings.Repeat("1", 64)}
 	for name, test := range map[string]struct {
 		shown []provenance.Key
@@ -38,5 +41,19 @@ func TestNewKeySignsWhenRunnersKnowIt(t *testing.T) {
 				t.Errorf("signed %v, %v; want signed %t", signed, err, test.signs)
 			}
 		})
+	}
+}
+
+// TestImageIsDatedWhenItIsSigned has a pass that began before AWS' first answer told of its clock, as just after a start of
+// the manager.
+func TestImageIsDatedWhenItIsSigned(t *testing.T) {
+	r := &Reconciler{AWSClock: testclock.NewFakePassiveClock(fixture.Noon)}
+	p := &pass{
+		image:   &v1alpha1.DevcontainerImage{Spec: v1alpha1.DevcontainerImageSpec{Build: &v1alpha1.BuildReport{}}},
+		project: &v1alpha1.ProjectImageCache{}, awsNow: fixture.Noon.Add(-time.Hour),
+	}
+	record := r.recordOf(p, &v1alpha1.RepositoryStatus{}, &publication.Image{Manifest: []byte(`{}`)})
+	if !record.FinishedAt.Equal(fixture.Noon) {
+		t.Errorf("signed at %s, want %s", record.FinishedAt, fixture.Noon)
 	}
 }
