@@ -94,7 +94,7 @@ func (w upWorld) seen(t *testing.T, name string) string {
 
 // upDiffers are what differs from run to run, besides times.
 var upDiffers = map[*regexp.Regexp]string{
-	spent: "N s", short: "HASH", regexp.MustCompile(`override-\d+`): "override-N", regexp.MustCompile(`("(?:total|build)": ?)[0-9.]+`): "${1}N",
+	spent: "N s", short: "HASH", regexp.MustCompile(`(client|override)-\d+`): "${1}-N", regexp.MustCompile(`("(?:total|build)": ?)[0-9.]+`): "${1}N",
 	regexp.MustCompile(`"seconds":[0-9.e-]+`): `"seconds":N`, regexp.MustCompile(`"time":"[^"]*"`): `"time":"TIME"`,
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,7 @@ import (
 // The reference CLI waits for the event of a container's start, and asks for events at the moment at which it starts
 // the container: https://github.com/devcontainers/cli/blob/v0.89.0/src/spec-node/singleContainer.ts. A client that is
 // slower to listen, on a busy machine, never tells of the start, and the CLI would wait for ever. So this client asks
-// for the events of the current second, too.
+// for the events of the last second, too.
 type client struct {
 	path   string
 	folder *tempfolder.Folder // nil where the engine's own client is used
@@ -26,13 +27,17 @@ type client struct {
 const clientScript = `#!/bin/sh
 if [ "$1" = events ]; then
 	shift
-	set -- events --since "$(date +%%s)" "$@"
+	set -- events --since $(($(date +%%s) - 1)) "$@"
 fi
 exec %s "$@"
 `
 
-// newClient writes a client, or returns the engine's own where scripts can't run: a file system may forbid that.
+// newClient writes a client, or returns the engine's own: for a remote podman, and where scripts can't run, because a
+// file system forbids it.
 func (p *program) newClient() (client, error) {
+	if p.isRemotePodman() {
+		return client{path: p.path}, nil
+	}
 	folder, err := tempfolder.New(tempfolder.Client)
 	if err != nil {
 		return client{}, err
@@ -54,4 +59,11 @@ func (c client) remove() {
 	if c.folder != nil {
 		_ = c.folder.Remove()
 	}
+}
+
+// isRemotePodman reports whether podman runs on another machine, whose clock may be behind: it could hold back all events
+// until the time of --since, which docker does not do: https://docs.podman.io/en/v4.3/markdown/podman.1.html
+func (p *program) isRemotePodman() bool {
+	named := os.Getenv("CONTAINER_HOST") + os.Getenv("CONTAINER_CONNECTION")
+	return p.name == Podman && (runtime.GOOS != "linux" || named != "")
 }

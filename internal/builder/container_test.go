@@ -213,6 +213,28 @@ func TestArgumentsOfUp(t *testing.T) {
 	}
 }
 
+// TestRemotePodmanIsAskedByItsOwnClient has a podman whose machine may have another clock.
+func TestRemotePodmanIsAskedByItsOwnClient(t *testing.T) {
+	printed := filepath.Join(t.TempDir(), "path")
+	for host, own := range map[string]bool{"": false, "ssh://core@127.0.0.1/run/podman.sock": true} {
+		t.Setenv("CONTAINER_HOST", host)
+		if _, err := upWith(t, `echo "$5" >`+printed+`; echo '{"outcome":"success"}'`, builder.UpRequest{Workspace: "/w"}); err != nil {
+			t.Fatal(err)
+		}
+		path, err := os.ReadFile(printed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		podman, err := exec.LookPath("podman")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(string(path)) == podman; got != own {
+			t.Errorf("with the host %q the reference CLI gets %s; want podman itself: %t", host, path, own)
+		}
+	}
+}
+
 // podmanWith returns podman with a script in place of the reference CLI, and one of podman's.
 func podmanWith(t *testing.T, devcontainer, podman string) builder.Containers {
 	t.Helper()
