@@ -61,8 +61,9 @@ func (c client) remove() {
 	}
 }
 
-// isRemotePodman reports whether podman runs on another machine, whose clock may be behind: it could hold back all events
-// until the time of --since, which docker does not do: https://docs.podman.io/en/v4.3/markdown/podman.1.html
+// isRemotePodman reports whether podman runs on another machine, whose clock may be behind. It could hold back all
+// events until the time of --since, which docker does not do:
+// https://docs.podman.io/en/v4.3/markdown/podman.1.html
 func (p *program) isRemotePodman() bool {
 	named := os.Getenv("CONTAINER_HOST") + os.Getenv("CONTAINER_CONNECTION")
 	return p.name == Podman && (runtime.GOOS != "linux" || named != "")
