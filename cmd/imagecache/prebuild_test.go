@@ -180,7 +180,7 @@ func TestInterruptedPrebuildEndsAllItsBuilds(t *testing.T) {
 	defer mu.Unlock()
 	for name, said := range told {
 		if said != "Failed: interrupted" {
-			t.Errorf("request %s is told %q", name, said)
+			t.Errorf("request %s reports %q", name, said)
 		}
 	}
 	if len(told) != 2 || strings.Count(stdout.String(), "interrupted") != 3 {
