@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -67,16 +66,7 @@ func lentTo(t *testing.T, signedHash, platform string, known *provenance.Private
 	if known == nil {
 		known = signer
 	}
-	signed, claims := signFor(t, image, signer, signedHash)
-	reference, err := name.NewDigest(wanted.reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	push(t, reference.Context(), signed)
-	digest, err := signed.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	reference, claims := pushSigned(t, wanted.reference, image, signer, signedHash)
 	project := &v1alpha1.ProjectImageCache{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web"},
 		Spec:       v1alpha1.ProjectImageCacheSpec{RunnerRef: v1alpha1.RunnerReference{Name: "demo"}},
@@ -96,5 +86,5 @@ func lentTo(t *testing.T, signedHash, platform string, known *provenance.Private
 	return &preparation{
 		basis:   &basis{runner: &Runner{Client: cluster, Namespace: "ns"}, project: project},
 		subject: subject{key: &hash.Key{Hash: "the build's hash", Version: hash.Version, Platform: platform}},
-	}, &v1alpha1.LayerSource{Reference: reference.Context().Digest(digest.String()).Name(), SecretName: "pull"}
+	}, &v1alpha1.LayerSource{Reference: reference, SecretName: "pull"}
 }

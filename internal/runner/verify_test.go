@@ -22,18 +22,27 @@ func signedPull(t *testing.T) (*pull, *trust) {
 	t.Helper()
 	key := mustGenerateKey(t)
 	wanted, image, _ := pullOf(t)
-	signed, claims := signFor(t, image, key, "")
-	reference, err := name.NewDigest(wanted.reference)
+	reference, claims := pushSigned(t, wanted.reference, image, key, "")
+	wanted.reference = reference
+	return wanted, &trust{keys: provenance.NewVerifier(key.Key()), want: claims}
+}
+
+// pushSigned signs an image for a hash, and pushes it to the repository of another one. It returns its reference.
+func pushSigned(
+	t *testing.T, beside string, image v1.Image, key provenance.Signer, configHash string,
+) (string, provenance.Claims) {
+	t.Helper()
+	signed, claims := signFor(t, image, key, configHash)
+	other, err := name.NewDigest(beside)
 	if err != nil {
 		t.Fatal(err)
 	}
-	push(t, reference.Context(), signed)
+	push(t, other.Context(), signed)
 	digest, err := signed.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted.reference = reference.Context().Digest(digest.String()).Name()
-	return wanted, &trust{keys: provenance.NewVerifier(key.Key()), want: claims}
+	return other.Context().Digest(digest.String()).Name(), claims
 }
 
 // signFor signs an image for a hash.
