@@ -56,9 +56,18 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
+	before, err := r.leases.cached(ctx, p.image.Namespace, buildLeaseName(repository.Name, p.status.ConfigHash))
+	if err != nil {
+		return ending{}, err
+	}
 	found, err := r.find(ctx, p, repository)
 	if err != nil {
 		return ending{}, err
+	}
+	if found == nil && p.image.Spec.CachePolicy != v1alpha1.CachePolicyRefresh {
+		if err := r.awaitReplacement(ctx, p, before); err != nil {
+			return ending{}, err
+		}
 	}
 	decided := answerFor(&p.image.Spec, p.expectation(), policyOf(p.project), keys.Verifier, cachedOf(found), p.awsNow)
 	if decided.reason == v1alpha1.ReasonImageNotFound {

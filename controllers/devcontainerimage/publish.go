@@ -153,6 +153,10 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return ending{}, fmt.Errorf("remove replaced image: %w", err)
 	}
 	log.FromContext(ctx).Info("Removed the replaced image", "configHash", p.status.ConfigHash, "digest", current.Digest)
+	// At once, because the hash has no image now. What keeps it from succeeding, the next pass handles.
+	if images.Put(ctx, repository.Name, p.status.ConfigHash, signed.Manifest, signed.MediaType) == nil {
+		return r.publishedAs(ctx, p, signed)
+	}
 	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry,
 		"removed the replaced image; publishing the new one")
 }

@@ -15,11 +15,15 @@ import (
 )
 
 // wasAsked reports whether the runner may have been asked to upload layers.
-func (p *pass) wasAsked() bool { return p.status.PushCredentials != nil || p.status.Upload != nil }
+func wasAsked(status *v1alpha1.DevcontainerImageStatus) bool {
+	return status.PushCredentials != nil || status.Upload != nil
+}
 
 // uploadIsNews reports whether the layers must be checked: for the first time, or after another upload.
-func (p *pass) uploadIsNews() bool {
-	return !p.wasAsked() || ptr.Deref(p.image.Spec.UploadAttempt, 0) > ptr.Deref(p.status.ObservedUploadAttempt, 0)
+func (p *pass) uploadIsNews() bool { return uploadIsNews(p.image, &p.status) }
+
+func uploadIsNews(image *v1alpha1.DevcontainerImage, status *v1alpha1.DevcontainerImageStatus) bool {
+	return !wasAsked(status) || ptr.Deref(image.Spec.UploadAttempt, 0) > ptr.Deref(status.ObservedUploadAttempt, 0)
 }
 
 // uploadLeft returns how long the upload rights last. It is zero if there are none.
