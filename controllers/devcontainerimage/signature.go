@@ -25,8 +25,8 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 		return nil, outcome.Waitingf(v1alpha1.ReasonUploading, time.Second, "the status of runner %s does not show the new signing key yet", p.runner.Name)
 	}
 	record := r.recordOf(p, repository, built)
-	signed, err := built.Sign(func(unsignedManifest string) ([]byte, error) {
-		record.UnsignedManifest = unsignedManifest
+	signed, err := built.Sign(func(of provenance.Claims) ([]byte, error) {
+		record.Config, record.Layers, record.UnsignedManifest = of.Config, of.Layers, of.UnsignedManifest
 		statement, err := provenance.ForImage(record)
 		if err != nil {
 			return nil, err
@@ -50,12 +50,12 @@ func mayKnow(runner *v1alpha1.RunnerImageCache, keyID string) bool {
 	return len(known) == 0 || slices.ContainsFunc(known, func(key v1alpha1.SigningKey) bool { return key.ID == keyID })
 }
 
-// recordOf returns what the controller states about a checked image.
+// recordOf returns what the controller states about a checked image, less the claims about its manifest.
 func (r *Reconciler) recordOf(p *pass, repository *v1alpha1.RepositoryStatus, built *publication.Image) *provenance.Record {
 	record := &provenance.Record{
 		Claims: provenance.Claims{
 			RepositoryARN: repository.ARN, Hash: p.status.ConfigHash, HashVersion: hash.Version, Platform: p.image.Spec.Platform,
-			RequestUID: string(p.image.UID), Config: built.ConfigDigest, Layers: built.Layers,
+			RequestUID: string(p.image.UID),
 		},
 		Build: provenance.Build{
 			Version: buildinfo.Version(), Cluster: r.ClusterUID, Namespace: p.image.Namespace, Project: p.project.Name, Request: p.image.Name,

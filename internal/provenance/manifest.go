@@ -12,9 +12,10 @@ import (
 	"imagecache.dev/internal/imagelabel"
 )
 
-// AddTo returns an image's manifest with an envelope in its annotation. sign makes the envelope. Its statement must
-// name the digest of the unsigned manifest, in which the annotation is empty.
-func AddTo(manifest []byte, sign func(unsignedDigest string) (envelope []byte, err error)) ([]byte, error) {
+// AddTo returns an image's manifest with an envelope in its annotation. sign makes the envelope, whose statement must make
+// the claims that sign gets: Config and Layers of the manifest, and UnsignedManifest, in which the annotation is empty.
+// A verifier compares the last of these alone, because it covers the others.
+func AddTo(manifest []byte, sign func(claims Claims) (envelope []byte, err error)) ([]byte, error) {
 	parsed, err := v1.ParseManifest(bytes.NewReader(manifest))
 	if err != nil {
 		return nil, fmt.Errorf("sign manifest: %w", err)
@@ -27,7 +28,11 @@ func AddTo(manifest []byte, sign func(unsignedDigest string) (envelope []byte, e
 	if err != nil {
 		return nil, fmt.Errorf("sign manifest: %w", err)
 	}
-	envelope, err := sign(ocidigest.FromBytes(unsigned).String())
+	claims := Claims{Config: parsed.Config.Digest.String(), UnsignedManifest: ocidigest.FromBytes(unsigned).String()}
+	for _, layer := range parsed.Layers {
+		claims.Layers = append(claims.Layers, layer.Digest.String())
+	}
+	envelope, err := sign(claims)
 	if err != nil {
 		return nil, err
 	}

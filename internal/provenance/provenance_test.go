@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,8 +50,11 @@ func example(layers, inputs int) *Record {
 // signed returns a manifest with the blobs of a record and an envelope. It sets the record's UnsignedManifest.
 func signed(t testing.TB, record *Record, signer Signer) (manifest []byte, digest string) {
 	t.Helper()
-	raw, err := AddTo(plain(t, record), func(unsigned string) ([]byte, error) {
-		record.UnsignedManifest = unsigned
+	raw, err := AddTo(plain(t, record), func(of Claims) ([]byte, error) {
+		if of.Config != record.Config || !slices.Equal(of.Layers, record.Layers) {
+			t.Errorf("the manifest's claims are %+v", of)
+		}
+		record.UnsignedManifest = of.UnsignedManifest
 		content, err := ForImage(record)
 		if err != nil {
 			return nil, err
@@ -69,7 +73,7 @@ func manifestOf(t testing.TB, record *Record, envelope string) (raw []byte, dige
 	raw = plain(t, record)
 	if envelope != "" {
 		var err error
-		if raw, err = AddTo(raw, func(string) ([]byte, error) { return []byte(envelope), nil }); err != nil {
+		if raw, err = AddTo(raw, func(Claims) ([]byte, error) { return []byte(envelope), nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

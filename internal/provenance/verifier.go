@@ -108,13 +108,23 @@ func (v *Verifier) read(raw []byte) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only the digests are read, and the rest is compared as bytes: that takes half as long.
+	// The signature covers the manifest by its bytes: digests, media types and sizes, and fields that are not expected.
+	// JSON may also name a list of layers twice, and then readers differ in which one they take.
+	if ocidigest.FromBytes(unsigned).String() != record.UnsignedManifest {
+		return nil, differenceOf(record, unsigned)
+	}
+	return &Verified{Record: record, KeyID: keyID, Statement: payload}, nil
+}
+
+// differenceOf returns how a manifest differs from the one that was signed: a *MismatchError if it is another image's, or
+// ErrForm.
+func differenceOf(record *Record, unsigned []byte) error {
 	var manifest struct {
 		Config struct{ Digest string }
 		Layers []struct{ Digest string }
 	}
 	if json.Unmarshal(unsigned, &manifest) != nil {
-		return nil, ErrForm
+		return ErrForm
 	}
 	here := record.Claims
 	here.Config, here.Layers = manifest.Config.Digest, nil
@@ -122,12 +132,7 @@ func (v *Verifier) read(raw []byte) (*Verified, error) {
 		here.Layers = append(here.Layers, layer.Digest)
 	}
 	if err := record.Covers(here); err != nil {
-		return nil, err
+		return err
 	}
-	// The signature covers every other byte too: media types and sizes, and fields that are not expected. JSON may also
-	// name a list of layers twice, and then readers differ in which one they take.
-	if ocidigest.FromBytes(unsigned).String() != record.UnsignedManifest {
-		return nil, ErrForm
-	}
-	return &Verified{Record: record, KeyID: keyID, Statement: payload}, nil
+	return ErrForm
 }

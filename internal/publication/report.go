@@ -49,15 +49,12 @@ type Expectation struct {
 type Image struct {
 	Digest string
 	// Manifest is the reported manifest; after Annotate and Sign, the one to publish.
-	Manifest     []byte
-	MediaType    string
-	ConfigDigest string
-	// Blobs are the digests of the configuration and of all layers, each once.
+	Manifest  []byte
+	MediaType string
+	// Blobs are the digests of the configuration and of the layers in their order, each once.
 	Blobs []string
 	// BlobBytes are the sizes of Blobs in bytes, as the manifest states them.
-	BlobBytes map[string]int64
-	// Layers are the digests of the layers, in their order.
-	Layers       []string
+	BlobBytes    map[string]int64
 	SizeBytes    int64
 	BuildSeconds int64
 }
@@ -282,15 +279,14 @@ func describe(raw []byte, manifest *v1.Manifest, buildSeconds int64) *Image {
 		Digest:       ocidigest.FromBytes(raw).String(),
 		Manifest:     raw,
 		MediaType:    string(manifest.MediaType),
-		ConfigDigest: manifest.Config.Digest.String(),
 		SizeBytes:    manifest.Config.Size,
 		BuildSeconds: buildSeconds,
 	}
-	image.BlobBytes = map[string]int64{image.ConfigDigest: manifest.Config.Size}
-	image.Blobs = append(image.Blobs, image.ConfigDigest)
+	config := manifest.Config.Digest.String()
+	image.BlobBytes = map[string]int64{config: manifest.Config.Size}
+	image.Blobs = append(image.Blobs, config)
 	for _, layer := range manifest.Layers {
 		image.SizeBytes += layer.Size
-		image.Layers = append(image.Layers, layer.Digest.String())
 		digest := layer.Digest.String()
 		if _, seen := image.BlobBytes[digest]; !seen {
 			image.BlobBytes[digest] = layer.Size

@@ -66,8 +66,8 @@ func TestCheckDescribesAnImage(t *testing.T) {
 		t.Fatal(rejection)
 	}
 	want := &Image{
-		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest, ConfigDigest: ocidigest.FromBytes(report.Config).String(),
-		Blobs: []string{ocidigest.FromBytes(report.Config).String(), layerDigest}, Layers: []string{layerDigest},
+		Digest: ocidigest.FromBytes(report.Manifest).String(), Manifest: report.Manifest, MediaType: dockerManifest,
+		Blobs:     []string{ocidigest.FromBytes(report.Config).String(), layerDigest},
 		BlobBytes: map[string]int64{ocidigest.FromBytes(report.Config).String(): int64(len(report.Config)), layerDigest: 1000},
 		SizeBytes: int64(len(report.Config)) + 1000, BuildSeconds: 225,
 	}
@@ -87,7 +87,7 @@ func TestCheckNamesABlobOnce(t *testing.T) {
 	if rejection != nil {
 		t.Fatal(rejection)
 	}
-	if len(image.Blobs) != 2 || len(image.Layers) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
+	if len(image.Blobs) != 2 || image.SizeBytes != int64(len(report.Config))+2000 {
 		t.Errorf("blobs %v, %d bytes", image.Blobs, image.SizeBytes)
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Sign returns the image with a signed statement in the manifest, and so with another digest. sign makes the statement,
-// which must name the digest of the unsigned manifest, and its envelope. Sign an image that Annotate returned.
-func (i *Image) Sign(sign func(unsignedManifest string) (envelope []byte, err error)) (*Image, error) {
+// which must make these claims about the manifest, and its envelope. Sign an image that Annotate returned.
+func (i *Image) Sign(sign func(claims provenance.Claims) (envelope []byte, err error)) (*Image, error) {
 	manifest, err := provenance.AddTo(i.Manifest, sign)
 	if err != nil {
 		return nil, err

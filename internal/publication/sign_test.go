@@ -1,6 +1,7 @@
 package publication
 
 import (
+	"slices"
 	"testing"
 
 	ocidigest "github.com/opencontainers/go-digest"
@@ -28,9 +29,11 @@ func TestSignedImageIsVerified(t *testing.T) {
 				t.Fatal(err)
 			}
 			claims := ClaimsFor(want, want.UID)
-			claims.Config, claims.Layers = annotated.ConfigDigest, annotated.Layers
-			signed, err := annotated.Sign(func(unsignedManifest string) ([]byte, error) {
-				claims.UnsignedManifest = unsignedManifest
+			signed, err := annotated.Sign(func(of provenance.Claims) ([]byte, error) {
+				if !slices.Equal(append([]string{of.Config}, of.Layers...), annotated.Blobs) {
+					t.Errorf("the manifest's claims are %+v", of)
+				}
+				claims.Config, claims.Layers, claims.UnsignedManifest = of.Config, of.Layers, of.UnsignedManifest
 				statement, err := provenance.ForImage(&provenance.Record{Claims: claims})
 				if err != nil {
 					return nil, err
