@@ -168,7 +168,7 @@ func (r *Reconciler) attach(ctx context.Context, image *v1alpha1.DevcontainerIma
 		return false, err
 	}
 	verified, err := keys.Verifier.Read(manifest, digest)
-	if err != nil || verified.Record.RepositoryARN != repository.ARN {
+	if err != nil || verified.Brief.RepositoryARN != repository.ARN {
 		log.FromContext(ctx).V(1).Info("The image has no statement to attach", "digest", digest)
 		return false, nil //nolint:nilerr // nothing to attach
 	}
@@ -177,7 +177,11 @@ func (r *Reconciler) attach(ctx context.Context, image *v1alpha1.DevcontainerIma
 		return false, err
 	}
 	subject := attestation.Subject{MediaType: mediaType, Digest: digest, SizeBytes: len(manifest)}
-	if err := r.put(ctx, target.Images, repository, keys.Signer, verified.Record, subject); err != nil {
+	record, err := verified.Record()
+	if err != nil {
+		return false, err
+	}
+	if err := r.put(ctx, target.Images, repository, keys.Signer, record, subject); err != nil {
 		return false, err
 	}
 	log.FromContext(ctx).Info("Attached the statement about the image", "digest", digest)

@@ -59,11 +59,11 @@ func (r *Reconciler) layerSource(ctx context.Context, p *pass) (*v1alpha1.LayerS
 		want := p.expectation()
 		want.Hash, want.HashVersion = candidate.Origin.Hash, candidate.Origin.HashVersion
 		verified, err := keys.Verifier.Verify(found.Manifest, found.Digest, publication.ClaimsFor(want, ""))
-		if err != nil || !lendsLayers(reuse, verified.Record.Trigger) {
+		if err != nil || !lendsLayers(reuse, verified.Brief.Trigger) {
 			continue
 		}
-		since := verified.Record.OldestLayer()
-		published := publication.PublishedAt(found.PushedAt, verified.Record)
+		since := verified.Brief.OldestLayer()
+		published := publication.PublishedAt(found.PushedAt, verified.Brief)
 		if outlived(since, policy, p.awsNow) || policy.Judge(published, p.awsNow) != publication.Usable {
 			continue
 		}

@@ -22,8 +22,10 @@ import (
 type Signature struct {
 	// Image is the image, repository@digest.
 	Image string
-	// Verified is the signed statement, or nil if Problem tells why it does not count.
-	Verified *provenance.Verified
+	// Record is the signed statement, or nil if Problem tells why it does not count.
+	Record *provenance.Record
+	// KeyID is the ID of the key that signed.
+	KeyID string
 	Problem  error
 }
 
@@ -113,13 +115,16 @@ func signatureAt(
 	if signature.Problem = problem; problem != nil {
 		return signature, nil //nolint:nilerr // the result tells it
 	}
-	all := verified.Record.Claims
+	all := verified.Brief.Claims
 	if want.RepositoryARN != "" {
 		all.RepositoryARN = want.RepositoryARN
 	}
 	if want.Hash != "" {
 		all.Hash = want.Hash
 	}
-	signature.Verified, signature.Problem = keys.Verify(found.Manifest, digest, all)
+	if verified, signature.Problem = keys.Verify(found.Manifest, digest, all); signature.Problem == nil {
+		signature.KeyID = verified.KeyID
+		signature.Record, signature.Problem = verified.Record()
+	}
 	return signature, nil
 }

@@ -1,6 +1,7 @@
 package provenance
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,11 +30,15 @@ const byRunner = "runner"
 // statement, and the types below, are the parts of in-toto's and SLSA's types that the controller writes. The types of
 // github.com/in-toto/attestation hold them in the tests: parsing with those takes many times as long, for each lookup.
 type statement struct {
-	Type          string       `json:"_type"`
-	Subject       []descriptor `json:"subject"`
-	PredicateType string       `json:"predicateType"`
-	Predicate     predicate    `json:"predicate"`
+	Type          string      `json:"_type"`
+	Subject       descriptors `json:"subject"`
+	PredicateType string      `json:"predicateType"`
+	Predicate     predicate   `json:"predicate"`
 }
+
+// descriptors are the JSON of a list of descriptors. Parsing them takes as long as parsing the rest, and a lookup needs
+// none.
+type descriptors = json.RawMessage
 
 type descriptor struct {
 	Name        string                 `json:"name,omitempty"`
@@ -69,7 +74,7 @@ type buildDefinition struct {
 	BuildType            string             `json:"buildType"`
 	ExternalParameters   externalParameters `json:"externalParameters"`
 	InternalParameters   internalParameters `json:"internalParameters"`
-	ResolvedDependencies []descriptor       `json:"resolvedDependencies,omitempty"`
+	ResolvedDependencies descriptors        `json:"resolvedDependencies,omitempty"`
 }
 
 // externalParameters are what a verifier compares.
@@ -133,11 +138,24 @@ func ForManifest(record *Record, name, manifestDigest string) ([]byte, error) {
 }
 
 func encode(record *Record, subjects []descriptor) ([]byte, error) {
-	s := statement{
-		Type: statementType, Subject: subjects, PredicateType: predicateType,
-		Predicate: predicate{BuildDefinition: definitionOf(record), RunDetails: detailsOf(record)},
+	var inputs []descriptor
+	for _, input := range record.Stated.Inputs {
+		inputs = append(inputs, descriptor{
+			Name: input.Name, Digest: digestSetOf(input.Digest), Annotations: &dependencyAnnotations{StatedBy: byRunner},
+		})
 	}
-	content, err := json.Marshal(s)
+	definition := definitionOf(record)
+	subject, err := json.Marshal(subjects)
+	if err == nil && len(inputs) > 0 {
+		definition.ResolvedDependencies, err = json.Marshal(inputs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write provenance: %w", err)
+	}
+	content, err := json.Marshal(statement{
+		Type: statementType, Subject: subject, PredicateType: predicateType,
+		Predicate: predicate{BuildDefinition: definition, RunDetails: detailsOf(record)},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write provenance: %w", err)
 	}
@@ -149,7 +167,7 @@ func encode(record *Record, subjects []descriptor) ([]byte, error) {
 
 func definitionOf(record *Record) buildDefinition {
 	stated := record.Stated
-	definition := buildDefinition{
+	return buildDefinition{
 		BuildType: BuildType,
 		ExternalParameters: externalParameters{
 			Repository: record.RepositoryARN, Hash: record.Hash, HashVersion: record.HashVersion, Platform: record.Platform,
@@ -164,12 +182,6 @@ func definitionOf(record *Record) buildDefinition {
 			},
 		},
 	}
-	for _, input := range stated.Inputs {
-		definition.ResolvedDependencies = append(definition.ResolvedDependencies, descriptor{
-			Name: input.Name, Digest: digestSetOf(input.Digest), Annotations: &dependencyAnnotations{StatedBy: byRunner},
-		})
-	}
-	return definition
 }
 
 func detailsOf(record *Record) runDetails {
@@ -194,7 +206,10 @@ func timeOf(at time.Time) *time.Time {
 
 var errNotOurs = errors.New("the signed statement is not one of the cache about an image")
 
-// decode reads a statement of ForImage. The caller has verified its signature.
+// ofImage is how the subjects begin of a statement that ForImage made.
+var ofImage = []byte(`[{"name":"` + configName + `",`)
+
+// decode reads a statement of ForImage, less Config, Layers and Stated.Inputs. The caller has verified its signature.
 func decode(content []byte) (*Record, error) {
 	var s statement
 	if err := json.Unmarshal(content, &s); err != nil {
@@ -202,15 +217,14 @@ func decode(content []byte) (*Record, error) {
 	}
 	definition, details := s.Predicate.BuildDefinition, s.Predicate.RunDetails
 	if s.Type != statementType || s.PredicateType != predicateType || definition.BuildType != BuildType ||
-		details.Builder.ID != BuilderID || len(s.Subject) == 0 || s.Subject[0].Name != configName {
+		details.Builder.ID != BuilderID || !bytes.HasPrefix(s.Subject, ofImage) {
 		return nil, errNotOurs
 	}
 	outside, inside := definition.ExternalParameters, definition.InternalParameters
-	record := &Record{
+	return &Record{
 		Claims: Claims{
 			RepositoryARN: outside.Repository, Hash: outside.Hash, HashVersion: outside.HashVersion,
-			Platform: outside.Platform, RequestUID: inside.RequestUID, Config: s.Subject[0].Digest.String(),
-			UnsignedManifest: inside.Unsigned,
+			Platform: outside.Platform, RequestUID: inside.RequestUID, UnsignedManifest: inside.Unsigned,
 		},
 		Build: Build{
 			Version: details.Builder.Version["manager"], Cluster: inside.Cluster, Namespace: inside.Namespace,
@@ -222,14 +236,32 @@ func decode(content []byte) (*Record, error) {
 				BuildSeconds: inside.StatedByRunner.BuildSeconds,
 			},
 		},
+	}, nil
+}
+
+// whole returns a record that decode read from a statement, with all that it lacks.
+func (r *Record) whole(content []byte) (*Record, error) {
+	var s statement
+	var subjects, inputs []descriptor
+	err := json.Unmarshal(content, &s)
+	if err == nil {
+		err = json.Unmarshal(s.Subject, &subjects)
 	}
-	for _, layer := range s.Subject[1:] {
+	if list := s.Predicate.BuildDefinition.ResolvedDependencies; err == nil && list != nil {
+		err = json.Unmarshal(list, &inputs)
+	}
+	if err != nil || len(subjects) == 0 {
+		return nil, errNotOurs
+	}
+	record := *r
+	record.Config = subjects[0].Digest.String()
+	for _, layer := range subjects[1:] {
 		record.Layers = append(record.Layers, layer.Digest.String())
 	}
-	for _, input := range definition.ResolvedDependencies {
+	for _, input := range inputs {
 		record.Stated.Inputs = append(record.Stated.Inputs, Input{Name: input.Name, Digest: input.Digest.String()})
 	}
-	return record, nil
+	return &record, nil
 }
 
 func atTime(at *time.Time) time.Time {

@@ -27,12 +27,16 @@ type Verifier struct {
 
 // Verified is a statement whose signature verifies, and which is about the manifest that has it.
 type Verified struct {
-	Record *Record
+	// Brief is what the statement says, less Config, Layers and Stated.Inputs.
+	Brief *Record
 	// KeyID is the ID of the key that signed.
 	KeyID string
 	// Statement is the signed bytes.
 	Statement []byte
 }
+
+// Record returns all that the statement says.
+func (v *Verified) Record() (*Record, error) { return v.Brief.whole(v.Statement) }
 
 // NewVerifier returns a Verifier with keys.
 func NewVerifier(keys ...Key) *Verifier {
@@ -63,9 +67,9 @@ func (v *Verifier) Verify(manifest []byte, digest string, want Claims) (*Verifie
 	if err != nil {
 		return nil, err
 	}
-	signed := &found.Record.Claims
+	signed := &found.Brief.Claims
 	want.Config, want.Layers, want.UnsignedManifest = signed.Config, signed.Layers, signed.UnsignedManifest
-	if err := found.Record.Covers(want); err != nil {
+	if err := found.Brief.Covers(want); err != nil {
 		return nil, err
 	}
 	return found, nil
@@ -111,14 +115,18 @@ func (v *Verifier) read(raw []byte) (*Verified, error) {
 	// The signature covers the manifest by its bytes: digests, media types and sizes, and fields that are not expected.
 	// JSON may also name a list of layers twice, and then readers differ in which one they take.
 	if ocidigest.FromBytes(unsigned).String() != record.UnsignedManifest {
-		return nil, differenceOf(record, unsigned)
+		return nil, differenceOf(record, payload, unsigned)
 	}
-	return &Verified{Record: record, KeyID: keyID, Statement: payload}, nil
+	return &Verified{Brief: record, KeyID: keyID, Statement: payload}, nil
 }
 
-// differenceOf returns how a manifest differs from the one that was signed: a *MismatchError if it is another image's, or
-// ErrForm.
-func differenceOf(record *Record, unsigned []byte) error {
+// differenceOf returns how a manifest differs from the one that was signed: a *MismatchError if it is another image's,
+// or ErrForm.
+func differenceOf(record *Record, payload, unsigned []byte) error {
+	whole, err := record.whole(payload)
+	if err != nil {
+		return err
+	}
 	var manifest struct {
 		Config struct{ Digest string }
 		Layers []struct{ Digest string }
@@ -126,12 +134,12 @@ func differenceOf(record *Record, unsigned []byte) error {
 	if json.Unmarshal(unsigned, &manifest) != nil {
 		return ErrForm
 	}
-	here := record.Claims
+	here := whole.Claims
 	here.Config, here.Layers = manifest.Config.Digest, nil
 	for _, layer := range manifest.Layers {
 		here.Layers = append(here.Layers, layer.Digest)
 	}
-	if err := record.Covers(here); err != nil {
+	if err := whole.Covers(here); err != nil {
 		return err
 	}
 	return ErrForm

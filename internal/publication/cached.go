@@ -68,12 +68,12 @@ func Judge(
 		about.Problem = err
 		return NotVerified, about
 	}
-	about.PublishedAt = PublishedAt(image.PushedAt, signed.Record)
+	about.PublishedAt = PublishedAt(image.PushedAt, signed.Brief)
 	if unusable := policy.Judge(about.PublishedAt, now); unusable != Usable {
 		return unusable, about
 	}
 	// What is wrong with an invalidated image may be in a layer that this one took over.
-	if since := signed.Record.LayersSince; !since.IsZero() && since.Before(policy.InvalidatePushedBefore) {
+	if since := signed.Brief.LayersSince; !since.IsZero() && since.Before(policy.InvalidatePushedBefore) {
 		return Invalidated, about
 	}
 	return Usable, about

@@ -60,7 +60,7 @@ func (t *trust) check(manifest []byte, digest string) error {
 	want := t.want
 	if want.HashVersion == 0 { // any
 		if read, err := t.keys.Read(manifest, digest); err == nil {
-			want.HashVersion = read.Record.HashVersion
+			want.HashVersion = read.Brief.HashVersion
 		}
 	}
 	found, err := t.keys.Verify(manifest, digest, want)

@@ -154,7 +154,11 @@ func (w *world) published(signer provenance.Signer, tag string) (*provenance.Rec
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return verified.Record, attestation.Subject{MediaType: mediaType, Digest: digest.String(), SizeBytes: len(manifest)}
+	record, err := verified.Record()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return record, attestation.Subject{MediaType: mediaType, Digest: digest.String(), SizeBytes: len(manifest)}
 }
 
 // attach attaches a statement about about to subject, as the controller does with the same image.

@@ -131,8 +131,8 @@ func (v *verifyCommand) print(signature *inspect.Signature) error {
 	if signature.Problem != nil {
 		result.Problem = signature.Problem.Error()
 	} else {
-		result.KeyID, result.Builder = signature.Verified.KeyID, provenance.BuilderID
-		result.Record = signature.Verified.Record
+		result.KeyID, result.Builder = signature.KeyID, provenance.BuilderID
+		result.Record = signature.Record
 	}
 	if !v.output.IsTable() {
 		if err := v.output.Encode(v.streams.Out, result); err != nil {

@@ -62,7 +62,7 @@ func (p *Pages) verify(v *visit, body *imageBody) {
 	case signature.Problem != nil:
 		body.Problem = "The signature does not hold: " + message.Sentence(signature.Problem.Error())
 	default:
-		body.Verified, body.Key = signature.Verified.Record, provenance.ShortID(signature.Verified.KeyID)
+		body.Verified, body.Key = signature.Record, provenance.ShortID(signature.KeyID)
 	}
 }
 
