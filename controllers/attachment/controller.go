@@ -168,7 +168,11 @@ func (r *Reconciler) attach(ctx context.Context, image *v1alpha1.DevcontainerIma
 		return false, err
 	}
 	verified, err := keys.Verifier.Read(manifest, digest)
-	if err != nil || verified.Brief.RepositoryARN != repository.ARN {
+	var record *provenance.Record
+	if err == nil {
+		record, err = verified.Record(manifest)
+	}
+	if err != nil || record.RepositoryARN != repository.ARN {
 		log.FromContext(ctx).V(1).Info("The image has no statement to attach", "digest", digest)
 		return false, nil //nolint:nilerr // nothing to attach
 	}
@@ -177,10 +181,6 @@ func (r *Reconciler) attach(ctx context.Context, image *v1alpha1.DevcontainerIma
 		return false, err
 	}
 	subject := attestation.Subject{MediaType: mediaType, Digest: digest, SizeBytes: len(manifest)}
-	record, err := verified.Record()
-	if err != nil {
-		return false, err
-	}
 	if err := r.put(ctx, target.Images, repository, keys.Signer, record, subject); err != nil {
 		return false, err
 	}

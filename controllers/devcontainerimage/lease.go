@@ -40,6 +40,8 @@ type buildLeases struct {
 
 	mu   sync.Mutex
 	seen map[types.UID]renewal
+	// puts is when a lookup first found that the holder of a lease is putting its image.
+	puts map[types.UID]time.Time
 	// claimed are leases that this process has created or read and its cache does not show yet. They keep many
 	// waiters from asking the API server at once.
 	claimed map[types.NamespacedName]claim
@@ -64,7 +66,7 @@ func newBuildLeases(c client.Client, live client.Reader, clock clock.PassiveCloc
 	if duration <= 0 {
 		duration = DefaultBuildLease
 	}
-	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}, claimed: map[types.NamespacedName]claim{}}
+	return &buildLeases{client: c, live: live, clock: clock, duration: duration, seen: map[types.UID]renewal{}, puts: map[types.UID]time.Time{}, claimed: map[types.NamespacedName]claim{}}
 }
 
 // buildLeaseName returns the name of the lease for a hash in a repository.
@@ -189,10 +191,21 @@ func (l *buildLeases) forget(lease *coordinationv1.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.seen, lease.UID)
+	delete(l.puts, lease.UID)
 	key := client.ObjectKeyFromObject(lease)
 	if known, ok := l.claimed[key]; ok && known.lease.UID == lease.UID {
 		delete(l.claimed, key)
 	}
+}
+
+// putsSince returns how long ago a lookup first found that the holder of a lease is putting its image.
+func (l *buildLeases) putsSince(lease *coordinationv1.Lease) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.puts[lease.UID]; !known {
+		l.puts[lease.UID] = l.clock.Now()
+	}
+	return l.clock.Since(l.puts[lease.UID])
 }
 
 // remaining returns how long a lease is still valid. Zero or less means that it has expired.

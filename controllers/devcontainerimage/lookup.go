@@ -64,7 +64,7 @@ func (r *Reconciler) answer(ctx context.Context, p *pass) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	if found == nil && p.image.Spec.CachePolicy != v1alpha1.CachePolicyRefresh {
+	if (found == nil || found.ConfigErr != nil) && p.image.Spec.CachePolicy != v1alpha1.CachePolicyRefresh {
 		if err := r.awaitReplacement(ctx, p, before); err != nil {
 			return ending{}, err
 		}

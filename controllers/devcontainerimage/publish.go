@@ -153,12 +153,18 @@ func (r *Reconciler) taken(ctx context.Context, p *pass, repository *v1alpha1.Re
 		return ending{}, fmt.Errorf("remove replaced image: %w", err)
 	}
 	log.FromContext(ctx).Info("Removed the replaced image", "configHash", p.status.ConfigHash, "digest", current.Digest)
-	// At once, because the hash has no image now. What keeps it from succeeding, the next pass handles.
-	if images.Put(ctx, repository.Name, p.status.ConfigHash, signed.Manifest, signed.MediaType) == nil {
+	// At once, because the hash has no image now.
+	err = images.Put(ctx, repository.Name, p.status.ConfigHash, signed.Manifest, signed.MediaType)
+	var missing *ecr.LayersMissingError
+	var rejected *ecr.ManifestRejectedError
+	switch {
+	case err == nil:
 		return r.publishedAs(ctx, p, signed)
+	case errors.Is(err, ecr.ErrTagTaken), errors.As(err, &missing), errors.As(err, &rejected): // the next pass handles them
+		return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry,
+			"removed the replaced image; publishing the new one")
 	}
-	return ending{}, outcome.Waitingf(v1alpha1.ReasonUploading, outcome.ConflictRetry,
-		"removed the replaced image; publishing the new one")
+	return ending{}, fmt.Errorf("publish image: %w", err)
 }
 
 // publishedAs records that the image was published under its hash.

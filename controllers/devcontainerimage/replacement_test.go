@@ -17,7 +17,6 @@ func TestALookupIsRepeatedOnlyWhileAnImageIsBeingPut(t *testing.T) {
 		edit(image)
 		return image
 	}
-	asking := request("reader", func(*v1alpha1.DevcontainerImage) {})
 	replacing := func(edit func(*v1alpha1.DevcontainerImage)) *v1alpha1.DevcontainerImage {
 		return request("builder", func(i *v1alpha1.DevcontainerImage) {
 			i.Spec.Build = &v1alpha1.BuildReport{Outcome: v1alpha1.BuildSucceeded}
@@ -38,10 +37,7 @@ func TestALookupIsRepeatedOnlyWhileAnImageIsBeingPut(t *testing.T) {
 		holder        *v1alpha1.DevcontainerImage
 		want          bool
 	}{
-		"nobody builds":                     {nil, nil, nil, false},
-		"somebody began to build meanwhile": {nil, lease, builder, false},
-		"the request itself builds":         {leaseOf(asking, "one"), leaseOf(asking, "one"), asking, false},
-		"its layers are checked":            {lease, lease, builder, true},
+		"its layers are checked": {lease, lease, builder, true},
 		"its upload is reported": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) {
 			asked(i)
 			i.Spec.UploadAttempt = ptr.To[int32](1)
@@ -53,14 +49,17 @@ func TestALookupIsRepeatedOnlyWhileAnImageIsBeingPut(t *testing.T) {
 		"it has published": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) {
 			i.Status.FinishedAt, i.Status.Image = ptr.To(metav1.Now()), &v1alpha1.CachedImage{}
 		}), true},
-		"it has ended without an image":  {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = ptr.To(metav1.Now()) }), false},
+		"it has ended without an image": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = ptr.To(metav1.Now()) }), false},
+		"its request is another": {lease, lease, request("builder", func(i *v1alpha1.DevcontainerImage) {
+			i.UID, i.Status.FinishedAt, i.Status.Image = "later", ptr.To(metav1.Now()), &v1alpha1.CachedImage{}
+		}), false},
 		"its request is gone":            {lease, lease, nil, false},
 		"its lease was released":         {lease, nil, builder, true},
 		"another has its lease":          {lease, next, builder, true},
 		"its lease and request are gone": {lease, nil, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := mayHavePut(asking, test.before, test.after, test.holder); got != test.want {
+			if got := mayHavePut(test.before, test.after, test.holder); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})

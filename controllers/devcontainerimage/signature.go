@@ -37,7 +37,11 @@ func (r *Reconciler) sign(ctx context.Context, p *pass, repository *v1alpha1.Rep
 		return nil, fmt.Errorf("sign image: %w", err)
 	}
 	// What no lookup would take is not published. The next lookup of this process then knows the result.
-	if _, err := keys.Verifier.Verify(signed.Manifest, signed.Digest, record.Claims); err != nil {
+	verified, err := keys.Verifier.Verify(signed.Manifest, signed.Digest, record.Claims)
+	if err == nil {
+		_, err = verified.Record(signed.Manifest)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("verify the signed image: %w", err)
 	}
 	return signed, nil

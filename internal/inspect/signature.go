@@ -25,8 +25,8 @@ type Signature struct {
 	// Record is the signed statement, or nil if Problem tells why it does not count.
 	Record *provenance.Record
 	// KeyID is the ID of the key that signed.
-	KeyID string
-	Problem  error
+	KeyID   string
+	Problem error
 }
 
 // SignatureOf verifies the image of a hash in a project's repository with the keys in the status of the project's
@@ -124,7 +124,7 @@ func signatureAt(
 	}
 	if verified, signature.Problem = keys.Verify(found.Manifest, digest, all); signature.Problem == nil {
 		signature.KeyID = verified.KeyID
-		signature.Record, signature.Problem = verified.Record()
+		signature.Record, signature.Problem = verified.Record(found.Manifest)
 	}
 	return signature, nil
 }

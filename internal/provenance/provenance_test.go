@@ -47,15 +47,20 @@ func example(layers, inputs int) *Record {
 	return record
 }
 
-// signed returns a manifest with the blobs of a record and an envelope. It sets the record's UnsignedManifest.
-func signed(t testing.TB, record *Record, signer Signer) (manifest []byte, digest string) {
+// signed returns a manifest with the blobs of a record and an envelope. It sets the record's UnsignedManifest, and may
+// change what the statement says.
+func signed(t testing.TB, record *Record, signer Signer, change ...func(*Record)) (manifest []byte, digest string) {
 	t.Helper()
 	raw, err := AddTo(plain(t, record), func(of Claims) ([]byte, error) {
 		if of.Config != record.Config || !slices.Equal(of.Layers, record.Layers) {
 			t.Errorf("the manifest's claims are %+v", of)
 		}
 		record.UnsignedManifest = of.UnsignedManifest
-		content, err := ForImage(record)
+		stated := *record
+		for _, c := range change {
+			c(&stated)
+		}
+		content, err := ForImage(&stated)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +127,7 @@ func TestSignedImageTellsItsRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, err := got.Record()
+		all, err := got.Record(manifest)
 		if diff := cmp.Diff(record, all); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
@@ -137,6 +142,20 @@ func TestSignedImageTellsItsRecord(t *testing.T) {
 	}
 	if len(verifier.Keys()) != 2 {
 		t.Errorf("%d keys, want 2", len(verifier.Keys()))
+	}
+}
+
+// TestSubjectsOfAnotherImageAreNoRecord has a statement that names the manifest, and other layers than it.
+func TestSubjectsOfAnotherImageAreNoRecord(t *testing.T) {
+	key, record := newKey(t), example(2, 1)
+	manifest, digest := signed(t, record, key, func(r *Record) { r.Layers = []string{r.Layers[1], r.Layers[0]} })
+	found, err := NewVerifier(key.Key()).Read(manifest, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other *MismatchError
+	if _, err := found.Record(manifest); !errors.As(err, &other) || other.What != "list of layers" {
+		t.Errorf("got %v", err)
 	}
 }
 

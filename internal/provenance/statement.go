@@ -206,7 +206,7 @@ func timeOf(at time.Time) *time.Time {
 
 var errNotOurs = errors.New("the signed statement is not one of the cache about an image")
 
-// ofImage is how the subjects begin of a statement that ForImage made.
+// ofImage is how the subjects of a statement of ForImage begin.
 var ofImage = []byte(`[{"name":"` + configName + `",`)
 
 // decode reads a statement of ForImage, less Config, Layers and Stated.Inputs. The caller has verified its signature.

@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"sync"
 
@@ -35,8 +36,15 @@ type Verified struct {
 	Statement []byte
 }
 
-// Record returns all that the statement says.
-func (v *Verified) Record() (*Record, error) { return v.Brief.whole(v.Statement) }
+// Record returns all that the statement says, if its subjects are the configuration and the layers of the manifest that
+// was verified: other tools compare these. The error is a *MismatchError, or says that the statement can't be read.
+func (v *Verified) Record(manifest []byte) (*Record, error) {
+	whole, err := v.Brief.whole(v.Statement)
+	if err != nil {
+		return nil, err
+	}
+	return whole, compareBlobs(whole, manifest)
+}
 
 // NewVerifier returns a Verifier with keys.
 func NewVerifier(keys ...Key) *Verifier {
@@ -124,14 +132,20 @@ func (v *Verifier) read(raw []byte) (*Verified, error) {
 // or ErrForm.
 func differenceOf(record *Record, payload, unsigned []byte) error {
 	whole, err := record.whole(payload)
-	if err != nil {
-		return err
+	if err == nil {
+		err = compareBlobs(whole, unsigned)
 	}
+	return cmp.Or(err, ErrForm)
+}
+
+// compareBlobs returns a *MismatchError if a record names another configuration or other layers than a manifest, and
+// ErrForm if the manifest can't be read.
+func compareBlobs(whole *Record, raw []byte) error {
 	var manifest struct {
 		Config struct{ Digest string }
 		Layers []struct{ Digest string }
 	}
-	if json.Unmarshal(unsigned, &manifest) != nil {
+	if json.Unmarshal(raw, &manifest) != nil {
 		return ErrForm
 	}
 	here := whole.Claims
@@ -139,8 +153,5 @@ func differenceOf(record *Record, payload, unsigned []byte) error {
 	for _, layer := range manifest.Layers {
 		here.Layers = append(here.Layers, layer.Digest)
 	}
-	if err := whole.Covers(here); err != nil {
-		return err
-	}
-	return ErrForm
+	return whole.Covers(here)
 }

@@ -154,7 +154,7 @@ func (w *world) published(signer provenance.Signer, tag string) (*provenance.Rec
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	record, err := verified.Record()
+	record, err := verified.Record(manifest)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -115,14 +115,21 @@ func moveSignatureToAnotherPlatform(t *testing.T, w *battlefield) []string {
 	return []string{byTheSignature}
 }
 
-// moveSignatureToAnotherContent keeps the signed statement of a published image and changes what it is about.
+// moveSignatureToAnotherContent puts the statements about images of another layer and of another configuration into an
+// image, and one about another request.
 func moveSignatureToAnotherContent(t *testing.T, w *battlefield) []string {
 	t.Helper()
 	w.succeedsSigned("own-content")
 	evil := "sha256:" + hashOf("evil")
-	w.smuggle("another-layer", func(c *provenance.Claims) provenance.Signer { c.Layers[0] = evil; return w.signer() })
+	w.smuggle("another-layer", func(c *provenance.Claims) provenance.Signer {
+		c.Layers[0], c.UnsignedManifest = evil, evil
+		return w.signer()
+	})
 	w.isRefused("another-layer", "its list of layers is")
-	w.smuggle("another-configuration", func(c *provenance.Claims) provenance.Signer { c.Config = evil; return w.signer() })
+	w.smuggle("another-configuration", func(c *provenance.Claims) provenance.Signer {
+		c.Config, c.UnsignedManifest = evil, evil
+		return w.signer()
+	})
 	w.isRefused("another-configuration", "its configuration is")
 	w.smuggle("another-request", func(c *provenance.Claims) provenance.Signer {
 		c.RequestUID = "of a request of before"

@@ -139,11 +139,8 @@ func TestAReplacementThatFailsKeepsNobodyWaiting(t *testing.T) {
 	refresh.role(v1alpha1.RoleBuilder)
 	refresh.build()
 	refresh.report()
-	refresh.granted()
-	h.Expect(refresh.uploadOnce()).To(Succeed())
-	h.deleteImage(refresh.repositoryName(), h.tags(refresh.repositoryName())[hashOf("a")])
-	h.aws.Faults().Add(awsemulator.Fault{Operation: "ecr:PutImage", Code: "AccessDeniedException"})
-	refresh.reportUpload()
+	h.aws.Faults().Add(awsemulator.Fault{Operation: "ecr:PutImage", Every: 2, Code: "AccessDeniedException"})
+	refresh.upload()
 	refresh.reason(refresh.request, v1alpha1.ConditionPublished, v1alpha1.ReasonAccessDenied)
 
 	waiter := h.ask("shop", "another", hashOf("a"))

@@ -115,7 +115,7 @@ func TestPublishedImageSaysHowItCameAbout(t *testing.T) {
 		RepositoryARN: project.Status.Repository.ARN, Hash: hashOf("a"), HashVersion: hash.Version, Platform: "linux/amd64", RequestUID: string(e.request.UID),
 	})
 	h.Expect(err).NotTo(HaveOccurred())
-	record, err := found.Record()
+	record, err := found.Record(manifest)
 	h.Expect(err).NotTo(HaveOccurred())
 	h.Expect(record.Cluster).To(Equal("cluster-1"))
 	h.Expect([]string{record.Namespace, record.Project, record.Request}).To(Equal([]string{h.namespace, "shop", e.request.Name}))
