@@ -13,14 +13,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// compressible returns bytes that are always the same.
+// compressible returns bytes that are always the same. Each MiB repeats its beginning: compressing what does not repeat
+// takes the race detector a minute.
 func compressible(size int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
-	plain := make([]byte, size)
-	for i := range plain {
-		plain[i] = byte(random.IntN(7))
+	var plain []byte
+	for len(plain) < size {
+		beginning := make([]byte, 32<<10)
+		for i := range beginning {
+			beginning[i] = byte(random.IntN(7))
+		}
+		plain = append(plain, bytes.Repeat(beginning, 1<<20/len(beginning))...)
 	}
-	return plain
+	return plain[:size]
 }
 
 // decompressors are those of other people.
