@@ -13,8 +13,8 @@ import (
 )
 
 // AddTo returns an image's manifest with an envelope in its annotation. sign makes the envelope, whose statement must
-// make the claims that sign gets: Config and Layers of the manifest, and UnsignedManifest, the digest of the manifest in
-// which the annotation is empty. A lookup compares the last of these alone, because it covers the others.
+// make the claims that sign gets: Config and Layers of the manifest, and UnsignedManifest, the digest of the manifest
+// in which the annotation is empty. A lookup compares the last of these alone, because it covers the others.
 func AddTo(manifest []byte, sign func(claims Claims) (envelope []byte, err error)) ([]byte, error) {
 	parsed, err := v1.ParseManifest(bytes.NewReader(manifest))
 	if err != nil {
