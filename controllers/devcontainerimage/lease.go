@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -203,6 +204,7 @@ func (l *buildLeases) putsSince(lease *coordinationv1.Lease) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, known := l.puts[lease.UID]; !known {
+		maps.DeleteFunc(l.puts, func(_ types.UID, first time.Time) bool { return l.clock.Since(first) > time.Hour })
 		l.puts[lease.UID] = l.clock.Now()
 	}
 	return l.clock.Since(l.puts[lease.UID])

@@ -32,19 +32,21 @@ func (r *Reconciler) awaitReplacement(ctx context.Context, p *pass, before *coor
 		return err
 	}
 	after, err := r.leases.cached(ctx, before.Namespace, before.Name)
-	if err != nil || !mayHavePut(before, after, holder) || r.leases.putsSince(before) > replacementPatience {
+	if err != nil {
 		return err
+	}
+	ended := after == nil || after.UID != before.UID // maybe well
+	if !ended && (!putsNow(holder, before) || r.leases.putsSince(before) > replacementPatience) {
+		return nil
 	}
 	return outcome.Waitingf(v1alpha1.ReasonProgressing, replacementLooks, "another environment may just have published the image")
 }
 
-// mayHavePut reports whether the holder of a lease may have put its image during a lookup that found none. before and
-// after are the lease around the lookup. holder is the request that held it before, as the cache shows it after.
-func mayHavePut(before, after *coordinationv1.Lease, holder *v1alpha1.DevcontainerImage) bool {
+// putsNow reports whether a request that holds a lease is putting the image that replaces another, or has put one and not
+// released the lease yet. holder is nil if it does not exist.
+func putsNow(holder *v1alpha1.DevcontainerImage, lease *coordinationv1.Lease) bool {
 	switch {
-	case after == nil || after.UID != before.UID:
-		return true // it has ended, maybe well
-	case holder == nil || !holds(holder, before):
+	case holder == nil || !holds(holder, lease):
 		return false
 	case holder.Status.FinishedAt != nil:
 		return holder.Status.Image != nil

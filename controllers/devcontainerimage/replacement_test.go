@@ -11,7 +11,7 @@ import (
 	"imagecache.dev/api/v1alpha1"
 )
 
-func TestALookupIsRepeatedOnlyWhileAnImageIsBeingPut(t *testing.T) {
+func TestWhenABuilderPuts(t *testing.T) {
 	request := func(name string, edit func(*v1alpha1.DevcontainerImage)) *v1alpha1.DevcontainerImage {
 		image := &v1alpha1.DevcontainerImage{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
 		edit(image)
@@ -24,42 +24,35 @@ func TestALookupIsRepeatedOnlyWhileAnImageIsBeingPut(t *testing.T) {
 			edit(i)
 		})
 	}
-	leaseOf := func(holder *v1alpha1.DevcontainerImage, uid types.UID) *coordinationv1.Lease {
-		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{UID: uid}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holderOf(holder))}}
-	}
 	asked := func(i *v1alpha1.DevcontainerImage) {
 		i.Status.Upload, i.Status.ObservedUploadAttempt = &v1alpha1.UploadStatus{Grants: 1}, ptr.To[int32](0)
 	}
 	builder := replacing(func(*v1alpha1.DevcontainerImage) {})
-	lease, next := leaseOf(builder, "one"), leaseOf(builder, "two")
+	lease := &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holderOf(builder))}}
 	for name, test := range map[string]struct {
-		before, after *coordinationv1.Lease
-		holder        *v1alpha1.DevcontainerImage
-		want          bool
+		holder *v1alpha1.DevcontainerImage
+		want   bool
 	}{
-		"its layers are checked": {lease, lease, builder, true},
-		"its upload is reported": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) {
+		"its layers are checked": {builder, true},
+		"its upload is reported": {replacing(func(i *v1alpha1.DevcontainerImage) {
 			asked(i)
 			i.Spec.UploadAttempt = ptr.To[int32](1)
 		}), true},
-		"it uploads":          {lease, lease, replacing(asked), false},
-		"it builds":           {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Spec.Build = nil }), false},
-		"its build failed":    {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Spec.Build.Outcome = v1alpha1.BuildFailed }), false},
-		"it replaces nothing": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.ReplacesDigest = "" }), false},
-		"it has published": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) {
+		"it uploads":          {replacing(asked), false},
+		"it builds":           {replacing(func(i *v1alpha1.DevcontainerImage) { i.Spec.Build = nil }), false},
+		"its build failed":    {replacing(func(i *v1alpha1.DevcontainerImage) { i.Spec.Build.Outcome = v1alpha1.BuildFailed }), false},
+		"it replaces nothing": {replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.ReplacesDigest = "" }), false},
+		"it has published": {replacing(func(i *v1alpha1.DevcontainerImage) {
 			i.Status.FinishedAt, i.Status.Image = ptr.To(metav1.Now()), &v1alpha1.CachedImage{}
 		}), true},
-		"it has ended without an image": {lease, lease, replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = ptr.To(metav1.Now()) }), false},
-		"its request is another": {lease, lease, request("builder", func(i *v1alpha1.DevcontainerImage) {
+		"it has ended without an image": {replacing(func(i *v1alpha1.DevcontainerImage) { i.Status.FinishedAt = ptr.To(metav1.Now()) }), false},
+		"its request is another": {request("builder", func(i *v1alpha1.DevcontainerImage) {
 			i.UID, i.Status.FinishedAt, i.Status.Image = "later", ptr.To(metav1.Now()), &v1alpha1.CachedImage{}
 		}), false},
-		"its request is gone":            {lease, lease, nil, false},
-		"its lease was released":         {lease, nil, builder, true},
-		"another has its lease":          {lease, next, builder, true},
-		"its lease and request are gone": {lease, nil, nil, true},
+		"its request is gone": {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := mayHavePut(test.before, test.after, test.holder); got != test.want {
+			if got := putsNow(test.holder, lease); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
