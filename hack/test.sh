@@ -28,6 +28,26 @@ with_engines() {
 		grep -E '/test/(engine|enginetest) ' | awk '{ print $NF }'
 }
 
+# envtests writes the events of the tests against a kube-apiserver. They wait more than they compute, so half of those of
+# test/envtest run beside the other half and the other packages. A test that neither half names runs in both.
+envtests() {
+	local names odd even others later half status=0
+	later=$(mktemp)
+	names=$(sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t .*/\1/p' test/envtest/*_test.go)
+	odd=$(awk 'NR % 2' <<<"$names" | paste -sd '|')
+	even=$(awk 'NR % 2 == 0' <<<"$names" | paste -sd '|')
+	go test -json -skip "^($odd)\$" "$@" ./test/envtest >"$later" &
+	half=$!
+	go test -json -skip "^($even)\$" "$@" ./test/envtest || status=1
+	# On their own, because their tests may have names of those.
+	mapfile -t others < <(go list ./test/envtest/... | grep -v '/test/envtest$')
+	go test -json "$@" "${others[@]}" || status=1
+	wait "$half" || status=1
+	cat "$later"
+	rm -f "$later"
+	return "$status"
+}
+
 # test_part writes the events of one part, for gotestsum to read.
 test_part() {
 	local list packages flags race slow=() status=0
@@ -49,6 +69,10 @@ test_part() {
 		fi
 		;;
 	engine) whole+=(-timeout 60m) ;;
+	envtest)
+		envtests "${whole[@]}" "${race[@]}" "${flags[@]}"
+		return
+		;;
 	e2e) [[ -n ${IMAGECACHE_LONG:-} ]] || race=() ;;
 	machines)
 		# An environment's whole way, with each engine on its machine.
