@@ -103,22 +103,28 @@ func replaceWith(t *testing.T, reason string, prepare func(*harness, *clocktesti
 	h.Expect(hit.request.Status.Image.Digest).To(Equal(digest))
 }
 
-// TestNoLookupMissesWhileAnImageIsReplaced holds the manager between the removal of the old image and the put of the new
-// one. An environment that was created already, whose pull has found the old image gone, could only build for itself.
-func TestNoLookupMissesWhileAnImageIsReplaced(t *testing.T) {
-	h := newHarness(t)
+// refreshWith publishes an image, which environment reader hits, and has another that replaces it uploaded, with a fault.
+// The first put finds the tag taken, so every second one is what puts.
+func (h *harness) refreshWith(fault awsemulator.Fault) *environment {
+	h.t.Helper()
 	h.runner("demo")
 	h.project("shop", "demo")
 	h.ask("shop", "old", hashOf("a")).publish()
 	h.ask("shop", "reader", hashOf("a")).answered(v1alpha1.CacheHit, v1alpha1.ReasonImageFound)
-
 	refresh := h.ask("shop", "new", hashOf("a"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
 	refresh.role(v1alpha1.RoleBuilder)
 	refresh.build()
 	refresh.report()
-	// The first put finds the tag taken.
-	h.aws.Faults().Add(awsemulator.Fault{Operation: "ecr:PutImage", Every: 2, Latency: time.Second})
+	h.aws.Faults().Add(fault)
 	refresh.upload()
+	return refresh
+}
+
+// TestNoLookupMissesWhileAnImageIsReplaced holds the manager between the removal of the old image and the put of the new
+// one. An environment that was created already, whose pull has found the old image gone, could only build for itself.
+func TestNoLookupMissesWhileAnImageIsReplaced(t *testing.T) {
+	h := newHarness(t)
+	refresh := h.refreshWith(awsemulator.Fault{Operation: "ecr:PutImage", Every: 2, Latency: time.Second})
 	h.Eventually(func() map[string]string { return h.tags(refresh.repositoryName()) }).WithPolling(time.Millisecond).Should(BeEmpty())
 	again, first := h.ask("shop", "reader", hashOf("a")), h.ask("shop", "another", hashOf("a"))
 	refresh.finished()
@@ -132,15 +138,7 @@ func TestNoLookupMissesWhileAnImageIsReplaced(t *testing.T) {
 // TestAReplacementThatFailsKeepsNobodyWaiting is for a put that AWS denies after the old image was removed.
 func TestAReplacementThatFailsKeepsNobodyWaiting(t *testing.T) {
 	h := newHarness(t)
-	h.runner("demo")
-	h.project("shop", "demo")
-	h.ask("shop", "old", hashOf("a")).publish()
-	refresh := h.ask("shop", "new", hashOf("a"), func(s *v1alpha1.DevcontainerImageSpec) { s.CachePolicy = v1alpha1.CachePolicyRefresh })
-	refresh.role(v1alpha1.RoleBuilder)
-	refresh.build()
-	refresh.report()
-	h.aws.Faults().Add(awsemulator.Fault{Operation: "ecr:PutImage", Every: 2, Code: "AccessDeniedException"})
-	refresh.upload()
+	refresh := h.refreshWith(awsemulator.Fault{Operation: "ecr:PutImage", Every: 2, Code: "AccessDeniedException"})
 	refresh.reason(refresh.request, v1alpha1.ConditionPublished, v1alpha1.ReasonAccessDenied)
 
 	waiter := h.ask("shop", "another", hashOf("a"))
